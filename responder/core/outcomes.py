@@ -1,0 +1,136 @@
+"""The closed sets of words the responder speaks in: API, metrics, log and history use these."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Outcome(enum.StrEnum):
+    """The one word a request for a restart ends with (or, awaiting_approval, waits at)."""
+
+    RESTARTED = "restarted"
+    """The agent lives a new life, is ready, and the host is connected again."""
+    UNKNOWN_HOST = "unknown_host"
+    """The host is not in the inventory."""
+    UNKNOWN_AGENT = "unknown_agent"
+    """The agent is not in the configuration."""
+    PAUSED = "paused"
+    """A person paused the responder."""
+    OBSERVE_MODE = "observe_mode"
+    """The agent's mode only says what would be done."""
+    AWAITING_APPROVAL = "awaiting_approval"
+    """A person has to approve first."""
+    DENIED = "denied"
+    """A person said no."""
+    RESOLVED = "resolved"
+    """The alert went away before anything was done."""
+    BELOW_HARD_LIMIT = "below_hard_limit"
+    """The agent holds no more than its hard limit, or has none."""
+    ALREADY_RESTARTED = "already_restarted"
+    """The process that was complained of is not the one that runs now."""
+    STARTUP_GRACE = "startup_grace"
+    """The process started too recently."""
+    COOLDOWN = "cooldown"
+    """The agent was restarted too recently."""
+    RESTART_BUDGET = "restart_budget"
+    """The agent, or the fleet, was restarted too often."""
+    QUARANTINED = "quarantined"
+    """A restart did not help before; a person has to clear the quarantine."""
+    STORM = "storm"
+    """Too much of the fleet is over the limit at once: the cause is not the agent."""
+    HOST_NOT_CONNECTED = "host_not_connected"
+    """The host is connecting or disconnected."""
+    BUSY = "busy"
+    """The agent stayed busy for as long as the request may wait."""
+    TASKS_RUNNING = "tasks_running"
+    """A controller has running tasks on the host."""
+    CONTROLLER_UNREACHABLE = "controller_unreachable"
+    """A controller could not be asked, drained or undrained."""
+    FACTS_UNAVAILABLE = "facts_unavailable"
+    """A fact that the decision rests on could not be read."""
+    SSH_UNREACHABLE = "ssh_unreachable"
+    """No SSH session could be had; the command was not sent."""
+    SSH_AUTH_FAILED = "ssh_auth_failed"
+    """sshd refused the responder's key; the command was not sent."""
+    HOST_KEY_MISMATCH = "host_key_mismatch"
+    """The host's key is unknown or another than known_hosts says; the command was not sent."""
+    COMMAND_FAILED = "command_failed"
+    """The restart command failed, or nothing shows that it worked."""
+    NOT_READY = "not_ready"
+    """The command ran; no new life answered ready."""
+    RECONNECT_FAILED = "reconnect_failed"
+    """The new life is ready; a controller did not take the host back."""
+
+
+NEEDS_A_PERSON = frozenset(
+    {
+        Outcome.QUARANTINED,
+        Outcome.STORM,
+        Outcome.RESTART_BUDGET,
+        Outcome.HOST_NOT_CONNECTED,
+        Outcome.SSH_AUTH_FAILED,
+        Outcome.HOST_KEY_MISMATCH,
+        Outcome.AWAITING_APPROVAL,
+        Outcome.CONTROLLER_UNREACHABLE,
+        Outcome.FACTS_UNAVAILABLE,
+        Outcome.SSH_UNREACHABLE,
+    }
+)
+"""Refusals that do not go away by waiting: AgentRestartBlocked pages for them."""
+
+FAILED = frozenset({Outcome.COMMAND_FAILED, Outcome.NOT_READY, Outcome.RECONNECT_FAILED})
+"""Words for a restart that was begun and did not end well: AgentRestartFailed pages for them."""
+
+
+class Mode(enum.StrEnum):
+    """What the responder may do about an agent."""
+
+    OBSERVE = "observe"
+    """Only say what would be done."""
+    APPROVE = "approve"
+    """Restart after a person approved."""
+    ENFORCE = "enforce"
+    """Restart when every guard passes."""
+
+
+class HostState(enum.StrEnum):
+    """Whether the controllers count on a host. A restart wants connected."""
+
+    CONNECTED = "connected"
+    """In service."""
+    CONNECTING = "connecting"
+    """A restart holds it; no new work may begin."""
+    DISCONNECTED = "disconnected"
+    """A restart ended badly; taken back once the agent is ready and the controllers agree."""
+
+
+class Step(enum.StrEnum):
+    """The steps of a guarded restart, in order."""
+
+    ADMIT = "admit"
+    """May this request be acted on at all?"""
+    HOLD = "hold"
+    """Take the host out of service, so that no new work begins."""
+    VERIFY = "verify"
+    """Is it still over the limit, the same life, idle, without tasks?"""
+    DIAGNOSE = "diagnose"
+    """Take evidence, where configured."""
+    RESTART = "restart"
+    """Run the command."""
+    READY = "ready"
+    """Wait for a new life that answers."""
+    RECONNECT = "reconnect"
+    """Have the controllers take the host back."""
+    RELEASE = "release"
+    """Give everything back and judge whether it helped."""
+
+
+class Remediation(enum.StrEnum):
+    """What an alert's ``remediation`` label asks for."""
+
+    RESTART = "restart"
+    """Look whether the agent is to be restarted."""
+    MUTE = "mute"
+    """Look whether the host's pings are to be muted."""
+    DIAGNOSE = "diagnose"
+    """Look whether evidence is to be taken."""

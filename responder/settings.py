@@ -1,0 +1,308 @@
+"""The responder's configuration file: every key, its default beside it, checked before use.
+
+Everything else in the package sees only a Settings. Secrets stand in files and never print.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from responder.core.outcomes import Mode
+from toolkit import settings
+from toolkit.settings import Duration, Size
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Authorization:
+    """Prometheus's http_config ``authorization``."""
+
+    type: str = "Bearer"
+    credentials: str = dataclasses.field(default="", repr=False)
+    credentials_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.credentials) == (self.credentials_file is not None):
+            raise ValueError("give one of credentials and credentials_file")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BasicAuth:
+    """Prometheus's http_config ``basic_auth``."""
+
+    username: str
+    password: str = dataclasses.field(default="", repr=False)
+    password_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.password) == (self.password_file is not None):
+            raise ValueError("give one of password and password_file")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """Prometheus's http_config ``tls_config``."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    insecure_skip_verify: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """How to speak HTTP with one kind of peer."""
+
+    authorization: Authorization | None = None
+    basic_auth: BasicAuth | None = None
+    tls_config: TlsConfig = dataclasses.field(default_factory=TlsConfig)
+
+    def __post_init__(self) -> None:
+        if self.authorization is not None and self.basic_auth is not None:
+            raise ValueError("give one of authorization and basic_auth")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prometheus(HttpConfig):
+    """Where the rules are evaluated, or Thanos, Mimir, VictoriaMetrics in its place."""
+
+    url: str = "http://127.0.0.1:9090"
+    timeout: Duration = Duration(10)
+    max_sample_age: Duration = Duration(300)
+    """A recorded limit older than this is not believed."""
+
+    def __post_init__(self) -> None:
+        HttpConfig.__post_init__(self)
+        _check_url(self.url)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Alertmanager(HttpConfig):
+    """The peers of one Alertmanager cluster. A silence is posted to one of them."""
+
+    urls: tuple[str, ...] = ("http://127.0.0.1:9093",)
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        HttpConfig.__post_init__(self)
+        if not self.urls:
+            raise ValueError("urls must name at least one Alertmanager")
+        for url in self.urls:
+            _check_url(url)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Exporter(HttpConfig):
+    """How to scrape the hosts' exporters; their addresses stand in the inventory."""
+
+    scheme: str = "http"
+    metrics_path: str = "/metrics"
+    timeout: Duration = Duration(5)
+
+    def __post_init__(self) -> None:
+        HttpConfig.__post_init__(self)
+        if self.scheme not in ("http", "https"):
+            raise ValueError(f"scheme {self.scheme!r} must be http or https")
+        if not self.metrics_path.startswith("/"):
+            raise ValueError(f"metrics_path {self.metrics_path!r} must begin with /")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InventorySettings:
+    """Files in Prometheus's file_sd format; globs are allowed in the last part, as there."""
+
+    files: tuple[Path, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ssh:
+    """How to reach the hosts. Host keys are always checked."""
+
+    user: str | None = None
+    port: int | None = None
+    identity_file: Path | None = None
+    known_hosts_file: Path | None = None
+    config_file: Path | None = None
+    connect_timeout: Duration = Duration(10)
+    """For each of: TCP connect, banner, authentication, opening the channel."""
+    command_timeout: Duration = Duration(60)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Controller(HttpConfig):
+    """A management node that gives agents tasks. ``{host}`` and ``{agent}`` are filled in."""
+
+    name: str = ""
+    drain_url: str | None = None
+    undrain_url: str | None = None
+    tasks_url: str | None = None
+    reconnect_url: str | None = None
+    bearer_token_file: Path | None = None
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        HttpConfig.__post_init__(self)
+        if not self.name:
+            raise ValueError("name is missing; it is required here")
+        if (self.drain_url is None) != (self.undrain_url is None):
+            raise ValueError("drain_url and undrain_url go together")
+        for url in (self.drain_url, self.undrain_url, self.tasks_url, self.reconnect_url):
+            if url is not None:
+                _check_url(url)
+                _check_template(url)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Readiness:
+    """How long a new life may take to answer."""
+
+    probes: int = 60
+    timeout: Duration = Duration(10)
+    interval: Duration = Duration(1)
+
+    def __post_init__(self) -> None:
+        if self.probes < 1:
+            raise ValueError(f"probes {self.probes} must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Guards:
+    """The numbers behind an agent's guards."""
+
+    startup_grace: Duration = Duration(300)
+    cooldown: Duration = Duration(1800)
+    max_restarts: int = 3
+    per: Duration = Duration(6 * 3600)
+    wait_for_idle: Duration = Duration(1800)
+    idle_interval: Duration = Duration(30)
+    """How often a busy agent is looked at again."""
+    futile_ratio: float = 0.7
+    retry_after: Duration = Duration(240)
+    """A refused alert that is still told this long after the refusal is looked at again."""
+
+    def __post_init__(self) -> None:
+        if self.max_restarts < 1:
+            raise ValueError(f"max_restarts {self.max_restarts} must be at least 1")
+        if not 0 < self.futile_ratio <= 1:
+            raise ValueError(f"futile_ratio {self.futile_ratio} must be above 0 and at most 1")
+        if self.idle_interval <= 0:
+            raise ValueError("idle_interval must be more than 0s")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Agent:
+    """What may be done about one kind of agent, and how."""
+
+    restart_command: str
+    mode: Mode = Mode.OBSERVE
+    readiness: Readiness = dataclasses.field(default_factory=Readiness)
+    reconnect_timeout: Duration = Duration(1800)
+    guards: Guards = dataclasses.field(default_factory=Guards)
+
+    def __post_init__(self) -> None:
+        if not self.restart_command.strip():
+            raise ValueError("restart_command must not be empty")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fleet:
+    """Limits over all hosts."""
+
+    max_concurrent_restarts: int = 1
+    max_restarts_per_hour: int = 20
+    storm_fraction: float = 0.2
+    storm_window: Duration = Duration(300)
+
+    def __post_init__(self) -> None:
+        if self.max_concurrent_restarts < 1:
+            raise ValueError("max_concurrent_restarts must be at least 1")
+        if self.max_restarts_per_hour < 1:
+            raise ValueError("max_restarts_per_hour must be at least 1")
+        if not 0 < self.storm_fraction <= 1:
+            raise ValueError("storm_fraction must be above 0 and at most 1")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mute:
+    """How long pings stay silent."""
+
+    base: Duration = Duration(300)
+    step_bytes: Size = Size(4 * GIB)
+    longest: Duration = Duration(3600)
+    max_hold: Duration = Duration(4 * 3600)
+    tail: Duration = Duration(60)
+    interval: Duration = Duration(15)
+    """How often busy is read again while a mute is held."""
+    matchers: tuple[str, ...] = ('alertname="HostPingFailed"',)
+
+    def __post_init__(self) -> None:
+        if self.base <= 0 or self.step_bytes <= 0 or self.interval <= 0:
+            raise ValueError("base, step_bytes and interval must be more than 0")
+        if self.longest < self.base:
+            raise ValueError("longest must be at least base")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of the past is kept."""
+
+    age: Duration = Duration(90 * 86400)
+    restarts: int = 10_000
+    alerts: int = 100_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Webhook:
+    """What a notification may weigh, and how many may wait."""
+
+    max_body_bytes: Size = Size(32 * MIB)
+    max_backlog: int = 10_000
+    """Notifications stored and not yet handled; beyond it Alertmanager is told to try again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole file."""
+
+    inventory: InventorySettings
+    agents: dict[str, Agent]
+    prometheus: Prometheus = dataclasses.field(default_factory=Prometheus)
+    alertmanager: Alertmanager = dataclasses.field(default_factory=Alertmanager)
+    database: str = "sqlite:////var/lib/memleash/responder.db"
+    ssh: Ssh = dataclasses.field(default_factory=Ssh)
+    controllers: tuple[Controller, ...] = ()
+    exporter: Exporter = dataclasses.field(default_factory=Exporter)
+    fleet: Fleet = dataclasses.field(default_factory=Fleet)
+    mute: Mute = dataclasses.field(default_factory=Mute)
+    retention: Retention = dataclasses.field(default_factory=Retention)
+    webhook: Webhook = dataclasses.field(default_factory=Webhook)
+
+    def __post_init__(self) -> None:
+        if not self.database.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("database must begin with sqlite:/// or postgresql://")
+        names = [controller.name for controller in self.controllers]
+        if len(set(names)) != len(names):
+            raise ValueError(f"controllers: names must differ: {', '.join(names)}")
+
+
+def load(file: Path) -> Settings:
+    """Read the configuration ``file``. Raises toolkit.settings.ConfigError."""
+    return settings.load(Settings, file)
+
+
+def _check_url(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r} must be a URL that begins with http:// or https://")
+
+
+def _check_template(url: str) -> None:
+    try:
+        url.format(host="", agent="")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{url!r}: only {{host}} and {{agent}} can be filled in") from error
