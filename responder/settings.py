@@ -9,10 +9,11 @@ import dataclasses
 from pathlib import Path
 
 from responder.core.outcomes import Mode
-from toolkit import settings
+from responder.core.policy import Fleet, Guards, Mute, RestartPolicy
+from toolkit import settings as toolkit_settings
 from toolkit.settings import Duration, Size
 
-KIB, MIB, GIB = 1024, 1024**2, 1024**3
+MIB = 1024**2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -172,30 +173,6 @@ class Readiness:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Guards:
-    """The numbers behind an agent's guards."""
-
-    startup_grace: Duration = Duration(300)
-    cooldown: Duration = Duration(1800)
-    max_restarts: int = 3
-    per: Duration = Duration(6 * 3600)
-    wait_for_idle: Duration = Duration(1800)
-    idle_interval: Duration = Duration(30)
-    """How often a busy agent is looked at again."""
-    futile_ratio: float = 0.7
-    retry_after: Duration = Duration(240)
-    """A refused alert that is still told this long after the refusal is looked at again."""
-
-    def __post_init__(self) -> None:
-        if self.max_restarts < 1:
-            raise ValueError(f"max_restarts {self.max_restarts} must be at least 1")
-        if not 0 < self.futile_ratio <= 1:
-            raise ValueError(f"futile_ratio {self.futile_ratio} must be above 0 and at most 1")
-        if self.idle_interval <= 0:
-            raise ValueError("idle_interval must be more than 0s")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Agent:
     """What may be done about one kind of agent, and how."""
 
@@ -208,44 +185,6 @@ class Agent:
     def __post_init__(self) -> None:
         if not self.restart_command.strip():
             raise ValueError("restart_command must not be empty")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Fleet:
-    """Limits over all hosts."""
-
-    max_concurrent_restarts: int = 1
-    max_restarts_per_hour: int = 20
-    storm_fraction: float = 0.2
-    storm_window: Duration = Duration(300)
-
-    def __post_init__(self) -> None:
-        if self.max_concurrent_restarts < 1:
-            raise ValueError("max_concurrent_restarts must be at least 1")
-        if self.max_restarts_per_hour < 1:
-            raise ValueError("max_restarts_per_hour must be at least 1")
-        if not 0 < self.storm_fraction <= 1:
-            raise ValueError("storm_fraction must be above 0 and at most 1")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Mute:
-    """How long pings stay silent."""
-
-    base: Duration = Duration(300)
-    step_bytes: Size = Size(4 * GIB)
-    longest: Duration = Duration(3600)
-    max_hold: Duration = Duration(4 * 3600)
-    tail: Duration = Duration(60)
-    interval: Duration = Duration(15)
-    """How often busy is read again while a mute is held."""
-    matchers: tuple[str, ...] = ('alertname="HostPingFailed"',)
-
-    def __post_init__(self) -> None:
-        if self.base <= 0 or self.step_bytes <= 0 or self.interval <= 0:
-            raise ValueError("base, step_bytes and interval must be more than 0")
-        if self.longest < self.base:
-            raise ValueError("longest must be at least base")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -291,9 +230,15 @@ class Settings:
             raise ValueError(f"controllers: names must differ: {', '.join(names)}")
 
 
+def restart_policy(settings: Settings, agent: str) -> RestartPolicy:
+    """Return what the guards of the configured ``agent`` go by."""
+    configured = settings.agents[agent]
+    return RestartPolicy(configured.mode, configured.guards, settings.fleet)
+
+
 def load(file: Path) -> Settings:
     """Read the configuration ``file``. Raises toolkit.settings.ConfigError."""
-    return settings.load(Settings, file)
+    return toolkit_settings.load(Settings, file)
 
 
 def _check_url(url: str) -> None:
