@@ -44,6 +44,10 @@ class AlertmanagerError(ResponderError):
     """No Alertmanager took the request."""
 
 
+class BacklogFull(ResponderError):
+    """Too many notifications wait to be handled."""
+
+
 class DatabaseUnavailable(ResponderError):
     """The database cannot be written."""
 

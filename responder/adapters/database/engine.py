@@ -1,0 +1,110 @@
+"""Opening the database, transactions, and its errors as DatabaseUnavailable.
+
+SQLite runs in WAL mode with full sync, so that a commit survives a power cut, and writers take
+the lock at BEGIN, so that two of them wait instead of failing half-way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+
+from responder.adapters.database.schema import METADATA
+from responder.errors import DatabaseUnavailable
+
+_AUTOCOMMIT = "AUTOCOMMIT"
+
+
+def engine_url(database: str) -> sa.URL:
+    """Return the configured ``database`` for SQLAlchemy, with psycopg 3 as PostgreSQL's driver."""
+    url = sa.make_url(database)
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+class Database:
+    """One engine with its two kinds of connection."""
+
+    def __init__(self, database: str, *, pool_size: int = 10) -> None:
+        """Prepare ``database`` (a URL of the configuration); nothing is opened yet."""
+        self.url = engine_url(database)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = sa.create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,
+            pool_pre_ping=not self.is_sqlite,
+            connect_args={"timeout": 5} if self.is_sqlite else {"connect_timeout": 5},
+        )
+        # Writers inside one process queue here instead of polling for SQLite's lock.
+        self._sqlite_writer = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_immediate)
+
+    def create_tables(self) -> None:
+        """Create what is missing. Raises DatabaseUnavailable."""
+        with self.write() as connection:
+            if not self.is_sqlite:  # replicas that start together must not race in DDL
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7365)"))
+            METADATA.create_all(connection)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction, committed at the end. Raises DatabaseUnavailable."""
+        with self._sqlite_writer, _translated(self.url), self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for single SELECTs. Raises DatabaseUnavailable."""
+        with _translated(self.url), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level=_AUTOCOMMIT)
+
+    def upsert(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        keys: Mapping[str, object],
+        values: Mapping[str, object],
+    ) -> None:
+        """Insert the row of ``keys``, or set its ``values`` where it is there already."""
+        insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
+        connection.execute(
+            insert(table)
+            .values({**keys, **values})
+            .on_conflict_do_update(index_elements=list(keys), set_=dict(values))
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+@contextlib.contextmanager
+def _translated(url: sa.URL) -> Iterator[None]:
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise DatabaseUnavailable(
+            f"the database {url.render_as_string(hide_password=True)} cannot be used:"
+            f" {' '.join(str(cause).split())}"
+        ) from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_immediate alone
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get("isolation_level") != _AUTOCOMMIT:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,258 @@
+"""What is remembered of the fleet: host states, mutes, quarantine, switches, replicas, leases."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from responder.adapters.database.engine import Database
+from responder.adapters.database.schema import flags, hosts, leases, mutes, quarantine, replicas
+from responder.core.host_states import HostEvent, after
+from responder.core.mutes import Claim
+from responder.core.outcomes import HostState
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostRecord:
+    """What is remembered of one host; one that was never touched is connected."""
+
+    host: str
+    state: HostState = HostState.CONNECTED
+    changed_at: float | None = None
+    restart_id: str | None = None
+    """The request that holds it, or that lost it."""
+    agent: str | None = None
+    drained: bool = False
+    """An undrain is owed to the controllers."""
+    attempts: int = 0
+    """Reconnects tried since it was lost."""
+    next_attempt_at: float | None = None
+
+
+class Hosts:
+    """The states of the hosts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, host: str) -> HostRecord:
+        """Return what is remembered of ``host``."""
+        return self.all().get(host, HostRecord(host))
+
+    def all(self) -> Mapping[str, HostRecord]:
+        """Return every host that was ever held."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(hosts)).mappings()
+            return {
+                row["host"]: HostRecord(**{**row, "state": HostState(row["state"])}) for row in rows
+            }
+
+    def hold(self, host: str, restart_id: str, agent: str, now: float) -> bool:
+        """Let a request hold a connected host; True also when it holds it already."""
+        with self._database.write() as connection:
+            connection.execute(_NOTE_HOST[self._database.is_sqlite].values(**_new_host(host, now)))
+            row = connection.execute(
+                sa.select(hosts).where(hosts.c.host == host).with_for_update()
+            ).one()
+            if row.state == HostState.CONNECTING:
+                return bool(row.restart_id == restart_id)
+            held = after(HostState(row.state), HostEvent.HOLD)
+            if held is None:
+                return False
+            values = {"state": held, "changed_at": now, "restart_id": restart_id, "agent": agent}
+            connection.execute(hosts.update().where(hosts.c.host == host).values(values))
+            return True
+
+    def change(self, host: str, event: HostEvent, restart_id: str, now: float) -> HostState | None:
+        """Apply ``event`` of the request that holds the host.
+
+        Return the new state, or None when the machine does not allow it or another request
+        holds the host; then nothing is changed.
+        """
+        with self._database.write() as connection:
+            row = connection.execute(
+                sa.select(hosts).where(hosts.c.host == host).with_for_update()
+            ).first()
+            if row is None or row.restart_id != restart_id:
+                return None
+            state = after(HostState(row.state), event)
+            if state is None:
+                return None
+            lost = state is HostState.DISCONNECTED
+            connection.execute(
+                hosts.update()
+                .where(hosts.c.host == host)
+                .values(
+                    state=state,
+                    changed_at=now,
+                    attempts=0,
+                    next_attempt_at=now if lost else None,
+                )
+            )
+            return state
+
+    def owe_undrain(self, host: str, *, owed: bool) -> None:
+        """Remember whether the controllers are owed an undrain of ``host``."""
+        self._update(host, drained=owed)
+
+    def plan_attempt(self, host: str, attempts: int, next_attempt_at: float) -> None:
+        """Remember when a lost host is to be reconnected again."""
+        self._update(host, attempts=attempts, next_attempt_at=next_attempt_at)
+
+    def _update(self, host: str, **values: object) -> None:
+        with self._database.write() as connection:
+            connection.execute(hosts.update().where(hosts.c.host == host).values(values))
+
+
+class Mutes:
+    """The claims on the hosts' silence."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> Mapping[str, tuple[Claim, ...]]:
+        """Return every claim by host, in one read."""
+        claims: dict[str, list[Claim]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(sa.select(mutes)):
+                claim = Claim(row.claimant, row.since, row.until, row.reason, row.ending)
+                claims.setdefault(row.host, []).append(claim)
+        return {host: tuple(of_host) for host, of_host in claims.items()}
+
+    def of_host(self, host: str) -> tuple[Claim, ...]:
+        """Return the host's claims, in one read."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(mutes).where(mutes.c.host == host))
+            return tuple(
+                Claim(row.claimant, row.since, row.until, row.reason, row.ending) for row in rows
+            )
+
+    def put(self, host: str, claim: Claim) -> None:
+        """Write a claim over its former version."""
+        with self._database.write() as connection:
+            values = dataclasses.asdict(claim)
+            keys = {"host": host, "claimant": values.pop("claimant")}
+            self._database.upsert(connection, mutes, keys, values)
+
+    def drop(self, host: str, claimant: str) -> None:
+        """Forget a claim."""
+        with self._database.write() as connection:
+            connection.execute(_of(host, claimant))
+
+    def drop_host(self, host: str) -> bool:
+        """Forget every claim on a host; whether there was one."""
+        with self._database.write() as connection:
+            return connection.execute(mutes.delete().where(mutes.c.host == host)).rowcount > 0
+
+
+_NOTE_HOST: Mapping[bool, Any] = {
+    True: sqlite.insert(hosts).on_conflict_do_nothing(),
+    False: postgresql.insert(hosts).on_conflict_do_nothing(),
+}
+
+
+def _new_host(host: str, now: float) -> dict[str, object]:
+    return {
+        "host": host,
+        "state": HostState.CONNECTED,
+        "changed_at": now,
+        "drained": False,
+        "attempts": 0,
+    }
+
+
+def _of(host: str, claimant: str) -> sa.Delete:
+    return mutes.delete().where(mutes.c.host == host, mutes.c.claimant == claimant)
+
+
+class Quarantine:
+    """Agents that a restart did not help."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> Mapping[tuple[str, str], tuple[float, str]]:
+        """Return (since, reason) by (host, agent)."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(quarantine))
+            return {(row.host, row.agent): (row.since, row.reason) for row in rows}
+
+    def add(self, host: str, agent: str, reason: str, now: float) -> None:
+        """Quarantine an agent; a second time says why anew."""
+        keys = {"host": host, "agent": agent}
+        with self._database.write() as connection:
+            self._database.upsert(connection, quarantine, keys, {"since": now, "reason": reason})
+
+    def clear(self, host: str, agent: str) -> bool:
+        """End a quarantine; whether there was one."""
+        with self._database.write() as connection:
+            result = connection.execute(
+                quarantine.delete().where(quarantine.c.host == host, quarantine.c.agent == agent)
+            )
+            return result.rowcount > 0
+
+
+class Flags:
+    """Switches that outlive the process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> Mapping[str, tuple[str, float, str]]:
+        """Return (value, changed at, changed by) by name."""
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(flags))
+            return {row.name: (row.value, row.changed_at, row.changed_by) for row in rows}
+
+    def set(self, name: str, value: str, by: str, now: float) -> None:
+        """Set a switch; an empty value clears it."""
+        with self._database.write() as connection:
+            if not value:
+                connection.execute(flags.delete().where(flags.c.name == name))
+                return
+            values = {"value": value, "changed_at": now, "changed_by": by}
+            self._database.upsert(connection, flags, {"name": name}, values)
+
+
+class Replicas:
+    """Who is alive, and who does what one does for all."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def beat(self, executor_id: str, version: str, now: float) -> None:
+        """Say that a replica is alive."""
+        with self._database.write() as connection:
+            keys = {"executor_id": executor_id}
+            self._database.upsert(connection, replicas, keys, {"version": version, "beat_at": now})
+
+    def silent(self, *, since: float) -> list[str]:
+        """Return the replicas that gave no sign since a unix time."""
+        with self._database.read() as connection:
+            query = sa.select(replicas.c.executor_id).where(replicas.c.beat_at < since)
+            return list(connection.scalars(query))
+
+    def forget(self, executor_ids: Iterable[str]) -> None:
+        """Forget replicas whose work was taken over."""
+        with self._database.write() as connection:
+            connection.execute(
+                replicas.delete().where(replicas.c.executor_id.in_(list(executor_ids)))
+            )
+
+    def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
+        """Take or keep a lease until ``now + seconds``; False while another holds it."""
+        with self._database.write() as connection:
+            mine = leases.update().where(
+                leases.c.name == name, sa.or_(leases.c.owner == owner, leases.c.until < now)
+            )
+            if connection.execute(mine.values(owner=owner, until=now + seconds)).rowcount == 1:
+                return True
+            held = connection.scalar(sa.select(leases.c.owner).where(leases.c.name == name))
+            if held is not None:
+                return False
+            connection.execute(leases.insert().values(name=name, owner=owner, until=now + seconds))
+            return True

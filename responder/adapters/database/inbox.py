@@ -1,0 +1,143 @@
+"""The inbox of notifications, and the record of every alert that was told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from responder.adapters.database.engine import Database
+from responder.adapters.database.schema import alerts, notifications
+from responder.core.alerts import Alert
+from responder.core.outcomes import Remediation
+from responder.errors import BacklogFull
+
+_BATCH = 500
+"""Rows a statement: SQLite allows 32,766 variables in one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredNotification:
+    """A notification as it waits in the inbox."""
+
+    id: int
+    body: bytes
+
+
+class Inbox:
+    """What Alertmanager told, from the webhook's answer until it is handled."""
+
+    def __init__(self, database: Database, *, max_backlog: int) -> None:
+        self._database = database
+        self._max_backlog = max_backlog
+
+    def put(self, body: bytes, now: float) -> int:
+        """Store ``body`` durably and return its id. Raises BacklogFull, DatabaseUnavailable."""
+        with self._database.write() as connection:
+            waiting = connection.scalar(sa.select(sa.func.count()).select_from(notifications)) or 0
+            if waiting >= self._max_backlog:
+                raise BacklogFull(
+                    f"{waiting} notifications wait to be handled;"
+                    f" webhook.max_backlog allows {self._max_backlog}"
+                )
+            row = notifications.insert().values(received_at=now, body=body)
+            result = connection.execute(row)
+            (identity,) = result.inserted_primary_key or (0,)
+            return int(identity)
+
+    def get(self, notification_id: int) -> StoredNotification | None:
+        """Return a waiting notification, or None when it was handled."""
+        query = sa.select(notifications.c.id, notifications.c.body)
+        with self._database.read() as connection:
+            row = connection.execute(query.where(notifications.c.id == notification_id)).first()
+            return StoredNotification(row.id, row.body) if row else None
+
+    def waiting(self, *, before: float) -> list[int]:
+        """Return the ids of what was received before the unix time ``before``, oldest first."""
+        query = sa.select(notifications.c.id).where(notifications.c.received_at < before)
+        with self._database.read() as connection:
+            return list(connection.scalars(query.order_by(notifications.c.id)))
+
+    def length(self) -> int:
+        """Return how many notifications wait."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(notifications)) or 0
+
+    def done(self, notification_id: int) -> None:
+        """Take a handled notification out."""
+        with self._database.write() as connection:
+            connection.execute(notifications.delete().where(notifications.c.id == notification_id))
+
+
+class AlertRecord:
+    """Every alert that was ever told, until it is pruned."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, told: Iterable[tuple[Alert, str | None]], now: float) -> None:
+        """Record alerts with their verdicts in one transaction; a repeat counts a delivery."""
+        rows = {
+            (alert.fingerprint, alert.starts_at): _row(alert, verdict, now)
+            for alert, verdict in told
+        }
+        insert: Any = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        with self._database.write() as connection:
+            values = list(rows.values())
+            for start in range(0, len(values), _BATCH):
+                statement = insert(alerts).values(values[start : start + _BATCH])
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=[alerts.c.fingerprint, alerts.c.starts_at],
+                        set_={
+                            "status": statement.excluded.status,
+                            "verdict": sa.func.coalesce(
+                                statement.excluded.verdict, alerts.c.verdict
+                            ),
+                            "last_received_at": now,
+                            "deliveries": alerts.c.deliveries + 1,
+                        },
+                    )
+                )
+
+    def page(self, *, limit: int, offset: int = 0) -> Sequence[sa.RowMapping]:
+        """Return recorded alerts, the last told first."""
+        query = sa.select(alerts).order_by(alerts.c.last_received_at.desc())
+        with self._database.read() as connection:
+            return connection.execute(query.limit(limit).offset(offset)).mappings().all()
+
+    def hosts_to_restart(self, *, since: float) -> int:
+        """Return how many known hosts have an alert that asks for a restart, told since then."""
+        query = sa.select(sa.func.count(alerts.c.host.distinct())).where(
+            alerts.c.remediation == Remediation.RESTART,
+            alerts.c.status == "firing",
+            alerts.c.last_received_at >= since,
+            alerts.c.verdict.is_(None),
+        )
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
+
+
+def _row(alert: Alert, verdict: str | None, now: float) -> dict[str, object]:
+    return {
+        "fingerprint": alert.fingerprint,
+        "starts_at": alert.starts_at,
+        "alertname": _storable(alert.name),
+        "host": _storable(alert.host),
+        "agent": _storable(alert.agent),
+        "remediation": alert.remediation,
+        "status": "firing" if alert.firing else "resolved",
+        "verdict": verdict,
+        "first_received_at": now,
+        "last_received_at": now,
+        "deliveries": 1,
+    }
+
+
+def _storable(label: str) -> str:
+    """Return a label cut to the column's width, without what no database stores as text."""
+    clean = label.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return clean if len(clean) <= 256 else clean[:255] + "…"

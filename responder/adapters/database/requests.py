@@ -1,0 +1,231 @@
+"""Requests for a restart: one open request an agent, and the history of all that ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from responder.adapters.database.engine import Database
+from responder.adapters.database.schema import restarts
+from responder.core.guards import Request
+from responder.core.outcomes import Outcome
+
+APPROVED, DENIED = "approved", "denied"
+REQUESTED, AWAITING_APPROVAL, QUEUED = "requested", "awaiting_approval", "queued"
+"""What ``step`` says before the workflow's own steps begin."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Restart:
+    """A request and how far it got. Times are unix seconds."""
+
+    id: str
+    host: str
+    agent: str
+    requested_at: float
+    requested_by: str
+    """``alert``, or who asked."""
+    forced: bool
+    step: str
+    fingerprint: str | None = None
+    alert_started_at: float | None = None
+    approval: str | None = None
+    approval_by: str | None = None
+    resolved: bool = False
+    command_sent_at: float | None = None
+    outcome: Outcome | None = None
+    """None while it is open."""
+    reason: str = ""
+    finished_at: float | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What was seen, for people."""
+    steps: Sequence[Mapping[str, Any]] = ()
+    """``{"step", "started_at", "seconds"}`` for each finished step."""
+
+    @property
+    def request(self) -> Request:
+        """This request as the guards see it."""
+        return Request(
+            host=self.host,
+            agent=self.agent,
+            alert_started_at=self.alert_started_at,
+            forced=self.forced,
+            approved=self.approval == APPROVED,
+            denied=self.approval == DENIED,
+            resolved=self.resolved,
+        )
+
+
+class Requests:
+    """The table of requests."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, new: Restart) -> tuple[Restart, bool]:
+        """Store ``new``, or join the agent's open request; whether it was stored comes second."""
+        row = dataclasses.asdict(new) | {"steps": list(new.steps), "facts": dict(new.facts)}
+        while True:
+            try:
+                with self._database.write() as connection:
+                    connection.execute(restarts.insert().values(row))
+            except exc.IntegrityError:
+                joined = self.open_of(new.host, new.agent)
+                if joined is not None:
+                    return joined, False
+            else:
+                return new, True
+
+    def get(self, restart_id: str) -> Restart | None:
+        """Return a request by its id."""
+        return self._one(restarts.c.id == restart_id)
+
+    def open_of(self, host: str, agent: str) -> Restart | None:
+        """Return the agent's open request, if it has one."""
+        return self._one(
+            restarts.c.host == host, restarts.c.agent == agent, restarts.c.outcome.is_(None)
+        )
+
+    def last_for_alert(self, fingerprint: str, alert_started_at: float) -> Restart | None:
+        """Return the latest request that this very alert made."""
+        return self._one(
+            restarts.c.fingerprint == fingerprint,
+            restarts.c.alert_started_at == alert_started_at,
+        )
+
+    def all_open(self) -> list[Restart]:
+        """Return every open request, oldest first."""
+        query = sa.select(restarts).where(restarts.c.outcome.is_(None))
+        return self._many(query.order_by(restarts.c.requested_at))
+
+    def page(
+        self,
+        *,
+        host: str | None = None,
+        agent: str | None = None,
+        outcome: str | None = None,
+        since: float | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Restart]:
+        """Return requests, the newest first; ``outcome`` may be ``open``."""
+        query = sa.select(restarts)
+        if host is not None:
+            query = query.where(restarts.c.host == host)
+        if agent is not None:
+            query = query.where(restarts.c.agent == agent)
+        if outcome is not None:
+            is_open = restarts.c.outcome.is_(None)
+            query = query.where(is_open if outcome == "open" else restarts.c.outcome == outcome)
+        if since is not None:
+            query = query.where(restarts.c.requested_at >= since)
+        query = query.order_by(restarts.c.requested_at.desc(), restarts.c.id)
+        return self._many(query.limit(limit).offset(offset))
+
+    def commands_sent(self, *, since: float) -> list[tuple[str, str, float]]:
+        """Return (host, agent, when) of every restart command sent since a unix time."""
+        query = sa.select(restarts.c.host, restarts.c.agent, restarts.c.command_sent_at)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(restarts.c.command_sent_at >= since))
+            return [(row.host, row.agent, row.command_sent_at) for row in rows]
+
+    def advance(self, restart_id: str, step: str) -> None:
+        """Say which step an open request is at."""
+        self._update(restart_id, step=step)
+
+    def note(
+        self,
+        restart_id: str,
+        facts: Mapping[str, Any],
+        finished_step: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add ``facts`` (and a finished step with its duration) to the record of a request."""
+        with self._database.write() as connection:
+            query = sa.select(restarts.c.facts, restarts.c.steps)
+            row = connection.execute(query.where(restarts.c.id == restart_id)).first()
+            if row is None:
+                return
+            steps = [*row.steps, finished_step] if finished_step else row.steps
+            values = {"facts": {**row.facts, **facts}, "steps": steps}
+            connection.execute(restarts.update().where(restarts.c.id == restart_id).values(values))
+
+    def mark_command_sent(self, restart_id: str, now: float) -> bool:
+        """Say that the command is about to be sent; False when the request is no longer open."""
+        return self._update(restart_id, command_sent_at=now)
+
+    def resolve(self, fingerprint: str, alert_started_at: float) -> int:
+        """Say that an alert resolved; return how many open requests that concerns."""
+        with self._database.write() as connection:
+            result = connection.execute(
+                restarts.update()
+                .where(
+                    restarts.c.fingerprint == fingerprint,
+                    restarts.c.alert_started_at <= alert_started_at,
+                    restarts.c.outcome.is_(None),
+                )
+                .values(resolved=True)
+            )
+            return result.rowcount
+
+    def decide(self, restart_id: str, approval: str, by: str) -> bool:
+        """Record a person's word; False when the request does not wait for one."""
+        with self._database.write() as connection:
+            result = connection.execute(
+                restarts.update()
+                .where(
+                    restarts.c.id == restart_id,
+                    restarts.c.outcome.is_(None),
+                    restarts.c.step == AWAITING_APPROVAL,
+                    restarts.c.approval.is_(None),
+                )
+                .values(approval=approval, approval_by=by)
+            )
+            return result.rowcount == 1
+
+    def finish(self, restart_id: str, outcome: Outcome, reason: str, now: float) -> bool:
+        """Give an open request its one final word; False when it had one already."""
+        return self._update(restart_id, outcome=outcome, reason=reason, finished_at=now)
+
+    def prune(self, *, before: float, keep: int) -> int:
+        """Delete what ended before a unix time, and all but the newest ``keep``."""
+        newest = sa.select(restarts.c.id).order_by(restarts.c.requested_at.desc()).limit(keep)
+        with self._database.write() as connection:
+            result = connection.execute(
+                restarts.delete().where(
+                    restarts.c.outcome.is_not(None),
+                    sa.or_(restarts.c.finished_at < before, restarts.c.id.not_in(newest)),
+                )
+            )
+            return result.rowcount
+
+    def _update(self, restart_id: str, **values: object) -> bool:
+        with self._database.write() as connection:
+            result = connection.execute(
+                restarts.update()
+                .where(restarts.c.id == restart_id, restarts.c.outcome.is_(None))
+                .values(values)
+            )
+            return result.rowcount == 1
+
+    def _one(self, *where: sa.ColumnElement[bool]) -> Restart | None:
+        query = sa.select(restarts).where(*where).order_by(restarts.c.requested_at.desc())
+        return next(iter(self._many(query.limit(1))), None)
+
+    def _many(self, query: sa.Select[Any]) -> list[Restart]:
+        with self._database.read() as connection:
+            return [_restart(row) for row in connection.execute(query).mappings()]
+
+
+def new_id() -> str:
+    """Return a fresh request id."""
+    return str(uuid.uuid4())
+
+
+def _restart(row: sa.RowMapping) -> Restart:
+    outcome = Outcome(row["outcome"]) if row["outcome"] else None
+    return Restart(**{**row, "outcome": outcome})

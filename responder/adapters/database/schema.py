@@ -1,0 +1,136 @@
+"""The tables. Times are unix seconds; JSON columns hold facts for people, never for decisions.
+
+The prefix keeps them apart from DBOS's own tables, which live in the same database.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+
+notifications = sa.Table(
+    "memleash_notifications",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("received_at", sa.Double, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+"""The inbox: what was told and is not handled yet. A handled notification leaves it."""
+
+alerts = sa.Table(
+    "memleash_alerts",
+    METADATA,
+    sa.Column("fingerprint", sa.String(128), primary_key=True),
+    sa.Column("starts_at", sa.Double, primary_key=True),
+    sa.Column("alertname", sa.String(256), nullable=False),
+    sa.Column("host", sa.String(256), nullable=False),
+    sa.Column("agent", sa.String(256), nullable=False),
+    sa.Column("remediation", sa.String(16)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("verdict", sa.String(32)),
+    sa.Column("first_received_at", sa.Double, nullable=False),
+    sa.Column("last_received_at", sa.Double, nullable=False, index=True),
+    sa.Column("deliveries", sa.Integer, nullable=False),
+)
+"""Every alert that was ever told, once per (fingerprint, startsAt)."""
+
+restarts = sa.Table(
+    "memleash_restarts",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("host", sa.String(256), nullable=False),
+    sa.Column("agent", sa.String(256), nullable=False),
+    sa.Column("requested_at", sa.Double, nullable=False, index=True),
+    sa.Column("requested_by", sa.String(256), nullable=False),
+    sa.Column("fingerprint", sa.String(128)),
+    sa.Column("alert_started_at", sa.Double),
+    sa.Column("forced", sa.Boolean, nullable=False),
+    sa.Column("approval", sa.String(16)),
+    sa.Column("approval_by", sa.String(256)),
+    sa.Column("resolved", sa.Boolean, nullable=False, default=False),
+    sa.Column("step", sa.String(32), nullable=False),
+    sa.Column("command_sent_at", sa.Double),
+    sa.Column("outcome", sa.String(32)),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("finished_at", sa.Double, index=True),
+    sa.Column("facts", sa.JSON, nullable=False, default=dict),
+    sa.Column("steps", sa.JSON, nullable=False, default=list),
+    sa.Index("memleash_restarts_of_agent", "host", "agent", "requested_at"),
+    sa.Index("memleash_restarts_of_alert", "fingerprint", "alert_started_at"),
+)
+"""Every request for a restart, with its one final word."""
+
+one_at_a_time = sa.Index(
+    "memleash_one_restart_at_a_time",
+    restarts.c.host,
+    restarts.c.agent,
+    unique=True,
+    sqlite_where=restarts.c.outcome.is_(None),
+    postgresql_where=restarts.c.outcome.is_(None),
+)
+"""Single-flight: the database itself refuses a second open request for an agent."""
+
+hosts = sa.Table(
+    "memleash_hosts",
+    METADATA,
+    sa.Column("host", sa.String(256), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("changed_at", sa.Double, nullable=False),
+    sa.Column("restart_id", sa.String(36)),
+    sa.Column("agent", sa.String(256)),
+    sa.Column("drained", sa.Boolean, nullable=False, default=False),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("next_attempt_at", sa.Double),
+)
+"""States that differ, or once differed, from connected; who holds the host, and what is owed."""
+
+mutes = sa.Table(
+    "memleash_mutes",
+    METADATA,
+    sa.Column("host", sa.String(256), primary_key=True),
+    sa.Column("claimant", sa.String(300), primary_key=True),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("ending", sa.Boolean, nullable=False, default=False),
+)
+"""Claims on a host's silence."""
+
+quarantine = sa.Table(
+    "memleash_quarantine",
+    METADATA,
+    sa.Column("host", sa.String(256), primary_key=True),
+    sa.Column("agent", sa.String(256), primary_key=True),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+"""Agents that a restart did not help."""
+
+flags = sa.Table(
+    "memleash_flags",
+    METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.Double, nullable=False),
+    sa.Column("changed_by", sa.String(256), nullable=False),
+)
+"""Switches that a person, or the storm breaker, set: ``paused``, ``storm``."""
+
+replicas = sa.Table(
+    "memleash_replicas",
+    METADATA,
+    sa.Column("executor_id", sa.String(128), primary_key=True),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("beat_at", sa.Double, nullable=False),
+)
+"""Who is alive."""
+
+leases = sa.Table(
+    "memleash_leases",
+    METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(128), nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+)
+"""Work that one replica does for all."""
