@@ -1,0 +1,304 @@
+"""HTTP for the other adapters: a whole answer within a deadline and a size, or an error.
+
+What requests leaves open is closed here:
+1. Its timeout is for each recv, so that a peer that drips holds the caller for ever: here one
+   deadline covers connecting, headers and body.
+2. A body has no limit there: here it has.
+3. Credentials and certificates are read from their files at each use, so that they can rotate.
+4. Environment, netrc, cookies and redirects are not believed: a request goes where the
+   configuration says and nowhere else, and its credentials with it.
+5. A connection is used once. A kept one may be closed by the peer in the moment a POST is sent,
+   and then nobody knows whether it was heard.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import http.client
+import http.cookiejar
+import io
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from responder.settings import HttpConfig
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+_LOOK_EVERY_SECONDS = 0.5
+_HEADERS = {
+    "User-Agent": "memleash-responder",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
+
+
+class HttpError(Exception):
+    """No usable answer; the request may have been heard."""
+
+
+class NotSent(HttpError):
+    """No connection, or no credentials: the request was surely not heard."""
+
+
+class Cancelled(HttpError):
+    """The caller's ``cancelled`` said so; the request may have been heard."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    asked: str
+    """``GET http://…``, for messages."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """Return the body as JSON. Raises HttpError."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise HttpError(f"{self.asked}: the answer is not JSON: {self.excerpt()}") from error
+
+    def describe(self) -> str:
+        """Return the status and the beginning of the body, for messages."""
+        text = f"{self.asked}: answered {self.status}"
+        if 300 <= self.status < 400:
+            where = self.headers.get("Location", "nowhere")
+            return f"{text} to {where!r}; redirects are not followed, configure the final URL"
+        return f"{text}: {self.excerpt()}" if self.body else text
+
+    def excerpt(self) -> str:
+        """Return the first 200 characters of the body on one line."""
+        return " ".join(self.body[:200].decode("utf-8", "replace").split())
+
+
+class _CancelledError(OSError):
+    """Cancelled, in the only kind of error that passes through urllib3 and requests in order."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Limits:
+    """What one request may take; the socket below looks at it before each recv."""
+
+    deadline: float
+    cancelled: Callable[[], bool]
+
+    def remaining_seconds(self) -> float:
+        """Return what is left, up to the next look at ``cancelled``. Raises OSError."""
+        if self.cancelled():
+            raise _CancelledError("cancelled")
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("no whole answer in time")
+        return min(remaining, _LOOK_EVERY_SECONDS)
+
+
+# requests has no way to hand these down to the socket; one request is one thread's work.
+_limits: contextvars.ContextVar[_Limits] = contextvars.ContextVar("limits")
+
+
+def never() -> bool:
+    """Return False: nobody cancels."""
+    return False
+
+
+def session(config: HttpConfig) -> requests.Session:
+    """Return a session that speaks as ``config`` says; it may be used by many threads."""
+    result = requests.Session()
+    result.trust_env = False
+    result.headers.update(_HEADERS)
+    result.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    result.auth = _Credentials(config)
+    tls = config.tls_config
+    if tls.insecure_skip_verify:
+        result.verify = False
+    elif tls.ca_file is not None:
+        result.verify = str(tls.ca_file)
+    if tls.cert_file is not None and tls.key_file is not None:
+        result.cert = (str(tls.cert_file), str(tls.key_file))
+    adapter = _Adapter()
+    result.mount("http://", adapter)
+    result.mount("https://", adapter)
+    return result
+
+
+def request(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    timeout_seconds: float,
+    max_bytes: int = MAX_BODY_BYTES,
+    cancelled: Callable[[], bool] = never,
+    **arguments: Any,
+) -> Answer:
+    """Return the whole answer to one request; ``arguments`` are requests' own (json, params).
+
+    Raises NotSent, Cancelled, or HttpError when the request may have been heard.
+    """
+    asked = f"{method} {_without_userinfo(url)}"
+    token = _limits.set(_Limits(time.monotonic() + timeout_seconds, cancelled))
+    timeout = urllib3.Timeout(total=timeout_seconds)
+    try:
+        with session.request(
+            method,
+            url,
+            timeout=cast(Any, timeout),  # the stubs know only numbers, requests takes it as it is
+            allow_redirects=False,
+            stream=True,
+            **arguments,
+        ) as response:
+            body = _read(response, max_bytes, asked)
+            return Answer(response.status_code, response.headers, body, asked)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise _translated(error, asked, timeout_seconds) from error
+    finally:
+        _limits.reset(token)
+
+
+def _read(response: requests.Response, max_bytes: int, asked: str) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_content(64 * 1024):
+        body += chunk
+        if len(body) > max_bytes:
+            raise HttpError(f"{asked}: the answer is larger than {max_bytes} bytes")
+    return bytes(body)
+
+
+def _translated(error: Exception, asked: str, timeout_seconds: float) -> HttpError:
+    roots = _roots(error)
+    if any(isinstance(root, _CancelledError) for root in roots):
+        return Cancelled(f"{asked}: cancelled")
+    for root in roots:
+        if isinstance(root, urllib3.exceptions.NameResolutionError):
+            return NotSent(f"{asked}: the name cannot be resolved")
+        if isinstance(root, urllib3.exceptions.NewConnectionError):
+            return NotSent(f"{asked}: no connection: {_short(roots[-1])}")
+        if isinstance(root, urllib3.exceptions.ConnectTimeoutError):
+            return NotSent(f"{asked}: no connection within {timeout_seconds:g} s")
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+        return NotSent(f"{asked}: not a URL that can be asked")
+    if any(isinstance(root, TimeoutError | urllib3.exceptions.TimeoutError) for root in roots):
+        return HttpError(f"{asked}: no whole answer within {timeout_seconds:g} s")
+    return HttpError(f"{asked}: {_short(roots[-1])}")
+
+
+def _roots(error: BaseException) -> list[BaseException]:
+    """Return ``error`` and what it wraps, outermost first; urllib3 hides causes in three places."""
+    chain: list[BaseException] = []
+    following: object = error
+    while isinstance(following, BaseException) and following not in chain:
+        chain.append(following)
+        inner = [getattr(following, "reason", None), following.__cause__, *following.args]
+        inner.append(following.__context__)
+        following = next((one for one in inner if isinstance(one, BaseException)), None)
+    return chain
+
+
+def _short(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())[:200]
+
+
+def _without_userinfo(url: str) -> str:
+    return re.sub(r"(?<=://)[^/?#]*@", "", url)
+
+
+class _Credentials(AuthBase):
+    """Puts the Authorization header on, reading files at each use."""
+
+    def __init__(self, config: HttpConfig) -> None:
+        self._config = config
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        basic, bearer = self._config.basic_auth, self._config.authorization
+        if basic is not None:
+            password = _secret(basic.password_file) if basic.password_file else basic.password
+            user = basic.username.encode()
+            HTTPBasicAuth(user, password.encode())(request)
+        elif bearer is not None:
+            secret = bearer.credentials
+            if bearer.credentials_file is not None:
+                secret = _secret(bearer.credentials_file)
+            request.headers["Authorization"] = f"{bearer.type} {secret}"
+        return request
+
+
+def _secret(file: Any) -> str:
+    try:
+        text = str(file.read_text(encoding="utf-8")).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotSent(f"{file}: the credentials cannot be read: {_short(error)}") from error
+    if not text or not text.isprintable() or not text.isascii():
+        raise NotSent(f"{file}: the credentials must be one line of plain ASCII text")
+    return text
+
+
+class _TimedSocket(io.RawIOBase):
+    """A socket's reading side that keeps to the request's limits, however slowly bytes come."""
+
+    def __init__(self, sock: socket.socket, under: io.RawIOBase, limits: _Limits) -> None:
+        super().__init__()
+        self._sock = sock
+        self._under = under  # closing it gives the socket back, as socket.makefile counts
+        self._limits = limits
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            self._sock.settimeout(self._limits.remaining_seconds())
+            try:
+                return self._sock.recv_into(buffer)
+            except TimeoutError:
+                continue
+
+    def close(self) -> None:
+        self._under.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        under = self.fp.detach()
+        self.fp = io.BufferedReader(_TimedSocket(sock, under, _limits.get()))
+
+
+class _HttpConnection(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _HttpsConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}

@@ -1,0 +1,199 @@
+"""Which hosts there are and where they are reached: files in Prometheus's file_sd format.
+
+One file serves Prometheus and the responder. Only what stands here is ever used as an address.
+Format: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#file_sd_config
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from responder.core.facts import Host
+from responder.settings import InventorySettings
+from toolkit.settings import ConfigError, read_yaml
+
+log = logging.getLogger(__name__)
+
+_TARGET = re.compile(r"(?P<address>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+_SSH_ADDRESS = re.compile(r"(?!-)[A-Za-z0-9._%:\[\]-]{1,253}")
+_HOST = re.compile(r"(?!\.{1,2}$)[^\x00-\x20\x7f-\x9f/\\\ud800-\udfff]{1,253}")
+_GROUP_KEYS = ("targets", "labels")
+
+_Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class Inventory:
+    """The hosts as the files have them now; many threads may ask."""
+
+    def __init__(self, settings: InventorySettings) -> None:
+        """Read the files. Raises ConfigError."""
+        self._files = settings.files
+        self._reloading = threading.Lock()
+        self._seen = _signature(self._files)
+        self._hosts = load(self._files)
+
+    def hosts(self) -> Mapping[str, Host]:
+        """Return the hosts by name, read again first when a file changed.
+
+        A new version that is not valid is logged once, and the old one stays. While one thread
+        reads a large new version, the others go on with the old one.
+        """
+        if self._reloading.acquire(blocking=False):
+            try:
+                seen = _signature(self._files)
+                if seen != self._seen:
+                    self._seen = seen
+                    self._reload()
+            finally:
+                self._reloading.release()
+        return self._hosts
+
+    def get(self, name: str) -> Host | None:
+        """Return the host called ``name``, if there is one."""
+        return self.hosts().get(name)
+
+    def _reload(self) -> None:
+        try:
+            self._hosts = load(self._files)
+        except ConfigError as error:
+            log.error("inventory is not valid, the old one stays", extra={"problem": str(error)})  # noqa: TRY400 - the message says it all
+            return
+        log.info("inventory read", extra={"hosts": len(self._hosts)})
+
+
+def load(files: Iterable[Path]) -> Mapping[str, Host]:
+    """Return the hosts in ``files`` by name. Raises ConfigError with file, path and value."""
+    hosts: dict[str, Host] = {}
+    places: dict[str, str] = {}
+    for file in _expanded(files):
+        for place, group in _groups(file):
+            host = _host(group, file, place)
+            known = hosts.setdefault(host.name, host)
+            first = places.setdefault(host.name, f"{file}: {place}")
+            if known != host:
+                raise ConfigError(
+                    str(file),
+                    place,
+                    f"host {host.name!r} is given twice and not alike, first at {first}",
+                )
+    return MappingProxyType(hosts)
+
+
+def _expanded(files: Iterable[Path]) -> list[Path]:
+    """Return the files that exist for ``files``; ``*`` in the last part is a glob, as there."""
+    result: list[Path] = []
+    for file in files:
+        if "*" not in file.name:
+            result.append(file)
+            continue
+        matches = sorted(file.parent.glob(glob.escape(file.name).replace("[*]", "*")))
+        if not matches:
+            raise ConfigError(str(file), "", "matches no file; the inventory would be empty")
+        result.extend(matches)
+    return result
+
+
+def _signature(files: Iterable[Path]) -> _Signature:
+    """Return what changes when any of ``files`` does."""
+    signature = []
+    try:
+        for file in _expanded(files):
+            stat = file.stat()
+            signature.append((str(file), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    except (OSError, ConfigError):
+        return ()  # load says what is wrong
+    return tuple(signature)
+
+
+def _groups(file: Path) -> list[tuple[str, dict[str, object]]]:
+    raw = _read(file)
+    if raw is None:
+        return []
+    if not isinstance(raw, list):
+        raise ConfigError(str(file), "", f"{_show(raw)} must be a list of targets and labels")
+    groups = []
+    for number, group in enumerate(raw):
+        place = f"[{number}]"
+        if not isinstance(group, dict):
+            raise ConfigError(str(file), place, f"{_show(group)} must have targets and labels")
+        for key in group:
+            if key not in _GROUP_KEYS:
+                raise ConfigError(
+                    str(file),
+                    f"{place}.{key}",
+                    f"unknown key {_show(key)}; allowed here: {', '.join(_GROUP_KEYS)}",
+                )
+        groups.append((place, group))
+    return groups
+
+
+def _read(file: Path) -> object:
+    if file.suffix != ".json":
+        return read_yaml(file)
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(file), "", f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(str(file), "", f"is not valid JSON: {error}") from error
+
+
+def _host(group: Mapping[str, object], file: Path, place: str) -> Host:
+    labels = _labels(group.get("labels"), file, f"{place}.labels")
+    name = labels.get("host", "")
+    if not _HOST.fullmatch(name):
+        raise ConfigError(
+            str(file),
+            f"{place}.labels.host",
+            f"{_show(name)} must name the host: no spaces, slashes or control characters"
+            if name
+            else "is missing; every group names its host",
+        )
+    target, address = _target(group.get("targets"), file, f"{place}.targets")
+    ssh_address = labels.get("ssh_address", address)
+    if not _SSH_ADDRESS.fullmatch(ssh_address):
+        raise ConfigError(
+            str(file),
+            f"{place}.labels.ssh_address",
+            f"{_show(ssh_address)} must be a name, an address or an ssh_config alias, with :port "
+            "if need be",
+        )
+    return Host(name, target, ssh_address, labels)
+
+
+def _labels(raw: object, file: Path, place: str) -> dict[str, str]:
+    if not isinstance(raw, dict):
+        raise ConfigError(str(file), place, f"{_show(raw)} must be a mapping with at least host")
+    labels = {}
+    for name, value in raw.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigError(str(file), f"{place}.{name}", f"{_show(value)} must be text")
+        labels[name] = value
+    return labels
+
+
+def _target(raw: object, file: Path, place: str) -> tuple[str, str]:
+    """Return the exporter's ``address:port`` and the address alone."""
+    if not isinstance(raw, list) or len(raw) != 1:
+        raise ConfigError(
+            str(file),
+            place,
+            f"{_show(raw)} must be a list of one address:port: one host, one group",
+        )
+    (target,) = raw
+    match = _TARGET.fullmatch(target) if isinstance(target, str) else None
+    if match is None or not 1 <= int(match["port"]) <= 65535:
+        raise ConfigError(str(file), f"{place}[0]", f"{_show(target)} must be address:port")
+    return match.string, match["address"].strip("[]")
+
+
+def _show(raw: object) -> str:
+    text = repr(raw)
+    return text if len(text) <= 80 else text[:77] + "..."
