@@ -1,0 +1,206 @@
+"""The configuration of every part of the stack, as data, at a demo's intervals and limits.
+
+Alerts, routes and scrape jobs are the project's own from rules/: only waiting times, addresses
+and the way to ping are replaced, so that what the demo shows is what a fleet gets, sooner.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from typing import Any
+
+import yaml
+
+from demo.stack.site import Site
+from demo.stack.sshd import Sshd
+from demo.stack.tools import REPOSITORY
+from toolkit.units import parse_duration
+
+Config = dict[str, Any]
+
+SERVICE_SCRIPT = REPOSITORY / "demo/service"
+_RULES = REPOSITORY / "rules"
+
+
+def write_all(site: Site, sshd: Sshd) -> None:
+    """Write every configuration file into the site's folder."""
+    for folder in (site.service, site.busy, site.rules, site.logs):
+        folder.mkdir(parents=True)
+    (site.service / "command").write_text(agent_command(site), encoding="utf-8")
+    for file in _RULES.glob("*.rules.yml"):
+        text = quick_rules(file.read_text(encoding="utf-8"))
+        (site.rules / file.name).write_text(text, encoding="utf-8")
+    for name, content in {
+        site.inventory.name: inventory(site),
+        "exporter.yml": exporter(site),
+        "blackbox.yml": _ours("blackbox.yml"),
+        "prometheus.yml": prometheus(site),
+        "alertmanager.yml": alertmanager(site),
+        "responder.yml": responder(site, sshd),
+    }.items():
+        text = yaml.safe_dump(content, sort_keys=False)
+        (site.folder / name).write_text(text, encoding="utf-8")
+
+
+def agent_command(site: Site) -> str:
+    """Return the shell command line that runs the sample agent."""
+    return shlex.join(
+        [
+            *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "demo.agent"),
+            *("--listen", site.address("agent"), "--name", site.agent),
+            *("--busy-directory", str(site.busy)),
+            *("--start-delay", str(site.pace.start_delay_seconds)),
+        ]
+    )
+
+
+def exporter(site: Site) -> Config:
+    pace = {"timeout": "1s", "interval": "1s", "max_age": "3s"}
+    status = {"url": site.url("agent", "/status"), "field": "busy", **pace}
+    return {
+        "agents": [
+            {
+                "name": site.agent,
+                "discover": {"pidfile": str(site.service / "agent.pid")},
+                "limits": {
+                    "alarm_threshold": site.pace.alarm_threshold_bytes,
+                    "hard_limit": site.pace.hard_limit_bytes,
+                },
+                "busy": [{"markers": {}}, {"http": status}],
+                "ready": {"http": {"url": site.url("agent", "/host/echo"), **pace}},
+            }
+        ],
+        "busy_markers_directory": str(site.busy),
+    }
+
+
+def inventory(site: Site) -> list[Config]:
+    """Return the fleet in file_sd format: Prometheus and the responder read the same file."""
+    labels = {"host": site.host, "ssh_address": "127.0.0.1", "zone": "demo"}
+    return [{"targets": [site.address("exporter")], "labels": labels}]
+
+
+def prometheus(site: Site) -> Config:
+    """Return the project's scrape jobs, every second; the host's ping asks its agent."""
+    config = _ours("prometheus.yml")
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(site.rules / "*.yml")]
+    config["alerting"]["alertmanagers"] = [_static(site.address("alertmanager"))]
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    jobs["memleash-exporter"]["file_sd_configs"] = [{"files": [str(site.inventory)]}]
+    jobs["memleash-responder"].update(_static(site.address("responder")))
+    ping = jobs["memleash-ping"]
+    ping.update(
+        {"scrape_interval": "1s", "scrape_timeout": "1s", "params": {"module": ["http_agent"]}}
+    )
+    ping["http_sd_configs"] = [
+        {"url": site.url("responder", "/api/v1/sd/ping-targets"), "refresh_interval": "1s"}
+    ]
+    ping["relabel_configs"] += [
+        {"target_label": "__param_target", "replacement": site.url("agent", "/host/echo")},
+        {"target_label": "__address__", "replacement": site.address("blackbox")},
+    ]
+    return config
+
+
+def _static(address: str) -> Config:
+    return {"static_configs": [{"targets": [address]}]}
+
+
+def quick_rules(text: str) -> str:
+    """Return the rules of ``text`` with every waiting time shortened as the scrape interval is.
+
+    Prometheus's usual 15 s have become 1 s here, so `for: 1m` becomes 4 s: as many tries.
+    """
+
+    def shorter(match: re.Match[str]) -> str:
+        seconds = max(1, round(parse_duration(match["time"]) / 15))
+        return f"{match['key']} {seconds}s"
+
+    return re.sub(
+        r"^(?P<key>\s+(?:for|keep_firing_for):)\s*(?P<time>\w+)", shorter, text, flags=re.MULTILINE
+    )
+
+
+def alertmanager(site: Site) -> Config:
+    """Return the project's routes with short waits; the people are the pager."""
+    config = _ours("alertmanager.yml")
+    receivers = {receiver["name"]: receiver for receiver in config["receivers"]}
+    (responder_webhook,) = receivers["responder"]["webhook_configs"]
+    responder_webhook["url"] = site.url("responder", "/api/v1/alertmanager")
+    (people_webhook,) = receivers["people"]["webhook_configs"]
+    people_webhook["url"] = site.url("pager", "/")
+    _hasten(config["route"])
+    return config
+
+
+def _hasten(route: Config) -> None:
+    route.update({"group_wait": "0s", "group_interval": "2s", "repeat_interval": "4s"})
+    for child in route.get("routes", []):
+        _hasten(child)
+
+
+def responder(site: Site, sshd: Sshd) -> Config:
+    pace = site.pace
+    return {
+        "prometheus": {"url": site.url("prometheus")},
+        "alertmanager": {"urls": [site.url("alertmanager")]},
+        "database": f"sqlite:///{site.folder / 'responder.db'}",
+        "inventory": {"files": [str(site.inventory)]},
+        "ssh": {
+            "user": sshd.user,
+            "port": sshd.port,
+            "identity_file": str(sshd.identity_file),
+            "known_hosts_file": str(sshd.known_hosts_file),
+            "connect_timeout": "5s",
+            "command_timeout": "30s",
+        },
+        "controllers": [_controller(site)],
+        "agents": {site.agent: _managed_agent(site)},
+        "exporter": {"timeout": "2s"},
+        # A fleet of one: the one host over its limit is all of it, and no storm.
+        "fleet": {"storm_fraction": 1},
+        "mute": {
+            "base": f"{pace.mute_base_seconds}s",
+            "step_bytes": pace.mute_step_bytes,
+            "longest": "10m",
+            "max_hold": "30m",
+            "tail": "2s",
+            "interval": "1s",
+        },
+    }
+
+
+def _controller(site: Site) -> Config:
+    host = site.url("controller", "/hosts/{host}")
+    return {
+        "name": "mn-1",
+        "drain_url": f"{host}/drain",
+        "undrain_url": f"{host}/undrain",
+        "tasks_url": f"{host}/tasks",
+        "reconnect_url": site.url("controller", "/reconnect"),
+        "timeout": "5s",
+    }
+
+
+def _managed_agent(site: Site) -> Config:
+    return {
+        "mode": "enforce",
+        "restart_command": shlex.join([str(SERVICE_SCRIPT), str(site.service), "restart"]),
+        "readiness": {"probes": 60, "timeout": "2s", "interval": "1s"},
+        "reconnect_timeout": "30s",
+        "guards": {
+            "startup_grace": "1s",
+            "cooldown": "10m",
+            "wait_for_idle": "30s",
+            "idle_interval": "1s",
+            "retry_after": f"{site.pace.retry_seconds}s",
+        },
+    }
+
+
+def _ours(name: str) -> Config:
+    config: Config = yaml.safe_load((_RULES / name).read_text(encoding="utf-8"))
+    return config

@@ -1,0 +1,147 @@
+"""The stack: one host with its agent and exporter, and all that watches over it, on loopback.
+
+    with prepared(tools.find("stable"), folder) as stack:
+        stack.start()
+
+Every part is a real process. Parts are Programs and can be stopped, killed and started one by
+one; the agent is a service, as on a real host, and is restarted over SSH only.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import quote
+
+from demo.stack import configs, sshd
+from demo.stack.http import Json, answers, get, post
+from demo.stack.ports import reserve_ports
+from demo.stack.processes import Program, wait_until
+from demo.stack.site import Pace, Ports, Site
+from demo.stack.tools import REPOSITORY, Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The parts of a site, and what they say."""
+
+    site: Site
+    programs: dict[str, Program]
+    """By name, in the order in which they are started; stopped the other way round."""
+
+    def start(self) -> None:
+        """Start every part and wait until each answers. Raises ProgramFailed, NotInTime."""
+        self._service("start")
+        for program in self.programs.values():
+            program.start()
+        wait_until(
+            "the agent to answer its health check",
+            lambda: answers(self.site.url("agent", "/host/echo")),
+            seen=lambda: (self.site.service / "agent.log").read_text(encoding="utf-8")[-1000:],
+        )
+
+    def stop(self) -> None:
+        """Stop every part. What would act on the host goes first, the host last."""
+        for program in reversed(self.programs.values()):
+            program.stop()
+        self._service("stop")
+
+    def _service(self, action: str) -> None:
+        command = (configs.SERVICE_SCRIPT, self.site.service, action)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    def agent_pid(self) -> int:
+        return int((self.site.service / "agent.pid").read_text(encoding="ascii"))
+
+    def starts(self) -> list[str]:
+        """Return the service's own record of its starts, one line each."""
+        return (self.site.service / "service.log").read_text(encoding="utf-8").splitlines()
+
+    def query(self, expression: str) -> float | None:
+        """Return Prometheus's answer to an instant query as a number, None for no sample."""
+        body = get(self.site.url("prometheus", f"/api/v1/query?query={quote(expression)}"))
+        result = body["data"]["result"]
+        return float(result[0]["value"][1]) if result else None
+
+    def firing(self) -> set[str]:
+        """Return the names of the alerts that Prometheus says are firing."""
+        alerts = get(self.site.url("prometheus", "/api/v1/alerts"))["data"]["alerts"]
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+    def silences(self) -> list[Json]:
+        """Return Alertmanager's active silences."""
+        silences = get(self.site.url("alertmanager", "/api/v2/silences"))
+        return [each for each in silences if each["status"]["state"] == "active"]
+
+    def pages(self, alertname: str, status: str = "firing") -> list[Json]:
+        """Return what the pager was told of ``alertname``, oldest first."""
+        return [
+            page
+            for page in get(self.site.url("pager", "/pages"))
+            if page["labels"]["alertname"] == alertname and page["status"] == status
+        ]
+
+    def agent_does(self, what: str, **arguments: Json) -> Json:
+        """Have the agent grow or dump; see demo.agent."""
+        return post(self.site.url("agent", f"/{what}"), arguments)
+
+
+@contextmanager
+def prepared(tools: Tools, folder: Path, pace: Pace | None = None) -> Iterator[Stack]:
+    """Write every configuration into ``folder``, which must not exist or be empty.
+
+    Nothing of the stack runs any more when this is left.
+    """
+    with reserve_ports() as free:
+        ports = Ports(*free[: len(fields(Ports))])
+        site = Site(folder.absolute(), ports, pace or Pace())
+        server = sshd.configure(tools.sshd, site.folder / "ssh", ports.sshd)
+        configs.write_all(site, server)
+        stack = Stack(site, _programs(site, tools, server))
+        with ExitStack() as cleanup:
+            cleanup.callback(stack.stop)
+            yield stack
+
+
+def _programs(site: Site, tools: Tools, server: sshd.Sshd) -> dict[str, Program]:
+    def program(part: str, health: str, *argv: str | Path) -> Program:
+        log = site.logs / f"{part}.log"
+        return Program(
+            part,
+            argv,
+            log,
+            lambda: answers(site.url(part, health)),
+            {"PYTHONPATH": str(REPOSITORY)},
+        )
+
+    def served(part: str, health: str, *argv: str | Path) -> Program:
+        """Return a program with Prometheus's usual flags."""
+        config = f"--config.file={site.folder / part}.yml"
+        listen = f"--web.listen-address={site.address(part)}"
+        return program(part, health, *argv, config, listen)
+
+    def demo(part: str, health: str, *argv: str) -> Program:
+        listen = f"--listen={site.address(part)}"
+        return program(part, health, sys.executable, "-m", f"demo.{part}", listen, *argv)
+
+    ours = Path(sys.executable).parent
+    alertmanager_storage = f"--storage.path={site.folder / 'alertmanager'}"
+    prometheus_storage = f"--storage.tsdb.path={site.folder / 'prometheus'}"
+    parts = [
+        demo("pager", "/pages"),
+        demo("controller", "/calls", f"--agent-url={site.url('agent', '/host/echo')}"),
+        served("exporter", "/-/ready", ours / "memleash-exporter"),
+        served("blackbox", "/-/healthy", tools.blackbox_exporter),
+        served(
+            *("alertmanager", "/-/ready", tools.alertmanager),
+            *(alertmanager_storage, "--cluster.listen-address="),
+        ),
+        served("prometheus", "/-/ready", tools.prometheus, prometheus_storage),
+        server.program,
+        served("responder", "/-/ready", ours / "memleash-responder"),
+    ]
+    return {part.name: part for part in parts}
