@@ -1,0 +1,29 @@
+# Everything there is to do with this repository. `make` alone lists it.
+
+PYTHON ?= python3
+TOOLS ?= stable
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing for demo and test, and the Python environments
+	@tools/setup test
+
+demo: ## the main job on real parts, in under 3 minutes; KEEP=1 keeps it up, TOOLS=newest
+	@tools/setup demo
+	@.venv/bin/python -m demo --tools $(TOOLS) $(if $(KEEP),--keep)
+
+test: ## all that CI runs: lint, rules, and every test
+	@tools/setup test
+	@tools/check
+
+lint: ## only the static checks: ruff, mypy, the layering
+	@tools/setup test
+	@tools/check lint
+
+clean: ## remove what the targets made here (packages of the machine stay)
+	rm -rf .venv .venv-* .cache .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
