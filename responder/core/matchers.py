@@ -1,0 +1,86 @@
+"""Alertmanager's matchers: parsed from amtool's notation, and checked before they may mute.
+
+Source: https://prometheus.io/docs/alerting/latest/configuration/#matcher. Regular expressions
+are anchored there, so they are here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+_NOTATION = re.compile(
+    r"\s*(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)\s*(?P<operator>=~|!~|!=|=)\s*(?P<value>.*?)\s*", re.DOTALL
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on one label."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+    """False: the label must differ, or must not match."""
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert with ``labels`` fulfils this; a label that is not there is empty."""
+        value = labels.get(self.name, "")
+        hit = re.fullmatch(self.value, value) is not None if self.is_regex else value == self.value
+        return hit is self.is_equal
+
+
+def parse_matcher(text: str) -> Matcher:
+    """Return ``alertname="X"``, ``a!="b"``, ``a=~"b|c"`` or ``a!~"b"`` as a Matcher.
+
+    Quotes may be left out. Raises ValueError that says what is wrong.
+    """
+    found = _NOTATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f'{text!r} must be a matcher such as alertname="HostPingFailed"')
+    value = _unquoted(found["value"], text)
+    operator = found["operator"]
+    if "~" in operator:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{text!r}: {value!r} is not a regular expression: {error}") from error
+    return Matcher(found["name"], value, "~" in operator, not operator.startswith("!"))
+
+
+def check_mute_matchers(matchers: Iterable[Matcher], triggers: Iterable[str]) -> None:
+    """Refuse matchers that could silence the responder's own triggers, or choose the host.
+
+    Some matcher must be on ``alertname`` and miss every trigger: a matcher on any other label
+    may hold for a trigger too, since its labels are the rules' to choose. Raises ValueError.
+    """
+    every = tuple(matchers)
+    if any(matcher.name == "host" for matcher in every):
+        raise ValueError("a matcher on host is not allowed: the muted host is added by itself")
+    on_name = [matcher for matcher in every if matcher.name == "alertname"]
+    if not on_name:
+        raise ValueError(
+            "there must be a matcher on alertname: without one, every alert of the host,"
+            " its restart included, would be silenced"
+        )
+    for trigger in triggers:
+        if all(matcher.matches({"alertname": trigger}) for matcher in on_name):
+            raise ValueError(
+                f"these matchers would silence {trigger}, which the responder itself acts on;"
+                " name the ping's alert alone"
+            )
+
+
+def _unquoted(value: str, text: str) -> str:
+    if not value.startswith('"'):
+        if '"' in value:
+            raise ValueError(f"{text!r}: a quote must stand at both ends of the value")
+        return value
+    try:
+        plain = json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"{text!r}: the value is not a quoted text: {error}") from error
+    return str(plain)
