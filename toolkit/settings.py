@@ -5,7 +5,8 @@ beside the fields. Unknown keys, missing keys, wrong types and bad values are ea
 a ConfigError that names the file, the path inside it, the value, and what is allowed.
 Beyond plain types there are ``Size`` (bytes), ``Duration`` (seconds), enums, ``Literal``,
 ``tuple[T, ...]`` for lists, ``dict[str, T]``, ``Path`` (relative to the file) and ``X | None``.
-A dataclass may check itself in ``__post_init__`` by raising ValueError (named at its path).
+A dataclass may check itself in ``__post_init__`` by raising ValueError (named at its path), and
+one with a classmethod ``from_text`` may be given as plain text as well.
 
 This is our own code because the exporter's memory budget has no room for a validation library
 (pydantic alone adds 10 MB to a 24 MB process), and both programs report mistakes alike.
@@ -157,6 +158,8 @@ def _dataclass(cls: type, raw: object, at: _Place) -> object:
     allowed = f"allowed here: {', '.join(fields)}"
     if raw is None:
         raw = {}
+    if isinstance(raw, str) and hasattr(cls, "from_text"):
+        return _checked(lambda: cls.from_text(raw), at)
     if not isinstance(raw, dict):
         raise at.error(f"{_show(raw)} must be a mapping; {allowed}")
     for key in raw:
@@ -169,8 +172,12 @@ def _dataclass(cls: type, raw: object, at: _Place) -> object:
             values[name] = _convert(kinds[name], raw[name], at.key(name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise at.error(f"{name} is missing; it is required here; {allowed}")
+    return _checked(lambda: cls(**values), at)
+
+
+def _checked(make: Callable[[], object], at: _Place) -> object:
     try:
-        return cls(**values)
+        return make()
     except ValueError as error:
         raise at.error(str(error)) from error
 

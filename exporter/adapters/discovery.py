@@ -1,0 +1,156 @@
+"""Finding an agent's main process: by systemd unit, by pidfile, by command line.
+
+A search returns the pid, or None when the agent is surely not running; it raises CannotTell
+when neither can be said. It runs only while no living process is known for the agent.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from exporter.adapters import cgroups
+from exporter.adapters.procfs import Procfs, seconds_since_boot
+from exporter.adapters.systemd import Systemctl
+from exporter.decisions import trees
+from exporter.errors import CannotTell, ProcessGone
+from exporter.settings import Discover
+
+_PIDFILE_BYTES = 64
+_CLOCK_SLACK_SECONDS = 2.0
+_MOST_ANCESTORS = 64
+
+
+class Walk:
+    """One walk over the host's command lines, shared by all agents that are searched for in it."""
+
+    def __init__(self, procfs: Procfs) -> None:
+        self._procfs = procfs
+        self._lines: list[tuple[int, str]] | None = None
+        self._unreadable = 0
+
+    def matching(self, pattern: str) -> list[int]:
+        """Return the pids whose command line ``pattern`` is found in; never our own.
+
+        Raises CannotTell when nothing matches and some command lines are hidden from us.
+        """
+        if self._lines is None:
+            self._lines = self._read_all()
+        search = re.compile(pattern).search
+        pids = [pid for pid, line in self._lines if search(line)]
+        if not pids and self._unreadable:
+            raise CannotTell(f"{self._unreadable} command lines cannot be read (hidepid?)")
+        return pids
+
+    def _read_all(self) -> list[tuple[int, str]]:
+        lines = []
+        for pid in self._procfs.pids():
+            if pid == os.getpid():
+                continue
+            try:
+                with self._procfs.open(pid) as process:
+                    line = process.command_line()
+            except ProcessGone:
+                continue
+            except CannotTell:
+                self._unreadable += 1
+                continue
+            if line:
+                lines.append((pid, line))
+        return lines
+
+
+Search = Callable[[Walk], int | None]
+
+
+def search_for(discover: Discover, procfs: Procfs, cgroupfs: Path, systemctl: Systemctl) -> Search:
+    """Return the search that ``discover`` asks for."""
+    if discover.pidfile is not None:
+        pidfile = discover.pidfile
+        return lambda _: by_pidfile(procfs, pidfile)
+    if discover.cmdline is not None:
+        pattern = discover.cmdline
+        return lambda walk: by_command_line(procfs, walk, pattern)
+    unit = discover.systemd_unit or ""
+    return lambda _: by_systemd_unit(procfs, cgroupfs, systemctl, unit)
+
+
+def by_pidfile(procfs: Procfs, pidfile: Path) -> int | None:
+    """Return the pid that ``pidfile`` names, while that process lives.
+
+    A process that started after the file was written is not the one that wrote it: the file is
+    stale and the pid in use again, or the clock was set. Which, cannot be told.
+    """
+    try:
+        with pidfile.open("rb") as file:
+            content = file.read(_PIDFILE_BYTES).strip()
+            written_at = os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CannotTell(f"{pidfile} cannot be read: {error.strerror}") from error
+    if not content.isdigit() or int(content) == 0:
+        raise CannotTell(f"{pidfile} holds no pid")
+    pid = int(content)
+    try:
+        with procfs.open(pid) as process:
+            started_at = procfs.boot_time() + seconds_since_boot(process.stat().start_ticks)
+    except ProcessGone:
+        return None
+    if started_at > written_at + _CLOCK_SLACK_SECONDS:
+        raise CannotTell(f"process {pid} started after {pidfile} was written: a stale pidfile?")
+    return pid
+
+
+def by_command_line(procfs: Procfs, walk: Walk, pattern: str) -> int | None:
+    """Return the root of the one process tree whose command lines match."""
+    return _only_root(procfs, walk.matching(pattern))
+
+
+def by_systemd_unit(procfs: Procfs, cgroupfs: Path, systemctl: Systemctl, unit: str) -> int | None:
+    """Return the main process of ``unit``.
+
+    1. No control group, or an empty one: not running, and nobody was bothered.
+    2. Somebody lives in it: systemd says which one is the main process, if any.
+    3. An active unit without a main process (Type=forking without PIDFile=, oneshot), or nobody
+       to ask (in a container): the root of the group's process tree.
+    """
+    pids = cgroups.unit_pids(cgroupfs, unit)
+    if not pids:
+        return None
+    state = systemctl.unit_state(unit)
+    if state is not None and state.main_pid is not None:
+        return state.main_pid
+    if state is not None and not state.is_active:
+        return None
+    return _only_root(procfs, pids)
+
+
+def _only_root(procfs: Procfs, pids: Iterable[int]) -> int | None:
+    ancestors = {}
+    for pid in pids:
+        try:
+            ancestors[pid] = _ancestors(procfs, pid)
+        except ProcessGone:
+            continue
+    roots = trees.roots(ancestors.keys(), ancestors)
+    if len(roots) > 1:
+        named = ", ".join(map(str, roots[:5]))
+        raise CannotTell(f"{len(roots)} separate process trees match, with roots {named}")
+    return roots[0] if roots else None
+
+
+def _ancestors(procfs: Procfs, pid: int) -> list[int]:
+    line: list[int] = []
+    while pid > 1 and len(line) < _MOST_ANCESTORS:
+        try:
+            with procfs.open(pid) as process:
+                pid = process.stat().parent_pid
+        except ProcessGone:
+            if not line:
+                raise
+            break  # an ancestor ended meanwhile: the line known so far must do
+        line.append(pid)
+    return line

@@ -1,0 +1,105 @@
+"""One GET of HTTP/1.0 with one deadline over all of it: what a probe needs.
+
+Spoken by hand because urllib and http.client cost 10 MB of memory in the exporter of every host
+(they load TLS and a mail parser), follow redirects, and their timeouts start anew with every
+byte that drips in.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+
+from exporter.errors import ProbeFailed
+from exporter.settings import Url
+
+_MAX_BODY_BYTES = 65536
+_MAX_HEAD_BYTES = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class _Deadline:
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> _Deadline:
+        return cls(time.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        remaining = self.at - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("no answer in time")
+        return remaining
+
+
+def get(url: Url, timeout: float, *, with_body: bool = True) -> tuple[int, bytes]:
+    """Return status and body (empty unless ``with_body``) of a GET within ``timeout`` seconds.
+
+    Raises ProbeFailed when there is no whole answer by then.
+    """
+    deadline = _Deadline.after(timeout)
+    try:
+        with socket.create_connection((url.host, url.port), timeout=timeout) as plain:
+            connection = _encrypted(plain, url.host, deadline) if url.scheme == "https" else plain
+            host = f"[{url.host}]" if ":" in url.host else url.host
+            connection.settimeout(deadline.remaining())
+            connection.sendall(
+                f"GET {url.target} HTTP/1.0\r\nHost: {host}:{url.port}\r\n"
+                "Accept: application/json, */*\r\nUser-Agent: memleash-exporter\r\n"
+                "Connection: close\r\n\r\n".encode()
+            )
+            status, headers, body = _head(connection, deadline)
+            return status, _body(connection, deadline, headers, body) if with_body else b""
+    except TimeoutError as error:
+        raise ProbeFailed("no answer in time") from error
+    except OSError as error:
+        raise ProbeFailed(f"{error.strerror or error}") from error
+
+
+def _encrypted(plain: socket.socket, host: str, deadline: _Deadline) -> socket.socket:
+    import ssl  # noqa: PLC0415 - costs 6 MB that most hosts never need
+
+    plain.settimeout(deadline.remaining())
+    return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+
+
+def _head(connection: socket.socket, deadline: _Deadline) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Return status, headers by lower-case name, and what came of the body already."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        if len(received) > _MAX_HEAD_BYTES:
+            raise ProbeFailed(f"the header is over {_MAX_HEAD_BYTES} bytes")
+        chunk = _some(connection, deadline)
+        if not chunk:
+            raise ProbeFailed("the answer is cut short")
+        received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    words = lines[0].split()
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        raise ProbeFailed("the answer is not HTTP")
+    headers = (line.partition(b":") for line in lines[1:])
+    return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in headers}, body
+
+
+def _body(
+    connection: socket.socket, deadline: _Deadline, headers: dict[bytes, bytes], body: bytes
+) -> bytes:
+    length = headers.get(b"content-length", b"")
+    expected = int(length) if length.isdigit() else None
+    while expected is None or len(body) < expected:
+        if max(len(body), expected or 0) > _MAX_BODY_BYTES:
+            raise ProbeFailed(f"the body is over {_MAX_BODY_BYTES} bytes")
+        chunk = _some(connection, deadline)
+        if not chunk and expected is not None:
+            raise ProbeFailed("the answer is cut short")
+        if not chunk:
+            return body
+        body += chunk
+    return body[:expected]
+
+
+def _some(connection: socket.socket, deadline: _Deadline) -> bytes:
+    connection.settimeout(deadline.remaining())
+    return connection.recv(16384)

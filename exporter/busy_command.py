@@ -1,0 +1,162 @@
+"""``memleash-busy``: holds a busy marker around a command.
+
+The marker names this process, so that it stops counting when this process is killed outright.
+Exit codes are the command's own; 125 when the marker cannot be placed (the command is not run:
+it would be interrupted), 126 and 127 when the command cannot be run, as with env(1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from exporter.adapters.procfs import Procfs
+from exporter.decisions.markers import MAX_AGE_SECONDS
+from exporter.settings import AGENT_NAME, BUSY_MARKERS_DIRECTORY
+from toolkit.units import parse_duration
+
+DIRECTORY_VARIABLE = "MEMLEASH_BUSY_DIRECTORY"
+
+_TOUCH_SECONDS = MAX_AGE_SECONDS / 12
+_PASSED_ON = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with a marker held; return its exit code."""
+    flags = _flags(arguments)
+    with contextlib.ExitStack() as stack:
+        try:
+            marker = stack.enter_context(_held(flags))
+        except OSError as error:
+            return _refuse(125, f"cannot place a marker in {error.filename}: {error.strerror}")
+        signal.signal(signal.SIGALRM, lambda *_: _touch(marker))
+        signal.setitimer(signal.ITIMER_REAL, _TOUCH_SECONDS, _TOUCH_SECONDS)
+        code = _run(flags.command)
+    if code < 0:  # it was killed by a signal: end in the same way, so that our caller sees it
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
+
+
+@contextlib.contextmanager
+def _held(flags: argparse.Namespace) -> Iterator[Path]:
+    """Place the marker, in one piece, and take it away in the end. Raises OSError."""
+    directory = flags.directory / flags.agent
+    directory.mkdir(parents=True, exist_ok=True)
+    with Procfs(Path("/proc")).open(os.getpid()) as process:
+        start_ticks = process.stat().start_ticks
+    content: dict[str, object] = {
+        "reason": flags.reason,
+        "pid": os.getpid(),
+        "pid_start_ticks": start_ticks,
+    }
+    if flags.seconds is not None:
+        content["expires_at"] = round(time.time() + flags.seconds, 3)
+    marker = directory / f"{os.getpid()}-{start_ticks}.json"
+    unfinished = directory / f".{marker.name}"
+    try:
+        unfinished.write_text(json.dumps(content), encoding="utf-8")
+        unfinished.rename(marker)
+        yield marker
+    finally:
+        for file in (unfinished, marker):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def _run(command: Sequence[str]) -> int:
+    """Run ``command``, pass signals on to it, and return its code (minus the signal's number).
+
+    Signals are caught before it starts, so that one that arrives in between is not lost.
+    """
+    pending: list[int] = []
+    process: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _: object) -> None:
+        if process is None:
+            pending.append(number)
+        elif number not in (signal.SIGINT, signal.SIGQUIT) or not os.isatty(0):
+            process.send_signal(number)  # a terminal sends its own to the command as well
+
+    for number in _PASSED_ON:
+        signal.signal(number, pass_on)
+    try:
+        process = subprocess.Popen(command)  # noqa: S603 - the caller's own words, and no shell
+    except FileNotFoundError:
+        return _refuse(127, f"{command[0]}: not found")
+    except OSError as error:
+        return _refuse(126, f"{command[0]}: {error.strerror}")
+    for early in pending:
+        process.send_signal(early)
+    return process.wait()
+
+
+def _touch(marker: Path) -> None:
+    """Keep the marker young: it holds as long as the command runs, or until it expires."""
+    with contextlib.suppress(OSError):
+        os.utime(marker)
+
+
+def _refuse(code: int, problem: str) -> int:
+    print(f"memleash-busy: {problem}", file=sys.stderr)  # noqa: T201 - a command line's answer
+    return code
+
+
+def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="memleash-busy",
+        usage="%(prog)s [--reason TEXT] [--for DURATION] [--directory DIR] AGENT -- COMMAND ...",
+        description="Holds an agent busy while a command runs.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("agent", metavar="AGENT", type=_agent, help="the agent's name")
+    parser.add_argument("--reason", default="", help="why, for people")
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=_duration,
+        metavar="DURATION",
+        help="let go after this long even while the command runs (default: hold to its end)",
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=Path(os.environ.get(DIRECTORY_VARIABLE) or BUSY_MARKERS_DIRECTORY),
+        metavar="DIR",
+        help=f"the exporter's busy_markers_directory (default: ${DIRECTORY_VARIABLE}, "
+        f"else {BUSY_MARKERS_DIRECTORY})",
+    )
+    parser.add_argument("command", nargs="+", metavar="COMMAND", help="what to run, after --")
+    return parser.parse_args(arguments)
+
+
+def _agent(text: str) -> str:
+    if not AGENT_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an agent's name")
+    return text
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

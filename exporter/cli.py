@@ -1,0 +1,155 @@
+"""``memleash-exporter``: flags in, exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from exporter.adapters.cgroups import CGROUPFS
+from exporter.collector.scraper import PROCFS, Host, Scraper
+from exporter.web import routes
+from exporter.web.http_server import HttpServer
+from toolkit import VERSION, logs
+from toolkit.settings import ConfigError
+
+_ONCE_WAIT_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the exporter. Returns 0 after SIGTERM or SIGINT, 1 for a mistake in configuration."""
+    flags = _flags(arguments)
+    logs.configure(flags.log_level, flags.log_format)
+    try:
+        scraper = Scraper(flags.config_file, Host(flags.path_procfs, flags.path_cgroupfs))
+    except ConfigError as error:
+        print(f"memleash-exporter: {error}", file=sys.stderr)  # noqa: T201 - before logging matters
+        return 1
+    if flags.check_config:
+        print(f"{flags.config_file}: ok, {len(scraper.agent_names())} agents")  # noqa: T201 - the flag's purpose
+        return 0
+    if flags.once:
+        scraper.start()
+        scraper.wait_answered(_ONCE_WAIT_SECONDS)
+        sys.stdout.buffer.write(scraper.scrape())
+        return 0
+    return _serve(scraper, flags)
+
+
+def _serve(scraper: Scraper, flags: argparse.Namespace) -> int:
+    """Serve until told to end.
+
+    1. Listens; an address that cannot be used is an error before anything starts.
+    2. Starts the background probes and the server's threads.
+    3. Waits for signals: SIGHUP reloads, SIGTERM and SIGINT end.
+    """
+    host, port = flags.web_listen_address
+    application = routes.application(scraper, flags.web_telemetry_path, lambda _: True)
+    try:
+        server = HttpServer(host, port, application)
+    except OSError as error:
+        log.error("cannot listen", extra={"address": f"{host}:{port}", "problem": error})  # noqa: TRY400
+        return 1
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: signals.put(received))
+    scraper.start()
+    gc.freeze()  # what start-up made stays: no collection need look at it again
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    log.info("listening", extra={"host": host, "port": server.port, "version": VERSION})
+    while signals.get() == signal.SIGHUP:
+        _reload(scraper)
+    server.shutdown()
+    server.server_close()
+    log.info("ended")
+    return 0
+
+
+def _reload(scraper: Scraper) -> None:
+    try:
+        scraper.reload()
+    except ConfigError:
+        log.debug("the former configuration stays in force")
+
+
+def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="memleash-exporter",
+        description="Exports the memory, busyness and readiness of this host's agents.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=Path("/etc/memleash/exporter.yml"),
+        metavar="FILE",
+        help="configuration file (default: %(default)s)",
+    )
+    add(
+        "--web.listen-address",
+        dest="web_listen_address",
+        type=_listen_address,
+        default=":10058",
+        metavar="[HOST]:PORT",
+        help="address to listen on (default: %(default)s)",
+    )
+    add(
+        "--web.telemetry-path",
+        dest="web_telemetry_path",
+        type=_telemetry_path,
+        default="/metrics",
+        metavar="PATH",
+        help="path of the metrics (default: %(default)s)",
+    )
+    add(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        metavar="FILE",
+        help="TLS and basic auth, in the exporter-toolkit's format",
+    )
+    add(
+        "--path.procfs",
+        dest="path_procfs",
+        type=Path,
+        default=PROCFS,
+        metavar="DIR",
+        help="where the host's /proc is mounted (default: %(default)s)",
+    )
+    add(
+        "--path.cgroupfs",
+        dest="path_cgroupfs",
+        type=Path,
+        default=CGROUPFS,
+        metavar="DIR",
+        help="where the host's control groups are mounted (default: %(default)s)",
+    )
+    add("--log.level", dest="log_level", choices=logs.LEVELS, default="info")
+    add("--log.format", dest="log_format", choices=logs.FORMATS, default="logfmt")
+    add("--check-config", action="store_true", help="check the configuration and leave")
+    add("--once", action="store_true", help="print one scrape and leave")
+    add("--version", action="version", version=f"memleash-exporter {VERSION}")
+    return parser.parse_args(arguments)
+
+
+def _listen_address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} must be [host]:port")
+    return host.strip("[]"), int(port)
+
+
+def _telemetry_path(text: str) -> str:
+    if not text.startswith("/") or text == "/" or text.startswith("/-/"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a path such as /metrics")
+    return text

@@ -1,0 +1,1 @@
+"""Use cases: sample an agent, scrape them all, swap the configuration."""

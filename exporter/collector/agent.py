@@ -1,0 +1,181 @@
+"""Watching one agent: find its process once, then read it, scrape after scrape."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from exporter.adapters.background import BackgroundProbe
+from exporter.adapters.discovery import Search, Walk
+from exporter.adapters.procfs import Process, Procfs, seconds_since_boot
+from exporter.collector.sample import AgentSample, Facts, Life
+from exporter.collector.sources import Ask, Question, begin_of, report
+from exporter.decisions import busy
+from exporter.errors import CannotTell, ProcessGone
+from exporter.settings import Agent
+
+YOUNGEST_COUNTED_SECONDS = 1.0
+"""A descendant counts in the tree's memory from this age on: between fork and exec a child
+shares its parent's pages, and would show the agent at twice its size."""
+
+_TRIES = 3  # a process may end between being found and being read; so may its successor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What an AgentWatch needs: the agent's settings and the host's side of them."""
+
+    agent: Agent
+    procfs: Procfs
+    search: Search
+    sources: Sequence[tuple[str, Ask]]
+    ready: BackgroundProbe | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What looking for the process came to; ``is_up`` None: cannot be told; see ``trouble``."""
+
+    is_up: bool | None = None
+    facts: Facts | None = None
+    trouble: str = ""
+
+
+class AgentWatch:
+    """One agent. Remembers its life, its busy stretch, and the last trouble it logged."""
+
+    def __init__(self, watched: Watched, clock: Callable[[], float] = time.time) -> None:
+        self._watched = watched
+        self._clock = clock
+        self._life: Life | None = None
+        self._busy_since: float | None = None
+        self._trouble = ""
+
+    @property
+    def agent(self) -> Agent:
+        """The settings it was made from."""
+        return self._watched.agent
+
+    def continue_from(self, before: AgentWatch) -> None:
+        """Take over what ``before`` knows, where the agent is still found in the same way."""
+        if before.agent.discover == self.agent.discover:
+            self._life = before._life
+            self._busy_since = before._busy_since
+            self._trouble = before._trouble
+
+    def sample(self, walk: Walk) -> AgentSample:
+        """Return what the agent looks like now.
+
+        1. Reads its process, after a search when none is known or the known one is over.
+        2. Asks its busy sources and reads the readiness probe's last word.
+        3. Remembers the life and the busy stretch, and logs what changed.
+        """
+        began, now = time.perf_counter(), self._clock()
+        look = self._look(walk)
+        self._log_trouble(look.trouble)
+        life = self._life if look.is_up else None
+        question = Question(life, now)
+        reports = tuple(report(name, ask, question) for name, ask in self._watched.sources)
+        self._busy_since = busy.busy_since(reports, self._busy_since, now)
+        return AgentSample(
+            agent=self.agent,
+            is_up=look.is_up,
+            facts=look.facts,
+            reports=reports,
+            busy=busy.combined(reports),
+            busy_since=self._busy_since,
+            is_ready=self._readiness(life),
+            is_complete=not look.trouble,
+            duration_seconds=time.perf_counter() - began,
+        )
+
+    def _look(self, walk: Walk) -> Look:
+        procfs = self._watched.procfs
+        try:
+            for attempt in range(_TRIES):
+                try:
+                    life = self._life or self._found(Walk(procfs) if attempt else walk)
+                    if life is None:
+                        return Look(is_up=False)
+                    with procfs.open(life.pid) as process:
+                        return self._read(process, life)
+                except ProcessGone:
+                    self._end_life()
+        except CannotTell as error:
+            return Look(trouble=str(error))
+        return Look(trouble="its processes end faster than they can be read")
+
+    def _found(self, walk: Walk) -> Life | None:
+        """Search for the agent; remember and return its life, None when it surely has none."""
+        procfs = self._watched.procfs
+        pid = self._watched.search(walk)
+        if pid is None:
+            if not procfs.shows_all_processes():
+                raise CannotTell("not found, but other users' processes are hidden (hidepid=2)")
+            return None
+        with procfs.open(pid) as process:
+            start_ticks = process.stat().start_ticks
+        started_at = procfs.boot_time() + seconds_since_boot(start_ticks)
+        self._life = Life(pid, start_ticks, started_at)
+        log.info(
+            "agent found", extra={"agent": self.agent.name, "pid": pid, "started_at": started_at}
+        )
+        return self._life
+
+    def _end_life(self) -> None:
+        if self._life is not None:
+            log.info("agent is over", extra={"agent": self.agent.name, "pid": self._life.pid})
+        self._life = None
+
+    def _read(self, process: Process, life: Life) -> Look:
+        stat = process.stat()
+        if stat.start_ticks != life.start_ticks:
+            raise ProcessGone(f"pid {life.pid} belongs to another process now")
+        try:
+            memory = process.memory()
+            facts = Facts(
+                life=life,
+                stat=stat,
+                memory=memory,
+                open_fds=process.open_fds(),
+                tree_resident_bytes=(
+                    memory.resident_bytes + self._descendants_resident_bytes(life)
+                    if self.agent.include_children
+                    else None
+                ),
+            )
+        except CannotTell as error:
+            return Look(is_up=True, trouble=str(error))
+        return Look(is_up=True, facts=facts)
+
+    def _descendants_resident_bytes(self, life: Life) -> int:
+        procfs = self._watched.procfs
+        total = 0
+        for pid in procfs.descendants(life.pid):
+            try:
+                with procfs.open(pid) as process:
+                    age = procfs.uptime() - seconds_since_boot(process.stat().start_ticks)
+                    if age >= YOUNGEST_COUNTED_SECONDS:
+                        total += process.memory().resident_bytes
+            except ProcessGone:
+                continue
+        return total
+
+    def _readiness(self, life: Life | None) -> bool | None:
+        if self._watched.ready is None:
+            return None
+        answer = self._watched.ready.latest(not_before=begin_of(life))
+        return None if answer is None else answer.word
+
+    def _log_trouble(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            log.warning(
+                "agent cannot be read", extra={"agent": self.agent.name, "problem": trouble}
+            )
+        elif self._trouble and not trouble:
+            log.info("agent can be read again", extra={"agent": self.agent.name})
+        self._trouble = trouble

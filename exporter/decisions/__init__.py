@@ -1,0 +1,1 @@
+"""Decisions without effects: facts in, verdict out. Nothing here opens a file or reads a clock."""

@@ -1,0 +1,250 @@
+"""The exporter's settings: what a configuration file may say, and its defaults.
+
+Validated once when read; the rest of the package sees only these classes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.settings import Duration, Size
+
+BUSY_MARKERS_DIRECTORY = Path("/run/memleash/busy")
+"""Where markers are looked for and put: one directory per agent below it."""
+
+AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?"
+    r"(?P<target>/[!-~]*)?"
+)
+_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An http or https URL, taken apart. It has no place for secrets."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+    @classmethod
+    def parsed(cls, text: str) -> Url:
+        """Return ``text`` taken apart. Raises ValueError that says what is allowed."""
+        match = _URL.fullmatch(text)
+        if not match or int(match["port"] or 80) not in range(1, 65536):
+            raise ValueError(f"url {text!r} must be http(s)://host[:port][/path]")
+        port = int(match["port"] or {"http": 80, "https": 443}[match["scheme"]])
+        target = (match["target"] or "/").partition("#")[0]
+        return cls(match["scheme"], match["host"].strip("[]"), port, target)
+
+
+@dataclass(frozen=True, slots=True)
+class Discover:
+    """How the agent's main process is found: by exactly one of these."""
+
+    systemd_unit: str | None = None
+    pidfile: Path | None = None
+    cmdline: str | None = None  # regular expression, searched in the arguments joined by spaces
+
+    def __post_init__(self) -> None:
+        _exactly_one(self, "systemd_unit", "pidfile", "cmdline")
+        if self.cmdline is not None:
+            _check_regex("cmdline", self.cmdline)
+        if self.systemd_unit is not None and not re.fullmatch(
+            r"[A-Za-z0-9:_.@\\-]+\.service", self.systemd_unit
+        ):
+            raise ValueError(f"systemd_unit {self.systemd_unit!r} must be the name of a .service")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """This host's override of the limits in the rules; 0 switches one off."""
+
+    alarm_threshold: Size | None = None
+    hard_limit: Size | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """Busy while a live marker file is in the agent's directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpBusy:
+    """Busy while ``field`` (dots go deeper) of the JSON at ``url`` is true, or a number over 0."""
+
+    url: str
+    field: str = "busy"
+    timeout: Duration = Duration(2.0)
+    interval: Duration = Duration(5.0)
+    max_age: Duration = Duration(15.0)
+
+    def __post_init__(self) -> None:
+        Url.parsed(self.url)
+        _check_pace(self.timeout, self.interval, self.max_age)
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Busy while a descendant's command line matches."""
+
+    cmdline: str
+
+    def __post_init__(self) -> None:
+        _check_regex("cmdline", self.cmdline)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandBusy:
+    """Busy when ``argv`` exits 0, idle when it exits 1, as with pgrep or grep; else unknown."""
+
+    argv: tuple[str, ...]
+    timeout: Duration = Duration(2.0)
+    interval: Duration = Duration(5.0)
+    max_age: Duration = Duration(15.0)
+
+    def __post_init__(self) -> None:
+        if not self.argv or not self.argv[0].startswith("/"):
+            raise ValueError("argv must begin with the absolute path of a program")
+        _check_pace(self.timeout, self.interval, self.max_age)
+
+
+@dataclass(frozen=True, slots=True)
+class BusySource:
+    """One of the places to ask whether the agent is busy."""
+
+    markers: Markers | None = None
+    http: HttpBusy | None = None
+    children: Children | None = None
+    command: CommandBusy | None = None
+
+    def __post_init__(self) -> None:
+        _exactly_one(self, "markers", "http", "children", "command")
+
+    @property
+    def kind(self) -> str:
+        """The name of the one that is given."""
+        return next(kind for kind in self.__slots__ if getattr(self, kind) is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReady:
+    """Ready while ``url`` answers with a status of 200 to 299."""
+
+    url: str
+    timeout: Duration = Duration(2.0)
+    interval: Duration = Duration(5.0)
+    max_age: Duration = Duration(15.0)
+
+    def __post_init__(self) -> None:
+        Url.parsed(self.url)
+        _check_pace(self.timeout, self.interval, self.max_age)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpReady:
+    """Ready while ``address`` (host:port) accepts a connection. May be given as that text alone."""
+
+    address: str
+    timeout: Duration = Duration(2.0)
+    interval: Duration = Duration(5.0)
+    max_age: Duration = Duration(15.0)
+
+    def __post_init__(self) -> None:
+        split_address(self.address)
+        _check_pace(self.timeout, self.interval, self.max_age)
+
+    @classmethod
+    def from_text(cls, text: str) -> TcpReady:
+        """Return the probe of ``text`` at the default pace."""
+        return cls(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """How to see that the agent answers: by exactly one of these."""
+
+    http: HttpReady | None = None
+    tcp: TcpReady | None = None
+
+    def __post_init__(self) -> None:
+        _exactly_one(self, "http", "tcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A watched process."""
+
+    name: str
+    discover: Discover
+    limits: Limits = Limits()
+    include_children: bool = False
+    busy: tuple[BusySource, ...] = ()
+    ready: Ready | None = None
+
+    def __post_init__(self) -> None:
+        if not AGENT_NAME.fullmatch(self.name):
+            raise ValueError(
+                f"name {self.name!r} must be letters, digits and _.@- only, at most 128, "
+                "beginning with a letter or digit"
+            )
+
+    def named_sources(self) -> list[tuple[str, BusySource]]:
+        """Return the busy sources with their label: the kind, the second of a kind ``http_2``."""
+        count: Counter[str] = Counter()
+        named = []
+        for source in self.busy:
+            count[source.kind] += 1
+            number = count[source.kind]
+            named.append((source.kind if number == 1 else f"{source.kind}_{number}", source))
+        return named
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configuration file."""
+
+    agents: tuple[Agent, ...]
+    busy_markers_directory: Path = BUSY_MARKERS_DIRECTORY
+
+    def __post_init__(self) -> None:
+        for name, count in Counter(agent.name for agent in self.agents).items():
+            if count > 1:
+                raise ValueError(f"agents: the name {name!r} is given {count} times")
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return ``host:port`` as its parts. Raises ValueError that says what is allowed."""
+    match = _ADDRESS.fullmatch(text)
+    if not match or int(match["port"]) not in range(1, 65536):
+        raise ValueError(f"address {text!r} must be host:port")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def _exactly_one(settings: object, *names: str) -> None:
+    given = [name for name in names if getattr(settings, name) is not None]
+    if len(given) != 1:
+        raise ValueError(
+            f"give exactly one of {', '.join(names)}; given: {', '.join(given) or 'none'}"
+        )
+
+
+def _check_regex(key: str, pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{key} {pattern!r} is not a regular expression: {error}") from error
+    if re.search(pattern, "") is not None:
+        raise ValueError(f"{key} {pattern!r} matches every process")
+
+
+def _check_pace(timeout: float, interval: float, max_age: float) -> None:
+    if timeout <= 0 or interval <= 0:
+        raise ValueError("timeout and interval must be over 0s")
+    if max_age < timeout + interval:
+        raise ValueError("max_age must be at least timeout + interval, or words expire too early")
