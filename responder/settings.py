@@ -153,6 +153,8 @@ class Controller(HttpConfig):
             raise ValueError("name is missing; it is required here")
         if (self.drain_url is None) != (self.undrain_url is None):
             raise ValueError("drain_url and undrain_url go together")
+        if self.bearer_token_file and (self.authorization or self.basic_auth):
+            raise ValueError("give one of bearer_token_file, authorization and basic_auth")
         for url in (self.drain_url, self.undrain_url, self.tasks_url, self.reconnect_url):
             if url is not None:
                 _check_url(url)

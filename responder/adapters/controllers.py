@@ -1,0 +1,267 @@
+"""The controllers: drain and undrain a host, ask for its tasks, have it taken back.
+
+The protocol is described in docs/controllers.md. A controller that cannot be asked is Unknown,
+never idle.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import requests
+
+from responder.adapters import http
+from responder.core.facts import ControllerTasks, Host, Task, Unknown
+from responder.errors import ControllerError, ReconnectFailed
+from responder.settings import Authorization, Controller
+
+_ASKED_AT_ONCE = 2
+_TRY_AGAIN_SECONDS = 2.0
+_LOOK_EVERY_SECONDS = 0.5
+
+T = TypeVar("T")
+
+
+class ControllerClients:
+    """All configured controllers; each one's URLs are optional."""
+
+    def __init__(self, controllers: tuple[Controller, ...]) -> None:
+        self._clients = tuple(_Client(settings) for settings in controllers)
+
+    def drain(self, host: Host, agent: str) -> None:
+        """Have every controller give ``host`` no new tasks.
+
+        All are tried. Raises ControllerError that names the ones that failed.
+        """
+        self._tell_all(host, agent, "drain", lambda client: client.settings.drain_url)
+
+    def undrain(self, host: Host, agent: str) -> None:
+        """Have every controller give ``host`` tasks again.
+
+        All are tried. Raises ControllerError that names the ones that failed.
+        """
+        self._tell_all(host, agent, "undrain", lambda client: client.settings.undrain_url)
+
+    def tasks(self, host: Host, agent: str) -> tuple[ControllerTasks, ...]:
+        """Return what each controller that knows of tasks says, two asked at a time."""
+        asked = [client for client in self._clients if client.settings.tasks_url is not None]
+        return tuple(
+            _at_once(asked, lambda client: client.tasks(host, agent), workers=_ASKED_AT_ONCE)
+        )
+
+    def reconnect(
+        self,
+        host: Host,
+        agent: str,
+        *,
+        timeout_seconds: float,
+        cancelled: Callable[[], bool] = http.never,
+    ) -> None:
+        """Have every controller take ``host`` back, and wait until they all did.
+
+        All are asked, at once. Raises ReconnectFailed that names the ones that did not, or when
+        ``cancelled``.
+        """
+        asked = [client for client in self._clients if client.settings.reconnect_url is not None]
+        wait = _Wait(time.monotonic() + timeout_seconds, cancelled)
+
+        def reconnect(client: _Client) -> str | None:
+            try:
+                client.reconnect(host, agent, wait)
+            except http.HttpError as error:
+                return f"{client.settings.name}: {error}"
+            return None
+
+        problems = [one for one in _at_once(asked, reconnect, workers=len(asked)) if one]
+        if problems:
+            raise ReconnectFailed(f"reconnect of {host.name}: {'; '.join(problems)}")
+
+    def _tell_all(
+        self, host: Host, agent: str, what: str, url: Callable[[_Client], str | None]
+    ) -> None:
+        asked = [client for client in self._clients if url(client) is not None]
+
+        def tell(client: _Client) -> str | None:
+            try:
+                client.tell(url(client) or "", host, agent)
+            except http.HttpError as error:
+                return f"{client.settings.name}: {error}"
+            return None
+
+        problems = [one for one in _at_once(asked, tell, workers=_ASKED_AT_ONCE) if one]
+        if problems:
+            raise ControllerError(f"{what} of {host.name}: {'; '.join(problems)}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wait:
+    """How long a reconnect may take."""
+
+    deadline: float
+    cancelled: Callable[[], bool]
+
+    def remaining_seconds(self) -> float:
+        """Return what is left. Raises http.HttpError when nothing is."""
+        if self.cancelled():
+            raise http.Cancelled("cancelled")
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise http.HttpError("the host was not connected in time")
+        return remaining
+
+    def pause(self, seconds: float) -> None:
+        """Wait ``seconds``, no longer than the deadline. Raises http.HttpError at its end."""
+        until = time.monotonic() + min(seconds, self.remaining_seconds())
+        nobody = threading.Event()
+        while (left := until - time.monotonic()) > 0:
+            nobody.wait(min(left, _LOOK_EVERY_SECONDS))
+            self.remaining_seconds()
+
+
+class _Client:
+    """One controller. Errors are http.HttpError; who calls names the controller."""
+
+    def __init__(self, settings: Controller) -> None:
+        self.settings = settings
+        self._session = _session(settings)
+
+    def tell(self, template: str, host: Host, agent: str) -> None:
+        answer = self._ask("POST", _filled(template, host, agent), json=_named(host, agent))
+        if not answer.ok:
+            raise http.HttpError(answer.describe())
+
+    def tasks(self, host: Host, agent: str) -> ControllerTasks:
+        url = _filled(self.settings.tasks_url or "", host, agent)
+        running: tuple[Task, ...] | Unknown
+        try:
+            running = _running(self._ask("GET", url))
+        except http.HttpError as error:
+            running = Unknown(str(error))
+        return ControllerTasks(self.settings.name, running)
+
+    def reconnect(self, host: Host, agent: str, wait: _Wait) -> None:
+        """Post, and poll where the answer points to, until the host is connected.
+
+        A lost connection is tried again: to reconnect twice is to reconnect. The first answer may
+        take until the deadline, since a controller may well answer when it is done.
+        """
+        url = _filled(self.settings.reconnect_url or "", host, agent)
+        body = {**_named(host, agent), "restart_libvirtd": False}
+        answer = self._insist("POST", url, wait, json=body)
+        if answer.status == 202:
+            place = _same_origin(url, answer)
+            while answer.status == 202:
+                wait.pause(_retry_after_seconds(answer))
+                answer = self._insist("GET", place, wait)
+        if not answer.ok:
+            raise http.HttpError(answer.describe())
+
+    def _insist(self, method: str, url: str, wait: _Wait, **arguments: Any) -> http.Answer:
+        """Ask until there is an answer, whichever it is."""
+        while True:
+            try:
+                return http.request(
+                    self._session,
+                    method,
+                    url,
+                    timeout_seconds=wait.remaining_seconds(),
+                    cancelled=wait.cancelled,
+                    **arguments,
+                )
+            except http.Cancelled:
+                raise
+            except http.HttpError as error:
+                last = error
+            try:
+                wait.pause(_TRY_AGAIN_SECONDS)
+            except http.Cancelled:
+                raise
+            except http.HttpError as error:
+                raise http.HttpError(f"{error}; last: {last}") from last
+
+    def _ask(self, method: str, url: str, **arguments: Any) -> http.Answer:
+        seconds = self.settings.timeout
+        return http.request(self._session, method, url, timeout_seconds=seconds, **arguments)
+
+
+def _session(settings: Controller) -> requests.Session:
+    if settings.bearer_token_file is None:
+        return http.session(settings)
+    bearer = Authorization(credentials_file=settings.bearer_token_file)
+    return http.session(dataclasses.replace(settings, authorization=bearer, basic_auth=None))
+
+
+def _at_once(
+    clients: Iterable[_Client], ask: Callable[[_Client], T], *, workers: int
+) -> Iterable[T]:
+    asked = list(clients)
+    if not asked:
+        return ()
+    with concurrent.futures.ThreadPoolExecutor(workers, "controller") as pool:
+        return tuple(pool.map(ask, asked))
+
+
+def _named(host: Host, agent: str) -> dict[str, object]:
+    return {"host": host.name, "agent": agent}
+
+
+def _filled(template: str, host: Host, agent: str) -> str:
+    return template.format(
+        host=urllib.parse.quote(host.name, safe=""), agent=urllib.parse.quote(agent, safe="")
+    )
+
+
+def _running(answer: http.Answer) -> tuple[Task, ...]:
+    """Return the running tasks in a controller's answer. Raises http.HttpError."""
+    if answer.status == 404:
+        return ()
+    if answer.status != 200:
+        raise http.HttpError(answer.describe())
+    body = answer.json()
+    if not isinstance(body, dict):
+        raise http.HttpError(f"{answer.asked}: the answer is not an object: {answer.excerpt()}")
+    listed = body.get("running")
+    if listed is None:
+        return ()
+    if not isinstance(listed, list):
+        raise http.HttpError(f"{answer.asked}: running is not a list: {answer.excerpt()}")
+    return tuple(_task(one) for one in listed)
+
+
+def _task(raw: object) -> Task:
+    """Return a task; one without an id or a name still runs."""
+    if not isinstance(raw, dict):
+        return Task(id=str(raw), name=str(raw))
+    task_id = str(raw.get("id") or "?")
+    return Task(id=task_id, name=str(raw.get("name") or task_id))
+
+
+def _same_origin(url: str, answer: http.Answer) -> str:
+    """Return where to poll: our credentials go to the controller alone. Raises http.HttpError."""
+    location = answer.headers.get("Location")
+    if not location:
+        raise http.HttpError(f"{answer.asked}: answered 202 without a Location to poll")
+    place = urllib.parse.urljoin(url, location)
+    if _origin(place) != _origin(url):
+        raise http.HttpError(f"{answer.asked}: answered 202 with a Location elsewhere: {place!r}")
+    return place
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError as error:
+        raise http.HttpError(f"{url!r} is not a URL") from error
+    return parts.scheme, parts.hostname, port
+
+
+def _retry_after_seconds(answer: http.Answer) -> float:
+    wanted = answer.headers.get("Retry-After", "")
+    return min(60.0, float(wanted)) if wanted.isdecimal() else _TRY_AGAIN_SECONDS
