@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
-from responder.adapters.database.schema import METADATA
+from responder.adapters.database.schema import METADATA, leases
 from responder.errors import DatabaseUnavailable
 
 _AUTOCOMMIT = "AUTOCOMMIT"
+_PROBE = "probe"
 
 
 def engine_url(database: str) -> sa.URL:
@@ -81,6 +82,17 @@ class Database:
             .values({**keys, **values})
             .on_conflict_do_update(index_elements=list(keys), set_=dict(values))
         )
+
+    def writable(self) -> str | None:
+        """Return why nothing can be stored now, or None when it can."""
+        try:
+            with self.write() as connection:
+                connection.execute(leases.delete().where(leases.c.name == _PROBE))
+                connection.execute(leases.insert().values(name=_PROBE, owner="", until=0))
+                connection.execute(leases.delete().where(leases.c.name == _PROBE))
+        except DatabaseUnavailable as error:
+            return str(error)
+        return None
 
     def close(self) -> None:
         """Close every connection."""

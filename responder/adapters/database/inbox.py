@@ -109,6 +109,19 @@ class AlertRecord:
         with self._database.read() as connection:
             return connection.execute(query.limit(limit).offset(offset)).mappings().all()
 
+    def prune(self, *, before: float, keep: int) -> int:
+        """Delete what was last told before a unix time, and all but the newest ``keep``."""
+        edge = (
+            sa.select(alerts.c.last_received_at)
+            .order_by(alerts.c.last_received_at.desc())
+            .limit(1)
+            .offset(keep)
+            .scalar_subquery()
+        )
+        with self._database.write() as connection:
+            old = sa.or_(alerts.c.last_received_at < before, alerts.c.last_received_at <= edge)
+            return connection.execute(alerts.delete().where(old)).rowcount
+
     def hosts_to_restart(self, *, since: float) -> int:
         """Return how many known hosts have an alert that asks for a restart, told since then."""
         query = sa.select(sa.func.count(alerts.c.host.distinct())).where(

@@ -103,6 +103,25 @@ class Requests:
         query = sa.select(restarts).where(restarts.c.outcome.is_(None))
         return self._many(query.order_by(restarts.c.requested_at))
 
+    def latest(self) -> list[Restart]:
+        """Return the newest request of each agent on each host."""
+        newest = (
+            sa.select(
+                restarts.c.host, restarts.c.agent, sa.func.max(restarts.c.requested_at).label("at")
+            )
+            .group_by(restarts.c.host, restarts.c.agent)
+            .subquery()
+        )
+        query = sa.select(restarts).join(
+            newest,
+            sa.and_(
+                restarts.c.host == newest.c.host,
+                restarts.c.agent == newest.c.agent,
+                restarts.c.requested_at == newest.c.at,
+            ),
+        )
+        return self._many(query)
+
     def page(
         self,
         *,

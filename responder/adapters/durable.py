@@ -1,0 +1,114 @@
+"""DBOS: workflows whose finished steps are never run again, on SQLite or PostgreSQL.
+
+The application version names the sequence of steps, not the release: replicas of two releases
+with the same steps finish each other's work. No admin server, no tracing, nothing hosted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from dbos import DBOS, DBOSConfig
+from dbos import Serializer as DbosSerializer
+from sqlalchemy import URL
+
+STEPS_VERSION = "1"
+"""To be raised when a workflow's sequence of steps changes."""
+
+Workflow = Callable[[str], None]
+"""A workflow takes the id of what it is about; everything else it reads by itself."""
+
+
+class _Json(DbosSerializer):
+    """Steps give plain JSON: a database is no place for pickles, which run code when read."""
+
+    def serialize(self, data: Any) -> str:
+        return json.dumps(data, default=str)
+
+    def deserialize(cls, serialized_data: str) -> Any:  # noqa: N805 - DBOS declares it so
+        return json.loads(serialized_data)
+
+    def name(self) -> str:
+        return "memleash_json"
+
+
+class Durable:
+    """The one DBOS instance of a process. Build, add workflows and queues, then launch."""
+
+    def __init__(self, url: URL, executor_id: str) -> None:
+        """Prepare DBOS on the database ``url`` as the replica ``executor_id``."""
+        self.executor_id = executor_id
+        config = DBOSConfig(
+            name="memleash-responder",
+            system_database_url=url.render_as_string(hide_password=False),
+            application_version=STEPS_VERSION,
+            executor_id=executor_id,
+            serializer=_Json(),
+            sys_db_pool_size=10,
+            notification_listener_polling_interval_sec=0.5,
+        )
+        self._dbos = DBOS(config=config)
+        _quiet_dbos_logs()
+
+    def workflow(self, name: str, body: Workflow) -> Workflow:
+        """Register ``body`` under ``name``; call before launch."""
+        registered: Workflow = DBOS.workflow(name=name, max_recovery_attempts=None)(body)
+        return registered
+
+    def launch(self) -> None:
+        """Start the engine; what this replica left unfinished goes on."""
+        DBOS.launch()
+
+    def queue(
+        self,
+        name: str,
+        *,
+        concurrency: int | None,
+        polling_seconds: float,
+        prefer_ours: bool = True,
+    ) -> None:
+        """Create the queue ``name``, or bring its fleet-wide concurrency up to date."""
+        DBOS.register_queue(
+            name,
+            global_concurrency=concurrency,
+            polling_interval_sec=polling_seconds,
+            on_conflict="always_update" if prefer_ours else "never_update",
+        )
+
+    def enqueue(self, queue: str, workflow: str, work_id: str) -> None:
+        """Queue a workflow; a second time for the same id changes nothing."""
+        DBOS.enqueue_workflow_with_options(
+            {
+                "workflow_name": workflow,
+                "queue_name": queue,
+                "workflow_id": f"{workflow}:{work_id}",
+                "app_version": STEPS_VERSION,
+            },
+            work_id,
+        )
+
+    def take_over(self, executor_ids: list[str]) -> int:
+        """Queue again what dead replicas left unfinished; return how many."""
+        # Without DBOS's hosted conductor, recovering another replica's work is the caller's to
+        # trigger, and this is the entry that its own admin server uses.
+        return len(DBOS._recover_pending_workflows(executor_ids))
+
+    def close(self) -> None:
+        """Stop the engine; unfinished work stays for the next start."""
+        DBOS.destroy()
+
+
+def run_step(name: str, effect: Callable[..., Any], *args: object) -> Any:
+    """Run ``effect`` as the calling workflow's next step; its JSON result is recorded once."""
+    return DBOS.run_step({"name": name}, effect, *args)
+
+
+def _quiet_dbos_logs() -> None:
+    """Let DBOS's records go through our own handler, warnings and above."""
+    logger = logging.getLogger("dbos")
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.WARNING)

@@ -1,0 +1,175 @@
+"""``memleash-responder``: flags, wiring, and the life of the process.
+
+The process may be killed at any moment (nothing is lost), so stopping is short: no new
+requests, then the end. What was under way goes on at the next start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from responder import settings
+from responder.adapters.database.engine import Database
+from responder.adapters.durable import Durable
+from responder.adapters.telemetry import Telemetry
+from responder.errors import DatabaseUnavailable
+from responder.usecases.admission import Admission
+from responder.usecases.intake import Intake
+from responder.usecases.keeper import Duty, Keeper
+from responder.usecases.muting import Muting
+from responder.usecases.recovery import recover
+from responder.usecases.services import Memory, Outside, Services
+from responder.usecases.workflow import QUEUE, RestartWorkflow
+from responder.web.app import create_app
+from responder.web.server import Server, parse_address
+from toolkit import logs
+from toolkit.settings import ConfigError
+
+log = logging.getLogger("responder")
+
+QUEUE_POLLING_SECONDS = 0.05
+"""How soon an admitted restart begins; one indexed read each time."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the responder; the exit code is 1 when it cannot start."""
+    flags = _flags().parse_args(arguments)
+    logs.configure(flags.log_level, flags.log_format)
+    try:
+        outside = Outside.of(settings.load(flags.config_file))
+    except ConfigError as error:
+        sys.stderr.write(f"memleash-responder: {error}\n")
+        return 1
+    if flags.check_config:
+        sys.stdout.write(f"{flags.config_file}: valid\n")
+        return 0
+    try:
+        return Responder(outside, flags.web_listen_address).run()
+    except (ConfigError, DatabaseUnavailable, OSError) as error:
+        sys.stderr.write(f"memleash-responder: {error}\n")
+        return 1
+
+
+def _flags() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="memleash-responder", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=Path("/etc/memleash/responder.yml"),
+        help="the configuration (%(default)s)",
+    )
+    parser.add_argument(
+        "--web.listen-address",
+        dest="web_listen_address",
+        type=parse_address,
+        default=":10059",
+        help="where to listen, host:port (%(default)s)",
+    )
+    parser.add_argument("--web.config.file", dest="web_config_file", type=Path, help="TLS and auth")
+    parser.add_argument(
+        "--log.level", dest="log_level", choices=logs.LEVELS, default="info", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--log.format",
+        dest="log_format",
+        choices=logs.FORMATS,
+        default="logfmt",
+        help="(%(default)s)",
+    )
+    parser.add_argument(
+        "--check-config", dest="check_config", action="store_true", help="check and leave"
+    )
+    return parser
+
+
+class Responder:
+    """One process: built in one place, run until a signal."""
+
+    def __init__(self, outside: Outside, address: tuple[str, int]) -> None:
+        """Open the database and wire every part. Raises DatabaseUnavailable."""
+        configured = outside.settings
+        database = Database(configured.database)
+        database.create_tables()
+        self._durable = Durable(database.url, executor_id=_executor_id(database))
+        self._services = services = Services(
+            outside=outside,
+            memory=Memory.on(database, max_backlog=configured.webhook.max_backlog),
+            telemetry=Telemetry(),
+            clock=time.time,
+            executor_id=self._durable.executor_id,
+        )
+        services.telemetry.expect(configured.agents)
+        self._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="worker")
+        workflow = RestartWorkflow(services, self._durable)
+        self._muting = Muting(services)
+        self._admission = Admission(services, workflow.enqueue)
+        self._intake = Intake(services, self._admission, self._muting, self._workers)
+        self._keeper = Keeper(services, self._duties())
+        app = create_app(services, self._intake, self._admission, self._muting)
+        self._server = Server(app, address)
+
+    def _duties(self) -> list[Duty]:
+        services = self._services
+
+        def sweep() -> None:
+            self._intake.sweep(before=services.clock() - 10)
+            self._admission.resume_open()
+
+        def prune() -> None:
+            keep, now = services.settings.retention, services.clock()
+            services.memory.requests.prune(before=now - keep.age, keep=keep.restarts)
+            services.memory.alerts.prune(before=now - keep.age, keep=keep.alerts)
+
+        return [
+            Duty("renew_mutes", self._muting.renew, lambda: services.settings.mute.interval),
+            Duty(
+                "synchronize_mutes",
+                self._muting.synchronize,
+                lambda: services.settings.mute.interval,
+                sooner=services.mutes_changed,
+            ),
+            Duty("recover_hosts", lambda: recover(services), lambda: 1.0),
+            Duty("sweep", sweep, lambda: 5.0),
+            Duty("prune", prune, lambda: 3600.0),
+        ]
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; return the exit code."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        self._durable.launch()
+        configured = self._services.settings
+        self._durable.queue(
+            QUEUE,
+            concurrency=configured.fleet.max_concurrent_restarts,
+            polling_seconds=QUEUE_POLLING_SECONDS,
+        )
+        self._intake.sweep(before=self._services.clock() + 1)
+        for name, work in (("intake", self._intake.run), ("keeper", self._keeper.run)):
+            threading.Thread(target=work, name=name, daemon=True).start()
+        self._server.start()
+        log.info("listening", extra={"address": self._server.address})
+        stop.wait()
+        log.info("stopping")
+        self._services.stopping.set()
+        self._server.stop()
+        logging.shutdown()
+        os._exit(0)  # threads that wait for a host must not hold up the end
+
+
+def _executor_id(database: Database) -> str:
+    """Name this replica: on SQLite there is one, and a restart goes on with its own work."""
+    return (
+        "local" if database.is_sqlite else f"{os.uname().nodename}:{os.getpid()}:{time.time():.0f}"
+    )

@@ -1,0 +1,184 @@
+"""Requests for a restart: opened or joined, looked at, then queued, refused, or put to a person."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+
+from responder.adapters.database.requests import (
+    APPROVED,
+    AWAITING_APPROVAL,
+    DENIED,
+    QUEUED,
+    REQUESTED,
+    Restart,
+    new_id,
+)
+from responder.core.alerts import Alert
+from responder.core.guards import Refusal, Situation, refusals
+from responder.core.outcomes import Outcome, Step
+from responder.settings import restart_policy
+from responder.usecases.services import Services
+from responder.usecases.situation import read_situation, seen
+
+log = logging.getLogger(__name__)
+
+ALERT = "alert"
+"""``requested_by`` of what no person asked for."""
+
+_NOT_BEGUN = (REQUESTED, AWAITING_APPROVAL, QUEUED)
+
+
+class Admission:
+    """The way into the queue."""
+
+    def __init__(self, services: Services, enqueue: Callable[[str], None]) -> None:
+        """``enqueue`` hands an admitted request to the workflow; twice changes nothing."""
+        self._services = services
+        self._enqueue = enqueue
+
+    def ask_for_alert(self, alert: Alert) -> Restart | None:
+        """Open or join a request for a firing alert; None when this very alert had its answer.
+
+        A refusal stands for ``guards.retry_after``: deliveries until then are duplicates, a
+        later one is the alert told again.
+        """
+        services, now = self._services, self._services.clock()
+        last = services.memory.requests.last_for_alert(alert.fingerprint, alert.starts_at)
+        if last is not None:
+            retry_after = services.settings.agents[alert.agent].guards.retry_after
+            if last.finished_at is None or now - last.finished_at < retry_after:
+                return None
+        return self._open(
+            Restart(
+                id=new_id(),
+                host=alert.host,
+                agent=alert.agent,
+                requested_at=now,
+                requested_by=ALERT,
+                forced=False,
+                step=REQUESTED,
+                fingerprint=alert.fingerprint,
+                alert_started_at=alert.starts_at,
+            )
+        )
+
+    def ask_for_person(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
+        """Open or join a request of a person, whose asking is the approval."""
+        return self._open(
+            Restart(
+                id=new_id(),
+                host=host,
+                agent=agent,
+                requested_at=self._services.clock(),
+                requested_by=by,
+                forced=forced,
+                step=REQUESTED,
+                approval=APPROVED,
+                approval_by=by,
+            )
+        )
+
+    def _open(self, new: Restart) -> Restart:
+        restart, created = self._services.memory.requests.open(new)
+        log.info(
+            "restart requested" if created else "restart request joined",
+            extra={
+                "host": new.host,
+                "agent": new.agent,
+                "by": new.requested_by,
+                "forced": new.forced,
+                "id": restart.id,
+            },
+        )
+        return restart
+
+    def consider(self, restart_id: str) -> None:
+        """Look at a new request: queue it, refuse it, or leave it to a person."""
+        requests = self._services.memory.requests
+        restart = requests.get(restart_id)
+        if restart is None or restart.outcome is not None or restart.step != REQUESTED:
+            return
+        refusal, facts = self._judge(restart)
+        requests.note(restart.id, facts)
+        if refusal is None:
+            requests.advance(restart.id, QUEUED)
+            self._enqueue(restart.id)
+        elif refusal.outcome is Outcome.AWAITING_APPROVAL:
+            requests.advance(restart.id, AWAITING_APPROVAL)
+            log.info(
+                "approval awaited",
+                extra={"host": restart.host, "agent": restart.agent, "id": restart.id},
+            )
+        else:
+            self._finish(restart, refusal)
+
+    def _judge(self, restart: Restart) -> tuple[Refusal | None, dict[str, object]]:
+        services = self._services
+        if restart.agent not in services.settings.agents:
+            return Refusal(Outcome.UNKNOWN_AGENT, "the agent is not configured any more"), {}
+        policy = restart_policy(services.settings, restart.agent)
+        situation: Situation = read_situation(services, restart, Step.ADMIT)
+        verdicts = [
+            refusal
+            for _, refusal in refusals(Step.ADMIT, situation, policy, services.clock())
+            if refusal is not None
+        ]
+        others = [dataclasses.asdict(refusal) for refusal in verdicts[1:]]
+        return next(iter(verdicts), None), {"request": seen(situation), "also_refused": others}
+
+    def resume_open(self) -> None:
+        """Look again at what was opened and never got on, after a crash or a lost thread."""
+        for restart in self._services.memory.requests.all_open():
+            if restart.step == REQUESTED:
+                self.consider(restart.id)
+            elif restart.step == QUEUED:
+                self._enqueue(restart.id)
+
+    def resolve(self, alert: Alert) -> None:
+        """Cancel what an alert asked for, as far as it has not begun; start nothing."""
+        requests = self._services.memory.requests
+        if requests.resolve(alert.fingerprint, alert.starts_at) == 0:
+            return
+        restart = requests.open_of(alert.host, alert.agent)
+        if restart is not None and restart.resolved and restart.step in _NOT_BEGUN:
+            self._finish(
+                restart, Refusal(Outcome.RESOLVED, "the alert resolved before anything was done")
+            )
+
+    def approve(self, restart_id: str, by: str) -> bool:
+        """Approve a waiting request, which is then looked at again; False: it does not wait."""
+        if not self._services.memory.requests.decide(restart_id, APPROVED, by):
+            return False
+        log.info("restart approved", extra={"id": restart_id, "by": by})
+        self._services.memory.requests.advance(restart_id, REQUESTED)
+        self.consider(restart_id)
+        return True
+
+    def deny(self, restart_id: str, by: str) -> bool:
+        """Deny a waiting request; False: it does not wait."""
+        requests = self._services.memory.requests
+        restart = requests.get(restart_id)
+        if restart is None or not requests.decide(restart_id, DENIED, by):
+            return False
+        self._finish(restart, Refusal(Outcome.DENIED, f"denied by {by}"))
+        return True
+
+    def _finish(self, restart: Restart, refusal: Refusal) -> None:
+        services = self._services
+        if not services.memory.requests.finish(
+            restart.id, refusal.outcome, refusal.reason, services.clock()
+        ):
+            return
+        services.telemetry.restarts.labels(restart.agent, refusal.outcome).inc()
+        log.info(
+            "restart refused",
+            extra={
+                "host": restart.host,
+                "agent": restart.agent,
+                "outcome": refusal.outcome,
+                "reason": refusal.reason,
+                "id": restart.id,
+            },
+        )

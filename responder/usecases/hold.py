@@ -1,0 +1,84 @@
+"""What a restart takes from a host while it goes on, and how all of it is given back."""
+
+from __future__ import annotations
+
+import logging
+
+from responder.adapters.database.requests import Restart
+from responder.core.guards import Refusal
+from responder.core.host_states import HostEvent
+from responder.core.mutes import Claim, deadline
+from responder.core.outcomes import Outcome
+from responder.errors import ControllerError
+from responder.usecases.services import Services
+
+log = logging.getLogger(__name__)
+
+
+def conclude(services: Services, restart: Restart, refusal: Refusal | None, *, begun: bool) -> None:
+    """Give the request its final word, and the host what it is owed.
+
+    A request that has its word already is left alone: a later one may hold the host by now.
+    Refused (not ``begun``): undrain, the old state, unmuted. Failed: disconnected and unmuted,
+    so that people are paged; the controllers stay drained until the host is taken back.
+    """
+    if restart.outcome is not None:
+        return
+    now = services.clock()
+    if refusal is not None:
+        if begun:
+            services.memory.hosts.change(restart.host, HostEvent.LOSE, restart.id, now)
+        elif services.memory.hosts.get(restart.host).restart_id == restart.id:
+            undrain(services, restart.host, restart.agent)
+            services.memory.hosts.change(restart.host, HostEvent.RESTORE, restart.id, now)
+        end_mute(services, restart, tail_seconds=None)
+    outcome = refusal.outcome if refusal else Outcome.RESTARTED
+    reason = refusal.reason if refusal else "a new process is ready and the host is connected"
+    if services.memory.requests.finish(restart.id, outcome, reason, now):
+        services.telemetry.restarts.labels(restart.agent, outcome).inc()
+        log.log(
+            logging.ERROR if begun and refusal else logging.INFO,
+            "restart concluded",
+            extra={
+                "host": restart.host,
+                "agent": restart.agent,
+                "outcome": outcome,
+                "reason": reason,
+                "id": restart.id,
+            },
+        )
+
+
+def undrain(services: Services, host_name: str, agent: str) -> bool:
+    """Undrain a host if it is owed; a failure stays owed, and recovery tries again."""
+    host = services.outside.inventory.get(host_name)
+    if host is None or not services.memory.hosts.get(host_name).drained:
+        return True
+    try:
+        services.outside.controllers.undrain(host, agent)
+    except ControllerError as error:
+        services.telemetry.failures.labels("undrain").inc()
+        log.warning("undrain failed", extra={"host": host_name, "reason": str(error)})
+        return False
+    services.memory.hosts.owe_undrain(host_name, owed=False)
+    return True
+
+
+def claim_mute(services: Services, restart: Restart, now: float) -> None:
+    """Claim silence for the host while this restart goes on; the keeper renews it."""
+    until = deadline(services.settings.mute, 0, now)
+    reason = f"{restart.agent} is being restarted"
+    services.memory.mutes.put(restart.host, Claim(f"restart:{restart.id}", now, until, reason))
+    services.mutes_changed.set()
+
+
+def end_mute(services: Services, restart: Restart, *, tail_seconds: float | None) -> None:
+    """End this restart's claim, after a tail or at once."""
+    claimant, now = f"restart:{restart.id}", services.clock()
+    if tail_seconds is None:
+        services.memory.mutes.drop(restart.host, claimant)
+    else:
+        reason = f"{restart.agent} was restarted"
+        claim = Claim(claimant, now, round(now + tail_seconds), reason, ending=True)
+        services.memory.mutes.put(restart.host, claim)
+    services.mutes_changed.set()

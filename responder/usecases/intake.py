@@ -1,0 +1,201 @@
+"""Notifications: stored before the answer, handled after it, alert by alert.
+
+The inbox is what is durable; the queue in memory only says that there is work. What a crash
+leaves in the inbox is handled at the next start, or by another replica; handling a notification
+twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+
+from responder.core.alerts import Alert, Notification, PayloadError, parse_alert, parse_notification
+from responder.core.outcomes import Outcome, Remediation
+from responder.core.storms import after_count
+from responder.errors import AlertmanagerError, DatabaseUnavailable
+from responder.usecases.admission import Admission
+from responder.usecases.muting import Muting
+from responder.usecases.services import STORM, Services
+
+log = logging.getLogger(__name__)
+
+KNOWN_ALERTS = frozenset(
+    {
+        "AgentMemoryAboveThreshold",
+        "AgentMemoryGrowing",
+        "AgentMemoryHardLimitPredicted",
+        "AgentMemoryHardLimitExceeded",
+        "AgentBusy",
+        "AgentBusyTooLong",
+        "HostPingFailed",
+    }
+)
+
+
+class Intake:
+    """From the webhook to whoever deals with each alert."""
+
+    def __init__(
+        self, services: Services, admission: Admission, muting: Muting, workers: Executor
+    ) -> None:
+        """``workers`` run what waits for exporters, so that one slow host holds up no other."""
+        self._services = services
+        self._admission = admission
+        self._muting = muting
+        self._workers = workers
+        self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
+            (Remediation.RESTART, True): self._ask,
+            (Remediation.RESTART, False): admission.resolve,
+            (Remediation.MUTE, True): self._look_at_busy,
+            (Remediation.MUTE, False): self._look_at_busy,
+        }
+
+    def accept(self, body: bytes) -> None:
+        """Check a webhook's ``body`` and store it, in one durable write.
+
+        Raises PayloadError (nothing is stored), BacklogFull or DatabaseUnavailable.
+        """
+        decode(body)
+        self._ready.put(self._services.memory.inbox.put(body, self._services.clock()))
+
+    def run(self) -> None:
+        """Handle notifications until the process stops."""
+        while not self._services.stopping.is_set():
+            try:
+                notification_id = self._ready.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            self._handle_patiently(notification_id)
+
+    def sweep(self, *, before: float) -> None:
+        """Queue what was received before a unix time and never handled."""
+        for notification_id in self._services.memory.inbox.waiting(before=before):
+            self._ready.put(notification_id)
+
+    def _handle_patiently(self, notification_id: int) -> None:
+        while not self._services.stopping.is_set():
+            try:
+                self.handle(notification_id)
+            except DatabaseUnavailable as error:
+                self._services.telemetry.failures.labels("database").inc()
+                log.warning("waiting for the database", extra={"reason": str(error)})
+                self._services.stopping.wait(1)
+            else:
+                return
+
+    def handle(self, notification_id: int) -> None:
+        """Record a stored notification's alerts, act on each, and take it out of the inbox."""
+        stored = self._services.memory.inbox.get(notification_id)
+        if stored is None:
+            return
+        notification = decode(stored.body)
+        alerts = [*notification.alerts, *self._truncated(notification)]
+        judged = [(alert, self._unknown(alert)) for alert in alerts]
+        self._services.memory.alerts.record(judged, self._services.clock())
+        self._watch_for_storm()
+        for alert, unknown in judged:
+            self._count(alert, unknown)
+            if unknown is None:
+                self._act(alert)
+        self._services.memory.inbox.done(notification_id)
+
+    def _act(self, alert: Alert) -> None:
+        if alert.remediation is None:
+            return
+        action = self._actions.get((alert.remediation, alert.firing))
+        if action is None:
+            return
+        try:
+            action(alert)
+        except DatabaseUnavailable:
+            raise
+        except Exception:  # one bad alert never stops the rest
+            self._services.telemetry.failures.labels("alert").inc()
+            log.exception("alert failed", extra={"alertname": alert.name, "host": alert.host})
+
+    def _unknown(self, alert: Alert) -> Outcome | None:
+        """Return the word for an alert that names no host or agent of ours."""
+        if alert.remediation is None:
+            return None
+        if self._services.outside.inventory.get(alert.host) is None:
+            return Outcome.UNKNOWN_HOST
+        if alert.agent not in self._services.settings.agents:
+            return Outcome.UNKNOWN_AGENT
+        return None
+
+    def _count(self, alert: Alert, unknown: Outcome | None) -> None:
+        name = alert.name if alert.name in KNOWN_ALERTS else "other"
+        status = "firing" if alert.firing else "resolved"
+        self._services.telemetry.alerts.labels(name, status).inc()
+        if unknown is None:
+            return
+        self._services.telemetry.alerts_refused.labels(unknown).inc()
+        log.warning(
+            "alert refused",
+            extra={
+                "outcome": unknown,
+                "alertname": alert.name[:128],
+                "host": alert.host[:128],
+                "agent": alert.agent[:128],
+            },
+        )
+
+    def _ask(self, alert: Alert) -> None:
+        restart = self._admission.ask_for_alert(alert)
+        if restart is not None:
+            self._workers.submit(self._guarded, self._admission.consider, restart.id)
+
+    def _look_at_busy(self, alert: Alert) -> None:
+        self._workers.submit(self._guarded, self._muting.look, alert.host, alert.agent)
+
+    def _guarded(self, work: Callable[..., None], *args: str) -> None:
+        """Run ``work`` in a worker, where nobody else would hear of its failure."""
+        try:
+            work(*args)
+        except Exception:
+            self._services.telemetry.failures.labels("worker").inc()
+            log.exception("work failed; it is looked at again", extra={"about": args})
+
+    def _watch_for_storm(self) -> None:
+        services = self._services
+        fleet, now = services.settings.fleet, services.clock()
+        over = services.memory.alerts.hosts_to_restart(since=now - fleet.storm_window)
+        before = services.memory.flags.all().get(STORM, ("", 0.0, ""))[0]
+        state = after_count(before, over, len(services.outside.inventory.hosts()), fleet)
+        if state != before:
+            services.memory.flags.set(STORM, state, "storm breaker", now)
+            log.warning("storm breaker", extra={"state": state or "calm", "hosts_over": over})
+
+    def _truncated(self, notification: Notification) -> Iterable[Alert]:
+        """Return the alerts that Alertmanager left out of the notification."""
+        if notification.truncated_alerts == 0:
+            return []
+        try:
+            raw = self._services.outside.alertmanager.alerts(
+                receiver=notification.receiver, labels=notification.group_labels
+            )
+            return [parse_alert(_as_webhook(alert), "alert") for alert in raw]
+        except (AlertmanagerError, PayloadError) as error:
+            # What was left out is told again with the group's next notification.
+            self._services.telemetry.failures.labels("truncated").inc()
+            log.warning("truncated alerts not read", extra={"reason": str(error)})
+            return []
+
+
+def decode(body: bytes) -> Notification:
+    """Return a webhook's ``body`` as a Notification. Raises PayloadError."""
+    try:
+        raw = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise PayloadError("the body", f"is not JSON: {error}") from error
+    return parse_notification(raw)
+
+
+def _as_webhook(alert: Mapping[str, object]) -> dict[str, object]:
+    """Return an alert of Alertmanager's API in the webhook's form: it has a state object."""
+    return {**alert, "status": "firing", "endsAt": None}

@@ -1,0 +1,82 @@
+"""The clockwork: what has to be looked at again and again, each in its own time.
+
+One replica holds the lease and does the work for all; the others stand by. A part that fails is
+logged, counted and due again. Nothing here decides, and nothing here restarts an agent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+
+from responder.errors import DatabaseUnavailable
+from responder.usecases.services import Services
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.5
+LEASE, LEASE_SECONDS = "keeper", 10.0
+
+
+@dataclasses.dataclass(slots=True)
+class Duty:
+    """Something that is due every ``every_seconds``, or as soon as ``sooner`` is set."""
+
+    name: str
+    work: Callable[[], None]
+    every_seconds: Callable[[], float]
+    sooner: threading.Event | None = None
+    for_all: bool = True
+    """Done by one replica for all; False: by each for itself."""
+    due_at: float = 0.0
+    failures: int = 0
+
+
+class Keeper:
+    """Runs the duties until the process stops."""
+
+    def __init__(self, services: Services, duties: list[Duty]) -> None:
+        self._services = services
+        self._duties = duties
+
+    def run(self) -> None:
+        """Run what is due, until the process stops."""
+        while not self._services.stopping.is_set():
+            try:
+                self.tick()
+            except DatabaseUnavailable as error:
+                self._services.telemetry.failures.labels("database").inc()
+                log.warning("waiting for the database", extra={"reason": str(error)})
+            self._services.stopping.wait(TICK_SECONDS)
+
+    def tick(self) -> None:
+        """Run each duty that is due."""
+        services = self._services
+        now = services.clock()
+        leads = services.memory.replicas.lease(LEASE, services.executor_id, now, LEASE_SECONDS)
+        for duty in self._duties:
+            if duty.for_all and not leads:
+                continue
+            if duty.sooner is not None and duty.sooner.is_set():
+                duty.sooner.clear()
+                duty.due_at = 0.0
+            if now >= duty.due_at:
+                self._run(duty)
+
+    def _run(self, duty: Duty) -> None:
+        """1. run; 2. plan the next run, later after each failure in a row, at most a minute."""
+        try:
+            duty.work()
+        except Exception as error:  # a loop's boundary: logged, counted, due again
+            duty.failures += 1
+            self._services.telemetry.failures.labels(duty.name).inc()
+            log.warning("duty failed", extra={"duty": duty.name, "reason": str(error)})
+            log.debug("duty failed", exc_info=True)
+        else:
+            duty.failures = 0
+        wait_seconds = duty.every_seconds()
+        if duty.failures:
+            wait_seconds = min(60.0, max(wait_seconds, 1.0) * 2.0 ** min(duty.failures, 6))
+        duty.due_at = self._services.clock() + wait_seconds

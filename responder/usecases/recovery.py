@@ -1,0 +1,88 @@
+"""Lost hosts are taken back, and undrains that are still owed are given.
+
+A disconnected host does not stay so for ever: once its agent answers ready, the controllers are
+asked again, every minute with backoff. Nothing here restarts anything.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from responder.adapters.database.fleet import HostRecord
+from responder.core.facts import AgentFacts
+from responder.core.host_states import HostEvent
+from responder.core.outcomes import HostState
+from responder.errors import ReconnectFailed
+from responder.usecases.hold import undrain
+from responder.usecases.services import Services
+from responder.usecases.situation import read_agent
+
+log = logging.getLogger(__name__)
+
+FIRST_SECONDS, LONGEST_SECONDS = 60.0, 900.0
+
+
+def next_attempt_seconds(attempts: int) -> float:
+    """Return the wait after this many failed attempts: 1, 2, 4, 8, then 15 minutes."""
+    return min(FIRST_SECONDS * 2.0 ** max(0, attempts - 1), LONGEST_SECONDS)
+
+
+def recover(services: Services) -> None:
+    """Try what is due: reconnects of lost hosts, and owed undrains of hosts in service."""
+    now = services.clock()
+    for record in services.memory.hosts.all().values():
+        if record.agent is None or services.outside.inventory.get(record.host) is None:
+            continue
+        if record.state is HostState.CONNECTED and record.drained:
+            undrain(services, record.host, record.agent)
+        elif record.state is HostState.DISCONNECTED and (record.next_attempt_at or 0) <= now:
+            reconnect(services, record)
+        elif record.state is HostState.CONNECTING:
+            _free_orphan(services, record, now)
+
+
+def reconnect(services: Services, record: HostRecord) -> str | None:
+    """Ask the controllers to take a lost host back; return why not, or None when it is back."""
+    problem = _reconnect(services, record)
+    if problem is None:
+        log.info("host is connected again", extra={"host": record.host})
+        return None
+    attempts = record.attempts + 1
+    due = services.clock() + next_attempt_seconds(attempts)
+    services.memory.hosts.plan_attempt(record.host, attempts, due)
+    log.warning(
+        "host stays disconnected",
+        extra={"host": record.host, "reason": problem, "attempts": attempts},
+    )
+    return problem
+
+
+def _reconnect(services: Services, record: HostRecord) -> str | None:
+    host = services.outside.inventory.get(record.host)
+    agent = services.settings.agents.get(record.agent or "")
+    if host is None or agent is None or record.agent is None:
+        return "the host or its agent is not configured any more"
+    facts = read_agent(services, host, record.agent)
+    if not isinstance(facts, AgentFacts):
+        return facts.why
+    if facts.ready is not True:
+        return "the agent does not answer ready"
+    try:
+        services.outside.controllers.reconnect(
+            host, record.agent, timeout_seconds=agent.reconnect_timeout
+        )
+    except ReconnectFailed as error:
+        return str(error)
+    undrain(services, record.host, record.agent)
+    now = services.clock()
+    services.memory.hosts.change(record.host, HostEvent.CONNECT, record.restart_id or "", now)
+    return None
+
+
+def _free_orphan(services: Services, record: HostRecord, now: float) -> None:
+    """A host may only be connecting while its request is open."""
+    restart = services.memory.requests.get(record.restart_id or "")
+    if restart is not None and restart.outcome is None:
+        return
+    log.warning("host was held by a request that is over", extra={"host": record.host})
+    services.memory.hosts.change(record.host, HostEvent.LOSE, record.restart_id or "", now)

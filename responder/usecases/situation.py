@@ -1,0 +1,100 @@
+"""Reading the facts that the guards rest on, afresh, for one decision."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from responder.adapters.database.requests import Restart
+from responder.core.facts import AgentFacts, Host, Unknown
+from responder.core.guards import Situation
+from responder.core.outcomes import Step
+from responder.core.storms import storm_reason
+from responder.errors import FactsUnavailable
+from responder.usecases.services import PAUSED, STORM, Services
+
+
+def read_situation(
+    services: Services,
+    restart: Restart,
+    step: Step | None,
+    admitted_life: float | None = None,
+) -> Situation:
+    """Return the facts for a decision at ``step`` (None: all of them, for ``explain``).
+
+    Controllers are asked only where the step looks at tasks. Raises DatabaseUnavailable alone:
+    what else cannot be read becomes Unknown.
+    """
+    outside, memory = services.outside, services.memory
+    host = outside.inventory.get(restart.host)
+    if host is None:
+        agent: AgentFacts | Unknown = Unknown(f"host {restart.host} is not in the inventory")
+        return Situation(restart.request, agent, Unknown("the host is not in the inventory"))
+    agent = read_agent(services, host, restart.agent)
+    guards = outside.settings.agents[restart.agent].guards
+    now = services.clock()
+    since = now - max(guards.per, guards.cooldown, 3600)
+    sent = memory.requests.commands_sent(since=since)
+    flags = memory.flags.all()
+    asks_tasks = step in (Step.VERIFY, None) and not restart.forced
+    return Situation(
+        request=restart.request,
+        agent=agent,
+        hard_limit_bytes=read_hard_limit(services, host, restart.agent, agent),
+        paused=PAUSED in flags,
+        quarantined=(restart.host, restart.agent) in memory.quarantine.all(),
+        host_state=memory.hosts.get(restart.host).state,
+        agent_restarted_at=tuple(
+            at for name, kind, at in sent if (name, kind) == (restart.host, restart.agent)
+        ),
+        fleet_restarted_at=tuple(at for _, _, at in sent),
+        storm=storm_reason(flags[STORM][0]) if STORM in flags else None,
+        admitted_life=admitted_life,
+        tasks=outside.controllers.tasks(host, restart.agent) if asks_tasks else (),
+    )
+
+
+def read_agent(services: Services, host: Host, agent: str) -> AgentFacts | Unknown:
+    """Return what the host's exporter says of ``agent`` now."""
+    try:
+        return services.outside.exporter.facts(host, agent)
+    except FactsUnavailable as error:
+        return Unknown(str(error))
+
+
+def read_hard_limit(
+    services: Services, host: Host, agent: str, facts: AgentFacts | Unknown
+) -> int | Unknown:
+    """Return the effective hard limit in bytes: the host's override, or what the rules say."""
+    if isinstance(facts, AgentFacts) and facts.hard_limit_bytes is not None:
+        return facts.hard_limit_bytes
+    try:
+        return services.outside.prometheus.hard_limit_bytes(host.name, agent)
+    except FactsUnavailable as error:
+        return Unknown(str(error))
+
+
+def seen(situation: Situation) -> dict[str, Any]:
+    """Return the facts of a situation as JSON, for the history and ``explain``."""
+
+    def plain(fact: object) -> object:
+        return {"unknown": fact.why} if isinstance(fact, Unknown) else fact
+
+    agent = situation.agent
+    return {
+        "agent": plain(agent) if isinstance(agent, Unknown) else dataclasses.asdict(agent),
+        "hard_limit_bytes": plain(situation.hard_limit_bytes),
+        "host_state": situation.host_state,
+        "paused": situation.paused,
+        "storm": situation.storm,
+        "quarantined": situation.quarantined,
+        "tasks": [
+            {
+                "controller": one.controller,
+                "running": plain(one.running)
+                if isinstance(one.running, Unknown)
+                else [dataclasses.asdict(task) for task in one.running],
+            }
+            for one in situation.tasks
+        ],
+    }

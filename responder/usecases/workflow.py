@@ -1,0 +1,118 @@
+"""The guarded restart as one durable workflow: kill the process anywhere, and it goes on.
+
+The body is deterministic: it only runs steps, and each step's outcome is recorded before the
+next begins. A step that finds the database gone waits for it rather than ending.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from responder.adapters.durable import Durable, run_step
+from responder.core.guards import Refusal
+from responder.core.outcomes import Outcome, Step
+from responder.errors import DatabaseUnavailable
+from responder.usecases import restart as steps
+from responder.usecases.hold import conclude
+from responder.usecases.services import Services
+
+log = logging.getLogger(__name__)
+
+QUEUE = "memleash_restarts"
+WORKFLOW = "restart"
+
+T = TypeVar("T")
+
+
+class RestartWorkflow:
+    """The workflow of one process. Build it before DBOS is launched."""
+
+    def __init__(self, services: Services, durable: Durable) -> None:
+        self._services = services
+        self._durable = durable
+        durable.workflow(WORKFLOW, self._body)
+
+    def enqueue(self, restart_id: str) -> None:
+        """Queue an admitted request; doing it again changes nothing."""
+        self._durable.enqueue(QUEUE, WORKFLOW, restart_id)
+
+    def _body(self, restart_id: str) -> None:
+        progress: dict[str, Any] = dataclasses.asdict(steps.Progress())
+        for step in steps.STEPS:
+            result = run_step(step, self._perform, step, restart_id, progress)
+            if result["refusal"] is not None:
+                run_step("conclude", self._conclude, restart_id, result["refusal"], result["begun"])
+                return
+            progress = result["progress"]
+        run_step("conclude", self._conclude, restart_id, None, True)
+
+    def _perform(self, step: Step, restart_id: str, progress: dict[str, Any]) -> dict[str, Any]:
+        return self._patiently(lambda: self._attempt(step, restart_id, progress))
+
+    def _attempt(self, step: Step, restart_id: str, raw: dict[str, Any]) -> dict[str, Any]:
+        services, progress = self._services, steps.Progress(**raw)
+        restart = services.memory.requests.get(restart_id)
+        if restart is None or restart.outcome is not None:
+            return _refused(Refusal(Outcome.RESOLVED, "the request was closed"), begun=False)
+        services.memory.requests.advance(restart_id, step)
+        began = services.clock()
+        begun = restart.command_sent_at is not None
+        try:
+            made = steps.STEPS[step](services, restart, progress)
+        except steps.Refused as refused:
+            result = _refused(refused.refusal, begun=begun)
+        except steps.Failed as failed:
+            result = _refused(failed.refusal, begun=True)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # a step's boundary: the request still gets its word
+            log.exception("step failed", extra={"step": step, "id": restart_id})
+            services.telemetry.failures.labels(f"step_{step}").inc()
+            begun = _command_was_sent(services, restart_id)
+            result = _refused(_unexpected(error, begun=begun), begun=begun)
+        else:
+            result = {"refusal": None, "begun": begun, "progress": dataclasses.asdict(made)}
+        seconds = services.clock() - began
+        services.telemetry.step_seconds.labels(step).observe(seconds)
+        found = steps.Progress(**(result["progress"] or raw)).facts()
+        timing = {"step": step, "started_at": began, "seconds": round(seconds, 4)}
+        services.memory.requests.note(restart_id, found, timing)
+        return result
+
+    def _conclude(self, restart_id: str, raw: dict[str, str] | None, begun: bool) -> None:
+        refusal = Refusal(Outcome(raw["outcome"]), raw["reason"]) if raw else None
+
+        def give_back() -> None:
+            restart = self._services.memory.requests.get(restart_id)
+            if restart is not None:
+                conclude(self._services, restart, refusal, begun=begun)
+
+        self._patiently(give_back)
+
+    def _patiently(self, effect: Callable[[], T]) -> T:
+        """Run ``effect``; while the database is gone, wait and run it again (steps look first)."""
+        while True:
+            try:
+                return effect()
+            except DatabaseUnavailable as error:
+                self._services.telemetry.failures.labels("database").inc()
+                log.warning("waiting for the database", extra={"reason": str(error)})
+                self._services.sleep(1)
+
+
+def _refused(refusal: Refusal, *, begun: bool) -> dict[str, Any]:
+    plain = {"outcome": refusal.outcome, "reason": refusal.reason}
+    return {"refusal": plain, "begun": begun, "progress": None}
+
+
+def _command_was_sent(services: Services, restart_id: str) -> bool:
+    restart = services.memory.requests.get(restart_id)
+    return restart is not None and restart.command_sent_at is not None
+
+
+def _unexpected(error: Exception, *, begun: bool) -> Refusal:
+    outcome = Outcome.COMMAND_FAILED if begun else Outcome.FACTS_UNAVAILABLE
+    return Refusal(outcome, f"an unexpected error, see the log: {type(error).__name__}: {error}")

@@ -1,0 +1,1 @@
+"""The HTTP face: Flask views that translate between requests and use cases, and decide nothing."""

@@ -1,0 +1,136 @@
+"""``/metrics``: the process's counters, and the fleet's state as the database has it now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, request
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from responder.core.mutes import mute_in_force
+from responder.core.outcomes import NEEDS_A_PERSON, HostState
+from responder.core.storms import storm_reason
+from responder.errors import DatabaseUnavailable
+from responder.usecases.services import PAUSED, STORM, Services
+
+PREFIX = "memleash_responder"
+
+
+class StateCollector(Collector):
+    """Gauges read from the database at each scrape; every replica tells the same."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges; with the database gone only that it is gone."""
+        up = GaugeMetricFamily(f"{PREFIX}_database_up", "Whether the database can be read.")
+        try:
+            families = [
+                *self._mutes(),
+                *self._restarts(),
+                *self._hosts(),
+                *self._flags(),
+                self._queue(),
+            ]
+        except DatabaseUnavailable:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from families
+
+    def _mutes(self) -> Iterator[Metric]:
+        now = self._services.clock()
+        active = GaugeMetricFamily(f"{PREFIX}_mutes_active", "Hosts whose pings are muted.")
+        deadlines = GaugeMetricFamily(
+            f"{PREFIX}_mute_deadline_timestamp_seconds",
+            "The last muted second of each muted host.",
+            labels=["host"],
+        )
+        count = 0
+        for host, claims in self._services.memory.mutes.all().items():
+            mute = mute_in_force(claims, now)
+            if mute is not None:
+                count += 1
+                deadlines.add_metric([host], mute.until)
+        active.add_metric([], count)
+        yield from (active, deadlines)
+
+    def _restarts(self) -> Iterator[Metric]:
+        requests = self._services.memory.requests
+        progress = GaugeMetricFamily(
+            f"{PREFIX}_restart_in_progress",
+            "Open requests for a restart, by the step they are at.",
+            labels=["host", "agent", "step"],
+        )
+        for restart in requests.all_open():
+            progress.add_metric([restart.host, restart.agent, restart.step], 1)
+        blocked = GaugeMetricFamily(
+            f"{PREFIX}_restart_blocked",
+            "1 while the last request was refused for a reason that needs a person.",
+            labels=["host", "agent", "reason"],
+        )
+        last = GaugeMetricFamily(
+            f"{PREFIX}_last_restart_timestamp_seconds",
+            "When the agent's last request ended, by its word.",
+            labels=["host", "agent", "outcome"],
+        )
+        for restart in requests.latest():
+            if restart.outcome is None or restart.finished_at is None:
+                continue
+            last.add_metric([restart.host, restart.agent, restart.outcome], restart.finished_at)
+            if restart.outcome in NEEDS_A_PERSON:
+                blocked.add_metric([restart.host, restart.agent, restart.outcome], 1)
+        yield from (progress, blocked, last)
+
+    def _hosts(self) -> Iterator[Metric]:
+        states = GaugeMetricFamily(
+            f"{PREFIX}_host_state",
+            "1 for the state that each host of the inventory is in.",
+            labels=["host", "state"],
+        )
+        records = self._services.memory.hosts.all()
+        for host in self._services.outside.inventory.hosts():
+            current = records[host].state if host in records else HostState.CONNECTED
+            for state in HostState:
+                states.add_metric([host, state], float(state is current))
+        quarantined = GaugeMetricFamily(
+            f"{PREFIX}_quarantined",
+            "1 for each agent that a restart did not help.",
+            labels=["host", "agent"],
+        )
+        for host, agent in self._services.memory.quarantine.all():
+            quarantined.add_metric([host, agent], 1)
+        yield from (states, quarantined)
+
+    def _flags(self) -> Iterator[Metric]:
+        flags = self._services.memory.flags.all()
+        paused = GaugeMetricFamily(f"{PREFIX}_paused", "1 while a person paused the responder.")
+        paused.add_metric([], float(PAUSED in flags))
+        storm = GaugeMetricFamily(f"{PREFIX}_storm", "1 while the storm breaker is open.")
+        storm.add_metric([], float(storm_reason(flags.get(STORM, ("",))[0]) is not None))
+        yield from (paused, storm)
+
+    def _queue(self) -> Metric:
+        queue = GaugeMetricFamily(
+            f"{PREFIX}_queue_length", "Notifications stored and not handled yet."
+        )
+        queue.add_metric([], self._services.memory.inbox.length())
+        return queue
+
+
+def metrics(registry: CollectorRegistry) -> Blueprint:
+    """Return the route ``GET /metrics``."""
+    blueprint = Blueprint("metrics", __name__)
+
+    @blueprint.get("/metrics")
+    def scrape() -> Response:
+        encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return Response(encoder(registry), content_type=content_type)
+
+    return blueprint
