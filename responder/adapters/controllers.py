@@ -19,7 +19,7 @@ import requests
 from responder.adapters import http
 from responder.core.facts import ControllerTasks, Host, Task, Unknown
 from responder.errors import ControllerError, ReconnectFailed
-from responder.settings import Authorization, Controller
+from responder.settings import Authorization, Controller, HttpConfig
 
 _ASKED_AT_ONCE = 2
 _TRY_AGAIN_SECONDS = 2.0
@@ -194,7 +194,7 @@ def _session(settings: Controller) -> requests.Session:
     if settings.bearer_token_file is None:
         return http.session(settings)
     bearer = Authorization(credentials_file=settings.bearer_token_file)
-    return http.session(dataclasses.replace(settings, authorization=bearer, basic_auth=None))
+    return http.session(HttpConfig(authorization=bearer, tls_config=settings.tls_config))
 
 
 def _at_once(
