@@ -7,6 +7,7 @@ Alertmanager are all the same case: a difference. One replica does it for all (s
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -86,7 +87,7 @@ class Muting:
             return
         if restart is not None and restart.outcome is None and not ending:
             until = deadline(services.settings.mute, 0, now)
-            services.memory.mutes.put(host, type(claim)(claimant, claim.since, until, claim.reason))
+            services.memory.mutes.put(host, dataclasses.replace(claim, until=until))
         elif not claim.in_force(now) or not ending:
             services.memory.mutes.drop(host, claimant)
 
@@ -103,7 +104,7 @@ class Muting:
         claims = services.memory.mutes.all()
         now = services.clock()
         known = services.outside.inventory.hosts()
-        ours = _by_host(alertmanager.silences(), policy)
+        ours = _by_host(alertmanager.silences())
         failures: list[str] = []
         for host in sorted({*claims, *ours} & known.keys()):
             try:
@@ -149,7 +150,7 @@ def matchers_of(host: str, policy: Mute) -> tuple[Matcher, ...]:
     return (Matcher("host", host), *(parse_matcher(text) for text in policy.matchers))
 
 
-def _by_host(silences: Iterable[Silence], _policy: Mute) -> dict[str, list[Silence]]:
+def _by_host(silences: Iterable[Silence]) -> dict[str, list[Silence]]:
     by_host: dict[str, list[Silence]] = {}
     for silence in silences:
         for matcher in silence.matchers:
