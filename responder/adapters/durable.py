@@ -53,10 +53,13 @@ class Durable:
         self._dbos = DBOS(config=config)
         _quiet_dbos_logs()
 
-    def workflow(self, name: str, body: Workflow) -> Workflow:
+    def workflow(self, name: str, body: Workflow) -> None:
         """Register ``body`` under ``name``; call before launch."""
-        registered: Workflow = DBOS.workflow(name=name, max_recovery_attempts=None)(body)
-        return registered
+
+        def run(work_id: str) -> None:  # DBOS marks the function, and a method cannot be marked
+            body(work_id)
+
+        DBOS.workflow(name=name, max_recovery_attempts=None)(run)
 
     def launch(self) -> None:
         """Start the engine; what this replica left unfinished goes on."""
