@@ -114,8 +114,8 @@ def _signature(files: Iterable[Path]) -> _Signature:
 
 def _groups(file: Path) -> list[tuple[str, dict[str, object]]]:
     raw = _read(file)
-    if raw is None:
-        return []
+    if raw is None:  # what is left when the writing of a file was cut short
+        raise ConfigError(str(file), "", "is empty; write [] for no hosts")
     if not isinstance(raw, list):
         raise ConfigError(str(file), "", f"{_show(raw)} must be a list of targets and labels")
     groups = []

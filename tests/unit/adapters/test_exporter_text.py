@@ -1,0 +1,101 @@
+"""What is believed of an exporter's text, and what is not."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from responder.adapters.exporter import agent_facts
+from responder.core.facts import AgentFacts
+
+SCRAPE = """\
+# HELP memleash_agent_up 1 found, 0 surely not running.
+# TYPE memleash_agent_up gauge
+memleash_agent_up{agent="kvm"} 1
+memleash_agent_up{agent="salt"} 0
+memleash_agent_resident_memory_bytes{agent="kvm"} 1.1811160064e+10
+memleash_agent_start_time_seconds{agent="kvm"} 1.76382e+09
+memleash_agent_memory_alarm_threshold_bytes{agent="kvm"} 0
+memleash_agent_memory_hard_limit_bytes{agent="kvm"} 1.073741824e+10
+memleash_agent_busy{agent="kvm"} 0
+memleash_agent_busy_source{agent="kvm",source="markers"} 1
+memleash_agent_ready{agent="kvm"} 1
+memleash_agent_threads{agent="kvm"} 41
+process_resident_memory_bytes 2.4e+07
+"""
+
+
+def test_every_metric_of_the_contract_becomes_its_fact() -> None:
+    assert agent_facts(SCRAPE) == {
+        "kvm": AgentFacts(
+            up=True,
+            start_time=1.76382e9,
+            resident_bytes=11 * 1024**3,
+            alarm_threshold_bytes=0,
+            hard_limit_bytes=10 * 1024**3,
+            busy=False,
+            ready=True,
+        ),
+        "salt": AgentFacts(up=False),
+    }
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-1"])
+@pytest.mark.parametrize(
+    ("metric", "field"),
+    [
+        ("memleash_agent_up", "up"),
+        ("memleash_agent_start_time_seconds", "start_time"),
+        ("memleash_agent_resident_memory_bytes", "resident_bytes"),
+        ("memleash_agent_memory_alarm_threshold_bytes", "alarm_threshold_bytes"),
+        ("memleash_agent_memory_hard_limit_bytes", "hard_limit_bytes"),
+        ("memleash_agent_busy", "busy"),
+        ("memleash_agent_ready", "ready"),
+    ],
+)
+def test_an_absurd_value_is_unknown_and_never_zero(metric: str, field: str, value: str) -> None:
+    facts = agent_facts(f'{metric}{{agent="a"}} {value}\n')["a"]
+    assert getattr(facts, field) is None
+
+
+@pytest.mark.parametrize("value", ["2", "0.5"])
+def test_a_truth_that_is_neither_0_nor_1_is_unknown(value: str) -> None:
+    assert agent_facts(f'memleash_agent_busy{{agent="a"}} {value}\n')["a"].busy is None
+
+
+def test_samples_without_an_agent_are_passed_over() -> None:
+    assert agent_facts("memleash_agent_up 1\n") == {}
+
+
+def test_an_agent_name_may_hold_quotes_and_newlines() -> None:
+    assert set(agent_facts('memleash_agent_up{agent="a\\"b\\nc\\\\"} 1\n')) == {'a"b\nc\\'}
+
+
+def test_a_sample_that_is_there_twice_with_two_values_is_refused() -> None:
+    text = 'memleash_agent_busy{agent="a"} 0\nmemleash_agent_busy{agent="a"} 1\n'
+    with pytest.raises(ValueError, match="twice for agent 'a', with different values"):
+        agent_facts(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<html>It works!</html>",
+        'memleash_agent_up{agent="a"} one\n',
+        'memleash_agent_up{agent="a"\n',
+        'memleash_agent_up{agent="a"}\n',
+        '{"error": "not metrics"}',
+    ],
+)
+def test_text_that_is_not_the_format_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not the Prometheus text format"):
+        agent_facts(text)
+
+
+@given(st.text() | st.text(alphabet='memleash_agent_up{}="\\ 10\n#TYPE,a'))
+def test_any_text_gives_facts_or_a_value_error_and_nothing_else(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        agent_facts(text)

@@ -1,0 +1,202 @@
+"""The inventory: what a file_sd file may hold, and what happens when it changes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from responder.adapters.inventory import Inventory, load
+from responder.core.facts import Host
+from responder.settings import InventorySettings
+from toolkit.settings import ConfigError
+
+GOOD = """\
+- targets: ['10.0.0.7:10058']
+  labels: {host: node-7, zone: z1, ssh_address: jump-7}
+- targets: ['[2001:db8::8]:10058']
+  labels: {host: node-8}
+"""
+NODE_7 = Host(
+    "node-7", "10.0.0.7:10058", "jump-7", {"host": "node-7", "zone": "z1", "ssh_address": "jump-7"}
+)
+NODE_8 = Host("node-8", "[2001:db8::8]:10058", "2001:db8::8", {"host": "node-8"})
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def write(text: str, name: str = "hosts.yml") -> Path:
+        """Replace the file in one step, as configuration management does."""
+        new = tmp_path / f"{name}.new"
+        new.write_text(text)
+        new.replace(tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+def test_each_group_is_a_host_with_its_addresses_and_labels(write: Callable[..., Path]) -> None:
+    assert load([write(GOOD)]) == {"node-7": NODE_7, "node-8": NODE_8}
+
+
+def test_json_with_tabs_is_read_as_prometheus_reads_it(write: Callable[..., Path]) -> None:
+    groups = [{"targets": [NODE_8.exporter_address], "labels": dict(NODE_8.labels)}]
+    file = write(json.dumps(groups, indent="\t"), "hosts.json")
+    assert load([file]) == {"node-8": NODE_8}
+
+
+def test_a_glob_in_the_last_part_reads_every_match(write: Callable[..., Path]) -> None:
+    write("- {targets: ['a:1'], labels: {host: a}}", "one.yml")
+    write("- {targets: ['b:1'], labels: {host: b}}", "two.yml")
+    write("not: read", "other.txt")
+    folder = write("[]", "three.yml").parent
+    assert set(load([folder / "*.yml"])) == {"a", "b"}
+
+
+def test_the_same_host_given_twice_alike_is_one_host(write: Callable[..., Path]) -> None:
+    assert set(load([write(GOOD), write(GOOD, "again.yml")])) == {"node-7", "node-8"}
+
+
+GROUP = "- {targets: [%s], labels: {host: %s}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "problem"),
+    [
+        ("", "", "is empty; write [] for no hosts"),
+        ("{}", "", "{} must be a list of targets and labels"),
+        ("- node-1", "[0]", "'node-1' must have targets and labels"),
+        (
+            "- {targets: ['a:1'], labels: {host: a}, target: b}",
+            "[0].target",
+            "unknown key 'target'; allowed here: targets, labels",
+        ),
+        ("- {targets: ['a:1']}", "[0].labels", "None must be a mapping with at least host"),
+        (
+            "- {targets: ['a:1'], labels: {zone: z}}",
+            "[0].labels.host",
+            "is missing; every group names its host",
+        ),
+        (
+            "- {targets: ['a:1'], labels: {host: 7}}",
+            "[0].labels.host",
+            "7 must be text",
+        ),
+        (
+            "- {labels: {host: a}}",
+            "[0].targets",
+            "None must be a list of one address:port: one host, one group",
+        ),
+        (
+            GROUP % ("'a:1', 'b:1'", "a"),
+            "[0].targets",
+            "['a:1', 'b:1'] must be a list of one address:port: one host, one group",
+        ),
+        (GROUP % ("a", "a"), "[0].targets[0]", "'a' must be address:port"),
+        (GROUP % ("'a:0'", "a"), "[0].targets[0]", "'a:0' must be address:port"),
+        (GROUP % ("'a:65536'", "a"), "[0].targets[0]", "'a:65536' must be address:port"),
+        (GROUP % ("'http://a:1'", "a"), "[0].targets[0]", "'http://a:1' must be address:port"),
+        (GROUP % ("'u@a:1'", "a"), "[0].targets[0]", "'u@a:1' must be address:port"),
+    ],
+)
+def test_a_mistake_is_named_with_file_path_and_value(
+    write: Callable[..., Path], text: str, path: str, problem: str
+) -> None:
+    file = write(text)
+    with pytest.raises(ConfigError) as caught:
+        load([file])
+    assert (caught.value.source, caught.value.path) == (str(file), path)
+    assert caught.value.problem == problem
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/b", "a b", "a\nb", "a\x00b", "a\\b", "a" * 254])
+def test_a_host_name_that_could_lead_a_url_astray_is_refused(
+    write: Callable[..., Path], name: str
+) -> None:
+    groups = [{"targets": ["a:1"], "labels": {"host": name}}]
+    with pytest.raises(ConfigError, match=r"labels\.host"):
+        load([write(json.dumps(groups), "hosts.json")])
+
+
+@pytest.mark.parametrize(
+    "address", ["", "-oProxyCommand=id", "a b", "a\nb", "a;b", "$(id)", "user@a", "a\x00", "a*"]
+)
+def test_an_absurd_ssh_address_is_refused(write: Callable[..., Path], address: str) -> None:
+    groups = [{"targets": ["a:1"], "labels": {"host": "a", "ssh_address": address}}]
+    with pytest.raises(ConfigError, match=r"labels\.ssh_address"):
+        load([write(json.dumps(groups), "hosts.json")])
+
+
+def test_one_host_at_two_addresses_is_refused_with_both_places(
+    write: Callable[..., Path],
+) -> None:
+    first = write("- {targets: ['a:1'], labels: {host: x}}", "1.yml")
+    second = write("- {targets: ['b:1'], labels: {host: x}}", "2.yml")
+    with pytest.raises(ConfigError) as caught:
+        load([first, second])
+    assert str(caught.value) == (
+        f"{second}: [0]: host 'x' is given twice and not alike, first at {first}: [0]"
+    )
+
+
+def test_a_missing_file_and_a_glob_without_matches_are_refused(tmp_path: Path) -> None:
+    for file in (tmp_path / "none.yml", tmp_path / "*.yml", tmp_path / "none.json"):
+        with pytest.raises(ConfigError, match=r"none\.|matches no file"):
+            load([file])
+
+
+def test_broken_json_is_named(write: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match="is not valid JSON"):
+        load([write("[{]", "hosts.json")])
+
+
+@pytest.fixture
+def inventory(write: Callable[..., Path]) -> Inventory:
+    return Inventory(InventorySettings((write(GOOD),)))
+
+
+def test_a_changed_file_is_read_again(inventory: Inventory, write: Callable[..., Path]) -> None:
+    assert inventory.get("node-7") == NODE_7
+    write(GOOD.replace("node-7", "node-9"))
+    assert inventory.get("node-7") is None
+    assert inventory.get("node-9") is not None
+
+
+def test_a_file_of_the_same_size_and_time_is_still_seen_as_new(
+    inventory: Inventory, write: Callable[..., Path]
+) -> None:
+    before = write(GOOD).stat()
+    assert inventory.get("node-7") is not None
+    file = write(GOOD.replace("node-7", "node-9"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert inventory.get("node-9") is not None
+
+
+@pytest.mark.parametrize("broken", ["- [", "", "- {targets: [], labels: {host: a}}", None])
+def test_a_bad_new_version_keeps_the_old_one_and_is_logged_once(
+    inventory: Inventory,
+    write: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+    broken: str | None,
+) -> None:
+    file = write(broken or "")
+    if broken is None:
+        file.unlink()
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            hosts = inventory.hosts()
+    assert set(hosts) == {"node-7", "node-8"}
+    assert [record.getMessage() for record in caplog.records] == [
+        "inventory is not valid, the old one stays"
+    ]
+    write("- {targets: ['a:1'], labels: {host: mended}}")
+    assert set(inventory.hosts()) == {"mended"}
+
+
+def test_the_given_mapping_cannot_be_changed(inventory: Inventory) -> None:
+    with pytest.raises(TypeError):
+        inventory.hosts()["evil"] = NODE_7  # type: ignore[index]
