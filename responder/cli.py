@@ -7,6 +7,7 @@ requests, then the end. What was under way goes on at the next start.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -15,11 +16,13 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 from responder import settings
+from responder.adapters.clock import Clock
 from responder.adapters.database.engine import Database
-from responder.adapters.durable import Durable
+from responder.adapters.durable import STEPS_VERSION, Durable
 from responder.adapters.telemetry import Telemetry
 from responder.errors import DatabaseUnavailable
 from responder.usecases.admission import Admission
@@ -35,6 +38,12 @@ from toolkit import logs
 from toolkit.settings import ConfigError
 
 log = logging.getLogger("responder")
+
+BEAT_SECONDS, SILENT_SECONDS = 3.0, 20.0
+"""A replica that gives no sign for so long is taken to be dead, and its work taken over."""
+
+WORKFLOW_RECORD_SECONDS = 7 * 86400
+"""The engine's own records; the history of requests is kept by ``retention``."""
 
 QUEUE_POLLING_SECONDS = 0.05
 """How soon an admitted restart begins; one indexed read each time."""
@@ -105,7 +114,7 @@ class Responder:
             outside=outside,
             memory=Memory.on(database, max_backlog=configured.webhook.max_backlog),
             telemetry=Telemetry(),
-            clock=time.time,
+            clock=Clock(),
             executor_id=self._durable.executor_id,
         )
         services.telemetry.expect(configured.agents)
@@ -122,13 +131,25 @@ class Responder:
         services = self._services
 
         def sweep() -> None:
-            self._intake.sweep(before=services.clock() - 10)
+            self._intake.sweep(before=services.clock.now() - 10)
             self._admission.resume_open()
 
         def prune() -> None:
-            keep, now = services.settings.retention, services.clock()
+            keep, now = services.settings.retention, services.clock.now()
             services.memory.requests.prune(before=now - keep.age, keep=keep.restarts)
             services.memory.alerts.prune(before=now - keep.age, keep=keep.alerts)
+            self._durable.prune(before=datetime.fromtimestamp(now - WORKFLOW_RECORD_SECONDS, UTC))
+
+        def beat() -> None:
+            services.memory.replicas.beat(services.executor_id, STEPS_VERSION)
+
+        def take_over() -> None:
+            dead = services.memory.replicas.silent(seconds=SILENT_SECONDS)
+            if not dead:
+                return
+            count = self._durable.take_over(dead)
+            services.memory.replicas.forget(dead)
+            log.warning("took over", extra={"replicas": ",".join(dead), "restarts": count})
 
         return [
             Duty("renew_mutes", self._muting.renew, lambda: services.settings.mute.interval),
@@ -141,6 +162,8 @@ class Responder:
             Duty("recover_hosts", lambda: recover(services), lambda: 1.0),
             Duty("sweep", sweep, lambda: 5.0),
             Duty("prune", prune, lambda: 3600.0),
+            Duty("take_over", take_over, lambda: BEAT_SECONDS),
+            Duty("beat", beat, lambda: BEAT_SECONDS, for_all=False),
         ]
 
     def run(self) -> int:
@@ -155,7 +178,7 @@ class Responder:
             concurrency=configured.fleet.max_concurrent_restarts,
             polling_seconds=QUEUE_POLLING_SECONDS,
         )
-        self._intake.sweep(before=self._services.clock() + 1)
+        self._intake.sweep(before=self._services.clock.now() + 1)
         for name, work in (("intake", self._intake.run), ("keeper", self._keeper.run)):
             threading.Thread(target=work, name=name, daemon=True).start()
         self._server.start()
@@ -164,6 +187,8 @@ class Responder:
         log.info("stopping")
         self._services.stopping.set()
         self._server.stop()
+        with contextlib.suppress(DatabaseUnavailable):  # then the others wait until it is silent
+            self._services.memory.replicas.retire(self._services.executor_id)
         logging.shutdown()
         os._exit(0)  # threads that wait for a host must not hold up the end
 

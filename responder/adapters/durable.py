@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from dbos import DBOS, DBOSConfig
@@ -17,6 +18,8 @@ from sqlalchemy import URL
 
 STEPS_VERSION = "1"
 """To be raised when a workflow's sequence of steps changes."""
+
+_PRUNED_AT_ONCE = 1000
 
 Workflow = Callable[[str], None]
 """A workflow takes the id of what it is about; everything else it reads by itself."""
@@ -41,17 +44,19 @@ class Durable:
     def __init__(self, url: URL, executor_id: str) -> None:
         """Prepare DBOS on the database ``url`` as the replica ``executor_id``."""
         self.executor_id = executor_id
+        # DBOS adds a console handler of its own unless its logger has one; ours is the root's.
+        logging.getLogger("dbos").addHandler(logging.NullHandler())
         config = DBOSConfig(
             name="memleash-responder",
             system_database_url=url.render_as_string(hide_password=False),
             application_version=STEPS_VERSION,
             executor_id=executor_id,
             serializer=_Json(),
+            log_level="WARNING",
             sys_db_pool_size=10,
             notification_listener_polling_interval_sec=0.5,
         )
         self._dbos = DBOS(config=config)
-        _quiet_dbos_logs()
 
     def workflow(self, name: str, body: Workflow) -> None:
         """Register ``body`` under ``name``; call before launch."""
@@ -99,19 +104,19 @@ class Durable:
         # trigger, and this is the entry that its own admin server uses.
         return len(DBOS._recover_pending_workflows(executor_ids))
 
-    def close(self) -> None:
-        """Stop the engine; unfinished work stays for the next start."""
-        DBOS.destroy()
+    def prune(self, *, before: datetime) -> None:
+        """Delete the records of workflows that ended before a moment."""
+        ended = DBOS.list_workflows(
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            completed_before=before.isoformat(),
+            limit=_PRUNED_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        )
+        if ended:
+            DBOS.delete_workflows([one.workflow_id for one in ended])
 
 
 def run_step(name: str, effect: Callable[..., Any], *args: object) -> Any:
     """Run ``effect`` as the calling workflow's next step; its JSON result is recorded once."""
     return DBOS.run_step({"name": name}, effect, *args)
-
-
-def _quiet_dbos_logs() -> None:
-    """Let DBOS's records go through our own handler, warnings and above."""
-    logger = logging.getLogger("dbos")
-    logger.handlers.clear()
-    logger.propagate = True
-    logger.setLevel(logging.WARNING)

@@ -42,10 +42,10 @@ class Situation:
     paused: bool = False
     quarantined: bool = False
     host_state: HostState = HostState.CONNECTED
-    agent_restarted_at: tuple[float, ...] = ()
-    """When this agent on this host was restarted, unix time."""
-    fleet_restarted_at: tuple[float, ...] = ()
-    """When anything was restarted, unix time."""
+    agent_restart_ages: tuple[float, ...] = ()
+    """How long ago, in seconds, this agent on this host was restarted, each time."""
+    fleet_restart_ages: tuple[float, ...] = ()
+    """How long ago, in seconds, anything was restarted, each time."""
     storm: str | None = None
     """Why nothing is restarted for now: a storm that nobody ended yet."""
     admitted_life: float | None = None
@@ -138,11 +138,10 @@ def _storm(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal
     return Refusal(Outcome.STORM, situation.storm) if situation.storm else None
 
 
-def _cooldown(situation: Situation, policy: RestartPolicy, now: float) -> Refusal | None:
-    if not situation.agent_restarted_at:
+def _cooldown(situation: Situation, policy: RestartPolicy, _now: float) -> Refusal | None:
+    if not situation.agent_restart_ages:
         return None
-    # A clock that stepped back must not shorten the cooldown: an age below zero counts as zero.
-    age_seconds = max(0.0, now - max(situation.agent_restarted_at))
+    age_seconds = min(situation.agent_restart_ages)
     left_seconds = policy.guards.cooldown - age_seconds
     if left_seconds > 0:
         return Refusal(
@@ -153,16 +152,16 @@ def _cooldown(situation: Situation, policy: RestartPolicy, now: float) -> Refusa
     return None
 
 
-def _restart_budget(situation: Situation, policy: RestartPolicy, now: float) -> Refusal | None:
+def _restart_budget(situation: Situation, policy: RestartPolicy, _now: float) -> Refusal | None:
     guards, fleet = policy.guards, policy.fleet
-    of_agent = sum(now - at < guards.per for at in situation.agent_restarted_at)
+    of_agent = sum(age < guards.per for age in situation.agent_restart_ages)
     if of_agent >= guards.max_restarts:
         return Refusal(
             Outcome.RESTART_BUDGET,
             f"restarted {of_agent} times in {format_duration(guards.per)};"
             f" at most {guards.max_restarts} are allowed",
         )
-    of_fleet = sum(now - at < 3600 for at in situation.fleet_restarted_at)
+    of_fleet = sum(age < 3600 for age in situation.fleet_restart_ages)
     if of_fleet >= fleet.max_restarts_per_hour:
         return Refusal(
             Outcome.RESTART_BUDGET,

@@ -44,7 +44,7 @@ class Admission:
         A refusal stands for ``guards.retry_after``: deliveries until then are duplicates, a
         later one is the alert told again.
         """
-        services, now = self._services, self._services.clock()
+        services, now = self._services, self._services.clock.now()
         last = services.memory.requests.last_for_alert(alert.fingerprint, alert.starts_at)
         if last is not None:
             retry_after = services.settings.agents[alert.agent].guards.retry_after
@@ -71,7 +71,7 @@ class Admission:
                 id=new_id(),
                 host=host,
                 agent=agent,
-                requested_at=self._services.clock(),
+                requested_at=self._services.clock.now(),
                 requested_by=by,
                 forced=forced,
                 step=REQUESTED,
@@ -122,7 +122,7 @@ class Admission:
         situation: Situation = read_situation(services, restart, Step.ADMIT)
         verdicts = [
             refusal
-            for _, refusal in refusals(Step.ADMIT, situation, policy, services.clock())
+            for _, refusal in refusals(Step.ADMIT, situation, policy, services.clock.now())
             if refusal is not None
         ]
         others = [dataclasses.asdict(refusal) for refusal in verdicts[1:]]
@@ -168,7 +168,7 @@ class Admission:
     def _finish(self, restart: Restart, refusal: Refusal) -> None:
         services = self._services
         if not services.memory.requests.finish(
-            restart.id, refusal.outcome, refusal.reason, services.clock()
+            restart.id, refusal.outcome, refusal.reason, services.clock.now()
         ):
             return
         services.telemetry.restarts.labels(restart.agent, refusal.outcome).inc()

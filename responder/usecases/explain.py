@@ -36,7 +36,7 @@ class Explanation:
 
 def explain(services: Services, host: str, agent: str) -> Explanation:
     """Read everything afresh and run every guard for a known host and agent; change nothing."""
-    now = services.clock()
+    now = services.clock.now()
     request = Restart(
         id="",
         host=host,

@@ -24,7 +24,7 @@ def conclude(services: Services, restart: Restart, refusal: Refusal | None, *, b
     """
     if restart.outcome is not None:
         return
-    now = services.clock()
+    now = services.clock.now()
     if refusal is not None:
         if begun:
             services.memory.hosts.change(restart.host, HostEvent.LOSE, restart.id, now)
@@ -74,7 +74,7 @@ def claim_mute(services: Services, restart: Restart, now: float) -> None:
 
 def end_mute(services: Services, restart: Restart, *, tail_seconds: float | None) -> None:
     """End this restart's claim, after a tail or at once."""
-    claimant, now = f"restart:{restart.id}", services.clock()
+    claimant, now = f"restart:{restart.id}", services.clock.now()
     if tail_seconds is None:
         services.memory.mutes.drop(restart.host, claimant)
     else:

@@ -61,7 +61,7 @@ class Intake:
         Raises PayloadError (nothing is stored), BacklogFull or DatabaseUnavailable.
         """
         decode(body)
-        self._ready.put(self._services.memory.inbox.put(body, self._services.clock()))
+        self._ready.put(self._services.memory.inbox.put(body, self._services.clock.now()))
 
     def run(self) -> None:
         """Handle notifications until the process stops."""
@@ -96,7 +96,7 @@ class Intake:
         notification = decode(stored.body)
         alerts = [*notification.alerts, *self._truncated(notification)]
         judged = [(alert, self._unknown(alert)) for alert in alerts]
-        self._services.memory.alerts.record(judged, self._services.clock())
+        self._services.memory.alerts.record(judged, self._services.clock.now())
         self._watch_for_storm()
         for alert, unknown in judged:
             self._count(alert, unknown)
@@ -163,7 +163,7 @@ class Intake:
 
     def _watch_for_storm(self) -> None:
         services = self._services
-        fleet, now = services.settings.fleet, services.clock()
+        fleet, now = services.settings.fleet, services.clock.now()
         over = services.memory.alerts.hosts_to_restart(since=now - fleet.storm_window)
         before = services.memory.flags.all().get(STORM, ("", 0.0, ""))[0]
         state = after_count(before, over, len(services.outside.inventory.hosts()), fleet)

@@ -54,8 +54,8 @@ class Keeper:
     def tick(self) -> None:
         """Run each duty that is due."""
         services = self._services
-        now = services.clock()
-        leads = services.memory.replicas.lease(LEASE, services.executor_id, now, LEASE_SECONDS)
+        now = services.clock.now()
+        leads = services.memory.replicas.lease(LEASE, services.executor_id, LEASE_SECONDS)
         for duty in self._duties:
             if duty.for_all and not leads:
                 continue
@@ -79,4 +79,4 @@ class Keeper:
         wait_seconds = duty.every_seconds()
         if duty.failures:
             wait_seconds = min(60.0, max(wait_seconds, 1.0) * 2.0 ** min(duty.failures, 6))
-        duty.due_at = self._services.clock() + wait_seconds
+        duty.due_at = self._services.clock.now() + wait_seconds

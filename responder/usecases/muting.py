@@ -46,7 +46,7 @@ class Muting:
         if host is None:
             return
         facts = read_agent(services, host, agent)
-        now, claimant = services.clock(), f"{_BUSY}{agent}"
+        now, claimant = services.clock.now(), f"{_BUSY}{agent}"
         claims = services.memory.mutes.of_host(host_name)
         before = next((claim for claim in claims if claim.claimant == claimant), None)
         claim = after_look(before, agent, facts, services.settings.mute, now)
@@ -78,7 +78,7 @@ class Muting:
 
     def _renew_restart(self, host: str, claimant: str, *, ending: bool) -> None:
         services = self._services
-        now = services.clock()
+        now = services.clock.now()
         claim = next(
             (one for one in services.memory.mutes.of_host(host) if one.claimant == claimant), None
         )
@@ -102,7 +102,7 @@ class Muting:
         services = self._services
         policy, alertmanager = services.settings.mute, services.outside.alertmanager
         claims = services.memory.mutes.all()
-        now = services.clock()
+        now = services.clock.now()
         known = services.outside.inventory.hosts()
         ours = _by_host(alertmanager.silences())
         failures: list[str] = []

@@ -29,7 +29,7 @@ def next_attempt_seconds(attempts: int) -> float:
 
 def recover(services: Services) -> None:
     """Try what is due: reconnects of lost hosts, and owed undrains of hosts in service."""
-    now = services.clock()
+    now = services.clock.now()
     for record in services.memory.hosts.all().values():
         if record.agent is None or services.outside.inventory.get(record.host) is None:
             continue
@@ -48,7 +48,7 @@ def reconnect(services: Services, record: HostRecord) -> str | None:
         log.info("host is connected again", extra={"host": record.host})
         return None
     attempts = record.attempts + 1
-    due = services.clock() + next_attempt_seconds(attempts)
+    due = services.clock.now() + next_attempt_seconds(attempts)
     services.memory.hosts.plan_attempt(record.host, attempts, due)
     log.warning(
         "host stays disconnected",
@@ -74,7 +74,7 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     except ReconnectFailed as error:
         return str(error)
     undrain(services, record.host, record.agent)
-    now = services.clock()
+    now = services.clock.now()
     services.memory.hosts.change(record.host, HostEvent.CONNECT, record.restart_id or "", now)
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from responder.core.facts import AgentFacts, Host, Unknown, same_life
 from responder.core.guards import Refusal, first_refusal
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome, Step
+from responder.core.stamps import Stamp
 from responder.errors import CommandLost, ControllerError, ReconnectFailed, SshError
 from responder.settings import restart_policy
 from responder.usecases.hold import claim_mute, end_mute, undrain
@@ -36,9 +38,15 @@ class Progress:
     """Start time of the process that the request was admitted for."""
     resident_bytes: int = 0
     hard_limit_bytes: int = 0
-    held_at: float = 0.0
+    held: Stamp | None = None
     new_life: float = 0.0
     new_resident_bytes: int = 0
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Progress:
+        """Return progress that was recorded as JSON."""
+        held = raw.get("held")
+        return cls(**{**raw, "held": Stamp(**held) if held else None})
 
     def facts(self) -> dict[str, Any]:
         """What was found so far, for the history."""
@@ -78,7 +86,7 @@ def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
     1. the host's state becomes connecting; 2. its pings are muted, as far as Alertmanager lets;
     3. every controller is drained, so that no new work begins.
     """
-    host, now = _host(services, restart), services.clock()
+    host, now = _host(services, restart), services.clock.now()
     if not services.memory.hosts.hold(restart.host, restart.id, restart.agent, now):
         state = services.memory.hosts.get(restart.host).state
         raise Refused(Refusal(Outcome.HOST_NOT_CONNECTED, f"the host is {state}"))
@@ -88,7 +96,7 @@ def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
         services.outside.controllers.drain(host, restart.agent)
     except ControllerError as error:
         raise Refused(Refusal(error.outcome, str(error))) from error
-    return dataclasses.replace(progress, held_at=now)
+    return dataclasses.replace(progress, held=services.clock.stamp())
 
 
 def verify(services: Services, restart: Restart, progress: Progress) -> Progress:
@@ -98,7 +106,8 @@ def verify(services: Services, restart: Restart, progress: Progress) -> Progress
         try:
             agent, _ = _look(services, restart, Step.VERIFY, progress.life)
         except Refused as refused:
-            waited_seconds = services.clock() - progress.held_at
+            now = services.clock.stamp()
+            waited_seconds = (progress.held or now).age_seconds(now)
             if refused.refusal.outcome is not Outcome.BUSY:
                 raise
             if waited_seconds >= guards.wait_for_idle:
@@ -122,20 +131,20 @@ def run_command(services: Services, restart: Restart, progress: Progress) -> Pro
     """
     host, agent = _host(services, restart), services.settings.agents[restart.agent]
     patience_seconds = services.settings.ssh.command_timeout
-    if restart.command_sent_at is not None:
-        until = restart.command_sent_at + patience_seconds
-        if _took_effect(services, host, restart, progress.life, until):
+    if restart.command_sent is not None:
+        sent_seconds_ago = restart.command_sent.age_seconds(services.clock.stamp())
+        patience_left = patience_seconds - sent_seconds_ago
+        if _took_effect(services, host, restart, progress.life, patience_left):
             return progress
 
     def last_look() -> None:
         _look(services, restart, Step.RESTART, progress.life)
-        services.memory.requests.mark_command_sent(restart.id, services.clock())
+        services.memory.requests.mark_command_sent(restart.id, services.clock.stamp())
 
     try:
         result = services.outside.ssh.run(host, agent.restart_command, before_command=last_look)
     except CommandLost as error:
-        until = services.clock() + patience_seconds
-        if _took_effect(services, host, restart, progress.life, until):
+        if _took_effect(services, host, restart, progress.life, patience_seconds):
             return progress
         raise Failed(error.outcome, str(error)) from error
     except SshError as error:
@@ -199,7 +208,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
         raise Failed(Outcome.NOT_READY, "the new process was gone again before the end")
     if isinstance(facts, AgentFacts) and facts.resident_bytes is not None:
         progress = dataclasses.replace(progress, new_resident_bytes=facts.resident_bytes)
-    guards, now = services.settings.agents[restart.agent].guards, services.clock()
+    guards, now = services.settings.agents[restart.agent].guards, services.clock.now()
     if progress.new_resident_bytes > guards.futile_ratio * progress.hard_limit_bytes:
         services.memory.quarantine.add(
             restart.host,
@@ -233,7 +242,7 @@ def _look(
         raise Refused(Refusal(Outcome.UNKNOWN_AGENT, f"agent {current.agent} is not configured"))
     situation = read_situation(services, current, step, admitted_life)
     policy = restart_policy(services.settings, current.agent)
-    refusal = first_refusal(step, situation, policy, services.clock())
+    refusal = first_refusal(step, situation, policy, services.clock.now())
     services.memory.requests.note(restart.id, {str(step): seen(situation)})
     if refusal is not None:
         raise Refused(refusal)
@@ -244,8 +253,8 @@ def _look(
 
 def _wait(services: Services, restart: Restart, seconds: float) -> None:
     """Wait, but not past a person's pause or the alert's end, which count within a second."""
-    until = services.clock() + seconds
-    while (left_seconds := until - services.clock()) > 0:
+    until = time.monotonic() + seconds
+    while (left_seconds := until - time.monotonic()) > 0:
         services.sleep(min(0.5, left_seconds))
         current = services.memory.requests.get(restart.id)
         if (current is not None and current.resolved) or PAUSED in services.memory.flags.all():
@@ -253,9 +262,10 @@ def _wait(services: Services, restart: Restart, seconds: float) -> None:
 
 
 def _took_effect(
-    services: Services, host: Host, restart: Restart, life: float, until: float
+    services: Services, host: Host, restart: Restart, life: float, seconds: float
 ) -> bool:
-    """Watch whether a command whose end was not seen ended the old life, until a unix time."""
+    """Watch for ``seconds`` whether a command whose end was not seen ended the old life."""
+    until = time.monotonic() + seconds
     while True:
         facts = read_agent(services, host, restart.agent)
         if isinstance(facts, AgentFacts):
@@ -263,7 +273,7 @@ def _took_effect(
                 return True
             if facts.start_time is not None and not same_life(facts.start_time, life):
                 return True
-        if services.clock() >= until:
+        if time.monotonic() >= until:
             return False
         services.sleep(0.5)
 

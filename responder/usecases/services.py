@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
 
 from responder.adapters.alertmanager import AlertmanagerClient
+from responder.adapters.clock import Clock
 from responder.adapters.controllers import ControllerClients
 from responder.adapters.database.engine import Database
 from responder.adapters.database.fleet import Flags, Hosts, Mutes, Quarantine, Replicas
@@ -95,8 +95,7 @@ class Services:
     outside: Outside
     memory: Memory
     telemetry: Telemetry
-    clock: Callable[[], float]
-    """Unix time."""
+    clock: Clock
     executor_id: str
     """Which replica this is."""
     stopping: threading.Event = dataclasses.field(default_factory=threading.Event)

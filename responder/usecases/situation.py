@@ -13,6 +13,9 @@ from responder.core.storms import storm_reason
 from responder.errors import FactsUnavailable
 from responder.usecases.services import PAUSED, STORM, Services
 
+NEWEST_COMMANDS = 1000
+"""How far back restarts count; more than any budget allows in its window."""
+
 
 def read_situation(
     services: Services,
@@ -31,10 +34,11 @@ def read_situation(
         agent: AgentFacts | Unknown = Unknown(f"host {restart.host} is not in the inventory")
         return Situation(restart.request, agent, Unknown("the host is not in the inventory"))
     agent = read_agent(services, host, restart.agent)
-    guards = outside.settings.agents[restart.agent].guards
-    now = services.clock()
-    since = now - max(guards.per, guards.cooldown, 3600)
-    sent = memory.requests.commands_sent(since=since)
+    now = services.clock.stamp()
+    sent = [
+        (name, kind, at.age_seconds(now))
+        for name, kind, at in memory.requests.commands_sent(newest=NEWEST_COMMANDS)
+    ]
     flags = memory.flags.all()
     asks_tasks = step in (Step.VERIFY, None) and not restart.forced
     return Situation(
@@ -44,10 +48,10 @@ def read_situation(
         paused=PAUSED in flags,
         quarantined=(restart.host, restart.agent) in memory.quarantine.all(),
         host_state=memory.hosts.get(restart.host).state,
-        agent_restarted_at=tuple(
-            at for name, kind, at in sent if (name, kind) == (restart.host, restart.agent)
+        agent_restart_ages=tuple(
+            age for name, kind, age in sent if (name, kind) == (restart.host, restart.agent)
         ),
-        fleet_restarted_at=tuple(at for _, _, at in sent),
+        fleet_restart_ages=tuple(age for _, _, age in sent),
         storm=storm_reason(flags[STORM][0]) if STORM in flags else None,
         admitted_life=admitted_life,
         tasks=outside.controllers.tasks(host, restart.agent) if asks_tasks else (),

@@ -53,13 +53,13 @@ class RestartWorkflow:
         return self._patiently(lambda: self._attempt(step, restart_id, progress))
 
     def _attempt(self, step: Step, restart_id: str, raw: dict[str, Any]) -> dict[str, Any]:
-        services, progress = self._services, steps.Progress(**raw)
+        services, progress = self._services, steps.Progress.of(raw)
         restart = services.memory.requests.get(restart_id)
         if restart is None or restart.outcome is not None:
             return _refused(Refusal(Outcome.RESOLVED, "the request was closed"), begun=False)
         services.memory.requests.advance(restart_id, step)
-        began = services.clock()
-        begun = restart.command_sent_at is not None
+        began = services.clock.now()
+        begun = restart.command_sent is not None
         try:
             made = steps.STEPS[step](services, restart, progress)
         except steps.Refused as refused:
@@ -75,9 +75,9 @@ class RestartWorkflow:
             result = _refused(_unexpected(error, begun=begun), begun=begun)
         else:
             result = {"refusal": None, "begun": begun, "progress": dataclasses.asdict(made)}
-        seconds = services.clock() - began
+        seconds = services.clock.now() - began
         services.telemetry.step_seconds.labels(step).observe(seconds)
-        found = steps.Progress(**(result["progress"] or raw)).facts()
+        found = steps.Progress.of(result["progress"] or raw).facts()
         timing = {"step": step, "started_at": began, "seconds": round(seconds, 4)}
         services.memory.requests.note(restart_id, found, timing)
         return result
@@ -110,7 +110,7 @@ def _refused(refusal: Refusal, *, begun: bool) -> dict[str, Any]:
 
 def _command_was_sent(services: Services, restart_id: str) -> bool:
     restart = services.memory.requests.get(restart_id)
-    return restart is not None and restart.command_sent_at is not None
+    return restart is not None and restart.command_sent is not None
 
 
 def _unexpected(error: Exception, *, begun: bool) -> Refusal:

@@ -131,12 +131,12 @@ def _restarts(blueprint: Blueprint, services: Services, admission: Admission) ->
 def _switches(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/pause")
     def pause() -> dict[str, Any]:
-        services.memory.flags.set(PAUSED, "yes", PERSON, services.clock())
+        services.memory.flags.set(PAUSED, "yes", PERSON, services.clock.now())
         return {"paused": True}
 
     @blueprint.post("/resume")
     def resume() -> dict[str, Any]:
-        now = services.clock()
+        now = services.clock.now()
         services.memory.flags.set(PAUSED, "", PERSON, now)
         if storm_reason(services.memory.flags.all().get(STORM, ("",))[0]) is not None:
             services.memory.flags.set(STORM, IGNORED, PERSON, now)
@@ -181,6 +181,8 @@ def _restart(services: Services, restart_id: str) -> Restart:
 def restart_json(restart: Restart) -> dict[str, Any]:
     """Return a request as the API shows it: times as RFC 3339."""
     shown = dataclasses.asdict(restart)
+    sent = shown.pop("command_sent")
+    shown["command_sent_at"] = sent["at"] if sent else None
     for name in ("requested_at", "alert_started_at", "command_sent_at", "finished_at"):
         if shown[name] is not None:
             moment = datetime.fromtimestamp(shown[name], tz=UTC)

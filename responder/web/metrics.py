@@ -45,7 +45,7 @@ class StateCollector(Collector):
         yield from families
 
     def _mutes(self) -> Iterator[Metric]:
-        now = self._services.clock()
+        now = self._services.clock.now()
         active = GaugeMetricFamily(f"{PREFIX}_mutes_active", "Hosts whose pings are muted.")
         deadlines = GaugeMetricFamily(
             f"{PREFIX}_mute_deadline_timestamp_seconds",

@@ -21,11 +21,11 @@ def mutes(services: Services, muting: Muting) -> Blueprint:
     def one(host: str) -> dict[str, Any]:
         known(services, host)
         claims = services.memory.mutes.of_host(host)  # read once, for the whole answer
-        return mute_json(mute_in_force(claims, services.clock()))
+        return mute_json(mute_in_force(claims, services.clock.now()))
 
     @blueprint.get("/api/v1/mutes")
     def every() -> dict[str, Any]:
-        now = services.clock()
+        now = services.clock.now()
         in_force = {
             host: mute_in_force(claims, now) for host, claims in services.memory.mutes.all().items()
         }
@@ -43,7 +43,7 @@ def mutes(services: Services, muting: Muting) -> Blueprint:
 
     @blueprint.get("/api/v1/sd/ping-targets")
     def ping_targets() -> list[dict[str, Any]]:
-        now = services.clock()
+        now = services.clock.now()
         claims = services.memory.mutes.all()
         return [
             {"targets": [host.ssh_address], "labels": dict(host.labels)}

@@ -83,6 +83,12 @@ class Database:
             .on_conflict_do_update(index_elements=list(keys), set_=dict(values))
         )
 
+    def now(self) -> sa.ColumnElement[float]:
+        """The database's own clock, unix time: the same for every replica."""
+        if self.is_sqlite:
+            return (sa.func.julianday("now") - 2440587.5) * 86400.0
+        return sa.func.extract("epoch", sa.func.clock_timestamp()).cast(sa.Double)
+
     def writable(self) -> str | None:
         """Return why nothing can be stored now, or None when it can."""
         try:

@@ -224,17 +224,24 @@ class Replicas:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def beat(self, executor_id: str, version: str, now: float) -> None:
+    def beat(self, executor_id: str, version: str) -> None:
         """Say that a replica is alive."""
         with self._database.write() as connection:
+            values = {"version": version, "beat_at": self._database.now()}
             keys = {"executor_id": executor_id}
-            self._database.upsert(connection, replicas, keys, {"version": version, "beat_at": now})
+            self._database.upsert(connection, replicas, keys, values)
 
-    def silent(self, *, since: float) -> list[str]:
-        """Return the replicas that gave no sign since a unix time."""
+    def retire(self, executor_id: str) -> None:
+        """Say that a replica stops, so that its work is taken over at once."""
+        with self._database.write() as connection:
+            mine = replicas.update().where(replicas.c.executor_id == executor_id)
+            connection.execute(mine.values(beat_at=0))
+
+    def silent(self, *, seconds: float) -> list[str]:
+        """Return the replicas that gave no sign for ``seconds``."""
+        silent = replicas.c.beat_at < self._database.now() - seconds
         with self._database.read() as connection:
-            query = sa.select(replicas.c.executor_id).where(replicas.c.beat_at < since)
-            return list(connection.scalars(query))
+            return list(connection.scalars(sa.select(replicas.c.executor_id).where(silent)))
 
     def forget(self, executor_ids: Iterable[str]) -> None:
         """Forget replicas whose work was taken over."""
@@ -243,16 +250,20 @@ class Replicas:
                 replicas.delete().where(replicas.c.executor_id.in_(list(executor_ids)))
             )
 
-    def lease(self, name: str, owner: str, now: float, seconds: float) -> bool:
-        """Take or keep a lease until ``now + seconds``; False while another holds it."""
+    def lease(self, name: str, owner: str, seconds: float) -> bool:
+        """Take or keep a lease for ``seconds`` from now; False while another holds it."""
+        now = self._database.now()
         with self._database.write() as connection:
-            mine = leases.update().where(
-                leases.c.name == name, sa.or_(leases.c.owner == owner, leases.c.until < now)
+            insert: Any = sqlite.insert if self._database.is_sqlite else postgresql.insert
+            values = {"owner": owner, "until": now + seconds}
+            clock_set_back = leases.c.until > now + 2 * seconds
+            result = connection.execute(
+                insert(leases)
+                .values(name=name, **values)
+                .on_conflict_do_update(
+                    index_elements=["name"],
+                    set_=values,
+                    where=sa.or_(leases.c.owner == owner, leases.c.until < now, clock_set_back),
+                )
             )
-            if connection.execute(mine.values(owner=owner, until=now + seconds)).rowcount == 1:
-                return True
-            held = connection.scalar(sa.select(leases.c.owner).where(leases.c.name == name))
-            if held is not None:
-                return False
-            connection.execute(leases.insert().values(name=name, owner=owner, until=now + seconds))
-            return True
+            return bool(result.rowcount == 1)

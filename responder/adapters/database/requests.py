@@ -14,6 +14,7 @@ from responder.adapters.database.engine import Database
 from responder.adapters.database.schema import restarts
 from responder.core.guards import Request
 from responder.core.outcomes import Outcome
+from responder.core.stamps import Stamp
 
 APPROVED, DENIED = "approved", "denied"
 REQUESTED, AWAITING_APPROVAL, QUEUED = "requested", "awaiting_approval", "queued"
@@ -37,7 +38,7 @@ class Restart:
     approval: str | None = None
     approval_by: str | None = None
     resolved: bool = False
-    command_sent_at: float | None = None
+    command_sent: Stamp | None = None
     outcome: Outcome | None = None
     """None while it is open."""
     reason: str = ""
@@ -70,6 +71,7 @@ class Requests:
     def open(self, new: Restart) -> tuple[Restart, bool]:
         """Store ``new``, or join the agent's open request; whether it was stored comes second."""
         row = dataclasses.asdict(new) | {"steps": list(new.steps), "facts": dict(new.facts)}
+        row |= _sent_columns(row.pop("command_sent"))
         while True:
             try:
                 with self._database.write() as connection:
@@ -146,12 +148,15 @@ class Requests:
         query = query.order_by(restarts.c.requested_at.desc(), restarts.c.id)
         return self._many(query.limit(limit).offset(offset))
 
-    def commands_sent(self, *, since: float) -> list[tuple[str, str, float]]:
-        """Return (host, agent, when) of every restart command sent since a unix time."""
-        query = sa.select(restarts.c.host, restarts.c.agent, restarts.c.command_sent_at)
-        with self._database.read() as connection:
-            rows = connection.execute(query.where(restarts.c.command_sent_at >= since))
-            return [(row.host, row.agent, row.command_sent_at) for row in rows]
+    def commands_sent(self, *, newest: int) -> list[tuple[str, str, Stamp]]:
+        """Return (host, agent, when) of the ``newest`` restart commands that were sent."""
+        query = sa.select(restarts).where(restarts.c.command_sent_at.is_not(None))
+        query = query.order_by(restarts.c.requested_at.desc()).limit(newest)
+        return [
+            (restart.host, restart.agent, restart.command_sent)
+            for restart in self._many(query)
+            if restart.command_sent is not None
+        ]
 
     def advance(self, restart_id: str, step: str) -> None:
         """Say which step an open request is at."""
@@ -173,9 +178,9 @@ class Requests:
             values = {"facts": {**row.facts, **facts}, "steps": steps}
             connection.execute(restarts.update().where(restarts.c.id == restart_id).values(values))
 
-    def mark_command_sent(self, restart_id: str, now: float) -> bool:
-        """Say that the command is about to be sent; False when the request is no longer open."""
-        return self._update(restart_id, command_sent_at=now)
+    def mark_command_sent(self, restart_id: str, now: Stamp) -> None:
+        """Say that the command is about to be sent."""
+        self._update(restart_id, **_sent_columns(now))
 
     def resolve(self, fingerprint: str, alert_started_at: float) -> int:
         """Say that an alert resolved; return how many open requests that concerns."""
@@ -246,5 +251,15 @@ def new_id() -> str:
 
 
 def _restart(row: sa.RowMapping) -> Restart:
-    outcome = Outcome(row["outcome"]) if row["outcome"] else None
-    return Restart(**{**row, "outcome": outcome})
+    values = dict(row)
+    sent = [values.pop(name) for name in _SENT_COLUMNS]
+    values["command_sent"] = Stamp(*sent) if sent[0] is not None else None
+    values["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
+    return Restart(**values)
+
+
+_SENT_COLUMNS = ("command_sent_at", "command_sent_boot_id", "command_sent_uptime")
+
+
+def _sent_columns(sent: Stamp | None) -> dict[str, object]:
+    return dict(zip(_SENT_COLUMNS, dataclasses.astuple(sent) if sent else (None,) * 3, strict=True))

@@ -51,6 +51,8 @@ restarts = sa.Table(
     sa.Column("resolved", sa.Boolean, nullable=False, default=False),
     sa.Column("step", sa.String(32), nullable=False),
     sa.Column("command_sent_at", sa.Double),
+    sa.Column("command_sent_boot_id", sa.String(36)),
+    sa.Column("command_sent_uptime", sa.Double),
     sa.Column("outcome", sa.String(32)),
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.Column("finished_at", sa.Double, index=True),
