@@ -128,6 +128,7 @@ def session(config: HttpConfig) -> requests.Session:
     tls = config.tls_config
     if tls.insecure_skip_verify:
         result.verify = False
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it was asked for
     elif tls.ca_file is not None:
         result.verify = str(tls.ca_file)
     if tls.cert_file is not None and tls.key_file is not None:

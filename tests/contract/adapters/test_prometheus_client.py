@@ -1,0 +1,109 @@
+"""Prometheus's client: which answers give a limit, and which give none."""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import Any
+
+import pytest
+
+from responder.adapters.prometheus import PrometheusClient
+from responder.errors import FactsUnavailable
+from responder.settings import Prometheus
+from tests.contract.adapters.peer import Peer, Raw, Reply, as_json
+from toolkit.settings import Duration
+
+TEN_GIB = 10 * 1024**3
+
+
+def vector(*samples: tuple[str, object], **beside: Any) -> Reply:
+    """An answer with (part, value) samples, as Prometheus writes them."""
+    result = [
+        {"metric": {"host": "h", "agent": "a", "memleash_part": part}, "value": [1.5, str(value)]}
+        for part, value in samples
+    ]
+    return as_json(
+        {"status": "success", "data": {"resultType": "vector", "result": result}, **beside}
+    )
+
+
+def client(peer: Peer, **changes: Any) -> PrometheusClient:
+    given = {"url": peer.url, "timeout": Duration(1), "max_sample_age": Duration(60), **changes}
+    return PrometheusClient(Prometheus(**given))
+
+
+def asked_query(peer: Peer) -> str:
+    (query,) = urllib.parse.parse_qs(urllib.parse.urlsplit(peer.asked[-1].path).query)["query"]
+    return query
+
+
+@pytest.mark.parametrize(
+    ("samples", "limit"),
+    [
+        ([("value", TEN_GIB), ("age", 3)], TEN_GIB),
+        ([("value", "1.073741824e+10"), ("age", 60)], TEN_GIB),
+        ([("value", 0), ("age", 3)], 0),
+        ([("value", TEN_GIB), ("value", TEN_GIB), ("age", 3), ("age", 200)], TEN_GIB),
+        ([("value", TEN_GIB), ("age", -0.2)], TEN_GIB),
+    ],
+    ids=["bytes", "exponent, at the age", "off", "replicas that agree", "recorded just now"],
+)
+def test_a_fresh_unambiguous_sample_is_the_limit(
+    peer: Peer, samples: list[tuple[str, object]], limit: int
+) -> None:
+    peer.answer = lambda _: vector(*samples)
+    assert client(peer).hard_limit_bytes("h", "a") == limit
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (vector(), "has no sample; are memleash's rules loaded?"),
+        (vector(("value", TEN_GIB)), "has no sample"),
+        (vector(("value", TEN_GIB), ("age", 61)), "is 61 s old, at most 60 s are believed"),
+        (vector(("value", TEN_GIB), ("age", "NaN")), "is nan s old"),
+        (vector(("value", 1), ("value", 2), ("age", 1)), "has several values: [1.0, 2.0]"),
+        (vector(("value", "NaN"), ("age", 1)), "is nan, which is no limit"),
+        (vector(("value", "+Inf"), ("age", 1)), "is inf, which is no limit"),
+        (vector(("value", -1), ("age", 1)), "is -1.0, which is no limit"),
+        (vector(("value", 1), ("age", 1), warnings=["a store is gone"]), "a store is gone"),
+        (vector(("value", 1), ("age", 1), isPartial=True), "may be partial"),
+        (as_json({"status": "error", "error": "x", "data": {"result": []}}), "the query failed"),
+        (as_json({"status": "error", "error": "parse"}, 400), "answered 400"),
+        (as_json({"status": "success", "data": None}), "not a query's answer"),
+        (as_json([]), "not a query's answer"),
+        (as_json({"status": "success", "data": {"result": [1.5, "1"]}}), "not an instant vector"),
+        (Reply(200, b"<html>"), "the answer is not JSON"),
+        (Reply(503, b"starting"), "answered 503: starting"),
+        (Raw(), "GET "),
+        (Raw(hang=True), "no whole answer within 1 s"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_any_doubt_is_facts_unavailable(peer: Peer, answer: Reply | Raw, why: str) -> None:
+    peer.answer = lambda _: answer
+    with pytest.raises(FactsUnavailable) as caught:
+        client(peer).hard_limit_bytes("h", "a")
+    assert str(caught.value).startswith("Prometheus: ")
+    assert why in str(caught.value)
+
+
+def test_notes_that_are_no_warnings_do_not_matter(peer: Peer) -> None:
+    peer.answer = lambda _: vector(("value", 1), ("age", 1), infos=["not a counter"], warnings=[])
+    assert client(peer).hard_limit_bytes("h", "a") == 1
+
+
+def test_label_values_cannot_leave_their_quotes(peer: Peer) -> None:
+    peer.answer = lambda _: vector(("value", 1), ("age", 1))
+    client(peer).hard_limit_bytes('h"} or vector(0) #', "a\\\n\u00e9")
+    assert '{host="h\\"} or vector(0) #",agent="a\\\\\\n\u00e9"}' in asked_query(peer)
+
+
+def test_a_prefix_in_the_url_is_kept(peer: Peer) -> None:
+    peer.answer = lambda _: vector()
+    assert client(peer, url=f"{peer.url}/prometheus/").reachable()
+    assert peer.asked[0].path.startswith("/prometheus/api/v1/query?")
+
+
+def test_what_cannot_be_asked_is_not_reachable(refusing_port: int) -> None:
+    assert not PrometheusClient(Prometheus(url=f"http://127.0.0.1:{refusing_port}")).reachable()
