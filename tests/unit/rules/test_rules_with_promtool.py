@@ -1,0 +1,60 @@
+"""The rules and the scrape jobs, as promtool of both ages sees them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rules.lint import RULES, read_rules
+from tests.unit.rules.conftest import Run
+
+RULE_FILES = sorted(RULES.glob("*.rules.yml"))
+TEST_FILES = sorted((RULES / "tests").glob("*.test.yml"))
+
+BREAKAGES = yaml.safe_load((Path(__file__).parent / "breakages.yml").read_text())
+
+
+def test_promtool_accepts_the_rules(promtool: Run) -> None:
+    done = promtool("check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES)
+    assert done.returncode == 0, done.stderr
+
+
+def test_promtool_accepts_the_scrape_jobs_together_with_the_rules(promtool: Run) -> None:
+    done = promtool("check", "config", RULES / "prometheus.yml")
+    assert done.returncode == 0, done.stderr
+    assert f"{len(RULE_FILES)} rule files found" in done.stdout
+
+
+def test_the_rules_do_what_their_tests_say(promtool: Run) -> None:
+    done = promtool("test", "rules", *TEST_FILES)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage["so that"])
+def test_a_broken_rule_is_noticed_by_some_promtool_test(
+    tmp_path: Path, stable_promtool: Run, breakage: dict[str, str]
+) -> None:
+    copy = tmp_path / "rules"
+    shutil.copytree(RULES, copy, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    rules = copy / f"{breakage['file']}.rules.yml"
+    before = rules.read_text()
+    assert breakage["there"] in before, "it breaks nothing any more: adapt it to the rules"
+    rules.write_text(before.replace(breakage["there"], breakage["instead"]))
+    assert stable_promtool("check", "rules", rules).returncode == 0, "broken beyond being a rule"
+    tests = (copy / "tests").glob(f"{breakage['file']}*.test.yml")
+    done = stable_promtool("test", "rules", *tests)
+    assert done.returncode != 0
+    assert "FAILED" in done.stdout + done.stderr
+
+
+def test_every_alert_is_tested_silent_and_firing() -> None:
+    silent: set[str] = set()
+    firing: set[str] = set()
+    for file in TEST_FILES:
+        for case in yaml.safe_load(file.read_text())["tests"]:
+            for check in case.get("alert_rule_test", []):
+                (firing if check.get("exp_alerts") else silent).add(check["alertname"])
+    alerts = {rule.name for rule in read_rules(RULE_FILES) if rule.is_alert}
+    assert silent == alerts
+    assert firing == alerts
