@@ -264,4 +264,5 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def _retry_after_seconds(answer: http.Answer) -> float:
     wanted = answer.headers.get("Retry-After", "")
-    return min(60.0, float(wanted)) if wanted.isdecimal() else _TRY_AGAIN_SECONDS
+    seconds = float(wanted) if wanted.isdecimal() else _TRY_AGAIN_SECONDS
+    return min(60.0, max(_LOOK_EVERY_SECONDS, seconds))

@@ -1,0 +1,323 @@
+"""The controller protocol: docs/controllers.md, held line by line."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from responder.adapters.controllers import ControllerClients
+from responder.core.facts import Host, Task, Unknown
+from responder.core.outcomes import Outcome
+from responder.errors import ControllerError, ReconnectFailed
+from responder.settings import Controller
+from tests.contract.adapters.peer import Asked, Peer, Raw, Reply, as_json
+from toolkit.settings import Duration
+
+HOST = Host("node 1/é", "127.0.0.1:1", "node-1", {"host": "node 1/é"})
+AGENT = "kvm&agent"
+ENCODED = "node%201%2F%C3%A9"
+StartPeer = Callable[[], Peer]
+
+
+def settings(url: str, name: str = "mn-1", **changes: Any) -> Controller:
+    given = {
+        "name": name,
+        "drain_url": url + "/hosts/{host}/drain?agent={agent}",
+        "undrain_url": url + "/hosts/{host}/undrain",
+        "tasks_url": url + "/hosts/{host}/tasks",
+        "reconnect_url": url + "/reconnect",
+        "timeout": Duration(1),
+        **changes,
+    }
+    return Controller(**given)
+
+
+def clients(*urls: str, **changes: Any) -> ControllerClients:
+    return ControllerClients(
+        tuple(settings(url, f"mn-{number}", **changes) for number, url in enumerate(urls, 1))
+    )
+
+
+def test_names_are_percent_encoded_into_urls_and_told_plainly_in_the_body(peer: Peer) -> None:
+    controllers = clients(peer.url)
+    controllers.drain(HOST, AGENT)
+    controllers.undrain(HOST, AGENT)
+    controllers.tasks(HOST, AGENT)
+    assert peer.paths() == [
+        f"POST /hosts/{ENCODED}/drain?agent=kvm%26agent",
+        f"POST /hosts/{ENCODED}/undrain",
+        f"GET /hosts/{ENCODED}/tasks",
+    ]
+    assert peer.asked[0].json() == {"host": "node 1/é", "agent": "kvm&agent"}
+
+
+def test_a_bearer_token_is_read_at_each_use(peer: Peer, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    controllers = clients(peer.url, bearer_token_file=token)
+    for secret in ("first", "second"):
+        token.write_text(secret)
+        controllers.drain(HOST, AGENT)
+    assert [one.headers["Authorization"] for one in peer.asked] == ["Bearer first", "Bearer second"]
+
+
+def test_without_controllers_there_are_no_tasks_and_nobody_to_tell() -> None:
+    none = clients()
+    none.drain(HOST, AGENT)
+    none.undrain(HOST, AGENT)
+    none.reconnect(HOST, AGENT, timeout_seconds=1)
+    assert none.tasks(HOST, AGENT) == ()
+
+
+def test_a_controller_is_asked_only_for_what_it_has_urls_for(peer: Peer) -> None:
+    controllers = ControllerClients((Controller(name="mn-1", tasks_url=peer.url),))
+    controllers.drain(HOST, AGENT)
+    controllers.reconnect(HOST, AGENT, timeout_seconds=1)
+    assert peer.asked == []
+
+
+RUNNING = [{"id": "7", "name": "migrate"}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "running"),
+    [
+        (as_json({"running": RUNNING, "pending": []}), (Task("7", "migrate"),)),
+        (as_json({"running": [], "pending": RUNNING}), ()),
+        (as_json({"pending": RUNNING}), ()),
+        (as_json({"running": None}), ()),
+        (as_json({}), ()),
+        (Reply(404, b"no such host"), ()),
+        (as_json({"running": [{"id": 7}]}), (Task("7", "7"),)),
+        (as_json({"running": [{"name": "dump"}]}), (Task("?", "dump"),)),
+        (as_json({"running": [{}]}), (Task("?", "?"),)),
+        (as_json({"running": ["vm-1"]}), (Task("vm-1", "vm-1"),)),
+        (as_json({"running": [None]}), (Task("None", "None"),)),
+    ],
+    ids=[
+        "running",
+        "only pending",
+        "no running key",
+        "null list",
+        "empty object",
+        "404",
+        "no name",
+        "no id",
+        "neither still runs",
+        "text",
+        "null still runs",
+    ],
+)
+def test_running_tasks_are_what_the_controller_lists(
+    peer: Peer, answer: Reply, running: tuple[Task, ...]
+) -> None:
+    peer.answer = lambda _: answer
+    (said,) = clients(peer.url).tasks(HOST, AGENT)
+    assert (said.controller, said.running) == ("mn-1", running)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Reply(500, b"boom"), "answered 500: boom"),
+        (Reply(401), "answered 401"),
+        (Reply(204), "answered 204"),
+        (Reply(302, b"", {"Location": "/login"}), "redirects are not followed"),
+        (Reply(200, b"<html>"), "the answer is not JSON"),
+        (Reply(200, b""), "the answer is not JSON"),
+        (as_json([]), "is not an object"),
+        (as_json(None), "is not an object"),
+        (as_json({"running": {"7": "x"}}), "running is not a list"),
+        (as_json({"running": 0}), "running is not a list"),
+        (Raw(), "GET "),
+        (Raw(hang=True), "no whole answer within 1 s"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_controller_that_cannot_be_understood_is_unknown_and_never_idle(
+    peer: Peer, answer: Reply | Raw, why: str
+) -> None:
+    peer.answer = lambda _: answer
+    (said,) = clients(peer.url).tasks(HOST, AGENT)
+    assert isinstance(said.running, Unknown)
+    assert why in said.running.why
+
+
+def test_one_unreachable_controller_of_three_is_unknown_and_the_others_speak(
+    start_peer: StartPeer, refusing_port: int
+) -> None:
+    first, third = start_peer(), start_peer()
+    first.answer = lambda _: as_json({"running": RUNNING})
+    third.answer = lambda _: as_json({})
+    asked = clients(first.url, f"http://127.0.0.1:{refusing_port}", third.url)
+    said = {one.controller: one.running for one in asked.tasks(HOST, AGENT)}
+    assert said["mn-1"] == (Task("7", "migrate"),)
+    assert isinstance(said["mn-2"], Unknown)
+    assert said["mn-3"] == ()
+
+
+def test_two_controllers_are_asked_at_a_time(start_peer: StartPeer) -> None:
+    lock = threading.Lock()
+    now = 0
+    most = 0
+    both = threading.Barrier(2)
+
+    def answer(_: Asked) -> Reply:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        both.wait(10)  # passes only when a second one is asked meanwhile
+        with lock:
+            now -= 1
+        return as_json({})
+
+    peers = [start_peer() for _ in range(4)]
+    for peer in peers:
+        peer.answer = answer
+    assert len(clients(*(peer.url for peer in peers)).tasks(HOST, AGENT)) == 4
+    assert most == 2
+
+
+@pytest.mark.parametrize("what", ["drain", "undrain"])
+def test_all_are_told_and_the_failed_ones_named(
+    start_peer: StartPeer, refusing_port: int, what: str
+) -> None:
+    first, third = start_peer(), start_peer()
+    first.answer = lambda _: Reply(409, b"in maintenance")
+    asked = clients(first.url, f"http://127.0.0.1:{refusing_port}", third.url)
+    with pytest.raises(ControllerError) as caught:
+        getattr(asked, what)(HOST, AGENT)
+    assert str(caught.value).startswith(f"{what} of node 1/é: mn-1: POST ")
+    assert "answered 409: in maintenance; mn-2: POST " in str(caught.value)
+    assert "mn-3" not in str(caught.value)
+    assert len(third.asked) == 1
+    assert caught.value.outcome is Outcome.CONTROLLER_UNREACHABLE
+
+
+def test_a_reconnect_asks_for_the_host_and_leaves_libvirtd_alone(peer: Peer) -> None:
+    clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=5)
+    assert peer.paths() == ["POST /reconnect"]
+    body = {"host": "node 1/é", "agent": "kvm&agent", "restart_libvirtd": False}
+    assert peer.asked[0].json() == body
+
+
+def test_a_controller_may_answer_only_when_it_is_done(peer: Peer) -> None:
+    done = threading.Event()
+
+    def answer(_: Asked) -> Reply:
+        done.wait(2)  # longer than the controller's own timeout of 1 s
+        return Reply(204)
+
+    peer.answer = answer
+    clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=20)
+    assert len(peer.asked) == 1
+
+
+@pytest.mark.parametrize("location", ["/jobs/1", "jobs/1", "absolute"])
+def test_a_202_is_polled_until_it_is_another_2xx(peer: Peer, location: str) -> None:
+    place = f"{peer.url}/jobs/1" if location == "absolute" else location
+    pending = iter([202, 202, 200])
+
+    def answer(asked: Asked) -> Reply:
+        if asked.method == "POST":
+            return Reply(202, b"", {"Location": place, "Retry-After": "0"})
+        return Reply(next(pending), b"", {"Retry-After": "0"})
+
+    peer.answer = answer
+    clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=20)
+    assert peer.paths() == ["POST /reconnect"] + ["GET /jobs/1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({}, "answered 202 without a Location to poll"),
+        ({"Location": "http://evil.example/jobs/1"}, "with a Location elsewhere"),
+        ({"Location": "//evil.example/jobs/1"}, "with a Location elsewhere"),
+        ({"Location": "http://127.0.0.1:99999/"}, "is not a URL"),
+        ({"Location": "file:///etc/passwd"}, "with a Location elsewhere"),
+    ],
+)
+def test_a_202_that_leads_elsewhere_is_not_followed(
+    peer: Peer, headers: dict[str, str], why: str
+) -> None:
+    peer.answer = lambda _: Reply(202, b"", headers)
+    with pytest.raises(ReconnectFailed, match=why):
+        clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=5)
+    assert len(peer.asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 500, 503, 302])
+def test_an_explicit_refusal_is_the_error_and_not_tried_again(peer: Peer, status: int) -> None:
+    peer.answer = lambda _: Reply(status, b"agent down")
+    with pytest.raises(ReconnectFailed, match=f"mn-1: POST .* answered {status}") as caught:
+        clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=20)
+    assert len(peer.asked) == 1
+    assert caught.value.outcome is Outcome.RECONNECT_FAILED
+
+
+def test_a_refusal_while_polling_is_the_error(peer: Peer) -> None:
+    peer.answer = lambda asked: (
+        Reply(202, b"", {"Location": "/j", "Retry-After": "0"})
+        if asked.method == "POST"
+        else Reply(502, b"agent down")
+    )
+    with pytest.raises(ReconnectFailed, match=r"GET .* answered 502: agent down"):
+        clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=20)
+
+
+def test_a_lost_connection_is_tried_again_until_it_is_answered(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("responder.adapters.controllers._TRY_AGAIN_SECONDS", 0.01)
+    answers: Iterator[Reply | Raw] = iter([Raw(), Raw(b"HTTP/1.1"), Reply(200)])
+    peer.answer = lambda _: next(answers)
+    clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=20)
+    assert peer.paths() == ["POST /reconnect"] * 3
+
+
+def test_a_hanging_reconnect_ends_at_the_deadline(peer: Peer) -> None:
+    peer.answer = lambda _: Raw(hang=True)
+    began = time.monotonic()
+    with pytest.raises(ReconnectFailed, match="was not connected in time; last: POST"):
+        clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=0.5)
+    assert time.monotonic() - began < 3
+
+
+def test_an_unreachable_controller_is_tried_until_the_deadline(
+    refusing_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("responder.adapters.controllers._TRY_AGAIN_SECONDS", 0.05)
+    asked = clients(f"http://127.0.0.1:{refusing_port}")
+    with pytest.raises(ReconnectFailed, match=r"in time; last: .*Connection refused"):
+        asked.reconnect(HOST, AGENT, timeout_seconds=0.4)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Raw(hang=True), Reply(202, b"", {"Location": "/j", "Retry-After": "30"})],
+    ids=["while it hangs", "between polls"],
+)
+def test_a_cancelled_reconnect_ends_soon(peer: Peer, answer: Reply | Raw) -> None:
+    peer.answer = lambda _: answer
+    began = time.monotonic()
+    with pytest.raises(ReconnectFailed, match="cancelled"):
+        clients(peer.url).reconnect(
+            HOST, AGENT, timeout_seconds=60, cancelled=lambda: time.monotonic() > began + 0.2
+        )
+    assert time.monotonic() - began < 5
+
+
+def test_every_controller_must_take_the_host_back(start_peer: StartPeer) -> None:
+    first, second = start_peer(), start_peer()
+    second.answer = lambda _: Reply(500, b"no")
+    with pytest.raises(ReconnectFailed) as caught:
+        clients(first.url, second.url).reconnect(HOST, AGENT, timeout_seconds=5)
+    assert "mn-2: POST" in str(caught.value)
+    assert "mn-1" not in str(caught.value)
+    assert len(first.asked) == 1
