@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
@@ -33,6 +33,10 @@ class Narrator:
     def step(self, number: int, title: str) -> None:
         self._step = f"step {number}, {title}"
         print(f"\n{number}. {title}", flush=True)
+
+    def close(self, summary: str) -> None:
+        """End the story that was told to its end."""
+        print(f"\n{summary}\n\nAll seven steps went as they should.", flush=True)
 
     def say(self, text: str) -> None:
         elapsed_seconds = time.monotonic() - self._began
@@ -79,16 +83,3 @@ class Narrator:
                 raise StepFailed(self._step, expected, found)
             time.sleep(0.2)
         self.say(expected)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return the rows as aligned columns under a header; all but the first column to the right."""
-    lines = [header, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        first, *others = zip(cells, widths, strict=True)
-        right = [f"{cell:>{width}}" for cell, width in others]
-        return "  ".join([f"   {first[0]:<{first[1]}}", *right]).rstrip()
-
-    return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, rows)])

@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from urllib.parse import quote
 
 from demo.stack import configs, sshd
-from demo.stack.http import Json, answers, get, post
+from demo.stack.http import Json, answers, post
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
 from demo.stack.site import Pace, Ports, Site
@@ -27,7 +26,7 @@ from demo.stack.tools import REPOSITORY, Tools
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The parts of a site, and what they say."""
+    """The parts of a site. What they say is the Observer's to ask."""
 
     site: Site
     programs: dict[str, Program]
@@ -53,37 +52,6 @@ class Stack:
     def _service(self, action: str) -> None:
         command = (configs.SERVICE_SCRIPT, self.site.service, action)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-    def agent_pid(self) -> int:
-        return int((self.site.service / "agent.pid").read_text(encoding="ascii"))
-
-    def starts(self) -> list[str]:
-        """Return the service's own record of its starts, one line each."""
-        return (self.site.service / "service.log").read_text(encoding="utf-8").splitlines()
-
-    def query(self, expression: str) -> float | None:
-        """Return Prometheus's answer to an instant query as a number, None for no sample."""
-        body = get(self.site.url("prometheus", f"/api/v1/query?query={quote(expression)}"))
-        result = body["data"]["result"]
-        return float(result[0]["value"][1]) if result else None
-
-    def firing(self) -> set[str]:
-        """Return the names of the alerts that Prometheus says are firing."""
-        alerts = get(self.site.url("prometheus", "/api/v1/alerts"))["data"]["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
-
-    def silences(self) -> list[Json]:
-        """Return Alertmanager's active silences."""
-        silences = get(self.site.url("alertmanager", "/api/v2/silences"))
-        return [each for each in silences if each["status"]["state"] == "active"]
-
-    def pages(self, alertname: str, status: str = "firing") -> list[Json]:
-        """Return what the pager was told of ``alertname``, oldest first."""
-        return [
-            page
-            for page in get(self.site.url("pager", "/pages"))
-            if page["labels"]["alertname"] == alertname and page["status"] == status
-        ]
 
     def agent_does(self, what: str, **arguments: Json) -> Json:
         """Have the agent grow or dump; see demo.agent."""
