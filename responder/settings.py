@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from responder.access import Access, Links
 from responder.core.outcomes import Mode
 from responder.core.policy import Fleet, Guards, Mute, RestartPolicy
 from toolkit import settings as toolkit_settings
@@ -223,6 +224,8 @@ class Settings:
     mute: Mute = dataclasses.field(default_factory=Mute)
     retention: Retention = dataclasses.field(default_factory=Retention)
     webhook: Webhook = dataclasses.field(default_factory=Webhook)
+    access: Access = dataclasses.field(default_factory=Access)
+    links: Links = dataclasses.field(default_factory=Links)
 
     def __post_init__(self) -> None:
         if not self.database.startswith(("sqlite:///", "postgresql://")):
