@@ -1,0 +1,263 @@
+"""Counts what is alive in this very process, in rounds, when asked to. Part of memleash.
+
+An agent's author may copy this one file, which needs nothing but CPython 3.8 or newer on Linux:
+
+    import memleash_hook
+    memleash_hook.install()                      # answers SIGUSR2; any other free signal will do
+
+The collector runs the same file inside an agent through gdb or sys.remote_exec where the
+author did nothing. Until it is asked it costs one file descriptor. While it works it is one
+thread, which leaves when it is told to, and by itself when nobody renews the lease.
+
+The mailbox is a memfd, so that it needs no folder, no rights and leaves nothing behind: the
+first REQUEST_BYTES hold the collector's request (JSON, padded), answers follow, one JSON a line.
+
+request: {"round": 2, "kinds": ["types", "sites"], "names": [], "lease_until": <CLOCK_MONOTONIC>,
+          "stop": false}
+answer:  {"round": 2, "seconds": 0.4, "notes": [], "types": {name: [count, bytes]},
+          "containers": {id: [type, length]}, "names": {id: [holder, element, element_bytes]},
+          "sites": {"file:line": [count, bytes]}}
+
+It runs none of the agent's code: types are asked by their C slots, never by attribute; the one
+exception is a ``__sizeof__`` of the agent's own. It keeps no reference between two rounds.
+"""
+
+import _thread
+import collections
+import gc
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+import tracemalloc
+import typing
+
+REQUEST_BYTES = 4096
+MAILBOX = "memleash-hook"
+MOST_NAMES = 2000
+LARGE_CONTAINER = 500
+MOST_CONTAINERS = 200
+MOST_TRACE_BYTES = 256 * 1024**2
+POLL_SECONDS = 0.25
+BATCH = 5000
+PAUSE_SECONDS = 0.0005
+
+_Json = typing.Dict[str, typing.Any]
+_Counts = typing.Dict[str, typing.List[int]]
+
+_CONTAINERS = (list, dict, set, collections.deque)
+_module_of = type.__dict__["__module__"].__get__
+_name_of = type.__dict__["__qualname__"].__get__
+
+
+def install(signum: int = signal.SIGUSR2) -> None:
+    """Open the mailbox and answer it at each ``signum``. Call it once, from the main thread.
+
+    Call it after the agent has become a daemon: the signal is answered by this process alone.
+    """
+    fd = os.memfd_create("%s:%d" % (MAILBOX, signum))
+    os.ftruncate(fd, REQUEST_BYTES)
+    working = _thread.allocate_lock()
+
+    def serve() -> None:
+        try:
+            _serve(fd)
+        finally:
+            working.release()
+
+    def answer(_signum: int, _frame: object) -> None:
+        if working.acquire(False):
+            os.ftruncate(fd, REQUEST_BYTES)
+            _thread.start_new_thread(serve, ())
+
+    signal.signal(signum, answer)
+
+
+def begin(name: str, request: str) -> None:
+    """Open a mailbox called ``name`` with its first ``request`` (text) in it and serve it.
+
+    Returns when the rounds are over, so call it in a thread of its own. Does nothing when the
+    mailbox is there already: a sleeping agent may be asked twice and hear both when it wakes.
+    """
+    for other in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink("/proc/self/fd/" + other).startswith("/memfd:%s " % name):
+                return
+        except OSError:  # closed since it was listed
+            continue
+    fd = os.memfd_create(name)
+    try:
+        os.pwrite(fd, request.encode().ljust(REQUEST_BYTES), 0)
+        _serve(fd)
+    finally:
+        os.close(fd)
+
+
+def _serve(fd: int) -> None:
+    """Answer each new round until told to stop, or until the lease runs out."""
+    tracing_was_on = tracemalloc.is_tracing()
+    done = 0
+    where = REQUEST_BYTES
+    try:
+        while True:
+            request = _request(fd)
+            if request is not None:
+                if request["stop"] or time.monotonic() > request["lease_until"]:
+                    return
+                if request["round"] > done:
+                    done = request["round"]
+                    line = (json.dumps(_look(request)) + "\n").encode()
+                    where += os.pwrite(fd, line, where)
+            time.sleep(POLL_SECONDS)
+    finally:
+        if not tracing_was_on:
+            tracemalloc.stop()
+
+
+def _request(fd: int) -> typing.Optional[_Json]:
+    """Return the request, or None while it is being written."""
+    try:
+        request: _Json = json.loads(os.pread(fd, REQUEST_BYTES, 0).strip(b"\0 ").decode())
+    except ValueError:
+        return None
+    return request
+
+
+def _look(request: _Json) -> _Json:
+    """Return one round's answer."""
+    began = time.monotonic()
+    answer: _Json = {"round": request["round"], "notes": []}
+    try:
+        for kind in request["kinds"]:
+            _KINDS[kind](answer)
+        if request["names"]:
+            answer["names"] = _names({int(name, 16) for name in request["names"]})
+    except MemoryError:
+        answer["notes"].append("not enough memory to look")
+    answer["seconds"] = round(time.monotonic() - began, 3)
+    return answer
+
+
+def _types(answer: _Json) -> None:
+    """Count what the garbage collector tracks, by type, and measure the large containers.
+
+    Gives the GIL away after each batch, so that the agent waits milliseconds, not the whole walk.
+    """
+    found: typing.Dict[type, typing.List[typing.Any]] = {}
+    large: typing.List[typing.Tuple[int, str, str]] = []
+    for index, thing in enumerate(gc.get_objects()):
+        kind = type(thing)
+        entry = found.get(kind)
+        if entry is None:
+            base = next((base for base in _CONTAINERS if issubclass(kind, base)), None)
+            entry = found[kind] = [0, 0, base]
+        entry[0] += 1
+        entry[1] += _size(thing)
+        if entry[2] is not None:
+            length = entry[2].__len__(thing)
+            if length >= LARGE_CONTAINER and thing is not large:
+                large.append((length, "%x" % id(thing), _name_of(kind)))
+        if index % BATCH == 0:
+            time.sleep(PAUSE_SECONDS)
+    thing = None
+    named: _Counts = {}
+    for kind, (count, size, _) in found.items():
+        entry = named.setdefault("%s.%s" % (_module_of(kind), _name_of(kind)), [0, 0])
+        entry[0] += count
+        entry[1] += size
+    large.sort(reverse=True)
+    answer["types"] = _largest(named)
+    answer["containers"] = {key: [kind, length] for length, key, kind in large[:MOST_CONTAINERS]}
+
+
+def _size(thing: object) -> int:
+    try:
+        return sys.getsizeof(thing)
+    except Exception:  # an agent's own __sizeof__ may do anything
+        return 0
+
+
+def _names(wanted: typing.Set[int]) -> _Json:
+    """Tell who holds each wanted container (``app.CACHE``, ``Store.items``) and what is in it.
+
+    One walk in C over all objects, with the GIL held: this is why it is done once, at the end.
+    """
+    things = [thing for thing in gc.get_objects() if id(thing) in wanted]
+    holders: typing.Dict[int, str] = {}
+    dicts: typing.List[_Json] = []
+    for referrer in gc.get_referrers(*things):
+        if referrer is things:
+            continue
+        if type(referrer) is dict:
+            dicts.append(referrer)
+        else:
+            _held_by(referrer, _name_of(type(referrer)), wanted, holders)
+    owners = gc.get_referrers(*dicts) if dicts else []
+    for owner in owners:
+        attributes = _attributes(owner)
+        if issubclass(type(owner), type):
+            _held_by(owner, _name_of(owner), wanted, holders)
+        elif any(attributes is one for one in dicts):
+            module = type(owner) is type(sys)
+            name = owner.__name__ if module else _name_of(type(owner))
+            _held_by(owner, name, wanted, holders)
+    return {"%x" % id(thing): [holders.get(id(thing), ""), *_elements(thing)] for thing in things}
+
+
+def _held_by(
+    owner: object, name: str, wanted: typing.Set[int], holders: typing.Dict[int, str]
+) -> None:
+    attributes = _attributes(owner)
+    for key, value in list(attributes.items()) if attributes else ():
+        if id(value) in wanted:
+            holders[id(value)] = "%s.%s" % (name, key)
+
+
+def _attributes(owner: object) -> typing.Optional[typing.Mapping[str, object]]:
+    """Return the ``__dict__`` of ``owner``, or None, without running its own code."""
+    try:
+        found: typing.Mapping[str, object] = object.__getattribute__(owner, "__dict__")
+    except Exception:  # it has none
+        return None
+    return found
+
+
+def _elements(thing: typing.Any) -> typing.List[typing.Any]:
+    """Return the commonest type among some elements of a container, and their mean size."""
+    base = next(base for base in _CONTAINERS if isinstance(thing, base))
+    try:
+        walk = dict.values(thing) if base is dict else base.__iter__(thing)
+        some = list(itertools.islice(walk, 100))
+    except RuntimeError:  # it changed while we looked
+        return ["", 0]
+    kinds = collections.Counter(_name_of(type(one)) for one in some)
+    return [kinds.most_common(1)[0][0], sum(map(_size, some)) // len(some)] if some else ["", 0]
+
+
+def _sites(answer: _Json) -> None:
+    """Give what was allocated since the first round and is still alive, by file and line."""
+    if not tracemalloc.is_tracing():
+        tracemalloc.start(1)
+        answer["sites"] = {}
+        return
+    if tracemalloc.get_tracemalloc_memory() > MOST_TRACE_BYTES:
+        tracemalloc.clear_traces()
+        answer["notes"].append("sites: given up, tracing took over %d bytes" % MOST_TRACE_BYTES)
+        return
+    named: _Counts = {}
+    for trace in tracemalloc.take_snapshot().traces:
+        frame = trace.traceback[0]
+        if frame.filename not in (__file__, tracemalloc.__file__):
+            entry = named.setdefault("%s:%d" % (frame.filename, frame.lineno), [0, 0])
+            entry[0] += 1
+            entry[1] += trace.size
+    answer["sites"] = _largest(named)
+
+
+def _largest(named: _Counts) -> _Counts:
+    return dict(sorted(named.items(), key=lambda item: item[1][1], reverse=True)[:MOST_NAMES])
+
+
+_KINDS = {"types": _types, "sites": _sites}

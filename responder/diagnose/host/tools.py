@@ -1,0 +1,111 @@
+"""Runs other programs (gdb, py-spy) within limits, and says what to do when they cannot run.
+
+A tool that stops the agent while it works (a ptrace attach) is not niced: its turn on the CPU is
+the agent's pause. It is told to end with SIGTERM, on which gdb detaches cleanly; it is never
+killed outright, for an agent whose tracer dies in the middle of a call does not survive that.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import typing
+
+MOST_OUTPUT_BYTES = 4 * 1024**2
+LETTING_GO_SECONDS = 10.0
+EXTRA_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/memleash/bin", "~/.local/bin")
+
+INSTALL = {
+    "gdb": "install gdb (Debian, Ubuntu: apt install gdb; RHEL: dnf install gdb)",
+    "py-spy": "install py-spy where the SSH user finds it (pip install py-spy)",
+}
+
+
+class Refused(Exception):
+    """A tool is missing, was refused, or failed; the message says what to install or set."""
+
+
+def find(name: str) -> str:
+    """Return the path of tool ``name``. Raises Refused with how to install it."""
+    folders = [os.path.expanduser(folder) for folder in EXTRA_FOLDERS]
+    search = os.pathsep.join([os.environ.get("PATH", ""), *folders])
+    found = shutil.which(name, path=search)
+    if found is None:
+        raise Refused("{} is missing: {}".format(name, INSTALL.get(name, "install it")))
+    return found
+
+
+def run(
+    argv: typing.List[str], seconds: float, *, any_exit: bool = False, cut: bool = False
+) -> str:
+    """Return what ``argv`` printed, at most MOST_OUTPUT_BYTES. Raises Refused.
+
+    ``any_exit`` takes a non-zero exit for an answer, ``cut`` takes what was printed in time.
+
+    It must be over in ``seconds``; then, or when the collector itself is told to end, it gets
+    SIGTERM and LETTING_GO_SECONDS to let the agent go.
+    """
+    with open(os.devnull, "rb") as nothing:
+        child = subprocess.Popen(
+            argv,
+            stdin=nothing,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=dict(os.environ, LC_ALL="C.UTF-8", DEBUGINFOD_URLS="", HOME="/nonexistent"),
+        )
+    output = b""
+    try:
+        output, _ = child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        if not cut:
+            raise Refused(f"{_name(argv)} was not done in {seconds:.0f} s") from None
+    finally:
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                output, _ = child.communicate(timeout=LETTING_GO_SECONDS)
+    text = output[:MOST_OUTPUT_BYTES].decode("utf-8", "replace")
+    if child.returncode != 0 and not any_exit and not cut:
+        raise Refused(explain(_name(argv), text))
+    return text
+
+
+def explain(name: str, output: str) -> str:
+    """Return why tool ``name`` failed and what to set, from what it printed."""
+    lowered = output.lower()
+    if "operation not permitted" in lowered or "permission denied" in lowered:
+        return f"{name} was refused: {ptrace_advice()}"
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return "{} failed: {}".format(name, lines[-1][:300] if lines else "it said nothing")
+
+
+def ptrace_advice() -> str:
+    """Return what stands between this user and a ptrace attach, and what to set."""
+    scope = ptrace_scope()
+    if scope == 3:
+        return "kernel.yama.ptrace_scope is 3, which forbids attaching until the next boot"
+    if os.geteuid() != 0:
+        return (
+            "this user may not trace the agent; run the collector as root through sudo (python:"
+            " sudo -n python3) or give the tool CAP_SYS_PTRACE"
+            + (f" (kernel.yama.ptrace_scope is {scope})" if scope else "")
+        )
+    return (
+        "not even root may trace here: a container needs CAP_SYS_PTRACE, a seccomp filter that"
+        " lets ptrace through, and nobody else may trace the agent already"
+    )
+
+
+def ptrace_scope() -> int:
+    """Return kernel.yama.ptrace_scope; 0 where the kernel has no Yama."""
+    try:
+        with open("/proc/sys/kernel/yama/ptrace_scope", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
+
+
+def _name(argv: typing.List[str]) -> str:
+    return os.path.basename(argv[0])
