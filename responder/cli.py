@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{flags.config_file}: valid\n")
         return 0
     try:
-        return Responder(outside, flags.web_listen_address).run()
+        return Responder(flags.config_file, outside, flags.web_listen_address).run()
     except (ConfigError, DatabaseUnavailable, OSError) as error:
         sys.stderr.write(f"memleash-responder: {error}\n")
         return 1
@@ -104,8 +104,9 @@ def _flags() -> argparse.ArgumentParser:
 class Responder:
     """One process: built in one place, run until a signal."""
 
-    def __init__(self, outside: Outside, address: tuple[str, int]) -> None:
+    def __init__(self, config_file: Path, outside: Outside, address: tuple[str, int]) -> None:
         """Open the database and wire every part. Raises DatabaseUnavailable."""
+        self._config_file = config_file
         configured = outside.settings
         database = Database(configured.database)
         database.create_tables()
@@ -117,14 +118,14 @@ class Responder:
             clock=Clock(),
             executor_id=self._durable.executor_id,
         )
-        services.telemetry.expect(configured.agents)
+        self._take(outside)
         self._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="worker")
         workflow = RestartWorkflow(services, self._durable)
         self._muting = Muting(services)
         self._admission = Admission(services, workflow.enqueue)
         self._intake = Intake(services, self._admission, self._muting, self._workers)
         self._keeper = Keeper(services, self._duties())
-        app = create_app(services, self._intake, self._admission, self._muting)
+        app = create_app(services, self._intake, self._admission, self._muting, self.reload)
         self._server = Server(app, address)
 
     def _duties(self) -> list[Duty]:
@@ -166,18 +167,51 @@ class Responder:
             Duty("beat", beat, lambda: BEAT_SECONDS, for_all=False),
         ]
 
+    def reload(self) -> None:
+        """Read the configuration again and swap it in whole; work in flight goes on with it.
+
+        Raises ConfigError and keeps the old one when the new one cannot be used.
+        """
+        try:
+            self._take(self._read_again())
+        except ConfigError:
+            self._services.telemetry.reload_successful.set(0)
+            raise
+        self._size_queue()
+        log.info("configuration reloaded")
+
+    def _read_again(self) -> Outside:
+        configured = settings.load(self._config_file)
+        if configured.database != self._services.settings.database:
+            raise ConfigError(
+                str(self._config_file), "database", "cannot change while running; restart"
+            )
+        return Outside.of(configured)
+
+    def _take(self, outside: Outside) -> None:
+        self._services.outside = outside
+        self._services.telemetry.expect(outside.settings.agents)
+        self._services.telemetry.reload_successful.set(1)
+        self._services.telemetry.reloaded_at.set(self._services.clock.now())
+
+    def _size_queue(self) -> None:
+        concurrency = self._services.settings.fleet.max_concurrent_restarts
+        self._durable.queue(QUEUE, concurrency=concurrency, polling_seconds=QUEUE_POLLING_SECONDS)
+
+    def _reload_and_log(self) -> None:
+        try:
+            self.reload()
+        except ConfigError as error:
+            log.error("configuration not reloaded", extra={"reason": str(error)})  # noqa: TRY400
+
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        signal.signal(signal.SIGHUP, lambda *_: self._workers.submit(self._reload_and_log))
         self._durable.launch()
-        configured = self._services.settings
-        self._durable.queue(
-            QUEUE,
-            concurrency=configured.fleet.max_concurrent_restarts,
-            polling_seconds=QUEUE_POLLING_SECONDS,
-        )
+        self._size_queue()
         self._intake.sweep(before=self._services.clock.now() + 1)
         for name, work in (("intake", self._intake.run), ("keeper", self._keeper.run)):
             threading.Thread(target=work, name=name, daemon=True).start()

@@ -70,20 +70,13 @@ class Durable:
         """Start the engine; what this replica left unfinished goes on."""
         DBOS.launch()
 
-    def queue(
-        self,
-        name: str,
-        *,
-        concurrency: int | None,
-        polling_seconds: float,
-        prefer_ours: bool = True,
-    ) -> None:
+    def queue(self, name: str, *, concurrency: int, polling_seconds: float) -> None:
         """Create the queue ``name``, or bring its fleet-wide concurrency up to date."""
         DBOS.register_queue(
             name,
             global_concurrency=concurrency,
             polling_interval_sec=polling_seconds,
-            on_conflict="always_update" if prefer_ours else "never_update",
+            on_conflict="always_update",
         )
 
     def enqueue(self, queue: str, workflow: str, work_id: str) -> None:

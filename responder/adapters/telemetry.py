@@ -59,6 +59,16 @@ class Telemetry:
             ["part"],
             registry=registry,
         )
+        self.reload_successful = Gauge(
+            "memleash_responder_config_last_reload_successful",
+            "Whether the last reload of the configuration was valid.",
+            registry=registry,
+        )
+        self.reloaded_at = Gauge(
+            "memleash_responder_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last read successfully.",
+            registry=registry,
+        )
         build = Gauge(
             "memleash_responder_build_info",
             "Constant 1; the labels say what runs.",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+from responder.core.matchers import check_mute_matchers, parse_matcher
 from responder.core.outcomes import Mode
 from toolkit.settings import Duration, Size
 
 GIB = 1024**3
+
+TRIGGERS = ("AgentMemoryHardLimitExceeded", "AgentMemoryGrowing", "AgentBusy")
+"""Alerts that the responder itself acts on: no mute may cover them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,8 +88,7 @@ class Mute:
             raise ValueError("base, step_bytes and interval must be more than 0")
         if self.longest < self.base:
             raise ValueError("longest must be at least base")
-        if not self.matchers:
-            raise ValueError("matchers must name at least one alert")
+        check_mute_matchers((parse_matcher(text) for text in self.matchers), TRIGGERS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

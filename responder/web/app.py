@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask
 
 from responder.usecases.admission import Admission
@@ -13,10 +15,17 @@ from responder.web.health import health
 from responder.web.metrics import StateCollector, metrics
 from responder.web.mutes import mutes
 from responder.web.problems import handle_problems
+from responder.web.reloading import reloading
 from responder.web.webhook import webhook
 
 
-def create_app(services: Services, intake: Intake, admission: Admission, muting: Muting) -> Flask:
+def create_app(
+    services: Services,
+    intake: Intake,
+    admission: Admission,
+    muting: Muting,
+    reload: Callable[[], None],
+) -> Flask:
     """Return the application of one responder process."""
     app = Flask("responder.web")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.webhook.max_body_bytes
@@ -27,4 +36,5 @@ def create_app(services: Services, intake: Intake, admission: Admission, muting:
     app.register_blueprint(metrics(services.telemetry.registry))
     app.register_blueprint(mutes(services, muting))
     app.register_blueprint(api(services, admission))
+    app.register_blueprint(reloading(reload))
     return app
