@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,9 +29,10 @@ from responder.usecases.admission import Admission
 from responder.usecases.intake import Intake
 from responder.usecases.keeper import Duty, Keeper
 from responder.usecases.muting import Muting
+from responder.usecases.orphans import end_orphans
 from responder.usecases.recovery import recover
 from responder.usecases.services import Memory, Outside, Services
-from responder.usecases.workflow import QUEUE, RestartWorkflow
+from responder.usecases.workflow import QUEUE, WORKFLOW, RestartWorkflow
 from responder.web.app import create_app
 from responder.web.server import Server, parse_address
 from toolkit import logs
@@ -41,6 +42,9 @@ log = logging.getLogger("responder")
 
 BEAT_SECONDS, SILENT_SECONDS = 3.0, 20.0
 """A replica that gives no sign for so long is taken to be dead, and its work taken over."""
+
+SWEEP_SECONDS = 30.0
+"""What was stored and not handled for so long was lost with a thread or a replica."""
 
 WORKFLOW_RECORD_SECONDS = 7 * 86400
 """The engine's own records; the history of requests is kept by ``retention``."""
@@ -132,8 +136,10 @@ class Responder:
         services = self._services
 
         def sweep() -> None:
-            self._intake.sweep(before=services.clock.now() - 10)
-            self._admission.resume_open()
+            now = services.clock.now()
+            self._intake.sweep(before=now - SWEEP_SECONDS)
+            self._admission.resume_open(before=now - SWEEP_SECONDS)
+            end_orphans(services, self._abandoned, self._cancel)
 
         def prune() -> None:
             keep, now = services.settings.retention, services.clock.now()
@@ -161,7 +167,7 @@ class Responder:
                 sooner=services.mutes_changed,
             ),
             Duty("recover_hosts", lambda: recover(services), lambda: 1.0),
-            Duty("sweep", sweep, lambda: 5.0),
+            Duty("sweep", sweep, lambda: SWEEP_SECONDS),
             Duty("prune", prune, lambda: 3600.0),
             Duty("take_over", take_over, lambda: BEAT_SECONDS),
             Duty("beat", beat, lambda: BEAT_SECONDS, for_all=False),
@@ -204,6 +210,13 @@ class Responder:
         except ConfigError as error:
             log.error("configuration not reloaded", extra={"reason": str(error)})  # noqa: TRY400
 
+    def _abandoned(self, restart_ids: Collection[str]) -> set[str]:
+        versions = self._services.memory.replicas.versions(seconds=SILENT_SECONDS)
+        return self._durable.abandoned(WORKFLOW, restart_ids, versions | {STEPS_VERSION})
+
+    def _cancel(self, restart_id: str) -> None:
+        self._durable.cancel(WORKFLOW, restart_id)
+
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
         stop = threading.Event()
@@ -212,7 +225,9 @@ class Responder:
         signal.signal(signal.SIGHUP, lambda *_: self._workers.submit(self._reload_and_log))
         self._durable.launch()
         self._size_queue()
-        self._intake.sweep(before=self._services.clock.now() + 1)
+        everything = self._services.clock.now() + 1
+        self._intake.sweep(before=everything)
+        self._workers.submit(self._admission.resume_open, before=everything)
         for name, work in (("intake", self._intake.run), ("keeper", self._keeper.run)):
             threading.Thread(target=work, name=name, daemon=True).start()
         self._server.start()

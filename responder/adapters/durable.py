@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
@@ -90,6 +90,29 @@ class Durable:
             },
             work_id,
         )
+
+    def abandoned(
+        self, workflow: str, work_ids: Collection[str], versions: Collection[str]
+    ) -> set[str]:
+        """Return which of ``work_ids`` no engine will ever finish: their workflow is missing,
+        has ended, or waits for a version of the steps that is not among the living ``versions``.
+        """
+        ids = {f"{workflow}:{work_id}": work_id for work_id in work_ids}
+        alive = {
+            one.workflow_id
+            for one in DBOS.list_workflows(
+                workflow_ids=list(ids),
+                status=["PENDING", "ENQUEUED", "DELAYED"],
+                load_input=False,
+                load_output=False,
+            )
+            if one.app_version in versions
+        }
+        return {work_id for workflow_id, work_id in ids.items() if workflow_id not in alive}
+
+    def cancel(self, workflow: str, work_id: str) -> None:
+        """Let nobody take up a workflow again; one that is missing or ended is no matter."""
+        DBOS.cancel_workflow(f"{workflow}:{work_id}")
 
     def take_over(self, executor_ids: list[str]) -> int:
         """Queue again what dead replicas left unfinished; return how many."""

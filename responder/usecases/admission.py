@@ -128,9 +128,11 @@ class Admission:
         others = [dataclasses.asdict(refusal) for refusal in verdicts[1:]]
         return next(iter(verdicts), None), {"request": seen(situation), "also_refused": others}
 
-    def resume_open(self) -> None:
-        """Look again at what was opened and never got on, after a crash or a lost thread."""
+    def resume_open(self, *, before: float) -> None:
+        """Look again at what was opened before a unix time and never got on."""
         for restart in self._services.memory.requests.all_open():
+            if restart.requested_at >= before:
+                continue
             if restart.step == REQUESTED:
                 self.consider(restart.id)
             elif restart.step == QUEUED:

@@ -48,6 +48,7 @@ class Intake:
         self._muting = muting
         self._workers = workers
         self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._queued: set[int] = set()
         self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
             (Remediation.RESTART, True): self._ask,
             (Remediation.RESTART, False): admission.resolve,
@@ -61,7 +62,7 @@ class Intake:
         Raises PayloadError (nothing is stored), BacklogFull or DatabaseUnavailable.
         """
         decode(body)
-        self._ready.put(self._services.memory.inbox.put(body, self._services.clock.now()))
+        self._queue(self._services.memory.inbox.put(body, self._services.clock.now()))
 
     def run(self) -> None:
         """Handle notifications until the process stops."""
@@ -71,10 +72,16 @@ class Intake:
             except queue.Empty:
                 continue
             self._handle_patiently(notification_id)
+            self._queued.discard(notification_id)
 
     def sweep(self, *, before: float) -> None:
         """Queue what was received before a unix time and never handled."""
         for notification_id in self._services.memory.inbox.waiting(before=before):
+            self._queue(notification_id)
+
+    def _queue(self, notification_id: int) -> None:
+        if notification_id not in self._queued:
+            self._queued.add(notification_id)
             self._ready.put(notification_id)
 
     def _handle_patiently(self, notification_id: int) -> None:

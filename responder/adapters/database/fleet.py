@@ -231,6 +231,12 @@ class Replicas:
             keys = {"executor_id": executor_id}
             self._database.upsert(connection, replicas, keys, values)
 
+    def versions(self, *, seconds: float) -> set[str]:
+        """Return the versions of the replicas that gave a sign in the last ``seconds``."""
+        alive = replicas.c.beat_at >= self._database.now() - seconds
+        with self._database.read() as connection:
+            return set(connection.scalars(sa.select(replicas.c.version).where(alive)))
+
     def retire(self, executor_id: str) -> None:
         """Say that a replica stops, so that its work is taken over at once."""
         with self._database.write() as connection:
