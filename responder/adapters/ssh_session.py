@@ -213,7 +213,7 @@ def _open(hop: _Hop, settings: Ssh, where: str) -> None:
             "auth_timeout": seconds,
             "channel_timeout": seconds,
             "auth_strategy": OfferKeys(hop.user, settings.identity_file, hop.ssh_config, seconds),
-            "transport_factory": _transport_for(keys),
+            "transport_factory": _transport_for(keys, seconds),
         }
         with closing_after(4 * seconds, hop.client.get_transport):
             hop.open()
@@ -235,12 +235,15 @@ def _expect_known_key(hop: _Hop, settings: Ssh, where: str) -> tuple[paramiko.PK
     return keys
 
 
-def _transport_for(keys: tuple[paramiko.PKey, ...]) -> Callable[..., paramiko.Transport]:
+def _transport_for(
+    keys: tuple[paramiko.PKey, ...], seconds: float
+) -> Callable[..., paramiko.Transport]:
     """Return a factory of transports that ask for the kinds of host key that are known."""
     kinds = [kind for key in keys for kind in _signatures(key)]
 
     def transport(*args: Any, **kwargs: Any) -> paramiko.Transport:
         result = paramiko.Transport(*args, **kwargs)
+        result.handshake_timeout = seconds  # its timer's thread outlives a failed handshake
         options = result.get_security_options()
         usable = [kind for kind in options.key_types if kind in kinds]
         if usable:

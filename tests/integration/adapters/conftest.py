@@ -1,132 +1,29 @@
-"""Real neighbours for the adapters: sshd, Alertmanager, Prometheus, on free loopback ports."""
-
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import getpass
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from responder.core.facts import Host
-from responder.settings import Ssh
-from toolkit.settings import Duration
-
-StartSshd = Callable[..., "Sshd"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    """Poll for ``condition`` until it holds, or fail with ``what``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
-
-
-def accepts(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process group that this test started, and wait for it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def keygen(file: Path, kind: str = "ed25519") -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", file], check=True)
-    return file
-
-
-@dataclasses.dataclass(frozen=True)
-class Sshd:
-    """A running sshd, and how to reach it."""
-
-    port: int
-    host_key: Path
-    user_key: Path
-    known_hosts: Path
-    log: Path
-    process: subprocess.Popen[bytes]
-
-    @property
-    def host(self) -> Host:
-        return Host("node-1", "127.0.0.1:1", f"127.0.0.1:{self.port}", {"host": "node-1"})
-
-    def settings(self, **changes: object) -> Ssh:
-        given: dict[str, object] = {
-            "user": getpass.getuser(),
-            "identity_file": self.user_key,
-            "known_hosts_file": self.known_hosts,
-            "config_file": self.known_hosts.with_name("ssh_config"),
-            "connect_timeout": Duration(5),
-            "command_timeout": Duration(10),
-        }
-        return Ssh(**{**given, **changes})  # type: ignore[arg-type]
+from tests.integration.adapters import neighbours
+from tests.integration.adapters.neighbours import Sshd
 
 
 @pytest.fixture
-def start_sshd(tmp_path: Path) -> Iterator[StartSshd]:
-    """Start any number of sshd; options come first in its configuration, where the first wins."""
+def stack() -> Iterator[contextlib.ExitStack]:
+    """What the test's neighbours end with."""
     with contextlib.ExitStack() as stack:
-
-        def start(options: Mapping[str, str] | None = None, host_key_type: str = "ed25519") -> Sshd:
-            port = free_port()
-            folder = tmp_path / f"sshd-{port}"
-            folder.mkdir(mode=0o700)
-            host_key = keygen(folder / "host_key", host_key_type)
-            user_key = keygen(folder / "user_key")
-            authorized = folder / "authorized_keys"
-            authorized.write_bytes(user_key.with_suffix(".pub").read_bytes())
-            config = {
-                **(options or {}),
-                "ListenAddress": f"127.0.0.1:{port}",
-                "HostKey": str(host_key),
-                "AuthorizedKeysFile": str(authorized),
-                "PidFile": "none",
-                "UsePAM": "no",
-                "StrictModes": "no",
-                "PasswordAuthentication": "no",
-                "KbdInteractiveAuthentication": "no",
-                "PermitRootLogin": "yes",
-                "Subsystem": "sftp internal-sftp",
-            }
-            lines = "".join(f"{name} {value}\n" for name, value in config.items())
-            (folder / "sshd_config").write_text(lines)
-            (folder / "ssh_config").write_text("")
-            public = " ".join(host_key.with_suffix(".pub").read_text().split()[:2])
-            (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {public}\n")
-            log = folder / "log"
-            Path("/run/sshd").mkdir(exist_ok=True)
-            process = subprocess.Popen(
-                [_sshd(), "-D", "-f", folder / "sshd_config", "-E", log],
-                start_new_session=True,
-            )
-            stack.callback(end, process)
-            until(lambda: accepts(port), f"sshd listens; its log: {log}")
-            return Sshd(port, host_key, user_key, folder / "known_hosts", log, process)
-
-        yield start
+        yield stack
 
 
-def _sshd() -> str:
-    found = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
-    assert found, "openssh-server is not installed"
-    return found
+@pytest.fixture
+def start_sshd(stack: contextlib.ExitStack, tmp_path: Path) -> Callable[..., Sshd]:
+    """Start any number of sshd: (options, host_key_type) -> Sshd."""
+    return functools.partial(neighbours.start_sshd, stack, tmp_path)
+
+
+@pytest.fixture
+def sshd(start_sshd: Callable[..., Sshd]) -> Sshd:
+    return start_sshd()

@@ -1,0 +1,163 @@
+"""Commands over a real sshd: what comes back, and when the last look is taken."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from responder.adapters.ssh import SshClient
+from responder.errors import SshUnreachable
+from tests.integration.adapters.neighbours import Sshd, children, open_sessions, until
+from toolkit.settings import Duration
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def client(sshd: Sshd) -> SshClient:
+    return SshClient(sshd.settings())
+
+
+def test_output_and_exit_code_come_back_apart(client: SshClient, sshd: Sshd) -> None:
+    result = client.run(sshd.host, "echo out; echo err >&2; exit 3")
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "out\n", "err\n")
+    assert not result.truncated
+    assert 0 < result.duration_seconds < 10
+
+
+def test_a_command_that_is_not_there_is_a_result_and_no_exception(
+    client: SshClient, sshd: Sshd
+) -> None:
+    result = client.run(sshd.host, "no-such-command-here")
+    assert result.exit_code == 127
+    assert "no-such-command-here" in result.stderr
+
+
+def test_ten_megabytes_of_each_stream_are_read_and_64_kib_kept(
+    client: SshClient, sshd: Sshd
+) -> None:
+    noise = "head -c 10000000 /dev/zero | tr '\\0' "
+    result = client.run(sshd.host, f"{noise} o; {noise} e >&2; exit 1", timeout_seconds=60)
+    assert result.exit_code == 1
+    assert result.stdout == "o" * 65536
+    assert result.stderr == "e" * 65536
+    assert result.truncated
+
+
+def test_exactly_64_kib_are_not_truncated(client: SshClient, sshd: Sshd) -> None:
+    result = client.run(sshd.host, "head -c 65536 /dev/zero | tr '\\0' o")
+    assert len(result.stdout) == 65536
+    assert not result.truncated
+
+
+def test_bytes_that_are_no_text_do_no_harm(client: SshClient, sshd: Sshd) -> None:
+    result = client.run(sshd.host, r"printf 'a\377\000b'")
+    assert result.stdout == "a\ufffd\ufffdb"
+
+
+def test_stdin_reaches_the_command_and_ends(client: SshClient, sshd: Sshd) -> None:
+    assert client.run(sshd.host, "cat", stdin=b"x" * 50_000).stdout == "x" * 50_000
+
+
+def test_a_command_reads_nothing_where_no_stdin_is_given(client: SshClient, sshd: Sshd) -> None:
+    assert client.run(sshd.host, "cat").exit_code == 0
+
+
+def test_stdin_that_nobody_reads_is_no_error(client: SshClient, sshd: Sshd) -> None:
+    assert client.run(sshd.host, "exit 4", stdin=b"x" * 1_000_000).exit_code == 4
+
+
+def test_a_child_that_keeps_the_output_open_is_not_waited_for(
+    client: SshClient, sshd: Sshd, tmp_path: Path
+) -> None:
+    pidfile = tmp_path / "pid"
+    try:
+        result = client.run(sshd.host, f"sleep 60 & echo $! >{pidfile}; echo started")
+        assert (result.exit_code, result.stdout) == (0, "started\n")
+        assert result.duration_seconds < 8
+    finally:
+        os.kill(int(pidfile.read_text()), 9)
+
+
+def test_a_command_that_closes_its_output_is_still_waited_for(
+    client: SshClient, sshd: Sshd
+) -> None:
+    result = client.run(sshd.host, "exec >&- 2>&-; sleep 0.5; exit 5")
+    assert result.exit_code == 5
+    assert result.duration_seconds > 0.4
+
+
+def test_the_last_look_comes_after_the_session_and_before_the_command(
+    client: SshClient, sshd: Sshd, tmp_path: Path
+) -> None:
+    marker = tmp_path / "marker"
+
+    def look() -> None:
+        assert children(sshd.process.pid), "there must be a session"
+        assert not marker.exists(), "the command must not have run"
+        marker.touch()
+
+    assert client.run(sshd.host, f"test -e {marker}", before_command=look).exit_code == 0
+
+
+class SecondThought(Exception):
+    pass
+
+
+def test_a_second_thought_goes_through_and_nothing_is_sent(
+    client: SshClient, sshd: Sshd, tmp_path: Path
+) -> None:
+    def refuse() -> None:
+        raise SecondThought
+
+    with pytest.raises(SecondThought):
+        client.run(sshd.host, f"touch {tmp_path / 'marker'}", before_command=refuse)
+    until(lambda: not children(sshd.process.pid), "the session ends")
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_connection_lost_during_the_last_look_sends_nothing(
+    client: SshClient, sshd: Sshd, tmp_path: Path
+) -> None:
+    def die() -> None:
+        sshd.cut()
+        until(lambda: not open_sessions(), "the client sees that the connection is cut")
+
+    with pytest.raises(SshUnreachable, match="the connection was lost before the command"):
+        client.run(sshd.host, f"touch {tmp_path / 'marker'}", before_command=die)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_many_threads_run_commands_at_once(sshd: Sshd) -> None:
+    client = SshClient(sshd.settings(connect_timeout=Duration(30)))
+    said: dict[int, str] = {}
+
+    def run(number: int) -> None:
+        said[number] = client.run(sshd.host, f"echo {number}", timeout_seconds=60).stdout
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == {number: f"{number}\n" for number in range(8)}
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa", "ed25519"])
+def test_every_kind_of_host_key_is_checked_and_accepted(
+    start_sshd: Callable[..., Sshd], kind: str
+) -> None:
+    sshd = start_sshd(host_key_type=kind)
+    assert SshClient(sshd.settings()).run(sshd.host, "true").exit_code == 0
+
+
+def test_a_forced_command_runs_in_place_of_ours(sshd: Sshd) -> None:
+    authorized = sshd.known_hosts.with_name("authorized_keys")
+    forced = 'restrict,command="echo forced; echo $SSH_ORIGINAL_COMMAND" '
+    authorized.write_text(forced + authorized.read_text())
+    result = SshClient(sshd.settings()).run(sshd.host, "restart kvm")
+    assert result.stdout == "forced\nrestart kvm\n"
