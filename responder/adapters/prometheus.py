@@ -56,6 +56,21 @@ class PrometheusClient:
             raise self._unavailable(f"{selector} is {value}, which is no limit")
         return int(value)
 
+    def by_agent(self, expression: str) -> dict[tuple[str, str], float]:
+        """Return the value of ``expression`` for each (host, agent). Raises FactsUnavailable.
+
+        For overviews of the whole fleet; what a restart rests on is read one by one.
+        """
+        try:
+            return {
+                (item["metric"].get("host", ""), item["metric"].get("agent", "")): float(
+                    item["value"][1]
+                )
+                for item in self._ask(f"max by (host, agent) ({expression})")
+            }
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise self._unavailable("the answer is not an instant vector") from error
+
     def reachable(self) -> bool:
         """Return whether it answers a query now."""
         try:
