@@ -1,14 +1,12 @@
-"""Packs the collector into one zip file and words the shell command that runs it on a host.
+"""Packs the collector into one zip file and words the shell commands that run it on a host.
 
-The command that starts a diagnosis carries the whole program (under half of the 128 KiB that
-Linux lets one argument hold), so that nothing need be installed on the host, and a diagnosis
-never runs another release's collector. It lies beside the report until that was fetched; the
-other verbs run it from there.
+The command that starts a diagnosis gets the whole program on its standard input, so that nothing
+need be installed on the host, and a diagnosis never runs another release's collector. It lies
+beside the report until that was fetched; the other verbs run it from there.
 """
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import enum
 import functools
@@ -20,14 +18,14 @@ from pathlib import Path
 
 _MAIN = "import sys\nfrom host.runs import main\nsys.exit(main(sys.argv[1:]))\n"
 _START = (
-    "import base64,os,sys,tempfile\n"
+    "import os,sys,tempfile\n"
     "fd,path=tempfile.mkstemp('.zip')\n"
     "try:\n"
-    " os.write(fd,base64.b64decode(sys.argv[1]))\n"
-    " os.close(fd)\n"
+    " with os.fdopen(fd,'wb') as file:\n"
+    "  file.write(sys.stdin.buffer.read())\n"
     " sys.path.insert(0,path)\n"
     " from host.runs import main\n"
-    " code=main(sys.argv[2:])\n"
+    " code=main(sys.argv[1:])\n"
     "finally:\n"
     " os.unlink(path)\n"
     "sys.exit(code)"
@@ -47,11 +45,11 @@ class Verb(enum.Enum):
     """What the collector can be told; each answers with one line of JSON."""
 
     START = "start"
-    """Begin in the background; the same run again begins nothing."""
+    """Begin in the background; the same run again begins nothing. Wants packed() as input."""
     STATUS = "status"
     """Whether it runs, is done, was refused, or died."""
-    FETCH = "fetch"
-    """Give the report, as a tar in base64."""
+    PACK = "pack"
+    """Make the report one tar.gz, readable by the SSH user, and say where it lies."""
     STOP = "stop"
     """Tell it to end; it still writes its report."""
     CLEAN = "clean"
@@ -99,7 +97,7 @@ class Order:
 def command(verb: Verb, order: Order, python: str = "python3") -> str:
     """Return the shell command for ``verb``. ``python`` may be more words: ``sudo -n python3``."""
     if verb is Verb.START:
-        program = [_START, base64.b64encode(packed()).decode()]
+        program = [_START]
     else:
         program = [_LATER, f"{order.work_root}/{order.run}/collector.zip"]
     plan = json.dumps(dataclasses.asdict(order), separators=(",", ":"))

@@ -2,7 +2,7 @@
 
 start PLAN      begin a diagnosis in the background; the same run again begins nothing
 status PLAN     {"state": "running" | "done" | "refused" | "died" | "unknown", ...}
-fetch PLAN      {"tar": base64 of a tar.gz with the report's folder}
+pack PLAN       {"state": "packed", "path": of one tar.gz with the report, "bytes"}
 stop PLAN       tell a running diagnosis to end; it still writes its report
 clean PLAN      remove the run's folder
 collect PLAN    (internal) the diagnosis itself, in the foreground

@@ -25,7 +25,7 @@ from .hook import MAILBOX
 from .process import Process
 
 TURN_UP_SECONDS = 5.0
-_Way = typing.Callable[[Process, str, contextlib.ExitStack], None]
+Way = typing.Callable[[Process, str, contextlib.ExitStack], None]
 _UNSAFE_FRAME = re.compile(
     r"malloc|calloc|realloc|^c?free$|_int_|arena|tcache|_gil$|^_*dl_|dlopen|mutex_lock|lll_lock"
 )
@@ -51,14 +51,14 @@ def open_mailbox(process: Process, request: postbox.Request) -> typing.Tuple[pos
     name = f"memleash-{os.getpid()}-{int(time.time())}"
     text = launcher(name, request.text())
     reasons: typing.List[str] = []
-    for way, attempt in _WAYS:
+    for way, attempt in WAYS:
         with contextlib.ExitStack() as until_read:
             try:
                 attempt(process, text, until_read)
             except tools.Refused as refusal:
                 reasons.append(f"{way}: {refusal}")
                 continue
-            box = _wait_for(process, name)
+            box = wait_for(process, name)
         if box is not None:
             return box, way
         reasons.append(f"{way}: the agent did not run it within {TURN_UP_SECONDS} s")
@@ -76,7 +76,8 @@ def _ask_own_hook(process: Process, signum: int, request: postbox.Request) -> po
     return box
 
 
-def _wait_for(process: Process, name: str) -> typing.Optional[postbox.Mailbox]:
+def wait_for(process: Process, name: str) -> typing.Optional[postbox.Mailbox]:
+    """Return the mailbox called ``name`` once it is there; None when it does not turn up."""
     until = time.monotonic() + TURN_UP_SECONDS
     while time.monotonic() < until:
         process.check()
@@ -177,7 +178,7 @@ def _gdb_call(process: Process, text: str, calls: typing.List[str]) -> None:
         raise tools.Refused(tools.explain("gdb", output))
 
 
-_WAYS: typing.Tuple[typing.Tuple[str, _Way], ...] = (
+WAYS: typing.Tuple[typing.Tuple[str, Way], ...] = (
     ("remote exec", _remote_exec),
     ("pending call", _pending_call),
     ("parked call", _parked_call),

@@ -12,9 +12,14 @@ _TELLING_NAMES = (
     r"pass(?:wd|word|phrase|code)?|pw|pwd|secret|token|bearer|auth(?:orization)?|credentials?"
     r"|cookie|session|api[-_]?key|access[-_]?key|private[-_]?key|signing[-_]?key|key|salt|dsn|jwt"
 )
-_IS_SECRET = re.compile(rf"(?:^|[^a-z])(?:{_TELLING_NAMES})s?(?:$|[^a-z])", re.IGNORECASE)
+_IS_SECRET = re.compile(
+    rf"(?:^|[^a-z])(?:{_TELLING_NAMES})s?(?:$|[^a-z])|(?:password|passwd|secret|token)s?$",
+    re.IGNORECASE,
+)
 _URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@", re.IGNORECASE)
-_ASSIGNMENT = re.compile(r"(?P<name>[\w.-]+)(?P<mark>=|:\s*)(?P<value>[^\s,;&'\"]+)")
+_ASSIGNMENT = re.compile(
+    r"(?P<name>[\w.-]+)(?P<mark>\s*[=:]\s*)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&'\"]+)"
+)
 _TELLING = re.compile(
     r"\b(?:Bearer|Basic)\s+[\w.~+/=-]{8,}"  # an Authorization header
     r"|\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"  # a JSON web token

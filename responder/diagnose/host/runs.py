@@ -1,8 +1,6 @@
 """Diagnoses that outlive the SSH session that began them, each in a folder of its own."""
 
-import base64
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -40,7 +38,7 @@ def _start(plan: Plan) -> Reply:
     _forget_old(plan.work_root)
     folder = _folder(plan)
     try:
-        os.mkdir(folder, 0o700)
+        os.mkdir(folder, 0o711)
     except FileExistsError:
         return _status(plan)
     program = os.path.join(folder, "collector.zip")
@@ -62,7 +60,7 @@ def _collect(plan: Plan) -> Reply:
     """Run in the foreground; the state file tells the end to whoever asks."""
     folder = _folder(plan)
     report = os.path.join(folder, "report")
-    os.mkdir(report)
+    os.mkdir(report, 0o700)
     try:
         evidence = collect(plan, report)
     except tools.Refused as refusal:
@@ -87,15 +85,19 @@ def _status(plan: Plan) -> Reply:
     return running
 
 
-def _fetch(plan: Plan) -> Reply:
-    report = os.path.join(_folder(plan), "report")
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for folder, _, names in os.walk(report):
+def _pack(plan: Plan) -> Reply:
+    """Make the report one file that the SSH user may read, also when sudo made us another user."""
+    folder = _folder(plan)
+    report, packed = os.path.join(folder, "report"), os.path.join(folder, "report.tar.gz")
+    file = os.fdopen(os.open(packed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    with file, tarfile.open(fileobj=file, mode="w:gz") as tar:
+        for inner, _, names in os.walk(report):
             for name in sorted(names):
-                path = os.path.join(folder, name)
+                path = os.path.join(inner, name)
                 tar.add(path, os.path.relpath(path, report), recursive=False)
-    return {"state": "fetched", "tar": base64.b64encode(packed.getvalue()).decode()}
+    if "SUDO_UID" in os.environ and os.geteuid() == 0:
+        os.chown(packed, int(os.environ["SUDO_UID"]), -1)
+    return {"state": "packed", "path": packed, "bytes": os.path.getsize(packed)}
 
 
 def _stop(plan: Plan) -> Reply:
@@ -119,7 +121,7 @@ def _clean(plan: Plan) -> Reply:
 _VERBS = {
     "start": _start,
     "status": _status,
-    "fetch": _fetch,
+    "pack": _pack,
     "stop": _stop,
     "clean": _clean,
     "collect": _collect,
@@ -133,10 +135,10 @@ def _folder(plan: Plan) -> str:
 def _own_root(root: str) -> None:
     """Make ``root``, or check that it is ours alone: it may stand in a folder anyone writes to."""
     with contextlib.suppress(FileExistsError):
-        os.makedirs(root, 0o700)
+        os.makedirs(root, 0o711)
     found = os.lstat(root)
-    if found.st_uid != os.geteuid() or found.st_mode & 0o170077 != 0o040000:
-        raise ValueError(f"{root} must be a folder that only this user may enter")
+    if found.st_uid != os.geteuid() or found.st_mode & 0o170066 != 0o040000:
+        raise ValueError(f"{root} must be a folder that only this user may list and write")
 
 
 def _forget_old(root: str) -> None:

@@ -1,0 +1,183 @@
+"""Whether to diagnose an agent now, and how: pure decisions, and the numbers behind them."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Collection
+from typing import Literal
+
+from responder.core.facts import AgentFacts, Unknown, same_life
+from responder.core.outcomes import Mode
+from toolkit.settings import Duration, Size
+from toolkit.units import format_size
+
+GIB = 1024**3
+MIB = 1024**2
+
+
+class Verdict(enum.StrEnum):
+    """The one word a diagnosis ends with."""
+
+    DIAGNOSED = "diagnosed"
+    """The report is here, whole."""
+    INCOMPLETE = "incomplete"
+    """The report is here and says what is missing: a deadline, the agent's end, a failure."""
+    UNKNOWN_HOST = "unknown_host"
+    """The host is not in the inventory."""
+    UNKNOWN_AGENT = "unknown_agent"
+    """The agent is not in the configuration."""
+    NOT_CONFIGURED = "not_configured"
+    """The agent has no ``diagnose`` in the configuration."""
+    PAUSED = "paused"
+    """A person paused the responder."""
+    OBSERVE_MODE = "observe_mode"
+    """The agent's mode only says what would be done."""
+    ALREADY_DIAGNOSED = "already_diagnosed"
+    """This life of the process was diagnosed before."""
+    TOO_LARGE = "too_large"
+    """RSS is over ``max_rss``: looking would stall the agent, or take the memory's last rest."""
+    HOST_BUSY = "host_busy"
+    """Another diagnosis or a restart is under way on the host."""
+    ANOTHER_LIFE = "another_life"
+    """The process was replaced before the collector found it."""
+    AGENT_NOT_FOUND = "agent_not_found"
+    """The collector did not find the agent's process on the host."""
+    DISK_FULL = "disk_full"
+    """The host has less free disk than it must keep."""
+    FACTS_UNAVAILABLE = "facts_unavailable"
+    """A fact that the decision rests on could not be read."""
+    SSH_UNREACHABLE = "ssh_unreachable"
+    SSH_AUTH_FAILED = "ssh_auth_failed"
+    HOST_KEY_MISMATCH = "host_key_mismatch"
+    """What the restart's words say."""
+    COLLECTOR_FAILED = "collector_failed"
+    """The collector could not be started, or died without a report."""
+
+
+TRY_AGAIN = frozenset(
+    {
+        Verdict.PAUSED,
+        Verdict.OBSERVE_MODE,
+        Verdict.HOST_BUSY,
+        Verdict.FACTS_UNAVAILABLE,
+        Verdict.SSH_UNREACHABLE,
+        Verdict.SSH_AUTH_FAILED,
+        Verdict.HOST_KEY_MISMATCH,
+        Verdict.DISK_FULL,
+    }
+)
+"""Words after which nothing was done to the agent: a later alert may ask for the same life."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Discover:
+    """How the collector finds the agent's main process on the host; exactly one is given."""
+
+    systemd_unit: str | None = None
+    pidfile: str | None = None
+    cmdline: str | None = None
+    """A regular expression that one process's command line matches."""
+
+    def __post_init__(self) -> None:
+        if len(self.given()) != 1:
+            raise ValueError("give one of systemd_unit, pidfile and cmdline")
+
+    def given(self) -> dict[str, str]:
+        """Return the one way that is given, by name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Diagnose:
+    """What evidence is taken of one kind of agent, and within which limits."""
+
+    discover: Discover
+    profile: Literal["python", "native", "none"] = "python"
+    growth: tuple[Literal["types", "sites"], ...] = ("types",)
+    """Python: what is counted. Sites cost memory and speed for as long as the rounds last."""
+    rounds: int = 5
+    interval: Duration = Duration(300)
+    native_stacks: bool = False
+    """py-spy also shows C frames, for which it stops the agent longer."""
+    locals: bool = False
+    """py-spy also shows local variables, which may hold what is nobody's business."""
+    sample_allocations: bool = True
+    """Native: let gdb break on malloc for up to 3 s, to name who allocates what grew."""
+    min_growth: Size = Size(64 * 1024)
+    """What grew by less in all rounds together is not told."""
+    max_rss: Size = Size(4 * GIB)
+    max_report: Size = Size(16 * MIB)
+    max_cpu: Duration = Duration(300)
+    """The CPU time that the collector may take on the host."""
+    min_free_disk: Size = Size(256 * MIB)
+    slack: Duration = Duration(300)
+    """What a diagnosis may take beyond rounds of interval."""
+    before_restart: bool = False
+    """Take stacks and facts, without rounds, in a restart before its command."""
+    python: str = "python3"
+    """The host's Python; with sudo where the SSH user may not trace the agent."""
+    work_folder: str = "/var/tmp/memleash-diagnose"  # noqa: S108 - checked on the host to be its own
+    busy_folder: str = "/run/memleash/busy"
+    """Where the exporter looks for busy markers."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rounds <= 100:
+            raise ValueError(f"rounds {self.rounds} must be from 1 to 100")
+        if self.interval <= 0 or self.slack <= 0 or self.max_cpu < 1:
+            raise ValueError("interval and slack must be more than 0s, max_cpu at least 1s")
+        for folder in (self.work_folder, self.busy_folder):
+            if not folder.startswith("/") or ".." in folder.split("/"):
+                raise ValueError(f"{folder!r} must be an absolute path without ..")
+        if not self.python.strip():
+            raise ValueError("python must not be empty")
+
+    @property
+    def max_seconds(self) -> float:
+        """Return how long a diagnosis may take on the host."""
+        return self.rounds * self.interval + self.slack
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no diagnosis."""
+
+    verdict: Verdict
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Situation:
+    """The facts that a decision rests on, all read for it."""
+
+    agent: AgentFacts | Unknown
+    mode: Mode
+    paused: bool
+    diagnosed_lives: Collection[float]
+    """Start times of this agent's lives on this host that had their diagnosis."""
+    under_way: str | None
+    """What else is under way on the host; None: nothing."""
+
+
+def refusal(situation: Situation, settings: Diagnose | None) -> Refusal | None:
+    """Return why not to diagnose now, or None. Unknown means no."""
+    if settings is None:
+        return Refusal(Verdict.NOT_CONFIGURED, "the agent has no diagnose in the configuration")
+    if situation.paused:
+        return Refusal(Verdict.PAUSED, "a person paused the responder")
+    agent = situation.agent
+    if isinstance(agent, Unknown):
+        return Refusal(Verdict.FACTS_UNAVAILABLE, agent.why)
+    start_time, resident = agent.start_time, agent.resident_bytes
+    if not agent.up or start_time is None or resident is None:
+        return Refusal(Verdict.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
+    if any(same_life(start_time, life) for life in situation.diagnosed_lives):
+        return Refusal(Verdict.ALREADY_DIAGNOSED, "this life of the process was diagnosed before")
+    if resident > settings.max_rss:
+        held, most = format_size(resident), format_size(settings.max_rss)
+        return Refusal(Verdict.TOO_LARGE, f"RSS is {held}, over max_rss {most}")
+    if situation.under_way is not None:
+        return Refusal(Verdict.HOST_BUSY, situation.under_way)
+    if situation.mode is Mode.OBSERVE:
+        return Refusal(Verdict.OBSERVE_MODE, "every check passed; the mode is observe")
+    return None
