@@ -1,0 +1,110 @@
+"""Pings: the scrape job, the list of targets, the modules, and HostPingFailed over them."""
+
+import json
+
+import pytest
+
+from demo.stack.http import get
+from tests.integration.rules.conftest import Stack, wait
+
+pytestmark = pytest.mark.integration
+
+FAILED = "HostPingFailed"
+
+
+def test_a_ping_target_is_its_address_without_the_port(stack: Stack) -> None:
+    stack.fleet.list_targets(
+        {"v4": ["10.9.8.7:10058"], "v6": ["[fd00::7]:10058"], "name": ["n.example"]}
+    )
+    wait(
+        "three targets",
+        lambda: (
+            {
+                (t["labels"]["host"], t["labels"]["instance"], t["discoveredLabels"]["__address__"])
+                for t in get(f"{stack.prometheus}/api/v1/targets?state=active")["data"][
+                    "activeTargets"
+                ]
+                if t["labels"]["job"] == "memleash-ping"
+            }
+            == {
+                ("v4", "10.9.8.7", "10.9.8.7:10058"),
+                ("v6", "fd00::7", "[fd00::7]:10058"),
+                ("name", "n.example", "n.example"),
+            }
+        ),
+    )
+    wait(
+        "each pinged",
+        lambda: all(stack.fleet.asked.get(f"/probe/{a}") for a in ("10.9.8.7", "n.example")),
+    )
+
+
+def test_a_host_that_does_not_answer_fires_after_three_tries_and_not_while_busy(
+    stack: Stack,
+) -> None:
+    stack.watch("silent", "dumping")
+    stack.fleet.tell("silent")
+    stack.fleet.tell("dumping", busy=1)
+    stack.fleet.list_targets({"silent": ["silent:1"], "dumping": ["dumping:1"]})
+    wait("busy", lambda: stack.firing("AgentBusy", host="dumping"))
+    before = stack.fleet.asked.get("/probe/silent", 0)
+    stack.fleet.ping("silent", success=False)
+    stack.fleet.ping("dumping", success=False)
+    wait("the alert", lambda: stack.firing(FAILED, host="silent"))
+    assert stack.fleet.asked["/probe/silent"] - before >= 3
+    wait("a page", lambda: stack.fleet.told("people", FAILED, host="silent"))
+    assert not stack.alerts(FAILED, host="dumping")
+    stack.fleet.tell("dumping", busy=0)
+    wait("the alert of the idle host", lambda: stack.firing(FAILED, host="dumping"))
+
+
+def test_a_host_that_leaves_the_list_ends_its_alert(stack: Stack) -> None:
+    stack.fleet.list_targets({"leaving": ["leaving:1"]})
+    stack.fleet.ping("leaving", success=False)
+    wait("the alert", lambda: stack.firing(FAILED, host="leaving"))
+    stack.fleet.list_targets({})
+    wait("its end", lambda: not stack.alerts(FAILED, host="leaving"), timeout_seconds=10)
+    pinged = stack.fleet.asked["/probe/leaving"]
+    stack.evaluations("vector(1)", count=3)
+    assert stack.fleet.asked["/probe/leaving"] == pinged
+    wait("told", lambda: stack.fleet.told("people", FAILED, "resolved", host="leaving"))
+
+
+def test_a_failed_scrape_of_the_blackbox_exporter_does_not_reset(stack: Stack) -> None:
+    stack.fleet.list_targets({"steady": ["steady:1"]})
+    stack.fleet.ping("steady", success=False)
+    wait("the alert", lambda: stack.firing(FAILED, host="steady"))
+    began = stack.alerts(FAILED, host="steady")[0]["activeAt"]
+    stack.fleet.failing_once.add("/probe/steady")
+    wait("a failed scrape", lambda: not stack.fleet.failing_once)
+    stack.evaluations('min_over_time(up{host="steady"}[30s]) == 0', count=3)
+    assert stack.alerts(FAILED, host="steady")[0]["activeAt"] == began
+    stack.fleet.list_targets({})
+
+
+def test_the_modules_ping_a_host_and_an_agent(stack: Stack) -> None:
+    stack.fleet.pages["/echo"] = "pong"
+
+    def probe(module: str, target: str) -> str:
+        text: str = get(
+            f"{stack.blackbox}/probe?module={module}&target={target}", timeout_seconds=20
+        )
+        return text
+
+    agent = f"http://{stack.fleet.address}"
+    assert "probe_success 1\n" in probe("icmp", "127.0.0.1")
+    assert "probe_success 1\n" in probe("http_agent", f"{agent}/echo")
+    assert "probe_success 0\n" in probe("http_agent", f"{agent}/gone")
+
+
+def test_the_list_of_targets_is_kept_while_its_server_is_down(stack: Stack) -> None:
+    stack.fleet.ping("kept", success=True)
+    stack.fleet.list_targets({"kept": ["kept:1"]})
+    wait("the ping", lambda: stack.fleet.asked.get("/probe/kept"))
+    listing = json.loads(stack.fleet.pages.pop("/api/v1/sd/ping-targets"))
+    assert listing
+    asked = stack.fleet.asked["/api/v1/sd/ping-targets"]
+    wait("refreshes that fail", lambda: stack.fleet.asked["/api/v1/sd/ping-targets"] > asked + 2)
+    pinged = stack.fleet.asked["/probe/kept"]
+    wait("it is pinged on", lambda: stack.fleet.asked["/probe/kept"] > pinged + 1)
+    stack.fleet.list_targets({})
