@@ -154,7 +154,7 @@ def _agent(text: str) -> str:
 def _duration(text: str) -> float:
     try:
         return parse_duration(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
 
 

@@ -18,6 +18,7 @@ from exporter.web import routes
 from exporter.web.http_server import HttpServer
 from toolkit import VERSION, logs
 from toolkit.settings import ConfigError
+from toolkit.web_config import WebConfig
 
 _ONCE_WAIT_SECONDS = 10.0
 
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = _flags(arguments)
     logs.configure(flags.log_level, flags.log_format)
     try:
+        web = WebConfig(flags.web_config_file)
         scraper = Scraper(flags.config_file, Host(flags.path_procfs, flags.path_cgroupfs))
     except ConfigError as error:
         print(f"memleash-exporter: {error}", file=sys.stderr)  # noqa: T201 - before logging matters
@@ -41,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scraper.wait_answered(_ONCE_WAIT_SECONDS)
         sys.stdout.buffer.write(scraper.scrape())
         return 0
-    return _serve(scraper, flags)
+    return _serve(scraper, web, flags)
 
 
-def _serve(scraper: Scraper, flags: argparse.Namespace) -> int:
+def _serve(scraper: Scraper, web: WebConfig, flags: argparse.Namespace) -> int:
     """Serve until told to end.
 
     1. Listens; an address that cannot be used is an error before anything starts.
@@ -52,9 +54,9 @@ def _serve(scraper: Scraper, flags: argparse.Namespace) -> int:
     3. Waits for signals: SIGHUP reloads, SIGTERM and SIGINT end.
     """
     host, port = flags.web_listen_address
-    application = routes.application(scraper, flags.web_telemetry_path, lambda _: True)
+    application = routes.application(scraper, flags.web_telemetry_path, web.allows)
     try:
-        server = HttpServer(host, port, application)
+        server = HttpServer(host, port, application, web.wrap)
     except OSError as error:
         log.error("cannot listen", extra={"address": f"{host}:{port}", "problem": error})  # noqa: TRY400
         return 1
@@ -64,7 +66,10 @@ def _serve(scraper: Scraper, flags: argparse.Namespace) -> int:
     scraper.start()
     gc.freeze()  # what start-up made stays: no collection need look at it again
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    log.info("listening", extra={"host": host, "port": server.port, "version": VERSION})
+    log.info(
+        "listening",
+        extra={"host": host, "port": server.port, "version": VERSION, "tls": web.uses_tls},
+    )
     while signals.get() == signal.SIGHUP:
         _reload(scraper)
     server.shutdown()

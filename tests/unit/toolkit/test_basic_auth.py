@@ -1,0 +1,100 @@
+"""Basic authentication: who is let in, and that verdicts are remembered, not passwords."""
+
+from __future__ import annotations
+
+import base64
+
+import bcrypt
+import pytest
+
+from toolkit.basic_auth import BasicAuth
+
+
+def hashed(password: str) -> str:
+    return bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode()
+
+
+def header(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.fixture(scope="module")
+def users() -> BasicAuth:
+    return BasicAuth({"ann": hashed("secret:ü"), "bob": hashed("b" * 80)})
+
+
+@pytest.mark.parametrize("user_password", [("ann", "secret:ü"), ("bob", "b" * 80)])
+def test_the_right_password_is_let_in(users: BasicAuth, user_password: tuple[str, str]) -> None:
+    assert users.user(header(*user_password)) == user_password[0]
+
+
+def test_the_scheme_is_read_in_any_case(users: BasicAuth) -> None:
+    assert users.user(header("ann", "secret:ü").replace("Basic", "bAsIc")) == "ann"
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Basic",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"ann").decode(),
+        "Basic " + base64.b64encode(b"\xff:\xff").decode(),
+        "Bearer secret",
+        header("ann", "wrong"),
+        header("ann", ""),
+        header("", ""),
+        header("eve", "secret:ü"),
+        header("bob", "b" * 71),
+    ],
+)
+def test_anything_else_is_not(users: BasicAuth, authorization: str | None) -> None:
+    assert users.user(authorization) is None
+
+
+def test_hashes_of_htpasswd_and_go_are_understood() -> None:
+    rest = hashed("x")[4:]
+    for prefix in ("$2a$", "$2b$", "$2y$"):
+        assert BasicAuth({"u": prefix + rest}).user(header("u", "x")) == "u"
+
+
+def _count_comparisons(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    asked: list[bytes] = []
+    compare = bcrypt.checkpw
+
+    def counted(password: bytes, hashed_password: bytes) -> bool:
+        asked.append(password)
+        return compare(password, hashed_password)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    return asked
+
+
+def test_a_verdict_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = BasicAuth({"u": hashed("x")})
+    asked = _count_comparisons(monkeypatch)
+    for password in ("x", "x", "y", "y"):
+        assert (users.user(header("u", password)) == "u") is (password == "x")
+    assert len(asked) == 2
+
+
+def test_an_unknown_user_costs_a_comparison_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = BasicAuth({"u": hashed("x")})
+    asked = _count_comparisons(monkeypatch)
+    assert users.user(header("nobody", "x")) is None
+    assert len(asked) == 1
+
+
+def test_a_flood_of_guesses_does_not_fill_the_memory() -> None:
+    users = BasicAuth({"u": hashed("x")})
+    for number in range(300):
+        assert users.user(header("u", str(number))) is None
+    assert len(users._verdicts) <= 128
+    assert users.user(header("u", "x")) == "u"
+
+
+def test_what_is_no_hash_is_refused_and_never_shown() -> None:
+    with pytest.raises(ValueError, match="the password of 'u' must be a bcrypt hash") as caught:
+        BasicAuth({"u": "hunter2"})
+    assert "hunter2" not in str(caught.value)

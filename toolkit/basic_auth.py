@@ -1,0 +1,72 @@
+"""HTTP basic authentication against bcrypt hashes, as exporter-toolkit does it.
+
+A bcrypt comparison takes tenths of a second on purpose, so its verdict is remembered; what is
+remembered is a keyed digest, never a password. An unknown user costs the same comparison as a
+known one, so that the time taken does not tell who exists.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import secrets
+import threading
+from collections.abc import Mapping
+
+import bcrypt
+
+_HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+_NOBODY = b"$2b$10$" + b"." * 53
+_MOST_REMEMBERED = 128
+_BCRYPT_BYTES = 72  # bcrypt looks at no more; Go's, the schema's own, cuts there as well
+
+
+class BasicAuth:
+    """The users of one configuration."""
+
+    def __init__(self, users: Mapping[str, str]) -> None:
+        """Take the bcrypt hash of each user. Raises ValueError, which never shows a value."""
+        for user, password_hash in users.items():
+            if not _HASH.fullmatch(password_hash):
+                raise ValueError(
+                    f"the password of {user!r} must be a bcrypt hash (htpasswd -nBC 10 {user})"
+                )
+        self._hashes = {user: text.encode() for user, text in users.items()}
+        self._key = secrets.token_bytes(32)
+        self._verdicts: dict[bytes, bool] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def user(self, authorization: str | None) -> str | None:
+        """Return the user whose credentials the Authorization header carries, None without."""
+        credentials = _credentials(authorization)
+        if credentials is None:
+            return None
+        user, password = credentials
+        return user if self._is_right(user, password) else None
+
+    def _is_right(self, user: str, password: bytes) -> bool:
+        question = hashlib.blake2b(f"{user}\0".encode() + password, key=self._key).digest()
+        # The digest is keyed by a secret: nobody can choose one, so this lookup tells nothing.
+        verdict = self._verdicts.get(question)
+        if verdict is None:
+            # One comparison at a time: a flood of guesses takes one core at most.
+            with self._one_at_a_time:
+                right = bcrypt.checkpw(password[:_BCRYPT_BYTES], self._hashes.get(user, _NOBODY))
+                verdict = right and user in self._hashes
+                if len(self._verdicts) >= _MOST_REMEMBERED:
+                    self._verdicts.clear()
+                self._verdicts[question] = verdict
+        return verdict
+
+
+def _credentials(authorization: str | None) -> tuple[str, bytes] | None:
+    scheme, _, encoded = (authorization or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        return (user.decode(), password) if colon else None
+    except (binascii.Error, UnicodeDecodeError):
+        return None
