@@ -1,6 +1,6 @@
 """The loopback stack as pytest fixtures: import them into a conftest.py.
 
-    from tests.support.stacks import stack, tools  # noqa: F401
+    from tests.support.stacks import pace, stack, tools
 
 A test that takes ``stack`` runs once with Debian's stable Prometheus and Alertmanager and once
 with the newest; where the newest could not be had, that run is reported as skipped.

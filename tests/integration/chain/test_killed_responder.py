@@ -1,0 +1,44 @@
+"""The responder dies in the middle of a restart, and comes back."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo.stack.http import answers
+from demo.stack.observer import Observer
+from demo.stack.processes import wait_until
+from demo.stack.site import Pace
+from demo.stack.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def pace() -> Pace:
+    """An agent slow to answer: the kill surely comes between its start and its readiness."""
+    return Pace(start_delay_seconds=8.0)
+
+
+def test_killed_between_restart_and_ready_it_ends_restarted_with_one_restart(stack: Stack) -> None:
+    observer = Observer(stack.site)
+    responder = stack.programs["responder"]
+    first_pid = observer.agent_pid()
+    stack.agent_does("grow", to_mib=210)
+    wait_until("the restart command to run", lambda: len(observer.starts()) == 2)
+
+    responder.kill()
+    assert not answers(stack.site.url("agent", "/host/echo"))  # the new life is not ready yet
+    responder.start()
+
+    restart = wait_until(
+        "the workflow to end",
+        lambda: next((each for each in observer.restarts() if each["outcome"]), None),
+        timeout_seconds=60,
+        seen=observer.restarts,
+    )
+    assert restart["outcome"] == "restarted"
+    assert len(observer.starts()) == 2
+    assert observer.agent_pid() != first_pid
+    assert observer.controller_calls().count("reconnect") == 1
+    assert observer.host_state() == "connected"
+    wait_until("no silence to be left", lambda: not observer.silences(), seen=observer.silences)
