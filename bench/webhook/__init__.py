@@ -1,0 +1,1 @@
+"""How fast the webhook answers after its one durable write, beside servers that store nothing."""

@@ -1,0 +1,40 @@
+"""A responder on a database that is to fail."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.postgres import Postgres, running_postgres
+from tests.support.responder import Responder, lonely, responder
+
+Start = Callable[..., Responder]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a responder that is alone in the world, on a database URL."""
+    started: list[Responder] = []
+
+    def run(database: str, **changes: Any) -> Responder:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        one = responder(tmp_path, port, lonely(tmp_path, database, **changes))
+        started.append(one)
+        one.program.start()
+        return one
+
+    yield run
+    for one in started:
+        one.program.stop()
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[Postgres]:
+    with running_postgres(tmp_path / "postgres", max_connections=30) as server:
+        yield server

@@ -1,0 +1,73 @@
+"""PostgreSQL goes away, comes back, turns read-only, runs out of connections: nothing is lost.
+
+While it is gone Alertmanager is answered 503, /-/ready is red, and metric and log say so; when it
+is back, everything goes on by itself.
+"""
+
+from __future__ import annotations
+
+from demo.stack.processes import wait_until
+from tests.integration.database.conftest import Start
+from tests.support.postgres import Postgres
+from tests.support.responder import Responder, alert
+
+
+def recorded(postgres: Postgres) -> int:
+    return int(postgres.query("SELECT count(*) FROM memleash_alerts"))
+
+
+def is_red(one: Responder) -> None:
+    """Assert that a responder without its database says so everywhere, and stores nothing."""
+    assert one.status("/-/ready") == 503
+    assert one.tell(alert(99)) == 503
+    assert one.metric('memleash_responder_notifications_total{answer="unavailable"}') >= 1
+    assert "the database postgresql" in one.program.log.read_text(encoding="utf-8")
+
+
+def is_taken(one: Responder, number: int) -> None:
+    wait_until("the alert to be taken", lambda: one.tell(alert(number)) == 202)
+
+
+def is_green_again(one: Responder) -> None:
+    wait_until("the responder to be ready", lambda: one.status("/-/ready") == 200)
+    is_taken(one, 2)
+
+
+def test_a_restarted_postgres_loses_nothing(start: Start, postgres: Postgres) -> None:
+    one = start(postgres.url)
+    assert one.tell(alert(1)) == 202
+    wait_until("the alert in the record", lambda: recorded(postgres) == 1)
+    postgres.program.stop()
+    is_red(one)
+    assert one.metric("memleash_responder_database_up") == 0
+    postgres.program.start()
+    is_green_again(one)
+    wait_until("both alerts in the record", lambda: recorded(postgres) == 2)
+    assert one.metric("memleash_responder_database_up") == 1
+
+
+def test_cut_connections_are_made_anew(start: Start, postgres: Postgres) -> None:
+    one = start(postgres.url)
+    for number in range(5):
+        postgres.cut_connections()
+        is_taken(one, number)
+    wait_until("every alert in the record", lambda: recorded(postgres) == 5)
+
+
+def test_a_read_only_database_answers_503(start: Start, postgres: Postgres) -> None:
+    one = start(postgres.url)
+    postgres.query("ALTER ROLE memleash SET default_transaction_read_only = on")
+    postgres.cut_connections()
+    is_red(one)
+    postgres.query("ALTER ROLE memleash RESET default_transaction_read_only")
+    postgres.cut_connections()
+    is_green_again(one)
+
+
+def test_no_connection_left_answers_503(start: Start, postgres: Postgres) -> None:
+    one = start(postgres.url)
+    postgres.query("ALTER ROLE memleash CONNECTION LIMIT 0")
+    postgres.cut_connections()
+    is_red(one)
+    postgres.query("ALTER ROLE memleash CONNECTION LIMIT -1")
+    is_green_again(one)
