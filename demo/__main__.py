@@ -11,6 +11,8 @@ import shutil
 import signal
 import sys
 import types
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from demo.narration import Narrator, StepFailed
@@ -20,65 +22,69 @@ from demo.stack.stack import Stack, prepared
 from demo.stack.tools import REPOSITORY, ToolMissing, Tools, find
 from demo.story import Story
 
-_ENDED_BY_CTRL_C = 130
+_ENDED_BY_INTERRUPT = 130  # as a shell says it
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def main() -> int:
-    options = _options()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt_once)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Tell the story; the exit code is 0 when every step went as it should, else 1."""
+    options = _options(arguments)
     folder = REPOSITORY / f".run/demo-{os.getpid()}"
     try:
-        code = _run(find(options.tools), folder, keep=options.keep)
-    except ToolMissing as error:
-        print(f"demo: {error}", file=sys.stderr)
+        tools = find(options.tools)
+    except ToolMissing as missing:
+        print(f"demo: {missing}", file=sys.stderr)
         return 1
+    for number in _INTERRUPTS:
+        signal.signal(number, _interrupt_once)
+    try:
+        _run(tools, folder, keep=options.keep)
     except KeyboardInterrupt:
         print("\ndemo: interrupted; everything is stopped", file=sys.stderr)
-        code = _ENDED_BY_CTRL_C
-    if code != 1:
         shutil.rmtree(folder, ignore_errors=True)
-    return code
+        return _ENDED_BY_INTERRUPT
+    except (StepFailed, NotInTime, ProgramFailed, CallFailed) as failure:
+        return tell_failure(failure, folder)
+    shutil.rmtree(folder)
+    return 0
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description="memleash's main job, end to end")
     parser.add_argument("--tools", default="stable", choices=("stable", "newest"))
     parser.add_argument("--keep", action="store_true", help="keep the stack up until Ctrl-C")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _interrupt_once(_number: int, _frame: types.FrameType | None) -> None:
     """End by KeyboardInterrupt, and let nothing interrupt the cleaning up that follows."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _INTERRUPTS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def _run(tools: Tools, folder: Path, *, keep: bool) -> int:
+def _run(tools: Tools, folder: Path, *, keep: bool) -> None:
     print(f"memleash's demo on {tools.versions()}; logs and configuration in {folder}")
     narrator = Narrator()
-    try:
-        with prepared(tools, folder) as stack:
-            stack.start()
-            narrator.say(f"started: the agent, {', '.join(stack.programs)}")
-            Story(stack, narrator).tell()
-            if keep:
-                _keep(stack)
-    except StepFailed as failed:
-        return _fail(failed.step, failed.expected, failed.seen, folder)
-    except NotInTime as failed:
-        return _fail("the start", failed.expected, failed.seen, folder)
-    except ProgramFailed as failed:
-        return _fail("the start", "every program to run", failed, folder)
-    except CallFailed as failed:
-        return _fail("a call", "an answer", failed, folder)
-    return 0
+    with prepared(tools, folder) as stack:
+        stack.start()
+        narrator.say(f"started: the agent, {', '.join(stack.programs)}")
+        Story(stack, narrator).tell()
+        if keep:
+            _keep(stack)
 
 
-def _fail(step: str, expected: str, seen: object, folder: Path) -> int:
+def tell_failure(failure: Exception, folder: Path) -> int:
+    """Say what failed, what was expected and seen, and where the logs are; return the exit code."""
+    match failure:
+        case StepFailed():
+            where, expected, seen = failure.step, failure.expected, failure.seen
+        case NotInTime():
+            where, expected, seen = "the start", failure.expected, failure.seen
+        case _:
+            where, expected, seen = "a part", "every part to run and answer", failure
     print(
-        f"\nFAILED in {step}\n  expected  {expected}\n  seen      {seen}\n"
+        f"\nFAILED in {where}\n  expected  {expected}\n  seen      {seen}\n"
         f"  logs      {folder / 'logs'} and {folder / 'service'}",
         file=sys.stderr,
     )
@@ -93,8 +99,9 @@ def _keep(stack: Stack) -> None:
         print(f"   {part:<14} {stack.site.url(part, path)}")
     print(f"   {'sshd':<14} ssh -p {stack.site.ports.sshd} -i {stack.site.folder}/ssh/login_key \\")
     print(f"   {'':<14}     -o UserKnownHostsFile={stack.site.folder}/ssh/known_hosts 127.0.0.1")
-    while True:
-        signal.pause()
+    with suppress(KeyboardInterrupt):
+        while True:
+            signal.pause()
 
 
 if __name__ == "__main__":
