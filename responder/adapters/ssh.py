@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import select
 import stat
@@ -61,6 +62,8 @@ class SshClient:
 
     def __init__(self, settings: Ssh) -> None:
         self._settings = settings
+        # paramiko logs a traceback for each host that is down; what it says, our errors say.
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
     def run(
         self,

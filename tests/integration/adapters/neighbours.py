@@ -22,9 +22,10 @@ from responder.settings import Ssh
 from toolkit.settings import Duration
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def free_port(address: str = "127.0.0.1") -> int:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])
 
 
@@ -36,8 +37,8 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None
         time.sleep(0.01)
 
 
-def accepts(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+def accepts(port: int, address: str = "127.0.0.1") -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port), 1):
         return True
     return False
 
@@ -106,9 +107,10 @@ def start_sshd(
     tmp_path: Path,
     options: Mapping[str, str] | None = None,
     host_key_type: str = "ed25519",
+    address: str = "127.0.0.1",
 ) -> Sshd:
     """Start an sshd that ends with ``stack``."""
-    port = free_port()
+    port = free_port(address)
     folder = tmp_path / f"sshd-{port}"
     folder.mkdir(mode=0o700)
     host_key = keygen(folder / "host_key", host_key_type)
@@ -116,7 +118,7 @@ def start_sshd(
     authorized = folder / "authorized_keys"
     authorized.write_bytes(user_key.with_suffix(".pub").read_bytes())
     config = {
-        "ListenAddress": f"127.0.0.1:{port}",
+        "ListenAddress": f"[{address}]:{port}",
         "HostKey": str(host_key),
         "AuthorizedKeysFile": str(authorized),
         "PidFile": "none",
@@ -132,7 +134,7 @@ def start_sshd(
     (folder / "sshd_config").write_text(lines)
     (folder / "ssh_config").write_text("")
     public = " ".join(host_key.with_suffix(".pub").read_text().split()[:2])
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {public}\n")
+    (folder / "known_hosts").write_text(f"[{address}]:{port} {public}\n")
     log = folder / "log"
     Path("/run/sshd").mkdir(exist_ok=True)
     process = subprocess.Popen(
@@ -140,7 +142,7 @@ def start_sshd(
         start_new_session=True,
     )
     stack.callback(end, process)
-    until(lambda: accepts(port), f"sshd listens; its log: {log}")
+    until(lambda: accepts(port, address), f"sshd listens; its log: {log}")
     return Sshd(port, host_key, user_key, folder / "known_hosts", log, process)
 
 
