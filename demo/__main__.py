@@ -99,6 +99,7 @@ def _keep(stack: Stack) -> None:
         print(f"   {part:<14} {stack.site.url(part, path)}")
     print(f"   {'sshd':<14} ssh -p {stack.site.ports.sshd} -i {stack.site.folder}/ssh/login_key \\")
     print(f"   {'':<14}     -o UserKnownHostsFile={stack.site.folder}/ssh/known_hosts 127.0.0.1")
+    sys.stdout.flush()
     with suppress(KeyboardInterrupt):
         while True:
             signal.pause()
