@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.contract.adapters import ports
 from tests.contract.adapters.peer import Peer
 
 
@@ -21,24 +21,5 @@ def peer(start_peer: Callable[[], Peer]) -> Peer:
     return start_peer()
 
 
-@pytest.fixture
-def refusing_port() -> Iterator[int]:
-    """A port that is held and does not listen: a connection is refused, and stays so."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield int(taken.getsockname()[1])
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """A port whose backlog is full: a connection attempt hears nothing."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        port = int(listener.getsockname()[1])
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", port))
-        yield port
+refusing_port = ports.refusing_port
+silent_port = ports.silent_port

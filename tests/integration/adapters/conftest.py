@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.adapters import ports
 from tests.integration.adapters import neighbours
 from tests.integration.adapters.neighbours import Sshd
 
@@ -27,3 +28,7 @@ def start_sshd(stack: contextlib.ExitStack, tmp_path: Path) -> Callable[..., Ssh
 @pytest.fixture
 def sshd(start_sshd: Callable[..., Sshd]) -> Sshd:
     return start_sshd()
+
+
+refusing_port = ports.refusing_port
+silent_port = ports.silent_port

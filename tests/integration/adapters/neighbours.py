@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import paramiko
+import pytest
+import requests
 
 from responder.core.facts import Host
 from responder.settings import Ssh
@@ -150,3 +152,71 @@ def _sshd() -> str:
     found = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
     assert found, "openssh-server is not installed"
     return found
+
+
+NEWEST = Path(__file__).parents[3] / ".cache" / "tools" / "newest" / "usr" / "bin"
+
+
+def program(name: str, age: str) -> Path:
+    """Return a Prometheus program: the distribution's (``stable``) or the newest, or skip."""
+    found = shutil.which(name) if age == "stable" else shutil.which(name, path=NEWEST)
+    if found is None:
+        pytest.skip(f"{age} {name} is not here: run tools/setup test")
+    return Path(found)
+
+
+@dataclasses.dataclass
+class Alertmanager:
+    """An Alertmanager that can be stopped, and started again with or without its memory."""
+
+    binary: Path
+    folder: Path
+    port: int
+    cluster_port: int
+    peer_port: int | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        cluster = f"127.0.0.1:{self.cluster_port}" if self.peer_port else ""
+        flags = [
+            f"--config.file={self.folder / 'alertmanager.yml'}",
+            f"--storage.path={self.folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            f"--cluster.listen-address={cluster}",
+            "--cluster.gossip-interval=50ms",
+            "--cluster.pushpull-interval=1s",
+            "--cluster.settle-timeout=1s",
+        ]
+        if self.peer_port:
+            flags.append(f"--cluster.peer=127.0.0.1:{self.peer_port}")
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.binary, *flags], stdout=log, stderr=log, start_new_session=True
+            )
+        until(self.ready, f"Alertmanager is ready; its log: {self.folder / 'log'}")
+
+    def ready(self) -> bool:
+        with contextlib.suppress(OSError):
+            return bool(requests.get(f"{self.url}/-/ready", timeout=1).ok)
+        return False
+
+    def stop(self, *, forget: bool = False) -> None:
+        if self.process is not None:
+            end(self.process)
+            self.process = None
+        if forget:
+            shutil.rmtree(self.folder / "data", ignore_errors=True)
+
+
+def alertmanager(stack: contextlib.ExitStack, folder: Path, age: str, config: str) -> Alertmanager:
+    """Return an Alertmanager, not yet started, that ends with ``stack``."""
+    folder.mkdir()
+    (folder / "alertmanager.yml").write_text(config)
+    binary = program("prometheus-alertmanager", age)
+    result = Alertmanager(binary, folder, free_port(), free_port())
+    stack.callback(result.stop)
+    return result

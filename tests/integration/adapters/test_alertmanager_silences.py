@@ -1,0 +1,402 @@
+"""Silences in a real Alertmanager, old and new: never twice, never lost, never someone else's."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+from responder.adapters.alertmanager import AlertmanagerClient, Silence
+from responder.core.matchers import Matcher
+from responder.errors import AlertmanagerError
+from responder.settings import Alertmanager as Settings
+from tests.contract.adapters.peer import Asked, Peer, Raw, Reply
+from tests.integration.adapters import neighbours
+from tests.integration.adapters.neighbours import Alertmanager, until
+from toolkit.settings import Duration
+
+pytestmark = pytest.mark.integration
+CONFIG = """\
+route:
+  receiver: people
+  routes:
+    - {receiver: 'memleash (a+b)', matchers: ['remediation!=""'], continue: true}
+    - {receiver: people}
+receivers: [{name: people}, {name: 'memleash (a+b)'}]
+"""
+
+
+@pytest.fixture(params=["stable", "newest"])
+def age(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def am(stack: contextlib.ExitStack, tmp_path: Path, age: str) -> Alertmanager:
+    result = neighbours.alertmanager(stack, tmp_path / "am", age, CONFIG)
+    result.start()
+    return result
+
+
+def client(*urls: str, timeout_seconds: float = 5) -> AlertmanagerClient:
+    return AlertmanagerClient(Settings(urls=urls, timeout=Duration(timeout_seconds)))
+
+
+def mute(host: str = "node-1", minutes: float = 5) -> Silence:
+    now = datetime.now(UTC)
+    return Silence(
+        id=None,
+        matchers=(Matcher("alertname", "HostPingFailed"), Matcher("host", host)),
+        starts_at=now,
+        ends_at=now + timedelta(minutes=minutes),
+        comment=f"kvm on {host} is busy",
+    )
+
+
+def longer(silence: Silence, silence_id: str, minutes: float = 5) -> Silence:
+    later = silence.ends_at + timedelta(minutes=minutes)
+    return dataclasses.replace(silence, id=silence_id, ends_at=later)
+
+
+def states(am: Alertmanager) -> dict[str, str]:
+    """Return every silence's state, by Alertmanager's own word."""
+    listed = requests.get(f"{am.url}/api/v2/silences", timeout=5).json()
+    return {one["id"]: one["status"]["state"] for one in listed}
+
+
+def test_a_silence_is_created_and_listed_as_it_was_wanted(am: Alertmanager) -> None:
+    wanted = mute()
+    silence_id = client(am.url).put(wanted)
+    (listed,) = client(am.url).silences()
+    assert listed.id == silence_id
+    assert set(listed.matchers) == set(wanted.matchers)
+    assert (listed.comment, listed.created_by) == (wanted.comment, "memleash")
+    assert abs(listed.ends_at - wanted.ends_at) <= timedelta(milliseconds=1)
+    assert states(am) == {silence_id: "active"}
+
+
+@pytest.mark.parametrize(
+    "matcher",
+    [
+        Matcher("host", 'quo"te \\ back\nslash {} é', is_regex=False),
+        Matcher("host", "a|b.*", is_regex=True),
+        Matcher("host", "a", is_equal=False),
+        Matcher("host", "a.*", is_regex=True, is_equal=False),
+    ],
+    ids=["odd text", "=~", "!=", "!~"],
+)
+def test_every_kind_of_matcher_comes_back_as_it_went(am: Alertmanager, matcher: Matcher) -> None:
+    wanted = dataclasses.replace(mute(), matchers=(Matcher("alertname", "X"), matcher))
+    client(am.url).put(wanted)
+    (listed,) = client(am.url).silences()
+    assert set(listed.matchers) == set(wanted.matchers)
+
+
+def test_silences_of_people_and_ended_ones_are_not_listed(am: Alertmanager) -> None:
+    alertmanager = client(am.url)
+    alertmanager.put(dataclasses.replace(mute(), created_by="ops@example.org"))
+    ended = alertmanager.put(mute("node-2"))
+    alertmanager.expire(ended)
+    pending = dataclasses.replace(
+        mute("node-3"), starts_at=datetime.now(UTC) + timedelta(minutes=1)
+    )
+    silence_id = alertmanager.put(pending)
+    assert [one.id for one in alertmanager.silences()] == [silence_id]
+
+
+def test_a_silence_is_renewed_in_place_under_the_same_id(am: Alertmanager) -> None:
+    alertmanager, wanted = client(am.url), mute()
+    silence_id = alertmanager.put(wanted)
+    for minutes in (10, 20):
+        assert alertmanager.put(longer(wanted, silence_id, minutes)) == silence_id
+    (listed,) = alertmanager.silences()
+    expected = wanted.ends_at + timedelta(minutes=20)
+    assert abs(listed.ends_at - expected) <= timedelta(milliseconds=1)
+    assert states(am) == {silence_id: "active"}
+
+
+def test_a_renewal_that_is_wrong_about_the_start_is_still_in_place(am: Alertmanager) -> None:
+    alertmanager, wanted = client(am.url), mute()
+    silence_id = alertmanager.put(wanted)
+    elsewhen = dataclasses.replace(
+        longer(wanted, silence_id), starts_at=wanted.starts_at - timedelta(hours=1)
+    )
+    assert alertmanager.put(elsewhen) == silence_id
+    assert states(am) == {silence_id: "active"}
+
+
+def test_a_silence_that_cannot_be_renewed_in_place_gets_another_id(am: Alertmanager) -> None:
+    alertmanager, wanted = client(am.url), mute()
+    old = alertmanager.put(wanted)
+    other = dataclasses.replace(longer(wanted, old), matchers=mute("node-2").matchers)
+    new = alertmanager.put(other)
+    assert new != old
+    assert states(am) == {old: "expired", new: "active"}
+
+
+def test_an_unknown_id_is_created_anew(am: Alertmanager) -> None:
+    silence_id = client(am.url).put(dataclasses.replace(mute(), id=str(uuid.uuid4())))
+    assert states(am) == {silence_id: "active"}
+
+
+def test_an_expired_id_is_created_anew(am: Alertmanager) -> None:
+    alertmanager, wanted = client(am.url), mute()
+    old = alertmanager.put(wanted)
+    alertmanager.expire(old)
+    new = alertmanager.put(longer(wanted, old))
+    assert states(am) == {old: "expired", new: "active"}
+
+
+def test_an_alertmanager_that_forgot_everything_gets_it_anew(am: Alertmanager) -> None:
+    alertmanager, wanted = client(am.url), mute()
+    old = alertmanager.put(wanted)
+    am.stop(forget=True)
+    with pytest.raises(AlertmanagerError, match="no Alertmanager took it"):
+        alertmanager.put(longer(wanted, old))
+    am.start()
+    new = alertmanager.put(longer(wanted, old))
+    assert states(am) == {new: "active"}
+
+
+def test_a_silence_survives_a_restart_and_is_renewed_in_place(am: Alertmanager) -> None:
+    alertmanager, wanted = client(am.url), mute()
+    silence_id = alertmanager.put(wanted)
+    assert am.process is not None
+    am.process.terminate()  # it writes its silences when it is asked to end
+    am.process.wait()
+    am.start()
+    assert alertmanager.put(longer(wanted, silence_id)) == silence_id
+
+
+def test_expiring_is_fine_once_twice_and_for_what_never_was(am: Alertmanager) -> None:
+    alertmanager = client(am.url)
+    silence_id = alertmanager.put(mute())
+    for gone in (silence_id, silence_id, str(uuid.uuid4())):
+        alertmanager.expire(gone)
+    assert states(am) == {silence_id: "expired"}
+
+
+def test_what_alertmanager_refuses_is_said_with_its_words_and_posted_once(
+    am: Alertmanager, proxy: Proxy
+) -> None:
+    with pytest.raises(AlertmanagerError, match=r"answered 400: .*start time must be before end"):
+        client(proxy.url).put(mute(minutes=-1))
+    assert proxy.posts() == 1
+
+
+class Proxy:
+    """Stands before an Alertmanager and spoils the answers to what it did."""
+
+    def __init__(self, peer: Peer, am: Alertmanager) -> None:
+        self._peer = peer
+        self._am = am
+        self.url = peer.url
+        self.spoilt: list[Reply | Raw] = []
+        """What the next POSTs and DELETEs are answered, after they were passed on."""
+        peer.answer = self._answer
+
+    def posts(self) -> int:
+        return sum(one.method == "POST" for one in self._peer.asked)
+
+    def _answer(self, asked: Asked) -> Reply | Raw:
+        real = requests.request(
+            asked.method,
+            self._am.url + asked.path,
+            data=asked.body,
+            headers={"Content-Type": "application/json"},
+            timeout=5,
+        )
+        if asked.method != "GET" and self.spoilt:
+            return self.spoilt.pop(0)
+        return Reply(real.status_code, real.content)
+
+
+@pytest.fixture
+def proxy(am: Alertmanager) -> Iterator[Proxy]:
+    with Peer().running() as peer:
+        yield Proxy(peer, am)
+
+
+SPOILT = {
+    "cut": Raw(),
+    "cut in the body": Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"),
+    "500": Reply(500, b"oops"),
+    "timeout": Raw(hang=True),
+    "no id in it": Reply(200, b"{}"),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT.keys())
+def test_a_post_whose_answer_is_lost_makes_one_silence(
+    am: Alertmanager, proxy: Proxy, spoilt: Reply | Raw
+) -> None:
+    proxy.spoilt = [spoilt]
+    silence_id = client(proxy.url, timeout_seconds=1).put(mute())
+    assert states(am) == {silence_id: "active"}
+    assert proxy.posts() == 1
+
+
+@pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT.keys())
+def test_a_renewal_whose_answer_is_lost_is_found_in_place(
+    am: Alertmanager, proxy: Proxy, spoilt: Reply | Raw
+) -> None:
+    wanted = mute()
+    silence_id = client(am.url).put(wanted)
+    proxy.spoilt = [spoilt]
+    assert client(proxy.url, timeout_seconds=1).put(longer(wanted, silence_id)) == silence_id
+    assert states(am) == {silence_id: "active"}
+    assert proxy.posts() == 1
+
+
+def test_a_post_that_was_not_heard_is_posted_again(am: Alertmanager) -> None:
+    answers: list[Reply | Raw] = [Raw()]
+    with Peer().running() as peer:
+        proxy = Proxy(peer, am)
+        passed_on = peer.answer
+        peer.answer = lambda asked: (
+            answers.pop() if asked.method == "POST" and answers else passed_on(asked)
+        )
+        silence_id = client(proxy.url).put(mute())
+    assert states(am) == {silence_id: "active"}
+    assert proxy.posts() == 2
+
+
+@pytest.mark.parametrize("spoilt", [Raw(), Reply(500, b"oops")], ids=["cut", "500"])
+def test_an_expiry_whose_answer_is_lost_is_done(
+    am: Alertmanager, proxy: Proxy, spoilt: Reply | Raw
+) -> None:
+    silence_id = client(am.url).put(mute())
+    proxy.spoilt = [spoilt]
+    with contextlib.suppress(AlertmanagerError):
+        client(proxy.url).expire(silence_id)
+    assert states(am) == {silence_id: "expired"}
+
+
+@pytest.fixture
+def cluster(
+    stack: contextlib.ExitStack, tmp_path: Path, age: str
+) -> tuple[Alertmanager, Alertmanager]:
+    first = neighbours.alertmanager(stack, tmp_path / "first", age, CONFIG)
+    second = neighbours.alertmanager(stack, tmp_path / "second", age, CONFIG)
+    first.peer_port, second.peer_port = second.cluster_port, first.cluster_port
+    first.start()
+    second.start()
+    until(lambda: peers(first) == peers(second) == 2, "the two find each other", 60)
+    return first, second
+
+
+def peers(am: Alertmanager) -> int:
+    status = requests.get(f"{am.url}/api/v2/status", timeout=5).json()
+    return len(status["cluster"]["peers"])
+
+
+def test_a_cluster_is_told_once_and_goes_on_when_one_is_down(
+    cluster: tuple[Alertmanager, Alertmanager],
+) -> None:
+    first, second = cluster
+    alertmanager, wanted = client(first.url, second.url), mute()
+    silence_id = alertmanager.put(wanted)
+    until(lambda: states(second) == {silence_id: "active"}, "the second hears of it")
+    first.stop()
+    assert alertmanager.put(longer(wanted, silence_id)) == silence_id
+    first.start()
+    ends = (wanted.ends_at + timedelta(minutes=5)).isoformat()[:19]
+    until(lambda: ends in raw_silences(first), "the first hears of the renewal")
+    assert states(first) == states(second) == {silence_id: "active"}
+    alertmanager.expire(silence_id)
+    until(lambda: states(first) == states(second) == {silence_id: "expired"}, "both end it")
+
+
+def raw_silences(am: Alertmanager) -> str:
+    return requests.get(f"{am.url}/api/v2/silences", timeout=5).text
+
+
+def test_an_answer_lost_with_its_peer_is_found_at_the_other(
+    cluster: tuple[Alertmanager, Alertmanager],
+) -> None:
+    first, second = cluster
+    with Peer().running() as peer:
+        proxy = Proxy(peer, first)
+        pass_on = peer.answer
+
+        def dies_after_the_post(asked: Asked) -> Reply | Raw:
+            pass_on(asked)
+            if asked.method == "POST":
+                until(lambda: len(states(second)) == 1, "the second hears of it")
+                first.stop()
+            return Raw()
+
+        peer.answer = dies_after_the_post
+        silence_id = client(proxy.url, second.url).put(mute())
+    assert states(second) == {silence_id: "active"}
+
+
+def test_a_peer_that_is_black_holed_costs_its_timeout_and_no_more(
+    am: Alertmanager, silent_port: int
+) -> None:
+    alertmanager = client(f"http://127.0.0.1:{silent_port}", am.url, timeout_seconds=0.5)
+    silence_id = alertmanager.put(mute())
+    assert [one.id for one in alertmanager.silences()] == [silence_id]
+
+
+def test_with_every_peer_down_each_is_named(refusing_port: int) -> None:
+    url = f"http://127.0.0.1:{refusing_port}"
+    for call in (
+        lambda: client(url).silences(),
+        lambda: client(url).put(mute()),
+        lambda: client(url).expire("x"),
+        lambda: client(url).alerts(),
+    ):
+        with pytest.raises(AlertmanagerError, match=f"no Alertmanager took it: .*{url}"):
+            call()
+
+
+def post_alerts(am: Alertmanager, *labels: dict[str, str]) -> None:
+    body = [{"labels": one} for one in labels]
+    requests.post(f"{am.url}/api/v2/alerts", json=body, timeout=5).raise_for_status()
+    until(
+        lambda: len(requests.get(f"{am.url}/api/v2/alerts", timeout=5).json()) == len(body),
+        "the alerts are there",
+    )
+
+
+@pytest.fixture
+def hosts_of(am: Alertmanager) -> Callable[..., set[str]]:
+    """The hosts of the alerts that a question brings."""
+    odd = 'a"b\\c\nd'
+    common = {"alertname": "AgentMemoryHardLimitExceeded", "remediation": "restart"}
+    post_alerts(
+        am,
+        {**common, "host": "node-1", "zone": odd},
+        {**common, "host": "node-2", "zone": "z2"},
+        {"alertname": "HostPingFailed", "host": "node-3", "zone": odd},
+    )
+
+    def hosts(receiver: str | None = None, **labels: str) -> set[str]:
+        alerts = client(am.url).alerts(receiver=receiver, labels=labels)
+        return {one["labels"]["host"] for one in alerts}
+
+    return hosts
+
+
+def test_alerts_are_those_of_a_receiver_with_a_groups_labels(
+    hosts_of: Callable[..., set[str]],
+) -> None:
+    assert hosts_of() == {"node-1", "node-2", "node-3"}
+    assert hosts_of("memleash (a+b)") == {"node-1", "node-2"}
+    assert hosts_of("memleash") == set()
+    assert hosts_of("memleash (a+b)", zone='a"b\\c\nd') == {"node-1"}
+    assert hosts_of(alertname="HostPingFailed", zone='a"b\\c\nd') == {"node-3"}
+
+
+def test_silenced_alerts_are_left_out_as_from_notifications(
+    am: Alertmanager, hosts_of: Callable[..., set[str]]
+) -> None:
+    client(am.url).put(mute("node-3"))
+    until(lambda: hosts_of() == {"node-1", "node-2"}, "the silence takes effect")
