@@ -189,7 +189,7 @@ def _sqlite(folder: Path) -> Iterator[Target]:
 
 @contextmanager
 def _postgres(folder: Path) -> Iterator[Target]:
-    with running_postgres(folder / "postgres") as server:
+    with running_postgres() as server:
 
         def recorded() -> int:
             return int(server.query("SELECT count(*) FROM memleash_alerts"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.stack.processes import Program
+from demo.stack.processes import Program, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,13 @@ class Postgres:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         return done.stdout.strip()
 
+    def stop(self) -> None:
+        """End the server without waiting for its clients, as its init script does."""
+        if self.program.running():
+            os.kill(self.program.pid, signal.SIGINT)
+            wait_until("PostgreSQL to end", lambda: not self.program.running())
+            self.program.stop()
+
     def cut_connections(self) -> None:
         """End every other session, as a failover does."""
         self.query(
@@ -48,20 +56,28 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(folder: Path, *, max_connections: int = 100) -> Iterator[Postgres]:
-    """Make a cluster below ``folder`` and run it; nothing of it runs when this is left."""
+def running_postgres(*, max_connections: int = 100) -> Iterator[Postgres]:
+    """Make a cluster and run it; nothing of it is left when this is."""
     owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     as_owner = owner if os.getuid() == 0 else []  # PostgreSQL refuses to run as root
-    folder.mkdir(parents=True)
-    data = folder / "data"
-    data.mkdir(mode=0o700)
-    if as_owner:
-        _reachable(folder)
-        user = pwd.getpwnam("postgres")
-        for path in (folder, data):
-            os.chown(path, user.pw_uid, user.pw_gid)
-    make = [str(_binary("initdb")), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync"]
-    subprocess.run([*as_owner, *make], check=True, capture_output=True, cwd="/")
+    # Not in pytest's folders: those are closed to other users, again and again.
+    with tempfile.TemporaryDirectory(prefix="memleash-postgres-") as scratch:
+        folder, data = Path(scratch), Path(scratch) / "data"
+        data.mkdir(mode=0o700)
+        if as_owner:
+            folder.chmod(0o711)
+            user = pwd.getpwnam("postgres")
+            os.chown(data, user.pw_uid, user.pw_gid)
+        make = [str(_binary("initdb")), "-D", str(data), "-U", "postgres", "--auth=trust"]
+        subprocess.run([*as_owner, *make, "--no-sync"], check=True, capture_output=True, cwd="/")
+        with _server(folder, as_owner, data, max_connections) as server:
+            yield server
+
+
+@contextmanager
+def _server(
+    folder: Path, as_owner: list[str], data: Path, max_connections: int
+) -> Iterator[Postgres]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -87,14 +103,7 @@ def running_postgres(folder: Path, *, max_connections: int = 100) -> Iterator[Po
         subprocess.run([_binary("createdb"), *admin, "-O", "memleash", "memleash"], check=True)
         yield Postgres(port, program)
     finally:
-        program.stop()
-
-
-def _reachable(folder: Path) -> None:
-    """Let PostgreSQL's user pass through pytest's folders, which are its maker's alone."""
-    for parent in folder.parents:
-        if parent.is_relative_to(tempfile.gettempdir()) and parent.stat().st_uid == os.getuid():
-            parent.chmod(parent.stat().st_mode | 0o011)
+        Postgres(port, program).stop()
 
 
 def _binary(name: str) -> Path:

@@ -35,6 +35,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[Postgres]:
-    with running_postgres(tmp_path / "postgres", max_connections=30) as server:
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
         yield server

@@ -37,7 +37,7 @@ def test_a_restarted_postgres_loses_nothing(start: Start, postgres: Postgres) ->
     one = start(postgres.url)
     assert one.tell(alert(1)) == 202
     wait_until("the alert in the record", lambda: recorded(postgres) == 1)
-    postgres.program.stop()
+    postgres.stop()
     is_red(one)
     assert one.metric("memleash_responder_database_up") == 0
     postgres.program.start()
