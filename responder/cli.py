@@ -34,6 +34,7 @@ from responder.usecases.recovery import recover
 from responder.usecases.services import Memory, Outside, Services
 from responder.usecases.workflow import QUEUE, WORKFLOW, RestartWorkflow
 from responder.web.app import create_app
+from responder.web.front import Front
 from responder.web.server import Server, parse_address
 from toolkit import logs
 from toolkit.settings import ConfigError
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs.configure(flags.log_level, flags.log_format)
     try:
         outside = Outside.of(settings.load(flags.config_file))
+        access = outside.settings.access
+        front = Front.of(flags.web_listen_address, flags.web_config_file, access)
     except ConfigError as error:
         sys.stderr.write(f"memleash-responder: {error}\n")
         return 1
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{flags.config_file}: valid\n")
         return 0
     try:
-        return Responder(flags.config_file, outside, flags.web_listen_address).run()
+        return Responder(flags.config_file, outside, front).run()
     except (ConfigError, DatabaseUnavailable, OSError) as error:
         sys.stderr.write(f"memleash-responder: {error}\n")
         return 1
@@ -86,9 +89,14 @@ def _flags() -> argparse.ArgumentParser:
         dest="web_listen_address",
         type=parse_address,
         default=":10059",
-        help="where to listen, host:port (%(default)s)",
+        help="where to listen, host:port (%(default)s); without any access configured, on loopback",
     )
-    parser.add_argument("--web.config.file", dest="web_config_file", type=Path, help="TLS and auth")
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        help="TLS, client certificates and basic authentication, in exporter-toolkit's schema",
+    )
     parser.add_argument(
         "--log.level", dest="log_level", choices=logs.LEVELS, default="info", help="(%(default)s)"
     )
@@ -108,7 +116,7 @@ def _flags() -> argparse.ArgumentParser:
 class Responder:
     """One process: built in one place, run until a signal."""
 
-    def __init__(self, config_file: Path, outside: Outside, address: tuple[str, int]) -> None:
+    def __init__(self, config_file: Path, outside: Outside, front: Front) -> None:
         """Open the database and wire every part. Raises DatabaseUnavailable."""
         self._config_file = config_file
         configured = outside.settings
@@ -129,8 +137,10 @@ class Responder:
         self._admission = Admission(services, workflow.enqueue)
         self._intake = Intake(services, self._admission, self._muting, self._workers)
         self._keeper = Keeper(services, self._duties())
-        app = create_app(services, self._intake, self._admission, self._muting, self.reload)
-        self._server = Server(app, address)
+        app = create_app(
+            services, self._intake, self._admission, self._muting, self.reload, front.gate
+        )
+        self._server = Server(app, front.address, front.web_config)
 
     def _duties(self) -> list[Duty]:
         services = self._services

@@ -1,4 +1,4 @@
-"""The Flask application, put together from its blueprints."""
+"""The Flask application, put together from the API's table and the pages."""
 
 from __future__ import annotations
 
@@ -10,13 +10,22 @@ from responder.usecases.admission import Admission
 from responder.usecases.intake import Intake
 from responder.usecases.muting import Muting
 from responder.usecases.services import Services
-from responder.web.api import api
+from responder.web.acts import Acts
+from responder.web.api.alerts import add_alerts
+from responder.web.api.hosts import add_hosts
+from responder.web.api.mutes import add_mutes
+from responder.web.api.restarts import add_restarts
+from responder.web.api.switches import add_switches
+from responder.web.conditional import add_etags
+from responder.web.fleet import FleetReader
 from responder.web.health import health
+from responder.web.identity import Gate
 from responder.web.metrics import StateCollector, metrics
-from responder.web.mutes import mutes
+from responder.web.openapi import add_openapi
 from responder.web.problems import handle_problems
+from responder.web.protection import protect
 from responder.web.reloading import reloading
-from responder.web.webhook import webhook
+from responder.web.routes import Routes
 
 
 def create_app(
@@ -25,16 +34,32 @@ def create_app(
     admission: Admission,
     muting: Muting,
     reload: Callable[[], None],
+    gate: Gate,
 ) -> Flask:
     """Return the application of one responder process."""
-    app = Flask("responder.web")
+    app = Flask("responder.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = services.settings.webhook.max_body_bytes
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.json.sort_keys = False  # type: ignore[attr-defined] # Flask's default provider has it
+    acts, reader = Acts(services, admission, muting), FleetReader(services)
+    protect(app, services, gate)
+    add_etags(app)
     handle_problems(app)
     services.telemetry.registry.register(StateCollector(services))
-    app.register_blueprint(webhook(services, intake))
     app.register_blueprint(health(services))
     app.register_blueprint(metrics(services.telemetry.registry))
-    app.register_blueprint(mutes(services, muting))
-    app.register_blueprint(api(services, admission))
     app.register_blueprint(reloading(reload))
+    routes_of(services, intake, acts, reader).install(app)
     return app
+
+
+def routes_of(services: Services, intake: Intake, acts: Acts, reader: FleetReader) -> Routes:
+    """Return the API's table."""
+    routes = Routes()
+    add_alerts(routes, services, intake)
+    add_hosts(routes, services, acts, reader)
+    add_restarts(routes, services, acts)
+    add_mutes(routes, services, acts)
+    add_switches(routes, services, acts)
+    add_openapi(routes)
+    return routes

@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from responder.usecases.services import Services
 from responder.web.problems import problem
+from responder.web.routes import restricted
 
 
 def health(services: Services) -> Blueprint:
@@ -13,10 +14,12 @@ def health(services: Services) -> Blueprint:
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/-/healthy")
+    @restricted(None)
     def healthy() -> Response:
         return Response("memleash-responder is healthy.\n", content_type="text/plain")
 
     @blueprint.get("/-/ready")
+    @restricted(None)
     def ready() -> Response:
         unready = services.memory.database.writable()
         if unready is not None:

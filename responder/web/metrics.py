@@ -15,6 +15,7 @@ from responder.core.outcomes import NEEDS_A_PERSON, HostState
 from responder.core.storms import storm_reason
 from responder.errors import DatabaseUnavailable
 from responder.usecases.services import PAUSED, STORM, Services
+from responder.web.routes import restricted
 
 PREFIX = "memleash_responder"
 
@@ -129,6 +130,7 @@ def metrics(registry: CollectorRegistry) -> Blueprint:
     blueprint = Blueprint("metrics", __name__)
 
     @blueprint.get("/metrics")
+    @restricted(None)
     def scrape() -> Response:
         encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encoder(registry), content_type=content_type)

@@ -1,11 +1,12 @@
-"""Errors as application/problem+json (RFC 9457), the same for every route."""
+"""Errors as application/problem+json (RFC 9457), the same for every route; pages for browsers."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 
-from flask import Flask, Response
+from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from responder.core.alerts import PayloadError
@@ -17,18 +18,34 @@ log = logging.getLogger(__name__)
 class Problem(Exception):
     """A request that cannot be served: ``status`` is the HTTP status, ``detail`` for people."""
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        self.status, self.title, self.detail = status, title, detail
+    def __init__(
+        self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status, self.title, self.detail, self.headers = status, title, detail, headers or {}
         super().__init__(detail)
 
 
-def problem(status: int, title: str, detail: str) -> Response:
+def problem(
+    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
     """Return the answer for a problem."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    response = Response(json.dumps(body), status=status, content_type="application/problem+json")
+    if _wants_page():
+        page = render_template("problem.html", status=status, title=title, detail=detail)
+        response = Response(page, status=status, content_type="text/html; charset=utf-8")
+    else:
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        response = Response(
+            json.dumps(body), status=status, content_type="application/problem+json"
+        )
+    response.headers.update(headers or {})
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response
+
+
+def _wants_page() -> bool:
+    programs = request.path.startswith(("/api/", "/-/", "/metrics"))
+    return not programs and request.accept_mimetypes.accept_html and "Accept" in request.headers
 
 
 def handle_problems(app: Flask) -> None:
@@ -36,7 +53,7 @@ def handle_problems(app: Flask) -> None:
 
     @app.errorhandler(Problem)
     def _problem(error: Problem) -> Response:
-        return problem(error.status, error.title, error.detail)
+        return problem(error.status, error.title, error.detail, error.headers)
 
     @app.errorhandler(PayloadError)
     def _payload(error: PayloadError) -> Response:
@@ -50,11 +67,12 @@ def handle_problems(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
-        answer = problem(error.code or 500, error.name, error.description or "")
-        for name, value in error.get_headers():
-            if name.lower() not in ("content-type", "content-length"):
-                answer.headers[name] = value
-        return answer
+        headers = {
+            name: value
+            for name, value in error.get_headers()
+            if name.lower() not in ("content-type", "content-length")
+        }
+        return problem(error.code or 500, error.name, error.description or "", headers)
 
     @app.errorhandler(Exception)
     def _unexpected(_error: Exception) -> Response:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response
 
+from responder.access import Role
 from responder.web.problems import Problem
+from responder.web.routes import restricted
 from toolkit.settings import ConfigError
 
 
@@ -15,6 +17,7 @@ def reloading(reload: Callable[[], None]) -> Blueprint:
     blueprint = Blueprint("reloading", __name__)
 
     @blueprint.post("/-/reload")
+    @restricted(Role.OPERATE)
     def reload_configuration() -> Response:
         try:
             reload()

@@ -103,9 +103,22 @@ class AlertRecord:
                     )
                 )
 
-    def page(self, *, limit: int, offset: int = 0) -> Sequence[sa.RowMapping]:
+    def page(
+        self,
+        *,
+        limit: int,
+        offset: int = 0,
+        host: str | None = None,
+        verdict: str | None = None,
+        status: str | None = None,
+    ) -> Sequence[sa.RowMapping]:
         """Return recorded alerts, the last told first."""
-        query = sa.select(alerts).order_by(alerts.c.last_received_at.desc())
+        query = sa.select(alerts).order_by(
+            alerts.c.last_received_at.desc(), alerts.c.fingerprint, alerts.c.starts_at
+        )
+        for column, value in (("host", host), ("verdict", verdict), ("status", status)):
+            if value is not None:
+                query = query.where(alerts.c[column] == value)
         with self._database.read() as connection:
             return connection.execute(query.limit(limit).offset(offset)).mappings().all()
 

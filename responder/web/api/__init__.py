@@ -1,0 +1,1 @@
+"""The API below ``/api/v1``: one module a subject, each a function that adds its operations."""

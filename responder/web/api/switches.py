@@ -1,0 +1,118 @@
+"""Switches and the state of the whole: status, pause, resume, quarantine."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+from responder.access import Role
+from responder.adapters.database.requests import AWAITING_APPROVAL
+from responder.core.mutes import mute_in_force
+from responder.core.outcomes import HostState
+from responder.core.storms import storm_reason
+from responder.usecases.services import PAUSED, STORM, Services
+from responder.web.acts import RESUMED, Acts
+from responder.web.parameters import iso
+from responder.web.protection import caller
+from responder.web.routes import Answer, Operation, Routes
+from responder.web.schemas import TRUTH, every, ref, thing
+
+TAG = "switches"
+
+
+def add_switches(routes: Routes, services: Services, acts: Acts) -> None:
+    """Add the operations about the responder as a whole."""
+
+    @routes.add(
+        Operation(
+            "GET",
+            "/api/v1/status",
+            "Whether restarts are allowed now, and what needs a person.",
+            TAG,
+            Role.READ,
+            {200: Answer("The state of the whole.", ref("Status"))},
+        )
+    )
+    def status() -> dict[str, Any]:
+        return status_json(services)
+
+    def add_switch(word: str, summary: str, *, paused: bool) -> None:
+        @routes.add(
+            Operation(
+                "POST",
+                f"/api/v1/{word}",
+                summary,
+                TAG,
+                Role.OPERATE,
+                {200: Answer("Done.", thing(paused=TRUTH))},
+            )
+        )
+        def switch() -> dict[str, Any]:
+            (acts.pause if paused else acts.resume)(caller().name)
+            return {"paused": paused}
+
+    add_switch("pause", "Stop restarting; effective within a second.", paused=True)
+    add_switch("resume", "Allow restarts again, through a storm too.", paused=False)
+
+    @routes.add(
+        Operation(
+            "GET",
+            "/api/v1/quarantine",
+            "Agents that a restart did not help.",
+            TAG,
+            Role.READ,
+            {200: Answer("All of them.", thing(quarantine=every(ref("Quarantine"))))},
+        )
+    )
+    def quarantine() -> dict[str, Any]:
+        return {"quarantine": quarantine_json(services)}
+
+    @routes.add(
+        Operation(
+            "DELETE",
+            "/api/v1/quarantine/{host}/{agent}",
+            "Allow an agent to be restarted again.",
+            TAG,
+            Role.OPERATE,
+            {204: Answer("It is cleared.")},
+            problems=(404,),
+        )
+    )
+    def clear(host: str, agent: str) -> tuple[str, int]:
+        acts.clear_quarantine(host, agent, caller().name)
+        return "", 204
+
+
+def quarantine_json(services: Services) -> list[dict[str, Any]]:
+    """Return what is quarantined."""
+    return [
+        {"host": host, "agent": agent, "since": iso(since), "reason": reason}
+        for (host, agent), (since, reason) in sorted(services.memory.quarantine.all().items())
+    ]
+
+
+def status_json(services: Services) -> dict[str, Any]:
+    """Return the state of the whole."""
+    memory, now = services.memory, services.clock.now()
+    flags = memory.flags.all()
+    changed = flags.get(PAUSED) or flags.get(RESUMED)
+    waiting = memory.requests.all_open()
+    known = services.outside.inventory.hosts()
+    return {
+        "version": metadata.version("memleash"),
+        "paused": PAUSED in flags,
+        "changed_by": changed[2] if changed else None,
+        "changed_at": iso(changed[1]) if changed else None,
+        "storm": storm_reason(flags[STORM][0]) if STORM in flags else None,
+        "open_restarts": len(waiting),
+        "awaiting_approval": sum(one.step == AWAITING_APPROVAL for one in waiting),
+        "muted_hosts": sum(
+            mute_in_force(claims, now) is not None for claims in memory.mutes.all().values()
+        ),
+        "quarantined": len(memory.quarantine.all()),
+        "disconnected": [
+            name
+            for name, record in sorted(memory.hosts.all().items())
+            if record.state is HostState.DISCONNECTED and name in known
+        ],
+    }

@@ -1,0 +1,23 @@
+"""ETags: who polls is told 304 as long as nothing changed."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+_POLLED = ("application/json", "text/html", "text/css", "text/javascript", "image/svg+xml")
+
+
+def add_etags(app: Flask) -> None:
+    """Give every 200 to a GET of ``app`` an ETag, and answer 304 to who has it already."""
+
+    @app.after_request
+    def tag(response: Response) -> Response:
+        if (
+            request.method != "GET"
+            or response.status_code != 200
+            or response.mimetype not in _POLLED
+        ):
+            return response
+        response.add_etag()
+        response.headers["Cache-Control"] = "private, no-cache"
+        return response.make_conditional(request)  # type: ignore[return-value]
