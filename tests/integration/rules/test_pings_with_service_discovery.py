@@ -12,30 +12,28 @@ pytestmark = pytest.mark.integration
 FAILED = "HostPingFailed"
 
 
-def test_a_ping_target_is_its_address_without_the_port(stack: Stack) -> None:
-    stack.fleet.list_targets(
-        {"v4": ["10.9.8.7:10058"], "v6": ["[fd00::7]:10058"], "name": ["n.example"]}
-    )
+def test_a_host_is_pinged_at_its_address_without_a_port(stack: Stack) -> None:
+    pinged_at = {
+        "10.9.8.7:10058": "10.9.8.7",
+        "10.9.8.6": "10.9.8.6",
+        "[fd00::7]:10058": "fd00::7",
+        "fd00::6": "fd00::6",
+        "n.example:10058": "n.example",
+    }
+    stack.fleet.list_targets({"addresses": list(pinged_at)})
+
+    def pinged() -> dict[str, str]:
+        targets = get(f"{stack.prometheus}/api/v1/targets?state=active")["data"]["activeTargets"]
+        return {
+            target["discoveredLabels"]["__address__"]: target["labels"]["instance"]
+            for target in targets
+            if target["labels"].get("host") == "addresses"
+        }
+
+    wait("the targets", lambda: pinged() == pinged_at)
     wait(
-        "three targets",
-        lambda: (
-            {
-                (t["labels"]["host"], t["labels"]["instance"], t["discoveredLabels"]["__address__"])
-                for t in get(f"{stack.prometheus}/api/v1/targets?state=active")["data"][
-                    "activeTargets"
-                ]
-                if t["labels"]["job"] == "memleash-ping"
-            }
-            == {
-                ("v4", "10.9.8.7", "10.9.8.7:10058"),
-                ("v6", "fd00::7", "[fd00::7]:10058"),
-                ("name", "n.example", "n.example"),
-            }
-        ),
-    )
-    wait(
-        "each pinged",
-        lambda: all(stack.fleet.asked.get(f"/probe/{a}") for a in ("10.9.8.7", "n.example")),
+        "a ping of each",
+        lambda: all(stack.fleet.asked.get(f"/probe/{at}") for at in pinged_at.values()),
     )
 
 

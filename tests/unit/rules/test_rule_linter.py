@@ -16,6 +16,8 @@ from rules.lint import (
     series_names,
 )
 
+ROOT = RULES.parent
+
 GOOD = Rule(
     file="x.rules.yml",
     name="AgentGone",
@@ -42,6 +44,14 @@ def test_our_own_rules_have_no_complaint() -> None:
         known=series_names(METRICS.read_text()),
         runbook_anchors=anchors(RUNBOOKS.read_text()),
     )
+
+
+def test_every_metric_of_the_exporter_that_rules_may_name_is_in_its_golden_scrape() -> None:
+    golden = series_names((ROOT / "tests/contract/exporter/golden.txt").read_text())
+    named = series_names(METRICS.read_text())
+    ours = {name for name in named if name.startswith(("memleash_agent_", "memleash_exporter_"))}
+    assert ours
+    assert ours <= golden
 
 
 def test_a_good_rule_has_no_complaint() -> None:
