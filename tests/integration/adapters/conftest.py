@@ -30,5 +30,11 @@ def sshd(start_sshd: Callable[..., Sshd]) -> Sshd:
     return start_sshd()
 
 
+@pytest.fixture(params=["stable", "newest"])
+def age(request: pytest.FixtureRequest) -> str:
+    """Which Prometheus and Alertmanager: the distribution's, and the newest."""
+    return str(request.param)
+
+
 refusing_port = ports.refusing_port
 silent_port = ports.silent_port

@@ -197,12 +197,7 @@ class Alertmanager:
             self.process = subprocess.Popen(
                 [self.binary, *flags], stdout=log, stderr=log, start_new_session=True
             )
-        until(self.ready, f"Alertmanager is ready; its log: {self.folder / 'log'}")
-
-    def ready(self) -> bool:
-        with contextlib.suppress(OSError):
-            return bool(requests.get(f"{self.url}/-/ready", timeout=1).ok)
-        return False
+        until(lambda: _ready(self.url), f"Alertmanager is ready; its log: {self.folder / 'log'}")
 
     def stop(self, *, forget: bool = False) -> None:
         if self.process is not None:
@@ -220,3 +215,28 @@ def alertmanager(stack: contextlib.ExitStack, folder: Path, age: str, config: st
     result = Alertmanager(binary, folder, free_port(), free_port())
     stack.callback(result.stop)
     return result
+
+
+def prometheus(stack: contextlib.ExitStack, folder: Path, age: str, config: str) -> str:
+    """Start a Prometheus that ends with ``stack``; return its URL."""
+    folder.mkdir()
+    (folder / "prometheus.yml").write_text(config)
+    url = f"http://127.0.0.1:{free_port()}"
+    flags = [
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [program("prometheus", age), *flags], stdout=log, stderr=log, start_new_session=True
+        )
+    stack.callback(end, process)
+    until(lambda: _ready(url), f"Prometheus is ready; its log: {folder / 'log'}", 60)
+    return url
+
+
+def _ready(url: str) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(requests.get(f"{url}/-/ready", timeout=1).ok)
+    return False

@@ -32,11 +32,6 @@ receivers: [{name: people}, {name: 'memleash (a+b)'}]
 """
 
 
-@pytest.fixture(params=["stable", "newest"])
-def age(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def am(stack: contextlib.ExitStack, tmp_path: Path, age: str) -> Alertmanager:
     result = neighbours.alertmanager(stack, tmp_path / "am", age, CONFIG)
