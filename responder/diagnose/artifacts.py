@@ -103,7 +103,8 @@ class Artifacts:
     def _forget(self, keep: Artifact) -> None:
         """Remove what is over an agent's number, then the oldest while all is too large."""
         for old in self.all(keep.host, keep.agent)[self.keep_per_agent :]:
-            shutil.rmtree(old.folder, ignore_errors=True)
+            if old != keep:
+                shutil.rmtree(old.folder, ignore_errors=True)
         sizes = {one.folder: one.size_bytes for one in self.all()}
         total = sum(sizes.values())
         for one in reversed(self.all()):

@@ -46,8 +46,8 @@ def collect(plan: Plan, folder: str) -> Evidence:
         evidence.outcome = "gone"
         evidence.note(f"the process ended meanwhile: {gone}")
     except (OSError, ValueError, KeyError) as error:
-        evidence.outcome = "failed"
-        evidence.note(f"the diagnosis failed: {type(error).__name__}: {error}")
+        evidence.outcome = "failed" if target.is_alive() else "gone"
+        evidence.note(f"the diagnosis ended early: {type(error).__name__}: {error}")
     evidence.finished_at = time.time()
     write(evidence, folder, plan.max_report_bytes)
     return evidence

@@ -24,9 +24,13 @@ class Process(typing.NamedTuple):
         """Return a path under /proc/<pid>."""
         return os.path.join("/proc", str(self.pid), *parts)
 
+    def is_alive(self) -> bool:
+        """Return whether this life still runs."""
+        return _start_ticks(self.pid) == self.start_ticks
+
     def check(self) -> None:
         """Raise Gone unless this life still runs."""
-        if _start_ticks(self.pid) != self.start_ticks:
+        if not self.is_alive():
             raise Gone(f"process {self.pid} is gone")
 
     def read(self, *parts: str) -> str:

@@ -1,0 +1,13 @@
+"""Leaks a list, and its author added the hook."""
+
+from __future__ import annotations
+
+import time
+
+import memleash_hook  # type: ignore[import-not-found]  # the copied file
+
+memleash_hook.install()
+HELD: list[list[int]] = []
+while True:
+    HELD.extend([0] * 20 for _ in range(20))
+    time.sleep(0.01)

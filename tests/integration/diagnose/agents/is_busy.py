@@ -1,0 +1,13 @@
+"""Works hard, with memory that goes up and down, and leaks nothing."""
+
+from __future__ import annotations
+
+import random
+import time
+
+recent: list[bytes] = []
+table: dict[int, list[int]] = {}
+while True:
+    recent = [bytes(random.randrange(1000)) for _ in range(random.randrange(5000))]
+    table = {number: [number] for number in range(random.randrange(3000))}
+    time.sleep(0.01)

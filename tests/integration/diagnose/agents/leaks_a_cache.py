@@ -1,0 +1,27 @@
+"""Keeps every answer in a cache without a limit; its work is done by a thread, main sleeps."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+
+class Store:
+    def __init__(self) -> None:
+        self.answers: dict[int, list[int]] = {}
+
+    def answer(self, question: int) -> list[int]:
+        return self.answers.setdefault(question, [question] * 20)
+
+
+def work(store: Store) -> None:
+    question = 0
+    while True:
+        for _ in range(20):
+            question += 1
+            store.answer(question)
+        time.sleep(0.01)
+
+
+threading.Thread(target=work, args=(Store(),), daemon=True).start()
+threading.Event().wait()

@@ -1,0 +1,23 @@
+"""Holds every session it ever served."""
+
+from __future__ import annotations
+
+import time
+
+
+class Session:
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.payload = bytes(400)
+
+
+SESSIONS: list[Session] = []
+
+
+def serve() -> None:
+    SESSIONS.extend([Session(number) for number in range(20)])
+    time.sleep(0.01)
+
+
+while True:
+    serve()

@@ -1,0 +1,20 @@
+"""Makes cycles with ``__del__`` that the collector never gets to see, for it is switched off."""
+
+import gc
+import time
+
+
+class Node:
+    def __init__(self) -> None:
+        self.me = self
+        self.payload = [0] * 50
+
+    def __del__(self) -> None:
+        self.payload = []
+
+
+gc.disable()
+while True:
+    for _ in range(20):
+        Node()
+    time.sleep(0.01)

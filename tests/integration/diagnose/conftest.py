@@ -1,0 +1,145 @@
+"""Real agents that leak, and the collector as the responder sends it, without SSH between."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from responder.diagnose import shipping
+from responder.diagnose.host import hook
+from responder.diagnose.shipping import Order, Verb
+
+AGENTS = Path(__file__).parent / "agents"
+MIB = 1024**2
+
+
+def eventually(condition: Callable[[], Any], *, seconds: float = 30.0, what: str) -> Any:
+    """Return the first true answer of ``condition``; fails when there is none in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if answer := condition():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+@pytest.fixture(scope="session")
+def leaking_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A C program that leaks; with an argument it does not."""
+    program = tmp_path_factory.mktemp("c") / "leaks"
+    subprocess.run(["gcc", "-g", "-O1", "-o", program, AGENTS / "leaks.c"], check=True)
+    return program
+
+
+Agent = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    """Start an agent of agents/ (or any program) that ends with the test."""
+    shutil.copyfile(hook.__file__, tmp_path / "memleash_hook.py")
+    with contextlib.ExitStack() as stack:
+
+        def start(*argv: str | Path, python: str = sys.executable) -> subprocess.Popen[bytes]:
+            first = Path(argv[0])
+            words = [python, AGENTS / first] if first.suffix == ".py" else [first]
+            child = subprocess.Popen(
+                [*map(str, words), *map(str, argv[1:])],
+                env={**os.environ, "PYTHONPATH": str(tmp_path), "AGENT_PASSWORD": "hunter2"},
+            )
+            stack.callback(child.wait)
+            stack.callback(child.kill)
+            return child
+
+        yield start
+
+
+@dataclasses.dataclass
+class Collector:
+    """What the responder would do over SSH, done by a local shell."""
+
+    order: Order
+    python: str = sys.executable
+    path: str = ""
+
+    def tell(self, verb: Verb) -> dict[str, Any]:
+        """Return the collector's answer."""
+        done = subprocess.run(
+            shipping.command(verb, self.order, self.python),
+            shell=True,
+            input=shipping.packed() if verb is Verb.START else b"",
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PATH": self.path} if self.path else None,
+        )
+        assert done.stderr == b""
+        return dict(json.loads(done.stdout))
+
+    def ended(self, *, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait for the end and return how it ended."""
+
+        def end() -> dict[str, Any] | None:
+            answer = self.tell(Verb.STATUS)
+            return None if answer["state"] == "running" else answer
+
+        return dict(eventually(end, seconds=seconds, what="the diagnosis ends"))
+
+    def report(self) -> dict[str, Any]:
+        """Return report.json, with report.md's text and the names of all files."""
+        with tarfile.open(self.tell(Verb.PACK)["path"]) as tar:
+            files = {name: tar.extractfile(name) for name in tar.getnames()}
+            texts = {name: file.read().decode() for name, file in files.items() if file}
+        return {**json.loads(texts["report.json"]), "md": texts["report.md"], "texts": texts}
+
+    def markers(self) -> list[Path]:
+        """Return the busy markers that stand."""
+        folder = Path(self.order.marker_root, self.order.agent)
+        return [file for file in folder.glob("*") if not file.name.startswith(".")]
+
+    def working(self) -> None:
+        """Wait until the marker stands and the rounds have begun."""
+        eventually(self.markers, what="a busy marker")
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Callable[..., Collector]:
+    """Make a collector for a pid, with short rounds; other keys of the order as given."""
+
+    def make(pid: int, profile: str = "python", **changes: Any) -> Collector:
+        order = Order(
+            run=f"run-{pid}",
+            agent="demo",
+            discover="pid",
+            target=str(pid),
+            profile=profile,
+            start_time=None,
+            kinds=("types",),
+            rounds=4,
+            interval_seconds=0.5,
+            native_stacks=False,
+            locals=False,
+            sample_sites=True,
+            least_growth_bytes=16 * 1024,
+            max_rss_bytes=1024 * MIB,
+            max_seconds=60.0,
+            max_cpu_seconds=60,
+            max_report_bytes=16 * MIB,
+            free_disk_bytes=1,
+            marker_root=str(tmp_path / "busy"),
+            work_root=str(tmp_path / "work"),
+        )
+        return Collector(dataclasses.replace(order, **changes))
+
+    return make

@@ -1,0 +1,208 @@
+"""However a diagnosis ends, no marker stays in force and nothing stays in the agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.decisions import markers
+from responder.diagnose.host import process
+from responder.diagnose.shipping import Verb
+from tests.integration.diagnose.conftest import Agent, Collector, eventually
+
+pytestmark = pytest.mark.integration
+
+Collectors = Callable[..., Collector]
+
+
+def in_force(marker: Path) -> bool:
+    """Return whether the exporter takes ``marker`` for a live one."""
+    try:
+        parsed = markers.parse(marker.read_bytes(), marker.stat().st_mtime)
+    except FileNotFoundError:
+        return False
+    try:
+        ticks = process.find(parsed.pid or 0).start_ticks
+    except process.Gone:
+        ticks = None
+    return markers.is_live(parsed, time.time(), ticks)
+
+
+def mailboxes(pid: int) -> list[str]:
+    links = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    return [link for link in links if "memleash" in link]
+
+
+def at_work(diagnosis: Collector, agent_pid: int) -> int:
+    """Start, wait until the hook is in the agent, and return the collector's pid."""
+    started = diagnosis.tell(Verb.START)
+    eventually(lambda: mailboxes(agent_pid), what="the hook is in the agent")
+    return int(started["pid"])
+
+
+@pytest.fixture
+def slow(agent: Agent, collector: Collectors) -> Collector:
+    """A diagnosis that would take minutes."""
+    return collector(agent("leaks_a_list.py").pid, interval_seconds=100.0)
+
+
+def target(diagnosis: Collector) -> int:
+    return int(diagnosis.order.target)
+
+
+def test_the_exporter_says_busy_while_it_runs_and_idle_afterwards(
+    agent: Agent, collector: Collectors
+) -> None:
+    diagnosis = collector(agent("leaks_a_list.py").pid)
+
+    at_work(diagnosis, target(diagnosis))
+    (marker,) = diagnosis.markers()
+    reason = json.loads(marker.read_text())["reason"]
+
+    assert reason == "memory diagnosis"
+    assert in_force(marker)
+    assert diagnosis.ended()["state"] == "done"
+    assert diagnosis.markers() == []
+    eventually(lambda: not mailboxes(target(diagnosis)), what="the hook leaves")
+
+
+def test_cleaning_up_leaves_nothing_on_the_host(agent: Agent, collector: Collectors) -> None:
+    diagnosis = collector(agent("leaks_a_list.py").pid)
+    diagnosis.tell(Verb.START)
+    diagnosis.ended()
+
+    assert diagnosis.tell(Verb.CLEAN) == {"state": "unknown"}
+
+    assert not Path(diagnosis.order.work_root).exists()
+    assert diagnosis.tell(Verb.STATUS) == {"state": "unknown"}
+
+
+def test_starting_the_same_run_twice_starts_one(slow: Collector) -> None:
+    first = slow.tell(Verb.START)
+
+    assert slow.tell(Verb.START) == first
+    slow.tell(Verb.STOP)
+    slow.ended()
+
+
+def test_a_running_diagnosis_is_not_cleaned_away(slow: Collector) -> None:
+    at_work(slow, target(slow))
+
+    assert "still running" in slow.tell(Verb.CLEAN)["error"]
+    slow.tell(Verb.STOP)
+    assert slow.ended()["state"] == "done"
+
+
+def test_told_to_stop_it_lets_go_at_once_and_keeps_what_it_has(slow: Collector) -> None:
+    at_work(slow, target(slow))
+
+    slow.tell(Verb.STOP)
+
+    assert slow.ended(seconds=15) == {"state": "done", "outcome": "cut"}
+    assert slow.markers() == []
+    eventually(lambda: not mailboxes(target(slow)), what="the hook leaves")
+    report = slow.report()
+    assert "cut off: told to end" in report["notes"]
+    assert report["facts"]["status"]["Name"]
+
+
+def test_at_its_deadline_it_lets_go_and_keeps_what_it_has(
+    agent: Agent, collector: Collectors
+) -> None:
+    diagnosis = collector(agent("leaks_a_list.py").pid, interval_seconds=100.0, max_seconds=4.0)
+
+    diagnosis.tell(Verb.START)
+
+    assert diagnosis.ended(seconds=20) == {"state": "done", "outcome": "cut"}
+    assert diagnosis.markers() == []
+    assert "cut off: it may take 4 s" in diagnosis.report()["notes"]
+
+
+def test_killed_outright_its_marker_is_dead_and_the_hook_leaves_by_itself(
+    slow: Collector,
+) -> None:
+    pid = at_work(slow, target(slow))
+    (marker,) = slow.markers()
+
+    os.kill(pid, signal.SIGKILL)
+
+    eventually(lambda: not in_force(marker), what="the marker is dead")
+    assert slow.tell(Verb.STATUS)["state"] == "died"
+    eventually(lambda: not mailboxes(target(slow)), seconds=45, what="the lease runs out")
+
+
+def test_when_the_agent_ends_so_does_the_diagnosis(agent: Agent, collector: Collectors) -> None:
+    child = agent("leaks_a_list.py")
+    diagnosis = collector(child.pid, interval_seconds=100.0)
+    at_work(diagnosis, child.pid)
+
+    child.kill()
+    child.wait()
+
+    assert diagnosis.ended(seconds=20) == {"state": "done", "outcome": "gone"}
+    assert diagnosis.markers() == []
+    assert diagnosis.report()["facts"]["identity"]["pid"] == child.pid
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"start_time": 1000.0}, "another_life"),
+        ({"max_rss_bytes": 1024}, "too_large"),
+        ({"free_disk_bytes": 2**62}, "disk_full"),
+        ({"discover": "pidfile", "target": "/nonexistent"}, "agent_not_found"),
+        ({"discover": "cmdline", "target": "no such program anywhere [x]"}, "agent_not_found"),
+    ],
+)
+def test_what_must_not_be_looked_at_is_refused_untouched(
+    agent: Agent, collector: Collectors, changes: dict[str, Any], reason: str
+) -> None:
+    child = agent("leaks_a_list.py")
+    diagnosis = collector(child.pid, **changes)
+
+    diagnosis.tell(Verb.START)
+
+    ended = diagnosis.ended()
+    assert (ended["state"], ended["reason"]) == ("refused", reason)
+    assert diagnosis.markers() == []
+    assert mailboxes(child.pid) == []
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(agent: Agent, collector: Collectors) -> None:
+    diagnosis = collector(agent("leaks_a_list.py").pid)
+    Path(diagnosis.order.work_root).mkdir(mode=0o700)
+    Path(diagnosis.order.work_root).chmod(0o777)
+
+    assert "only this user" in diagnosis.tell(Verb.START)["error"]
+
+
+def test_secrets_of_the_environment_are_not_in_the_report(
+    agent: Agent, collector: Collectors
+) -> None:
+    diagnosis = collector(agent("leaks_a_list.py").pid, rounds=1, locals=True)
+
+    diagnosis.tell(Verb.START)
+    diagnosis.ended()
+
+    report = diagnosis.report()
+    assert report["facts"]["identity"]["environment"]["AGENT_PASSWORD"] == "<redacted>"
+    assert all("hunter2" not in text for text in report["texts"].values())
+
+
+def test_tools_that_are_missing_are_lines_in_the_report(
+    agent: Agent, collector: Collectors, tmp_path: Path
+) -> None:
+    diagnosis = collector(agent("leaks_a_list.py").pid)
+    diagnosis.path = str(tmp_path / "no-tools")
+
+    diagnosis.tell(Verb.START)
+
+    assert diagnosis.ended() == {"state": "done", "outcome": "complete"}
+    assert any("py-spy is missing: install py-spy" in note for note in diagnosis.report()["notes"])
