@@ -8,6 +8,7 @@ The protocol that memleash speaks:
     GET  /hosts/{host}/tasks            {"running": [...], "pending": [...]}; 404: never heard of it
     POST /reconnect {"host", "agent"}   200 once the agent answered; 502 when it does not
 With --asynchronous-reconnect that is a 202 with a Location, which answers 202 until it is done.
+--agent-url may contain {host}: each host's agent is asked by its own address.
 
 For demos and tests:
     POST   /hosts/{host}/tasks {"id", "name", "state": "running"|"pending"}   409 when drained
@@ -36,7 +37,7 @@ _PROTOCOL = ("drain", "undrain", "tasks", "reconnect")
 class Controller:
     """The hosts' tasks, which of the hosts are drained, and the calls that came."""
 
-    def __init__(self, probe_agent: Callable[[], bool], *, asynchronous: bool = False) -> None:
+    def __init__(self, probe_agent: Callable[[str], bool], *, asynchronous: bool = False) -> None:
         self._probe_agent = probe_agent
         self._asynchronous = asynchronous
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class Controller:
             ("POST", f"{host}/undrain"): self._protocol("undrain", self._undrain),
             ("GET", f"{host}/tasks"): self._protocol("tasks", self._list_tasks),
             ("POST", "/reconnect"): self._protocol("reconnect", self._reconnect),
-            ("GET", "/reconnects/1"): self._reconnect_status,
+            ("GET", r"/reconnects/(?P<host>[^/]+)"): self._reconnect_status,
             ("POST", f"{host}/tasks"): self._begin_task,
             ("DELETE", f"{host}/tasks/(?P<id>[^/]+)"): self._end_task,
             ("PUT", "/faults"): self._set_faults,
@@ -124,16 +125,18 @@ class Controller:
     def _reconnect(self, request: Request) -> Answer:
         if not isinstance(request.body, dict) or not {"host", "agent"} <= request.body.keys():
             raise Refusal(400, "give host and agent")
+        host = str(request.body["host"])
         if self._asynchronous:
-            return Answer({"state": "connecting"}, 202, {"Location": "/reconnects/1"})
-        if not self._probe_agent():
+            return _still_connecting(host)
+        if not self._probe_agent(host):
             raise Refusal(502, "the agent does not answer")
         return Answer({"state": "connected"})
 
-    def _reconnect_status(self, _: Request) -> Answer:
-        if self._probe_agent():
+    def _reconnect_status(self, request: Request) -> Answer:
+        host = request.names["host"]
+        if self._probe_agent(host):
             return Answer({"state": "connected"})
-        return Answer({"state": "connecting"}, 202, {"Location": "/reconnects/1"})
+        return _still_connecting(host)
 
     def _set_faults(self, request: Request) -> Answer:
         faults = request.body
@@ -141,6 +144,10 @@ class Controller:
             raise Refusal(400, f"name any of {', '.join(_PROTOCOL)}, hang")
         self._faults = faults
         return Answer(faults)
+
+
+def _still_connecting(host: str) -> Answer:
+    return Answer({"state": "connecting"}, 202, {"Location": f"/reconnects/{host}"})
 
 
 def answers(url: str) -> bool:
@@ -159,7 +166,8 @@ def main() -> None:
     parser.add_argument("--asynchronous-reconnect", action="store_true")
     options = parser.parse_args()
     controller = Controller(
-        lambda: answers(options.agent_url), asynchronous=options.asynchronous_reconnect
+        lambda host: answers(options.agent_url.replace("{host}", host)),
+        asynchronous=options.asynchronous_reconnect,
     )
     listen(options.listen, controller.routes(), ThreadingHTTPServer).serve_forever()
 

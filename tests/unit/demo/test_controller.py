@@ -11,12 +11,14 @@ RECONNECT = {"host": "h1", "agent": "a1", "restart_libvirtd": False}
 
 
 class _Agent:
-    """Stands for the agent that the controller probes."""
+    """Stands for the agents that the controller probes."""
 
     def __init__(self) -> None:
         self.ready = True
+        self.asked: list[str] = []
 
-    def __call__(self) -> bool:
+    def __call__(self, host: str) -> bool:
+        self.asked.append(host)
         return self.ready
 
 
@@ -55,6 +57,7 @@ def test_a_host_is_taken_back_only_when_its_agent_answers(serve: Any) -> None:
     agent = _Agent()
     url = serve(Controller(agent).routes()) + "/reconnect"
     assert post(url, RECONNECT) == {"state": "connected"}
+    assert agent.asked == ["h1"]
     agent.ready = False
     assert _status("POST", url, RECONNECT) == 502
     assert _status("POST", url, {"host": "h1"}) == 400
@@ -65,9 +68,9 @@ def test_an_asynchronous_reconnect_is_polled_until_the_agent_answers(serve: Any)
     agent.ready = False
     base = serve(Controller(agent, asynchronous=True).routes())
     assert post(f"{base}/reconnect", RECONNECT) == {"state": "connecting"}
-    assert get(f"{base}/reconnects/1") == {"state": "connecting"}
+    assert get(f"{base}/reconnects/h1") == {"state": "connecting"}
     agent.ready = True
-    assert get(f"{base}/reconnects/1") == {"state": "connected"}
+    assert get(f"{base}/reconnects/h1") == {"state": "connected"}
 
 
 def test_a_fault_answers_its_call_until_it_is_taken_away(serve: Any) -> None:
