@@ -13,27 +13,22 @@ What requests leaves open is closed here:
 
 from __future__ import annotations
 
-import contextvars
 import dataclasses
-import http.client
 import http.cookiejar
-import io
 import json
 import re
-import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from responder.adapters.http_deadline import CancelledError, DeadlineAdapter, Limits, limits
 from responder.settings import HttpConfig
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
-_LOOK_EVERY_SECONDS = 0.5
 _HEADERS = {
     "User-Agent": "memleash-responder",
     "Accept-Encoding": "identity",
@@ -88,31 +83,6 @@ class Answer:
         return " ".join(self.body[:200].decode("utf-8", "replace").split())
 
 
-class _CancelledError(OSError):
-    """Cancelled, in the only kind of error that passes through urllib3 and requests in order."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Limits:
-    """What one request may take; the socket below looks at it before each recv."""
-
-    deadline: float
-    cancelled: Callable[[], bool]
-
-    def remaining_seconds(self) -> float:
-        """Return what is left, up to the next look at ``cancelled``. Raises OSError."""
-        if self.cancelled():
-            raise _CancelledError("cancelled")
-        remaining = self.deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError("no whole answer in time")
-        return min(remaining, _LOOK_EVERY_SECONDS)
-
-
-# requests has no way to hand these down to the socket; one request is one thread's work.
-_limits: contextvars.ContextVar[_Limits] = contextvars.ContextVar("limits")
-
-
 def never() -> bool:
     """Return False: nobody cancels."""
     return False
@@ -133,7 +103,7 @@ def session(config: HttpConfig) -> requests.Session:
         result.verify = str(tls.ca_file)
     if tls.cert_file is not None and tls.key_file is not None:
         result.cert = (str(tls.cert_file), str(tls.key_file))
-    adapter = _Adapter()
+    adapter = DeadlineAdapter()
     result.mount("http://", adapter)
     result.mount("https://", adapter)
     return result
@@ -154,7 +124,7 @@ def request(
     Raises NotSent, Cancelled, or HttpError when the request may have been heard.
     """
     asked = f"{method} {_without_userinfo(url)}"
-    token = _limits.set(_Limits(time.monotonic() + timeout_seconds, cancelled))
+    token = limits.set(Limits(time.monotonic() + timeout_seconds, cancelled))
     timeout = urllib3.Timeout(total=timeout_seconds)
     try:
         with session.request(
@@ -170,7 +140,7 @@ def request(
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise _translated(error, asked, timeout_seconds) from error
     finally:
-        _limits.reset(token)
+        limits.reset(token)
 
 
 def _read(response: requests.Response, max_bytes: int, asked: str) -> bytes:
@@ -184,7 +154,7 @@ def _read(response: requests.Response, max_bytes: int, asked: str) -> bytes:
 
 def _translated(error: Exception, asked: str, timeout_seconds: float) -> HttpError:
     roots = _roots(error)
-    if any(isinstance(root, _CancelledError) for root in roots):
+    if any(isinstance(root, CancelledError) for root in roots):
         return Cancelled(f"{asked}: cancelled")
     for root in roots:
         if isinstance(root, urllib3.exceptions.NameResolutionError):
@@ -249,57 +219,3 @@ def _secret(file: Any) -> str:
     if not text or not text.isprintable() or not text.isascii():
         raise NotSent(f"{file}: the credentials must be one line of plain ASCII text")
     return text
-
-
-class _TimedSocket(io.RawIOBase):
-    """A socket's reading side that keeps to the request's limits, however slowly bytes come."""
-
-    def __init__(self, sock: socket.socket, under: io.RawIOBase, limits: _Limits) -> None:
-        super().__init__()
-        self._sock = sock
-        self._under = under  # closing it gives the socket back, as socket.makefile counts
-        self._limits = limits
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while True:
-            self._sock.settimeout(self._limits.remaining_seconds())
-            try:
-                return self._sock.recv_into(buffer)
-            except TimeoutError:
-                continue
-
-    def close(self) -> None:
-        self._under.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        under = self.fp.detach()
-        self.fp = io.BufferedReader(_TimedSocket(sock, under, _limits.get()))
-
-
-class _HttpConnection(urllib3.connection.HTTPConnection):
-    response_class = _Response
-
-
-class _HttpsConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Response
-
-
-class _HttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
-
-
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
