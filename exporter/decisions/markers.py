@@ -34,7 +34,10 @@ def parse(content: bytes, written_at: float) -> Marker:
     """
     if not content.strip():
         return Marker(written_at)
-    raw = json.loads(content)
+    try:
+        raw = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
     if not isinstance(raw, dict):
         raise ValueError("a marker must be a JSON object")  # noqa: TRY004 - a bad value in a file
     return Marker(

@@ -1,0 +1,100 @@
+"""Each mistake in a configuration, and the exact message that answers it.
+
+One tiny file per mistake in ``bad_config``; its first line is the message.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.cli import main
+from exporter.settings import Settings, Url, split_address
+from toolkit.settings import ConfigError, load
+
+BAD_FILES = sorted((Path(__file__).parent / "bad_config").glob("*.yml"))
+
+
+@pytest.mark.parametrize("file", BAD_FILES, ids=lambda file: file.stem)
+def test_a_mistake_is_answered_with_its_message(file: Path) -> None:
+    message = file.read_text(encoding="utf-8").splitlines()[0].removeprefix("# error: ")
+    with pytest.raises(ConfigError) as caught:
+        load(Settings, file)
+    assert str(caught.value) == f"{file}: {message}"
+
+
+def test_a_mistake_ends_the_program_with_1_before_anything_starts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = BAD_FILES[0]
+    for mode in ([], ["--check-config"], ["--once"]):
+        assert main(["--config.file", str(file), *mode]) == 1
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith(f"memleash-exporter: {file}: ")
+        assert captured.err.count("\n") == 1
+
+
+def test_the_example_of_the_documentation_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text(
+        """
+agents:
+  - name: zstack-kvmagent
+    discover: {systemd_unit: zstack-kvmagent.service}
+    limits: {alarm_threshold: 2GiB, hard_limit: 10GiB}
+    include_children: false
+    busy:
+      - markers: {}
+      - http: {url: http://127.0.0.1:7070/status, field: busy, timeout: 2s}
+      - children: {cmdline: 'qemu-img (convert|commit)'}
+      - command: {argv: [/usr/libexec/agent-busy], timeout: 2s}
+      - http: {url: "http://[::1]:7071/"}
+    ready: {http: {url: http://127.0.0.1:7070/host/echo}}
+  - name: other
+    discover: {pidfile: other.pid}
+    ready: {tcp: "127.0.0.1:22"}
+"""
+    )
+    agent, other = load(Settings, file).agents
+    assert [name for name, _ in agent.named_sources()] == [
+        "markers",
+        "http",
+        "children",
+        "command",
+        "http_2",
+    ]
+    assert agent.limits.hard_limit == 10 * 1024**3
+    assert other.discover.pidfile == tmp_path / "other.pid"
+    assert other.ready is not None
+    assert other.ready.tcp is not None
+    assert other.ready.tcp.address == "127.0.0.1:22"
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://h", Url("http", "h", 80, "/")),
+        ("https://h/x?y=1#z", Url("https", "h", 443, "/x?y=1")),
+        ("http://[::1]:8080/", Url("http", "::1", 8080, "/")),
+    ],
+)
+def test_a_url_is_taken_apart(text: str, url: Url) -> None:
+    assert Url.parsed(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["h", "ftp://h/", "http://", "http://u:p@h/", "http://h/ x", "http://h:0/", "http://h/\n"],
+)
+def test_what_is_no_plain_url_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"must be http\(s\)://host"):
+        Url.parsed(text)
+
+
+def test_an_address_is_taken_apart() -> None:
+    assert split_address("[::1]:22") == ("::1", 22)
+    for text in ("h:", ":1", "h:0", "h:65536", "h:1x"):
+        with pytest.raises(ValueError, match="must be host:port"):
+            split_address(text)

@@ -1,0 +1,107 @@
+"""Marker files on disk: which count, and what must not lead us astray."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.adapters.marker_files import busy_since
+from exporter.errors import CannotTell
+
+NOW = 1_000_000.0
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    made = tmp_path / "agent"
+    made.mkdir()
+    return made
+
+
+def put(file: Path, content: object = "", age: float = 10.0) -> Path:
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    os.utime(file, (NOW - age, NOW - age))
+    return file
+
+
+def test_no_directory_is_no_marker(fake_procfs: Any, tmp_path: Path) -> None:
+    assert busy_since(tmp_path / "none", fake_procfs.open(), NOW) is None
+
+
+def test_an_empty_directory_is_no_marker(fake_procfs: Any, directory: Path) -> None:
+    assert busy_since(directory, fake_procfs.open(), NOW) is None
+
+
+def test_the_oldest_of_two_markers_says_since_when(fake_procfs: Any, directory: Path) -> None:
+    put(directory / "a", age=10)
+    put(directory / "b", {"reason": "dump"}, age=20)
+    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 20
+
+
+def test_busy_until_the_last_of_two_markers_ends(fake_procfs: Any, directory: Path) -> None:
+    first, second = put(directory / "a", age=20), put(directory / "b", age=10)
+    first.unlink()
+    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 10
+    second.unlink()
+    assert busy_since(directory, fake_procfs.open(), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "age"),
+    [
+        ({"pid": 77}, 10),
+        ({"pid": 7, "pid_start_ticks": 101}, 10),
+        ({"expires_at": NOW}, 10),
+        ({}, 3601),
+        ("not understood", 3601),
+    ],
+)
+def test_a_dead_marker_does_not_count(
+    fake_procfs: Any, directory: Path, content: object, age: float
+) -> None:
+    fake_procfs.add(7, start_ticks=100)
+    put(directory / "a", content, age)
+    assert busy_since(directory, fake_procfs.open(), NOW) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"pid": 7},
+        {"pid": 7, "pid_start_ticks": 100},
+        {"expires_at": NOW + 1},
+        "not understood",
+        "[",
+    ],
+)
+def test_a_live_marker_counts(fake_procfs: Any, directory: Path, content: object) -> None:
+    fake_procfs.add(7, start_ticks=100)
+    put(directory / "a", content)
+    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 10
+
+
+def test_a_zombie_does_not_hold_its_marker(fake_procfs: Any, directory: Path) -> None:
+    fake_procfs.add(7, state=b"Z")
+    put(directory / "a", {"pid": 7})
+    assert busy_since(directory, fake_procfs.open(), NOW) is None
+
+
+def test_only_regular_files_are_markers_and_none_can_block_us(
+    fake_procfs: Any, directory: Path
+) -> None:
+    put(directory / ".unfinished")
+    (directory / "folder").mkdir()
+    os.mkfifo(directory / "pipe")
+    (directory / "link").symlink_to("/etc/passwd")
+    (directory / "dangling").symlink_to("nowhere")
+    assert busy_since(directory, fake_procfs.open(), NOW) is None
+
+
+def test_a_directory_that_cannot_be_listed_cannot_tell(fake_procfs: Any, directory: Path) -> None:
+    file = put(directory / "a")
+    with pytest.raises(CannotTell, match="Not a directory"):
+        busy_since(file, fake_procfs.open(), NOW)
