@@ -1,0 +1,189 @@
+"""Watching an agent over its lives: found once, then checked; facts of one life at a time."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.adapters.discovery import Walk
+from exporter.collector.agent import AgentWatch, Watched
+from exporter.collector.sample import AgentSample
+from exporter.collector.sources import Question
+from exporter.decisions.busy import Word
+from exporter.errors import CannotTell
+from exporter.settings import Agent, Discover
+
+
+class Host:
+    """A host with one agent on a written procfs, and a search that counts how often it is run."""
+
+    def __init__(self, fake: Any, *, include_children: bool = False) -> None:
+        self.fake = fake
+        self.procfs = fake.open()
+        self.searches = 0
+        self.pid: int | None = 7
+        self.cannot_tell = False
+        self.word = Word.IDLE
+        agent = Agent("a", Discover(cmdline="agent"), include_children=include_children)
+        self.watch = AgentWatch(
+            Watched(agent, self.procfs, self._search, [("source", self._ask)], None),
+            clock=lambda: 2000.0,
+        )
+
+    def _search(self, _: Walk) -> int | None:
+        self.searches += 1
+        if self.cannot_tell:
+            raise CannotTell("two trees")
+        return self.pid
+
+    def _ask(self, _: Question) -> tuple[Word, float | None]:
+        return self.word, 1500.0
+
+    def sample(self) -> AgentSample:
+        return self.watch.sample(Walk(self.procfs))
+
+    def kill(self, pid: int = 7) -> None:
+        shutil.rmtree(Path(self.fake.root) / str(pid))
+
+
+def start_time(sample: AgentSample) -> float | None:
+    return None if sample.facts is None else sample.facts.life.started_at
+
+
+@pytest.fixture
+def host(fake_procfs: Any) -> Host:
+    return Host(fake_procfs)
+
+
+def test_found_once_it_is_not_searched_for_again(host: Host) -> None:
+    host.fake.add(7, start_ticks=150)
+    for _ in range(5):
+        sample = host.sample()
+        assert (sample.is_up, sample.is_complete, start_time(sample)) == (True, True, 1001.5)
+    assert host.searches == 1
+
+
+def test_a_successor_is_found_in_the_same_scrape(host: Host) -> None:
+    host.fake.add(7, start_ticks=150)
+    host.sample()
+    host.kill()
+    host.fake.add(8, start_ticks=900, rss_kib=10)
+    host.pid = 8
+    sample = host.sample()
+    assert (sample.is_up, start_time(sample)) == (True, 1009.0)
+    assert sample.facts is not None
+    assert sample.facts.memory.resident_bytes == 10240
+    assert host.searches == 2
+
+
+def test_a_reused_pid_is_another_life(host: Host) -> None:
+    host.fake.add(7, start_ticks=150)
+    host.sample()
+    host.fake.add(7, start_ticks=151)
+    assert start_time(host.sample()) == 1001.51
+    assert host.searches == 2
+
+
+def test_a_reused_pid_of_a_stranger_is_not_the_agent(host: Host) -> None:
+    host.fake.add(7, start_ticks=150)
+    host.sample()
+    host.fake.add(7, start_ticks=151)
+    host.pid = None
+    sample = host.sample()
+    assert (sample.is_up, sample.facts, sample.is_complete) == (False, None, True)
+
+
+def test_its_start_does_not_move_when_the_clock_is_set(host: Host) -> None:
+    host.fake.add(7, start_ticks=150)
+    before = start_time(host.sample())
+    (host.fake.root / "stat").write_text("btime 99999\n")
+    assert start_time(host.sample()) == before
+
+
+def test_surely_down_is_told_apart_from_unknown(host: Host) -> None:
+    host.pid = None
+    sample = host.sample()
+    assert (sample.is_up, sample.is_complete, sample.facts) == (False, True, None)
+    host.cannot_tell = True
+    sample = host.sample()
+    assert (sample.is_up, sample.is_complete, sample.facts) == (None, False, None)
+
+
+def test_not_found_among_hidden_processes_is_unknown(host: Host) -> None:
+    host.kill(1)
+    host.pid = None
+    sample = host.sample()
+    assert (sample.is_up, sample.is_complete) == (None, False)
+
+
+def test_what_cannot_be_read_is_no_sample_rather_than_0(host: Host) -> None:
+    status = host.fake.add(7) / "status"
+    status.unlink()
+    status.mkdir()  # even root cannot read that
+    sample = host.sample()
+    assert (sample.is_up, sample.is_complete, sample.facts) == (True, False, None)
+
+
+def test_processes_that_end_as_fast_as_they_are_found_are_unknown(host: Host) -> None:
+    sample = host.sample()
+    assert (sample.is_up, sample.is_complete) == (None, False)
+    assert host.searches == 3
+
+
+def test_the_tree_counts_descendants_but_not_the_newborn(fake_procfs: Any) -> None:
+    host = Host(fake_procfs, include_children=True)
+    host.fake.add(7, rss_kib=1000, children=(8, 9))
+    host.fake.add(8, parent=7, rss_kib=100, children=(10,))
+    host.fake.add(9, parent=7, rss_kib=1000, start_ticks=49_901)  # 0.99 s old
+    host.fake.add(10, parent=8, rss_kib=10, start_ticks=49_900)  # 1 s old
+    facts = host.sample().facts
+    assert facts is not None
+    assert facts.tree_resident_bytes == 1110 * 1024
+    assert facts.memory.resident_bytes == 1000 * 1024
+
+
+def test_without_include_children_no_tree_is_told(host: Host) -> None:
+    host.fake.add(7, children=(8,))
+    facts = host.sample().facts
+    assert facts is not None
+    assert facts.tree_resident_bytes is None
+
+
+def test_a_busy_stretch_is_remembered_until_it_ends(host: Host) -> None:
+    host.fake.add(7)
+    host.word = Word.BUSY
+    assert host.sample().busy_since == 1500.0
+    host.word = Word.UNKNOWN
+    assert host.sample().busy_since is None
+    host.word = Word.BUSY
+    assert host.sample().busy_since == 1500.0
+
+
+def test_a_new_configuration_of_the_same_agent_needs_no_search(host: Host) -> None:
+    host.fake.add(7)
+    host.sample()
+    again = Host(host.fake)
+    again.watch.continue_from(host.watch)
+    assert again.sample().is_up
+    assert again.searches == 0
+
+
+def test_trouble_is_logged_when_it_begins_and_ends(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    host.cannot_tell = True
+    for _ in range(3):
+        host.sample()
+    host.cannot_tell = False
+    host.fake.add(7)
+    for _ in range(3):
+        host.sample()
+    assert [record.message for record in caplog.records] == [
+        "agent cannot be read",
+        "agent found",
+        "agent can be read again",
+    ]
