@@ -17,11 +17,14 @@ from responder.web.api.mutes import add_mutes
 from responder.web.api.restarts import add_restarts
 from responder.web.api.switches import add_switches
 from responder.web.conditional import add_etags
+from responder.web.deeds import deeds
 from responder.web.fleet import FleetReader
+from responder.web.forms import Forms
 from responder.web.health import health
 from responder.web.identity import Gate
 from responder.web.metrics import StateCollector, metrics
 from responder.web.openapi import add_openapi
+from responder.web.pages import pages
 from responder.web.problems import handle_problems
 from responder.web.protection import protect
 from responder.web.reloading import reloading
@@ -37,7 +40,7 @@ def create_app(
     gate: Gate,
 ) -> Flask:
     """Return the application of one responder process."""
-    app = Flask("responder.web", static_folder=None)
+    app = Flask("responder", static_folder=None, template_folder="web/templates")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.webhook.max_body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json.sort_keys = False  # type: ignore[attr-defined] # Flask's default provider has it
@@ -49,6 +52,9 @@ def create_app(
     app.register_blueprint(health(services))
     app.register_blueprint(metrics(services.telemetry.registry))
     app.register_blueprint(reloading(reload))
+    forms = Forms(services)
+    app.register_blueprint(pages(services, reader, forms))
+    app.register_blueprint(deeds(services, acts, forms))
     routes_of(services, intake, acts, reader).install(app)
     return app
 

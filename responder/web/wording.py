@@ -1,0 +1,106 @@
+"""How the pages say things: sizes, times, verdicts, and the little bar of an agent's memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+
+from responder.adapters.database.requests import AWAITING_APPROVAL, QUEUED, REQUESTED, Restart
+from responder.core.facts import Unknown
+from responder.core.outcomes import FAILED, Outcome
+from responder.web.fleet import Reading
+from toolkit.units import format_duration, format_size
+
+_ROOM = 1.25
+"""The bar ends at this many hard limits, so that there is room to be over."""
+_BAR_WIDTH = 100.0
+
+_WAITING = {
+    REQUESTED: "being looked at",
+    AWAITING_APPROVAL: "waits for a person",
+    QUEUED: "queued",
+}
+
+
+def size(value: int | None) -> str:
+    """Return bytes for people."""
+    return "unknown" if value is None else format_size(value)
+
+
+def ago(seconds: float) -> str:
+    """Return an age in its two largest units: ``3m 20s``."""
+    return _two_units(max(0.0, seconds))
+
+
+def clock(unix_seconds: float | None) -> str:
+    """Return a moment as people write it, in UTC."""
+    if unix_seconds is None:
+        return "never"
+    return f"{datetime.fromtimestamp(unix_seconds, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def machine_time(unix_seconds: float) -> str:
+    """Return a moment for a ``time`` element."""
+    return f"{datetime.fromtimestamp(unix_seconds, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _two_units(seconds: float) -> str:
+    whole = int(seconds)
+    if whole < 1:
+        return "0s"
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, left = divmod(rest, 60)
+    if days:
+        return format_duration(days * 86400 + hours * 3600)
+    if hours:
+        return format_duration(hours * 3600 + minutes * 60)
+    return format_duration(minutes * 60 + left)
+
+
+def tone(outcome: Outcome | None) -> str:
+    """Return how a word is coloured: good, bad, warn or plain. The word itself says it all."""
+    if outcome is Outcome.RESTARTED:
+        return "good"
+    if outcome in FAILED:
+        return "bad"
+    return "plain" if outcome is not None else "live"
+
+
+def standing(restart: Restart) -> str:
+    """Return where an open request stands."""
+    return _WAITING.get(restart.step, restart.step)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bar:
+    """RSS against both limits, in hundredths of the bar."""
+
+    filled: float
+    threshold: float | None
+    limit: float | None
+    tone: str
+    """good, warn (above the threshold), bad (above the limit)."""
+    says: str
+
+
+def bar(reading: Reading | Unknown) -> Bar | None:
+    """Return the bar of an agent, None when its memory or its limits are not known."""
+    if isinstance(reading, Unknown) or reading.resident_bytes is None:
+        return None
+    resident, limit = reading.resident_bytes, reading.hard_limit_bytes or 0
+    threshold = reading.alarm_threshold_bytes or 0
+    full = max(limit * _ROOM, threshold * _ROOM, float(resident), 1.0)
+
+    def share(value: int) -> float:
+        return round(_BAR_WIDTH * value / full, 1)
+
+    over_limit = bool(limit) and resident > limit
+    over_threshold = bool(threshold) and resident > threshold
+    return Bar(
+        filled=share(resident),
+        threshold=share(threshold) if threshold else None,
+        limit=share(limit) if limit else None,
+        tone="bad" if over_limit else "warn" if over_threshold else "good",
+        says=f"{format_size(resident)} of {format_size(limit) if limit else 'no limit'}",
+    )
