@@ -26,6 +26,8 @@ from responder.adapters.durable import STEPS_VERSION, Durable
 from responder.adapters.telemetry import Telemetry
 from responder.errors import DatabaseUnavailable
 from responder.usecases.admission import Admission
+from responder.usecases.diagnosing import Diagnosing
+from responder.usecases.diagnosis import DiagnosisWorkflow
 from responder.usecases.intake import Intake
 from responder.usecases.keeper import Duty, Keeper
 from responder.usecases.muting import Muting
@@ -135,7 +137,10 @@ class Responder:
         workflow = RestartWorkflow(services, self._durable)
         self._muting = Muting(services)
         self._admission = Admission(services, workflow.enqueue)
-        self._intake = Intake(services, self._admission, self._muting, self._workers)
+        self._diagnosis = DiagnosisWorkflow(services, self._durable, Diagnosing(services))
+        self._intake = Intake(
+            services, self._admission, self._muting, self._diagnosis, self._workers
+        )
         self._keeper = Keeper(services, self._duties())
         app = create_app(
             services, self._intake, self._admission, self._muting, self.reload, front.gate
@@ -149,12 +154,14 @@ class Responder:
             now = services.clock.now()
             self._intake.sweep(before=now - SWEEP_SECONDS)
             self._admission.resume_open(before=now - SWEEP_SECONDS)
+            self._diagnosis.resume_open()
             end_orphans(services, self._abandoned, self._cancel)
 
         def prune() -> None:
             keep, now = services.settings.retention, services.clock.now()
             services.memory.requests.prune(before=now - keep.age, keep=keep.restarts)
             services.memory.alerts.prune(before=now - keep.age, keep=keep.alerts)
+            services.memory.diagnoses.prune(before=now - keep.age)
             self._durable.prune(before=datetime.fromtimestamp(now - WORKFLOW_RECORD_SECONDS, UTC))
 
         def beat() -> None:
@@ -235,6 +242,7 @@ class Responder:
         signal.signal(signal.SIGHUP, lambda *_: self._workers.submit(self._reload_and_log))
         self._durable.launch()
         self._size_queue()
+        self._diagnosis.size_queue()
         everything = self._services.clock.now() + 1
         self._intake.sweep(before=everything)
         self._workers.submit(self._admission.resume_open, before=everything)

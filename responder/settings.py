@@ -11,6 +11,8 @@ from pathlib import Path
 from responder.access import Access, Links
 from responder.core.outcomes import Mode
 from responder.core.policy import Fleet, Guards, Mute, RestartPolicy
+from responder.diagnose.artifacts import ArtifactSettings
+from responder.diagnose.policy import Diagnose
 from toolkit import settings as toolkit_settings
 from toolkit.settings import Duration, Size
 
@@ -184,6 +186,8 @@ class Agent:
     readiness: Readiness = dataclasses.field(default_factory=Readiness)
     reconnect_timeout: Duration = Duration(1800)
     guards: Guards = dataclasses.field(default_factory=Guards)
+    diagnose: Diagnose | None = None
+    """None: no evidence is taken of it."""
 
     def __post_init__(self) -> None:
         if not self.restart_command.strip():
@@ -224,6 +228,7 @@ class Settings:
     mute: Mute = dataclasses.field(default_factory=Mute)
     retention: Retention = dataclasses.field(default_factory=Retention)
     webhook: Webhook = dataclasses.field(default_factory=Webhook)
+    artifacts: ArtifactSettings = dataclasses.field(default_factory=ArtifactSettings)
     access: Access = dataclasses.field(default_factory=Access)
     links: Links = dataclasses.field(default_factory=Links)
 

@@ -17,6 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import quote, unquote
 
+from toolkit.settings import Size
+
 MAX_MEMBERS = 100
 _TIME = "%Y%m%dT%H%M%SZ"
 _DRAFT = ".draft-"
@@ -53,6 +55,25 @@ class Artifact:
             for file in self.files():
                 tar.add(file, str(file.relative_to(self.folder)), recursive=False)
         return content.getvalue()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ArtifactSettings:
+    """Where reports are kept, and how many."""
+
+    folder: Path = Path("/var/lib/memleash/artifacts")
+    keep_per_agent: int = 10
+    """On each host."""
+    keep_bytes: Size = Size(1024**3)
+    """All together; the oldest go first."""
+
+    def __post_init__(self) -> None:
+        if self.keep_per_agent < 1:
+            raise ValueError(f"keep_per_agent {self.keep_per_agent} must be at least 1")
+
+    def store(self) -> Artifacts:
+        """Return the store that these describe."""
+        return Artifacts(self.folder, self.keep_per_agent, self.keep_bytes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from responder.core.outcomes import Outcome, Remediation
 from responder.core.storms import after_count
 from responder.errors import AlertmanagerError, DatabaseUnavailable
 from responder.usecases.admission import Admission
+from responder.usecases.diagnosis import DiagnosisWorkflow
 from responder.usecases.muting import Muting
 from responder.usecases.services import STORM, Services
 
@@ -40,12 +41,18 @@ class Intake:
     """From the webhook to whoever deals with each alert."""
 
     def __init__(
-        self, services: Services, admission: Admission, muting: Muting, workers: Executor
+        self,
+        services: Services,
+        admission: Admission,
+        muting: Muting,
+        diagnosis: DiagnosisWorkflow,
+        workers: Executor,
     ) -> None:
         """``workers`` run what waits for exporters, so that one slow host holds up no other."""
         self._services = services
         self._admission = admission
         self._muting = muting
+        self._diagnosis = diagnosis
         self._workers = workers
         self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._queued: set[int] = set()
@@ -54,6 +61,7 @@ class Intake:
             (Remediation.RESTART, False): admission.resolve,
             (Remediation.MUTE, True): self._look_at_busy,
             (Remediation.MUTE, False): self._look_at_busy,
+            (Remediation.DIAGNOSE, True): self._diagnose,
         }
 
     def accept(self, body: bytes) -> None:
@@ -156,6 +164,11 @@ class Intake:
         restart = self._admission.ask_for_alert(alert)
         if restart is not None:
             self._workers.submit(self._guarded, self._admission.consider, restart.id)
+
+    def _diagnose(self, alert: Alert) -> None:
+        diagnosis = self._diagnosis.ask(alert)
+        if diagnosis is not None:
+            self._workers.submit(self._guarded, self._diagnosis.consider, diagnosis.id)
 
     def _look_at_busy(self, alert: Alert) -> None:
         self._workers.submit(self._guarded, self._muting.look, alert.host, alert.agent)

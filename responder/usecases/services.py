@@ -8,6 +8,7 @@ import threading
 from responder.adapters.alertmanager import AlertmanagerClient
 from responder.adapters.clock import Clock
 from responder.adapters.controllers import ControllerClients
+from responder.adapters.database.diagnoses import Diagnoses
 from responder.adapters.database.engine import Database
 from responder.adapters.database.fleet import Flags, Hosts, Mutes, Quarantine, Replicas
 from responder.adapters.database.inbox import AlertRecord, Inbox
@@ -69,6 +70,7 @@ class Memory:
     hosts: Hosts
     mutes: Mutes
     quarantine: Quarantine
+    diagnoses: Diagnoses
     flags: Flags
     replicas: Replicas
 
@@ -83,6 +85,7 @@ class Memory:
             Hosts(database),
             Mutes(database),
             Quarantine(database),
+            Diagnoses(database),
             Flags(database),
             Replicas(database),
         )
