@@ -115,8 +115,8 @@ class Intake:
         self._watch_for_storm()
         for alert, unknown in judged:
             self._count(alert, unknown)
-            if unknown is None:
-                self._act(alert)
+        for alert in _once_each(alert for alert, unknown in judged if unknown is None):
+            self._act(alert)
         self._services.memory.inbox.done(notification_id)
 
     def _act(self, alert: Alert) -> None:
@@ -205,6 +205,18 @@ class Intake:
             self._services.telemetry.failures.labels("truncated").inc()
             log.warning("truncated alerts not read", extra={"reason": str(error)})
             return []
+
+
+def _once_each(alerts: Iterable[Alert]) -> Iterable[Alert]:
+    """Return the alerts without those that ask for what one before them asked for.
+
+    All resolved ones stay: each names the request that it cancels.
+    """
+    first: dict[object, Alert] = {}
+    for alert in alerts:
+        asked = (alert.host, alert.agent, alert.remediation)
+        first.setdefault(asked if alert.firing else (*asked, alert.fingerprint), alert)
+    return first.values()
 
 
 def decode(body: bytes) -> Notification:

@@ -7,7 +7,6 @@ the lock at BEGIN, so that two of them wait instead of failing half-way.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from responder.adapters.database.schema import METADATA, leases
+from responder.adapters.database.turns import WriterTurns
 from responder.errors import DatabaseUnavailable
 
 _AUTOCOMMIT = "AUTOCOMMIT"
@@ -43,8 +43,7 @@ class Database:
             pool_pre_ping=not self.is_sqlite,
             connect_args={"timeout": 5} if self.is_sqlite else {"connect_timeout": 5},
         )
-        # Writers inside one process queue here instead of polling for SQLite's lock.
-        self._sqlite_writer = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._turns = WriterTurns() if self.is_sqlite else None
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
@@ -57,9 +56,13 @@ class Database:
             METADATA.create_all(connection)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """One transaction, committed at the end. Raises DatabaseUnavailable."""
-        with self._sqlite_writer, _translated(self.url), self.engine.begin() as connection:
+    def write(self, *, urgent: bool = False) -> Iterator[sa.Connection]:
+        """One transaction, committed at the end. Raises DatabaseUnavailable.
+
+        ``urgent``: somebody waits for the answer, so it goes before what nobody waits for.
+        """
+        turn = self._turns.turn(urgent=urgent) if self._turns else contextlib.nullcontext()
+        with turn, _translated(self.url), self.engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager

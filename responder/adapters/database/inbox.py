@@ -36,7 +36,7 @@ class Inbox:
 
     def put(self, body: bytes, now: float) -> int:
         """Store ``body`` durably and return its id. Raises BacklogFull, DatabaseUnavailable."""
-        with self._database.write() as connection:
+        with self._database.write(urgent=True) as connection:
             waiting = connection.scalar(sa.select(sa.func.count()).select_from(notifications)) or 0
             if waiting >= self._max_backlog:
                 raise BacklogFull(
