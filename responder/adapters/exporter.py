@@ -25,8 +25,13 @@ class ExporterClient:
         self._settings = settings
         self._session = http.session(settings)
 
-    def scrape(self, host: Host) -> Mapping[str, AgentFacts]:
-        """Return the facts of each agent that ``host`` publishes. Raises FactsUnavailable."""
+    def scrape(
+        self, host: Host, *, timeout_seconds: float | None = None
+    ) -> Mapping[str, AgentFacts]:
+        """Return the facts of each agent that ``host`` publishes. Raises FactsUnavailable.
+
+        Without ``timeout_seconds`` the configured timeout holds.
+        """
         settings = self._settings
         url = f"{settings.scheme}://{host.exporter_address}{settings.metrics_path}"
         try:
@@ -34,7 +39,7 @@ class ExporterClient:
                 self._session,
                 "GET",
                 url,
-                timeout_seconds=settings.timeout,
+                timeout_seconds=settings.timeout if timeout_seconds is None else timeout_seconds,
                 headers={"Accept": "text/plain;version=0.0.4"},
             )
         except http.HttpError as error:
@@ -46,9 +51,9 @@ class ExporterClient:
         except ValueError as error:
             raise FactsUnavailable(f"exporter of {host.name}: {url}: {error}") from error
 
-    def facts(self, host: Host, agent: str) -> AgentFacts:
+    def facts(self, host: Host, agent: str, *, timeout_seconds: float | None = None) -> AgentFacts:
         """Return what ``host`` says about ``agent`` now. Raises FactsUnavailable."""
-        agents = self.scrape(host)
+        agents = self.scrape(host, timeout_seconds=timeout_seconds)
         if agent not in agents:
             raise FactsUnavailable(
                 f"exporter of {host.name}: publishes no agent {agent!r}; "

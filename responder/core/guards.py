@@ -286,6 +286,7 @@ def _tasks_running(situation: Situation, _policy: RestartPolicy, _now: float) ->
 
 
 _ADMIT = frozenset({Step.ADMIT})
+_ADMIT_AND_SEND = frozenset({Step.ADMIT, Step.RESTART})
 _VERIFY = frozenset({Step.VERIFY})
 _LOOKS = frozenset({Step.VERIFY, Step.RESTART})
 _ALWAYS = frozenset({Step.ADMIT, Step.VERIFY, Step.RESTART})
@@ -298,8 +299,8 @@ GUARDS: tuple[Guard, ...] = (
     Guard("quarantined", _ADMIT, _quarantined),
     Guard("host_not_connected", _ADMIT, _host_not_connected),
     Guard("storm", _ALWAYS, _storm),
-    Guard("cooldown", _ADMIT, _cooldown),
-    Guard("restart_budget", _ADMIT, _restart_budget),
+    Guard("cooldown", _ADMIT_AND_SEND, _cooldown),
+    Guard("restart_budget", _ADMIT_AND_SEND, _restart_budget),
     Guard("facts_unavailable", _ALWAYS, _facts_unavailable),
     Guard("already_restarted", _ALWAYS, _already_restarted),
     Guard("below_hard_limit", _ALWAYS, _below_hard_limit),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from responder.adapters.database.requests import (
     APPROVED,
@@ -48,7 +48,8 @@ class Admission:
         last = services.memory.requests.last_for_alert(alert.fingerprint, alert.starts_at)
         if last is not None:
             retry_after = services.settings.agents[alert.agent].guards.retry_after
-            if last.finished_at is None or now - last.finished_at < retry_after:
+            # A clock that was set back makes the refusal look as if it were still to come.
+            if last.finished_at is None or 0 <= now - last.finished_at < retry_after:
                 return None
         return self._open(
             Restart(
@@ -95,7 +96,10 @@ class Admission:
         return restart
 
     def consider(self, restart_id: str) -> None:
-        """Look at a new request: queue it, refuse it, or leave it to a person."""
+        """Look at a new request: queue it, refuse it, or leave it to a person.
+
+        Whatever another thread made of it meanwhile stands.
+        """
         requests = self._services.memory.requests
         restart = requests.get(restart_id)
         if restart is None or restart.outcome is not None or restart.step != REQUESTED:
@@ -103,16 +107,16 @@ class Admission:
         refusal, facts = self._judge(restart)
         requests.note(restart.id, facts)
         if refusal is None:
-            requests.advance(restart.id, QUEUED)
-            self._enqueue(restart.id)
+            if requests.advance(restart.id, QUEUED, before=REQUESTED):
+                self._enqueue(restart.id)
         elif refusal.outcome is Outcome.AWAITING_APPROVAL:
-            requests.advance(restart.id, AWAITING_APPROVAL)
-            log.info(
-                "approval awaited",
-                extra={"host": restart.host, "agent": restart.agent, "id": restart.id},
-            )
+            if requests.advance(restart.id, AWAITING_APPROVAL, before=REQUESTED):
+                log.info(
+                    "approval awaited",
+                    extra={"host": restart.host, "agent": restart.agent, "id": restart.id},
+                )
         else:
-            self._finish(restart, refusal)
+            self._finish(restart, refusal, at=(REQUESTED,))
 
     def _judge(self, restart: Restart) -> tuple[Refusal | None, dict[str, object]]:
         services = self._services
@@ -133,10 +137,12 @@ class Admission:
         for restart in self._services.memory.requests.all_open():
             if restart.requested_at >= before:
                 continue
-            if restart.step == REQUESTED:
-                self.consider(restart.id)
-            elif restart.step == QUEUED:
+            if restart.step == QUEUED:
                 self._enqueue(restart.id)
+            elif restart.step == REQUESTED:
+                self.consider(restart.id)
+            elif restart.step == AWAITING_APPROVAL and restart.approval is not None:
+                self._take_up(restart.id)
 
     def resolve(self, alert: Alert) -> None:
         """Cancel what an alert asked for, as far as it has not begun; start nothing."""
@@ -146,7 +152,9 @@ class Admission:
         restart = requests.open_of(alert.host, alert.agent)
         if restart is not None and restart.resolved and restart.step in _NOT_BEGUN:
             self._finish(
-                restart, Refusal(Outcome.RESOLVED, "the alert resolved before anything was done")
+                restart,
+                Refusal(Outcome.RESOLVED, "the alert resolved before anything was done"),
+                at=_NOT_BEGUN,
             )
 
     def approve(self, restart_id: str, by: str) -> bool:
@@ -154,8 +162,7 @@ class Admission:
         if not self._services.memory.requests.decide(restart_id, APPROVED, by):
             return False
         log.info("restart approved", extra={"id": restart_id, "by": by})
-        self._services.memory.requests.advance(restart_id, REQUESTED)
-        self.consider(restart_id)
+        self._take_up(restart_id)
         return True
 
     def deny(self, restart_id: str, by: str) -> bool:
@@ -164,13 +171,19 @@ class Admission:
         restart = requests.get(restart_id)
         if restart is None or not requests.decide(restart_id, DENIED, by):
             return False
-        self._finish(restart, Refusal(Outcome.DENIED, f"denied by {by}"))
+        self._finish(restart, Refusal(Outcome.DENIED, f"denied by {by}"), at=(AWAITING_APPROVAL,))
         return True
 
-    def _finish(self, restart: Restart, refusal: Refusal) -> None:
+    def _take_up(self, restart_id: str) -> None:
+        """Look again at a request that a person decided on."""
+        self._services.memory.requests.advance(restart_id, REQUESTED, before=AWAITING_APPROVAL)
+        self.consider(restart_id)
+
+    def _finish(self, restart: Restart, refusal: Refusal, *, at: Collection[str]) -> None:
+        """Refuse a request that is still ``at`` one of these steps."""
         services = self._services
         if not services.memory.requests.finish(
-            restart.id, refusal.outcome, refusal.reason, services.clock.now()
+            restart.id, refusal.outcome, refusal.reason, services.clock.now(), at=at
         ):
             return
         services.telemetry.restarts.labels(restart.agent, refusal.outcome).inc()

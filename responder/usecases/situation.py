@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from responder.adapters.database.requests import Restart
+from responder.adapters.database.requests import NEWEST_COMMANDS, Restart, SentCommand
 from responder.core.facts import AgentFacts, Host, Unknown
 from responder.core.guards import Situation
 from responder.core.outcomes import Step
+from responder.core.stamps import Stamp
 from responder.core.storms import storm_reason
 from responder.errors import FactsUnavailable
 from responder.usecases.services import PAUSED, STORM, Services
-
-NEWEST_COMMANDS = 1000
-"""How far back restarts count; more than any budget allows in its window."""
 
 
 def read_situation(
@@ -34,34 +33,41 @@ def read_situation(
         agent: AgentFacts | Unknown = Unknown(f"host {restart.host} is not in the inventory")
         return Situation(restart.request, agent, Unknown("the host is not in the inventory"))
     agent = read_agent(services, host, restart.agent)
-    now = services.clock.stamp()
-    sent = [
-        (name, kind, at.age_seconds(now))
-        for name, kind, at in memory.requests.commands_sent(newest=NEWEST_COMMANDS)
-    ]
     flags = memory.flags.all()
     asks_tasks = step in (Step.VERIFY, None) and not restart.forced
-    return Situation(
+    situation = Situation(
         request=restart.request,
         agent=agent,
         hard_limit_bytes=read_hard_limit(services, host, restart.agent, agent),
         paused=PAUSED in flags,
         quarantined=(restart.host, restart.agent) in memory.quarantine.all(),
         host_state=memory.hosts.get(restart.host).state,
-        agent_restart_ages=tuple(
-            age for name, kind, age in sent if (name, kind) == (restart.host, restart.agent)
-        ),
-        fleet_restart_ages=tuple(age for _, _, age in sent),
         storm=storm_reason(flags[STORM][0]) if STORM in flags else None,
         admitted_life=admitted_life,
         tasks=outside.controllers.tasks(host, restart.agent) if asks_tasks else (),
     )
+    sent = memory.requests.commands_sent(newest=NEWEST_COMMANDS, but=restart.id)
+    return with_sent(situation, sent, services.clock.stamp())
 
 
-def read_agent(services: Services, host: Host, agent: str) -> AgentFacts | Unknown:
+def with_sent(situation: Situation, sent: Sequence[SentCommand], now: Stamp) -> Situation:
+    """Return ``situation`` with the ages of the commands that other requests ``sent``."""
+    key = (situation.request.host, situation.request.agent)
+    return dataclasses.replace(
+        situation,
+        agent_restart_ages=tuple(
+            at.age_seconds(now) for host, agent, at in sent if (host, agent) == key
+        ),
+        fleet_restart_ages=tuple(at.age_seconds(now) for _, _, at in sent),
+    )
+
+
+def read_agent(
+    services: Services, host: Host, agent: str, *, timeout_seconds: float | None = None
+) -> AgentFacts | Unknown:
     """Return what the host's exporter says of ``agent`` now."""
     try:
-        return services.outside.exporter.facts(host, agent)
+        return services.outside.exporter.facts(host, agent, timeout_seconds=timeout_seconds)
     except FactsUnavailable as error:
         return Unknown(str(error))
 

@@ -17,6 +17,7 @@ from responder.core.outcomes import Outcome, Step
 from responder.errors import DatabaseUnavailable
 from responder.usecases import restart as steps
 from responder.usecases.hold import conclude
+from responder.usecases.progress import Failed, Progress, Refused
 from responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class RestartWorkflow:
         self._durable.enqueue(QUEUE, WORKFLOW, restart_id)
 
     def _body(self, restart_id: str) -> None:
-        progress: dict[str, Any] = dataclasses.asdict(steps.Progress())
+        progress: dict[str, Any] = dataclasses.asdict(Progress())
         for step in steps.STEPS:
             result = run_step(step, self._perform, step, restart_id, progress)
             if result["refusal"] is not None:
@@ -53,18 +54,17 @@ class RestartWorkflow:
         return self._patiently(lambda: self._attempt(step, restart_id, progress))
 
     def _attempt(self, step: Step, restart_id: str, raw: dict[str, Any]) -> dict[str, Any]:
-        services, progress = self._services, steps.Progress.of(raw)
+        services, progress = self._services, Progress.of(raw)
         restart = services.memory.requests.get(restart_id)
-        if restart is None or restart.outcome is not None:
+        if restart is None or not services.memory.requests.advance(restart_id, step):
             return _refused(Refusal(Outcome.RESOLVED, "the request was closed"), begun=False)
-        services.memory.requests.advance(restart_id, step)
-        began = services.clock.now()
+        began, stamp = services.clock.now(), services.clock.stamp()
         begun = restart.command_sent is not None
         try:
             made = steps.STEPS[step](services, restart, progress)
-        except steps.Refused as refused:
+        except Refused as refused:
             result = _refused(refused.refusal, begun=begun)
-        except steps.Failed as failed:
+        except Failed as failed:
             result = _refused(failed.refusal, begun=True)
         except DatabaseUnavailable:
             raise
@@ -75,9 +75,9 @@ class RestartWorkflow:
             result = _refused(_unexpected(error, begun=begun), begun=begun)
         else:
             result = {"refusal": None, "begun": begun, "progress": dataclasses.asdict(made)}
-        seconds = services.clock.now() - began
+        seconds = stamp.age_seconds(services.clock.stamp())
         services.telemetry.step_seconds.labels(step).observe(seconds)
-        found = steps.Progress.of(result["progress"] or raw).facts()
+        found = Progress.of(result["progress"] or raw).facts()
         timing = {"step": step, "started_at": began, "seconds": round(seconds, 4)}
         services.memory.requests.note(restart_id, found, timing)
         return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,9 +12,15 @@ from sqlalchemy import exc
 
 from responder.adapters.database.engine import Database
 from responder.adapters.database.schema import restarts
-from responder.core.guards import Request
+from responder.core.guards import Refusal, Request
 from responder.core.outcomes import Outcome
 from responder.core.stamps import Stamp
+
+NEWEST_COMMANDS = 1000
+"""How far back sent commands are counted; more than any budget allows in its window."""
+
+SentCommand = tuple[str, str, Stamp]
+"""Host, agent and moment of a restart command that was, or may have been, sent."""
 
 APPROVED, DENIED = "approved", "denied"
 REQUESTED, AWAITING_APPROVAL, QUEUED = "requested", "awaiting_approval", "queued"
@@ -148,19 +154,28 @@ class Requests:
         query = query.order_by(restarts.c.requested_at.desc(), restarts.c.id)
         return self._many(query.limit(limit).offset(offset))
 
-    def commands_sent(self, *, newest: int) -> list[tuple[str, str, Stamp]]:
-        """Return (host, agent, when) of the ``newest`` restart commands that were sent."""
-        query = sa.select(restarts).where(restarts.c.command_sent_at.is_not(None))
-        query = query.order_by(restarts.c.requested_at.desc()).limit(newest)
-        return [
-            (restart.host, restart.agent, restart.command_sent)
-            for restart in self._many(query)
-            if restart.command_sent is not None
-        ]
+    def outcomes(self, *, since: float) -> list[tuple[str, str, Outcome | None, Mapping[str, Any]]]:
+        """Return (host, agent, word, facts) of every request since a unix time."""
+        columns = (restarts.c.host, restarts.c.agent, restarts.c.outcome, restarts.c.facts)
+        query = sa.select(*columns).where(restarts.c.requested_at >= since)
+        with self._database.read() as connection:
+            return [
+                (row.host, row.agent, Outcome(row.outcome) if row.outcome else None, row.facts)
+                for row in connection.execute(query)
+            ]
 
-    def advance(self, restart_id: str, step: str) -> None:
-        """Say which step an open request is at."""
-        self._update(restart_id, step=step)
+    def commands_sent(self, *, newest: int, but: str | None = None) -> list[SentCommand]:
+        """Return the ``newest`` restart commands that were sent, without request ``but``'s."""
+        with self._database.read() as connection:
+            return _commands_sent(connection, newest, but)
+
+    def advance(self, restart_id: str, step: str, *, before: str | None = None) -> bool:
+        """Say which step an open request is at; False when it has its final word already.
+
+        With ``before`` only a request that is at that step moves: another thread may have
+        taken it on.
+        """
+        return self._update(restart_id, (before,) if before else (), step=step)
 
     def note(
         self,
@@ -178,9 +193,29 @@ class Requests:
             values = {"facts": {**row.facts, **facts}, "steps": steps}
             connection.execute(restarts.update().where(restarts.c.id == restart_id).values(values))
 
-    def mark_command_sent(self, restart_id: str, now: Stamp) -> None:
-        """Say that the command is about to be sent."""
-        self._update(restart_id, **_sent_columns(now))
+    def send(
+        self,
+        restart_id: str,
+        now: Stamp,
+        refuse: Callable[[Sequence[SentCommand]], Refusal | None],
+    ) -> Refusal | None:
+        """Note that the command is about to be sent, unless ``refuse`` speaks against it.
+
+        ``refuse`` is given what other requests sent. Looking and noting are one transaction that
+        no second one overlaps, so that two restarts never share the last of a budget.
+        """
+        with self._database.write() as connection:
+            if not self._database.is_sqlite:  # whose writers are one at a time anyway
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7366)"))
+            refusal = refuse(_commands_sent(connection, NEWEST_COMMANDS, restart_id))
+            if refusal is None:
+                still_open = sa.and_(restarts.c.id == restart_id, restarts.c.outcome.is_(None))
+                connection.execute(restarts.update().where(still_open).values(_sent_columns(now)))
+            return refusal
+
+    def not_sent(self, restart_id: str) -> None:
+        """Take back that the command was sent: the connection was lost just before."""
+        self._update(restart_id, (), **_sent_columns(None))
 
     def resolve(self, fingerprint: str, alert_started_at: float) -> int:
         """Say that an alert resolved; return how many open requests that concerns."""
@@ -211,9 +246,21 @@ class Requests:
             )
             return result.rowcount == 1
 
-    def finish(self, restart_id: str, outcome: Outcome, reason: str, now: float) -> bool:
-        """Give an open request its one final word; False when it had one already."""
-        return self._update(restart_id, outcome=outcome, reason=reason, finished_at=now)
+    def finish(
+        self,
+        restart_id: str,
+        outcome: Outcome,
+        reason: str,
+        now: float,
+        *,
+        at: Collection[str] = (),
+    ) -> bool:
+        """Give an open request its one final word; False when it had one already.
+
+        With ``at`` only a request that is at one of these steps ends: one that a workflow has
+        taken on meanwhile is the workflow's to end.
+        """
+        return self._update(restart_id, at, outcome=outcome, reason=reason, finished_at=now)
 
     def prune(self, *, before: float, keep: int) -> int:
         """Delete what ended before a unix time, and all but the newest ``keep``."""
@@ -227,14 +274,12 @@ class Requests:
             )
             return result.rowcount
 
-    def _update(self, restart_id: str, **values: object) -> bool:
+    def _update(self, restart_id: str, at: Collection[str] = (), /, **values: object) -> bool:
+        where = [restarts.c.id == restart_id, restarts.c.outcome.is_(None)]
+        if at:
+            where.append(restarts.c.step.in_(at))
         with self._database.write() as connection:
-            result = connection.execute(
-                restarts.update()
-                .where(restarts.c.id == restart_id, restarts.c.outcome.is_(None))
-                .values(values)
-            )
-            return result.rowcount == 1
+            return connection.execute(restarts.update().where(*where).values(values)).rowcount == 1
 
     def _one(self, *where: sa.ColumnElement[bool]) -> Restart | None:
         query = sa.select(restarts).where(*where).order_by(restarts.c.requested_at.desc())
@@ -256,6 +301,16 @@ def _restart(row: sa.RowMapping) -> Restart:
     values["command_sent"] = Stamp(*sent) if sent[0] is not None else None
     values["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
     return Restart(**values)
+
+
+def _commands_sent(connection: sa.Connection, newest: int, but: str | None) -> list[SentCommand]:
+    # Only the columns that are needed: a request's facts hold its command's output.
+    query = sa.select(
+        restarts.c.host, restarts.c.agent, *(restarts.c[name] for name in _SENT_COLUMNS)
+    )
+    query = query.where(restarts.c.command_sent_at.is_not(None), restarts.c.id != (but or ""))
+    query = query.order_by(restarts.c.requested_at.desc()).limit(newest)
+    return [(host, agent, Stamp(*stamp)) for host, agent, *stamp in connection.execute(query)]
 
 
 _SENT_COLUMNS = ("command_sent_at", "command_sent_boot_id", "command_sent_uptime")

@@ -1,0 +1,283 @@
+"""The guards, row by row: what passes, what refuses, with which word, and what unknown means."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
+from responder.core.guards import GUARDS, Request, Situation, first_refusal, refusals
+from responder.core.outcomes import HostState, Mode, Outcome, Step
+from responder.core.policy import GIB, Fleet, Guards, RestartPolicy
+
+NOW = 1_800_000_000.0
+LIFE = NOW - 86_400
+ALERTED = NOW - 60
+LIMIT = 10 * GIB
+
+POLICY = RestartPolicy(Mode.ENFORCE, Guards(), Fleet())
+AGENT = AgentFacts(up=True, start_time=LIFE, resident_bytes=LIMIT + 1, busy=False, ready=True)
+REQUEST = Request("node-1", "kvmagent", alert_started_at=ALERTED)
+FREE = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", ()))
+GOOD = Situation(REQUEST, AGENT, LIMIT, tasks=FREE)
+"""Every guard passes."""
+
+
+def situation(
+    agent: dict[str, Any] | None = None, request: dict[str, Any] | None = None, **changes: Any
+) -> Situation:
+    """Return the good situation with some of its facts changed."""
+    if agent:
+        changes["agent"] = dataclasses.replace(AGENT, **agent)
+    if request:
+        changes["request"] = dataclasses.replace(REQUEST, **request)
+    return dataclasses.replace(GOOD, **changes)
+
+
+def policy(mode: Mode = Mode.ENFORCE, *, fleet: Fleet | None = None, **guards: Any) -> Any:
+    return RestartPolicy(mode, Guards(**guards), fleet or Fleet())
+
+
+def verdict(step: Step | None, seen: Situation, by: RestartPolicy = POLICY) -> Outcome | None:
+    """Return the first refusal's word at ``step``, or None."""
+    found = [no for _, no in refusals(step, seen, by, NOW) if no]
+    return found[0].outcome if found else None
+
+
+LOOKS = (Step.ADMIT, Step.VERIFY, Step.RESTART)
+ADMIT, VERIFY = (Step.ADMIT,), (Step.VERIFY,)
+BEFORE_SSH, SENDS = (Step.VERIFY, Step.RESTART), (Step.ADMIT, Step.RESTART)
+UNREACHABLE = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", Unknown("no answer")))
+TOO_YOUNG = situation(agent={"start_time": NOW - 299}, request={"alert_started_at": NOW})
+JUST_OLD_ENOUGH = situation(agent={"start_time": NOW - 300}, request={"alert_started_at": NOW})
+BLIND = dataclasses.replace(GOOD, agent=Unknown("exporter of node-1: refused"))
+AT_WORK = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", (Task("7", "migrate"),)))
+
+REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] = [
+    # what is wrong, the situation, the policy, its word, the steps that look at it
+    ("resolved", situation(request={"resolved": True}), POLICY, Outcome.RESOLVED, LOOKS),
+    ("denied", situation(request={"denied": True}), POLICY, Outcome.DENIED, LOOKS),
+    ("paused", situation(paused=True), POLICY, Outcome.PAUSED, LOOKS),
+    ("mode observe", GOOD, policy(Mode.OBSERVE), Outcome.OBSERVE_MODE, LOOKS),
+    ("mode approve", GOOD, policy(Mode.APPROVE), Outcome.AWAITING_APPROVAL, ADMIT),
+    ("quarantined", situation(quarantined=True), POLICY, Outcome.QUARANTINED, ADMIT),
+    (
+        "connecting",
+        situation(host_state=HostState.CONNECTING),
+        POLICY,
+        Outcome.HOST_NOT_CONNECTED,
+        ADMIT,
+    ),
+    (
+        "disconnected",
+        situation(host_state=HostState.DISCONNECTED),
+        POLICY,
+        Outcome.HOST_NOT_CONNECTED,
+        ADMIT,
+    ),
+    ("a storm", situation(storm="3 of 4 hosts"), POLICY, Outcome.STORM, LOOKS),
+    ("cooldown", situation(agent_restart_ages=(1799.0,)), POLICY, Outcome.COOLDOWN, SENDS),
+    (
+        "the agent's budget",
+        situation(agent_restart_ages=(2000.0, 9000.0, 21_599.0)),
+        POLICY,
+        Outcome.RESTART_BUDGET,
+        SENDS,
+    ),
+    (
+        "the fleet's rate",
+        situation(fleet_restart_ages=(3599.0,) * 20),
+        POLICY,
+        Outcome.RESTART_BUDGET,
+        SENDS,
+    ),
+    ("exporter gone", BLIND, POLICY, Outcome.FACTS_UNAVAILABLE, LOOKS),
+    (
+        "limit unknown",
+        situation(hard_limit_bytes=Unknown("Prometheus: refused")),
+        POLICY,
+        Outcome.FACTS_UNAVAILABLE,
+        LOOKS,
+    ),
+    ("not running", situation(agent={"up": False}), POLICY, Outcome.FACTS_UNAVAILABLE, LOOKS),
+    ("up unknown", situation(agent={"up": None}), POLICY, Outcome.FACTS_UNAVAILABLE, LOOKS),
+    (
+        "life unknown",
+        situation(agent={"start_time": None}),
+        POLICY,
+        Outcome.FACTS_UNAVAILABLE,
+        LOOKS,
+    ),
+    (
+        "RSS unknown",
+        situation(agent={"resident_bytes": None}),
+        POLICY,
+        Outcome.FACTS_UNAVAILABLE,
+        LOOKS,
+    ),
+    (
+        "readiness not published",
+        situation(agent={"ready": None}),
+        POLICY,
+        Outcome.FACTS_UNAVAILABLE,
+        ADMIT,
+    ),
+    (
+        "busy unknown",
+        situation(agent={"busy": None}),
+        POLICY,
+        Outcome.FACTS_UNAVAILABLE,
+        BEFORE_SSH,
+    ),
+    (
+        "the alert is older than the process",
+        situation(request={"alert_started_at": LIFE - 0.1}),
+        POLICY,
+        Outcome.ALREADY_RESTARTED,
+        LOOKS,
+    ),
+    (
+        "another life than was admitted",
+        situation(admitted_life=LIFE - 1.0),
+        POLICY,
+        Outcome.ALREADY_RESTARTED,
+        LOOKS,
+    ),
+    ("too young", TOO_YOUNG, POLICY, Outcome.STARTUP_GRACE, ADMIT),
+    (
+        "RSS equal to the limit",
+        situation(agent={"resident_bytes": LIMIT}),
+        POLICY,
+        Outcome.BELOW_HARD_LIMIT,
+        LOOKS,
+    ),
+    ("limit 0 is off", situation(hard_limit_bytes=0), POLICY, Outcome.BELOW_HARD_LIMIT, LOOKS),
+    ("busy", situation(agent={"busy": True}), POLICY, Outcome.BUSY, BEFORE_SSH),
+    (
+        "a controller in error",
+        situation(tasks=UNREACHABLE),
+        POLICY,
+        Outcome.CONTROLLER_UNREACHABLE,
+        VERIFY,
+    ),
+    ("a running task", situation(tasks=AT_WORK), POLICY, Outcome.TASKS_RUNNING, VERIFY),
+]
+
+
+@pytest.mark.parametrize("step", LOOKS)
+def test_every_guard_passes_when_all_is_well(step: Step) -> None:
+    assert verdict(step, GOOD) is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "by", "word", "steps"), [pytest.param(*row[1:], id=row[0]) for row in REFUSES]
+)
+def test_each_thing_that_is_wrong_refuses_with_its_word_at_the_steps_that_look(
+    seen: Situation, by: RestartPolicy, word: Outcome, steps: tuple[Step, ...]
+) -> None:
+    for step in LOOKS:
+        assert verdict(step, seen, by) == (word if step in steps else None), step
+
+
+def test_every_guard_of_the_table_has_a_row_here_that_it_alone_refuses() -> None:
+    refused_by = {
+        guard.name
+        for _, seen, by, word, _ in REFUSES
+        for guard, no in refusals(None, seen, by, NOW)
+        if no is not None and no.outcome is word
+    }
+    assert refused_by == {guard.name for guard in GUARDS}
+
+
+PASSES: list[tuple[str, Situation, RestartPolicy]] = [
+    ("one byte over the limit", situation(agent={"resident_bytes": LIMIT + 1}), POLICY),
+    ("cooldown is over to the second", situation(agent_restart_ages=(1800.0,)), POLICY),
+    ("restarts out of the window", situation(agent_restart_ages=(21_600.0,) * 9), POLICY),
+    ("the fleet's restarts an hour ago", situation(fleet_restart_ages=(3600.0,) * 99), POLICY),
+    ("grace is over to the second", JUST_OLD_ENOUGH, POLICY),
+    ("a person asked, no alert", situation(request={"alert_started_at": None}), POLICY),
+    ("approved", situation(request={"approved": True}), policy(Mode.APPROVE)),
+    ("the admitted life, half a tick off", situation(admitted_life=LIFE + 0.01), POLICY),
+    ("no controllers at all", situation(tasks=()), POLICY),
+]
+
+
+@pytest.mark.parametrize(("seen", "by"), [pytest.param(*row[1:], id=row[0]) for row in PASSES])
+def test_what_is_just_on_the_right_side_passes_everywhere(
+    seen: Situation, by: RestartPolicy
+) -> None:
+    assert verdict(None, seen, by) is None
+
+
+def test_a_start_time_in_the_future_counts_as_just_started() -> None:
+    """The host's clock may be ahead of ours: a negative age must not pass for an old process."""
+    ahead = situation(agent={"start_time": NOW + 900}, request={"alert_started_at": NOW + 901})
+    assert verdict(Step.ADMIT, ahead) is Outcome.STARTUP_GRACE
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        situation(agent={"busy": True}, request={"forced": True}),
+        situation(agent={"busy": None}, request={"forced": True}),
+        situation(tasks=AT_WORK, request={"forced": True}),
+        situation(tasks=UNREACHABLE, request={"forced": True}),
+    ],
+    ids=["busy", "busy unknown", "tasks", "controller unreachable"],
+)
+def test_force_skips_the_busy_and_the_task_checks(seen: Situation) -> None:
+    assert verdict(None, seen) is None
+
+
+SKIPPED_BY_FORCE = {"busy", "controller_unreachable", "tasks_running"}
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "by", "word"),
+    [pytest.param(*row[:4], id=row[0]) for row in REFUSES if row[3] not in SKIPPED_BY_FORCE],
+)
+def test_force_skips_nothing_else_not_even_the_host_state(
+    name: str, seen: Situation, by: RestartPolicy, word: Outcome
+) -> None:
+    if name == "busy unknown":
+        return  # part of the busy check
+    forced = dataclasses.replace(seen, request=dataclasses.replace(seen.request, forced=True))
+    assert verdict(None, forced, by) is word
+
+
+def test_a_person_named_in_a_refusal_sees_every_task_and_whose_it_is() -> None:
+    no = first_refusal(Step.VERIFY, situation(tasks=AT_WORK), POLICY, NOW)
+    assert no is not None
+    assert no.reason == "running tasks: mn-2: migrate"
+
+
+def test_a_controller_in_error_is_named_with_its_error() -> None:
+    no = first_refusal(Step.VERIFY, situation(tasks=UNREACHABLE), POLICY, NOW)
+    assert no is not None
+    assert no.reason == "mn-2: no answer"
+
+
+def test_cheap_and_local_guards_come_before_those_that_ask_around() -> None:
+    names = [guard.name for guard in GUARDS]
+    local = ["resolved", "denied", "paused", "observe_mode", "quarantined", "host_not_connected"]
+    assert names[: len(local)] == local
+    assert names[-3:] == ["busy", "controller_unreachable", "tasks_running"]
+
+
+def test_the_last_look_before_ssh_is_at_life_memory_and_busy() -> None:
+    names = {guard.name for guard in GUARDS if Step.RESTART in guard.steps}
+    assert {"already_restarted", "below_hard_limit", "busy", "paused", "resolved"} <= names
+
+
+def test_a_person_is_asked_only_about_what_would_otherwise_be_restarted() -> None:
+    admit = [guard.name for guard in GUARDS if Step.ADMIT in guard.steps]
+    assert admit[-1] == "awaiting_approval"
+
+
+def test_finding_3_nothing_from_a_controller_is_no_task_but_an_error_refuses() -> None:
+    """Found: a node with no entry for the host crashed the check."""
+    assert verdict(Step.VERIFY, situation(tasks=(ControllerTasks("mn-1", ()),))) is None
+    error = situation(tasks=(ControllerTasks("mn-1", Unknown("HTTP 500")),))
+    assert verdict(Step.VERIFY, error) is Outcome.CONTROLLER_UNREACHABLE

@@ -1,0 +1,155 @@
+"""How long a busy agent mutes its host, when that ends, and what Alertmanager is told."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from responder.core.facts import AgentFacts, Unknown
+from responder.core.mutes import (
+    Claim,
+    HeldSilence,
+    SilencePlan,
+    after_look,
+    deadline,
+    mute_in_force,
+    plan_silence,
+)
+from responder.core.policy import GIB, Mute
+from toolkit.settings import Duration
+
+NOW = 1_800_000_000.0
+POLICY = Mute()
+BUSY = AgentFacts(up=True, start_time=NOW - 900, resident_bytes=GIB, busy=True)
+IDLE = dataclasses.replace(BUSY, busy=False)
+CLAIM = Claim("busy:kvmagent", NOW - 100, int(NOW + 200), "kvmagent is busy")
+
+
+@pytest.mark.parametrize(
+    ("resident_bytes", "minutes"),
+    [
+        (None, 5),
+        (0, 5),
+        (4 * GIB - 1, 5),
+        (4 * GIB, 10),
+        (8 * GIB - 1, 10),
+        (10 * GIB, 15),
+        (40 * GIB, 55),
+        (44 * GIB, 60),
+        (400 * GIB, 60),
+    ],
+)
+def test_a_mute_is_5_minutes_for_each_begun_4_gib_and_an_hour_at_most(
+    resident_bytes: int | None, minutes: int
+) -> None:
+    assert deadline(POLICY, resident_bytes, NOW) == NOW + 60 * minutes
+
+
+def test_the_second_of_the_deadline_is_still_muted_and_the_next_is_not() -> None:
+    assert CLAIM.in_force(CLAIM.until)
+    assert CLAIM.in_force(CLAIM.until + 0.999)
+    assert not CLAIM.in_force(CLAIM.until + 1)
+
+
+def test_each_look_at_a_busy_agent_overwrites_the_deadline_also_with_an_earlier_one() -> None:
+    later = dataclasses.replace(CLAIM, until=int(NOW + 3000))
+    renewed = after_look(later, "kvmagent", BUSY, POLICY, NOW)
+    assert renewed is not None
+    assert (renewed.since, renewed.until) == (later.since, NOW + 300)
+
+
+def test_no_stretch_of_being_busy_is_muted_beyond_max_hold() -> None:
+    since = NOW - POLICY.max_hold
+    at_the_end = after_look(
+        dataclasses.replace(CLAIM, since=since), "kvmagent", BUSY, POLICY, NOW + 10
+    )
+    assert at_the_end is not None
+    assert not at_the_end.in_force(NOW + 10)
+    assert at_the_end.since == since, "or the next look would begin a new stretch"
+
+
+def test_idle_leaves_the_tail_and_then_nothing() -> None:
+    ending = after_look(CLAIM, "kvmagent", IDLE, POLICY, NOW)
+    assert ending is not None
+    assert (ending.ending, ending.until) == (True, NOW + 60)
+    assert after_look(ending, "kvmagent", IDLE, POLICY, NOW + 30) == ending, "the tail runs out"
+    assert after_look(ending, "kvmagent", IDLE, POLICY, NOW + 61) is None
+
+
+def test_the_tail_never_makes_a_mute_longer() -> None:
+    short = dataclasses.replace(CLAIM, until=int(NOW + 5))
+    ending = after_look(short, "kvmagent", IDLE, POLICY, NOW)
+    assert ending is not None
+    assert ending.until == short.until
+
+
+def test_busy_again_in_the_tail_is_a_new_stretch() -> None:
+    ending = dataclasses.replace(CLAIM, ending=True)
+    again = after_look(ending, "kvmagent", BUSY, POLICY, NOW)
+    assert again is not None
+    assert (again.since, again.ending) == (NOW, False)
+
+
+@pytest.mark.parametrize(
+    "facts", [Unknown("exporter of node-1: refused"), dataclasses.replace(BUSY, busy=None)]
+)
+def test_unknown_mutes_nothing_renews_nothing_and_ends_nothing(
+    facts: AgentFacts | Unknown,
+) -> None:
+    assert after_look(None, "kvmagent", facts, POLICY, NOW) is None
+    assert after_look(CLAIM, "kvmagent", facts, POLICY, NOW) == CLAIM
+    assert after_look(CLAIM, "kvmagent", facts, POLICY, CLAIM.until + 1) is None
+
+
+def test_an_idle_agent_without_a_claim_gets_none() -> None:
+    assert after_look(None, "kvmagent", IDLE, POLICY, NOW) is None
+
+
+def test_the_claim_that_lasts_longest_is_the_hosts_mute() -> None:
+    other = Claim("restart:1", NOW, int(NOW + 900), "kvmagent is being restarted")
+    over = Claim("busy:x", NOW - 900, int(NOW - 2), "x is busy")
+    assert mute_in_force([over, CLAIM, other], NOW) == other
+    assert mute_in_force([over], NOW) is None
+
+
+def test_finding_1_the_claims_are_read_once_for_a_decision() -> None:
+    """Found: the deadline was read twice from a cache that can empty in between."""
+    read_once = iter([CLAIM])
+    assert mute_in_force(read_once, NOW) == CLAIM
+
+
+@pytest.mark.parametrize(
+    ("held", "plan"),
+    [
+        ([], SilencePlan(True, None, CLAIM.until + 1.0, ())),
+        ([("a", 1.0)], SilencePlan(False, "a", CLAIM.until + 1.0, ())),
+        ([("a", 60.0)], SilencePlan(True, "a", CLAIM.until + 1.0, ())),
+        ([("b", 0.0), ("a", 1.0)], SilencePlan(False, "a", CLAIM.until + 1.0, ("b",))),
+    ],
+    ids=["none yet", "as it should be", "renewed in place", "one too many"],
+)
+def test_a_mute_is_exactly_one_silence_that_ends_just_after_its_last_second(
+    held: list[tuple[str, float]], plan: SilencePlan
+) -> None:
+    silences = [HeldSilence(name, CLAIM.until + after) for name, after in held]
+    assert plan_silence(CLAIM, silences) == plan
+
+
+def test_without_a_mute_every_silence_of_ours_is_expired() -> None:
+    silences = [HeldSilence("a", NOW + 60), HeldSilence("b", NOW + 5)]
+    assert plan_silence(None, silences).expire == ("a", "b")
+    assert not plan_silence(None, silences).put
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ({"base": Duration(0)}, "base, step_bytes and interval"),
+        ({"longest": Duration(10)}, "longest must be at least base"),
+        ({"matchers": ()}, "there must be a matcher on alertname"),
+    ],
+)
+def test_a_mute_that_makes_no_sense_is_refused(setting: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Mute(**setting)  # type: ignore[arg-type]

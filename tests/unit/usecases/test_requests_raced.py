@@ -1,0 +1,229 @@
+"""Two threads, or a thread and a person, at one request: what one has taken on stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from responder.adapters.database.requests import AWAITING_APPROVAL, QUEUED
+from responder.core.facts import AgentFacts, Host
+from responder.core.guards import Refusal
+from responder.core.outcomes import Mode, Outcome
+from responder.core.policy import Fleet, Guards
+from responder.usecases import looks
+from tests.unit.usecases.conftest import MakeWorld
+from tests.unit.usecases.world import AGENT, LARGE, Killed, World
+from toolkit.settings import Duration
+
+
+def before_facts(world: World, act: Callable[[], None]) -> None:
+    """Do something once, at the next moment when an exporter is read."""
+    exporter: Any = world.services.outside.exporter
+    facts = exporter.facts
+
+    def interrupted(host: Host, agent: str, **how: Any) -> AgentFacts:
+        exporter.facts = facts
+        act()
+        return facts(host, agent, **how)  # type: ignore[no-any-return]
+
+    exporter.facts = interrupted
+
+
+def test_an_alert_that_resolves_while_the_host_is_held_does_not_leave_it_held(
+    world: World,
+) -> None:
+    """Seen: the request was closed under the workflow, and the host stayed connecting, drained."""
+    world.node.resident_bytes = LARGE
+    world.alert()
+    resolved = {**world.last_alert, "alerts": [{**world.last_alert["alerts"][0]}]}
+    resolved["alerts"][0]["status"] = "resolved"
+
+    def resolve() -> None:
+        world.tell(resolved)
+        for one in world.services.memory.inbox.waiting(before=float("inf")):
+            world.intake.handle(one)
+
+    for one in world.services.memory.inbox.waiting(before=float("inf")):
+        world.intake.handle(one)
+    before_facts(world, resolve)
+    world.engine.run_pending()
+    assert world.outcomes() == ["resolved"]
+    assert (world.state(), world.node.drained) == ("connected", False)
+    assert not world.node.commands
+
+
+def test_a_slow_second_look_does_not_close_a_request_that_was_taken_on(world: World) -> None:
+    """Seen: the sweep looked at a request again, could not reach the exporter, and refused it."""
+    world.node.resident_bytes = LARGE
+    restart = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+
+    def meanwhile() -> None:
+        world.admission.consider(restart.id)
+        world.node.exporter_answers = False
+
+    before_facts(world, meanwhile)
+    world.admission.consider(restart.id)
+    after = world.services.memory.requests.get(restart.id)
+    assert after is not None
+    assert (after.outcome, after.step) == (None, QUEUED)
+
+
+def test_a_second_look_does_not_put_a_running_request_back_into_the_queue(world: World) -> None:
+    world.node.resident_bytes = LARGE
+    restart = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+
+    def meanwhile() -> None:
+        world.admission.consider(restart.id)
+        world.services.memory.requests.advance(restart.id, "verify")
+
+    before_facts(world, meanwhile)
+    world.admission.consider(restart.id)
+    after = world.services.memory.requests.get(restart.id)
+    assert after is not None
+    assert after.step == "verify"
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome"), [("approve", Outcome.RESTARTED), ("deny", Outcome.DENIED)]
+)
+def test_a_persons_word_is_not_lost_when_the_process_dies_right_after_it(
+    make_world: MakeWorld, word: str, outcome: Outcome
+) -> None:
+    """Seen: approved, killed, and the request waited for an approval for ever."""
+    number = 0
+    while True:
+        world = make_world(agent={"mode": Mode.APPROVE})
+        world.node.resident_bytes = LARGE
+        world.alert()
+        world.run()
+        (restart,) = world.history()
+        assert restart.step == AWAITING_APPROVAL
+        world.kill_at = len(world.boundaries) + number
+        try:
+            getattr(world.admission, word)(restart.id, "ann")
+        except Killed:
+            world.start()
+        finished = world.kill_at is not None
+        world.kill_at = None
+        world.run()
+        (after,) = world.history()
+        if after.approval is not None:
+            assert (after.outcome, after.approval_by) == (outcome, "ann"), number
+        if finished:
+            return
+        number += 1
+
+
+def test_two_restarts_at_once_do_not_share_the_last_of_the_fleets_budget(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: both were admitted when 1 of 1 was left, and both ran."""
+    world = make_world(hosts=2, fleet=Fleet(max_restarts_per_hour=1, storm_fraction=1.0))
+    ids = []
+    for node in world.nodes.values():
+        node.resident_bytes = LARGE
+        ids.append(world.admission.ask_for_person(node.name, AGENT, "ann", forced=False).id)
+    for one in ids:
+        world.admission.consider(one)
+    first, second = ids
+    look_and_send = looks.look_and_send
+
+    def both_get_here(services: Any, restart: Any, life: float) -> None:
+        """Let the second go all its way while the first is about to take its last look."""
+        if restart.id == first:
+            world.engine.run_one(second)
+        look_and_send(services, restart, life)
+
+    monkeypatch.setattr("responder.usecases.restart.look_and_send", both_get_here)
+    world.engine.run_pending()
+    assert world.outcomes("node-1") == ["restart_budget"]
+    assert world.outcomes("node-2") == ["restarted"]
+    assert [len(node.commands) for node in world.nodes.values()] == [0, 1]
+    assert (world.state("node-1"), world.nodes["node-1"].drained) == ("connected", False)
+
+
+def test_a_connection_lost_just_before_the_command_costs_neither_cooldown_nor_budget(
+    world: World,
+) -> None:
+    """Seen: the command counted as sent, and the agent was left alone for half an hour."""
+    world.node.resident_bytes = LARGE
+    world.node.ssh = "lost_just_before"
+    world.alert()
+    world.run()
+    world.node.ssh = "good"
+    world.clock.advance(300)
+    world.tell(world.last_alert)
+    world.run()
+    assert world.outcomes() == ["ssh_unreachable", "restarted"]
+
+
+@pytest.mark.parametrize("seconds", [-86_400, 86_400])
+def test_a_wall_clock_that_is_set_does_not_keep_an_alert_from_being_looked_at_again(
+    world: World, seconds: float
+) -> None:
+    """Seen: set back by a day, a refused alert was a duplicate for a day."""
+    world.node.running = ["task-7"]
+    world.node.resident_bytes = LARGE
+    world.alert()
+    world.run()
+    world.clock.wall_offset += seconds
+    world.node.life += seconds
+    world.node.running = []
+    world.clock.advance(300)
+    world.tell(world.last_alert)
+    world.run()
+    assert world.outcomes() == ["tasks_running", "restarted"]
+
+
+@pytest.mark.parametrize("seconds", [-86_400, 86_400])
+def test_a_wall_clock_that_is_set_neither_ends_nor_stretches_a_cooldown(
+    make_world: MakeWorld, seconds: float
+) -> None:
+    world = make_world(guards=Guards(startup_grace=Duration(0), retry_after=Duration(0)))
+    world.node.resident_bytes = LARGE
+    world.alert()
+    world.run()
+    world.clock.wall_offset += seconds
+    for advance, word in ((1700, "cooldown"), (200, "restarted")):
+        world.clock.advance(advance)
+        world.node.life = world.clock.now() - 600
+        world.node.resident_bytes = LARGE
+        world.alert()
+        world.run()
+        assert world.outcomes()[-1] == word
+
+
+def test_a_second_request_joins_the_first_and_gets_its_result(world: World) -> None:
+    world.node.resident_bytes = LARGE
+    first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+    second = world.admission.ask_for_person("node-1", AGENT, "bob", forced=True)
+    assert second.id == first.id
+    world.admission.consider(first.id)
+    world.run()
+    assert world.outcomes() == ["restarted"]
+    assert len(world.node.commands) == 1
+
+
+def test_a_request_has_one_final_word(world: World) -> None:
+    restart = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+    requests, now = world.services.memory.requests, world.clock.now()
+    assert requests.finish(restart.id, Outcome.DENIED, "no", now)
+    assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
+    assert requests.send(restart.id, world.clock.stamp(), lambda _: None) is None
+    after = requests.get(restart.id)
+    assert after is not None
+    assert (after.outcome, after.command_sent) == (Outcome.DENIED, None)
+
+
+def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
+    first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+    requests = world.services.memory.requests
+    assert requests.send(first.id, world.clock.stamp(), lambda sent: None) is None
+
+    def refuse(sent: Any) -> Refusal | None:
+        assert sent == [], "its own earlier note is not another's"
+        return Refusal(Outcome.COOLDOWN, "no")
+
+    assert requests.send(first.id, world.clock.stamp(), refuse) is not None

@@ -1,0 +1,466 @@
+"""A small world for the use cases: the real ones, on a real database, with a clock of its own.
+
+What is outside (exporters, Prometheus, controllers, SSH) is a handful of small fakes that all
+look at the same ``Node``; the engine keeps the results of finished steps, as DBOS does. At every
+boundary where a process can die (around each write to the database, each effect outside and
+each record of a step) the world can kill it, and start it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from responder import settings
+from responder.adapters.database.engine import Database
+from responder.adapters.database.requests import Restart
+from responder.adapters.ssh import CommandResult
+from responder.adapters.telemetry import Telemetry
+from responder.core.facts import AgentFacts, ControllerTasks, Host, Task, Unknown
+from responder.core.outcomes import Mode
+from responder.core.policy import GIB, Fleet, Guards
+from responder.core.stamps import Stamp
+from responder.errors import (
+    CommandLost,
+    ControllerError,
+    FactsUnavailable,
+    ReconnectFailed,
+    SshError,
+)
+from responder.usecases.admission import Admission
+from responder.usecases.intake import Intake
+from responder.usecases.muting import Muting
+from responder.usecases.recovery import recover
+from responder.usecases.services import Memory, Outside, Services
+from responder.usecases.workflow import RestartWorkflow
+
+AGENT = "kvmagent"
+LIMIT = 10 * GIB
+SMALL, LARGE = 1 * GIB, 11 * GIB
+BEGINNING = 1_800_000_000.0
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class FakeClock:
+    """A wall clock that can be set, and an uptime that cannot."""
+
+    def __init__(self) -> None:
+        self.uptime_seconds = 1000.0
+        self.wall_offset = BEGINNING
+        self.on_advance: list[Callable[[], None]] = []
+
+    def now(self) -> float:
+        return self.wall_offset + self.uptime_seconds
+
+    def stamp(self) -> Stamp:
+        return Stamp(self.now(), "boot-1", self.uptime_seconds)
+
+    def advance(self, seconds: float) -> None:
+        self.uptime_seconds += seconds
+        for look in list(self.on_advance):
+            look()
+
+
+@dataclasses.dataclass
+class Node:
+    """A host as it really is."""
+
+    name: str
+    life: float = BEGINNING - 86_400
+    resident_bytes: int = SMALL
+    up: bool = True
+    ready: bool = True
+    busy: bool | None = False
+    exporter_answers: bool = True
+    fresh_bytes: int = SMALL
+    """What a new life holds."""
+    comes_up: bool = True
+    becomes_ready: bool = True
+    running: list[str] = dataclasses.field(default_factory=list)
+    drained: bool = False
+    controller_answers: bool = True
+    reconnects: bool = True
+    ssh: str = "good"
+    """What becomes of a session: good, refused, lost_just_before the command is sent; lost_before
+    it has its effect, lost_after that, lost_late (the effect comes 20 s later), or it fails."""
+    starts: list[float] = dataclasses.field(default_factory=list)
+    """Uptime at each start that a command brought about: the service's own log."""
+    commands: list[float] = dataclasses.field(default_factory=list)
+    """Uptime at each command that was sent."""
+
+
+class FakeExporter:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def facts(self, host: Host, agent: str, *, timeout_seconds: float | None = None) -> AgentFacts:
+        node = self._world.nodes[host.name]
+        if not node.exporter_answers:
+            raise FactsUnavailable(f"exporter of {host.name}: refused")
+        if not node.up:
+            return AgentFacts(up=False, busy=node.busy)
+        return AgentFacts(
+            up=True,
+            start_time=node.life,
+            resident_bytes=node.resident_bytes,
+            busy=node.busy,
+            ready=node.ready,
+        )
+
+
+class FakePrometheus:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def hard_limit_bytes(self, host: str, agent: str) -> int:
+        if not self._world.prometheus_answers:
+            raise FactsUnavailable("Prometheus: refused")
+        return LIMIT
+
+
+class FakeControllers:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def _node(self, host: Host, what: str) -> Node:
+        self._world.boundary(f"before {what}")
+        node = self._world.nodes[host.name]
+        if not node.controller_answers:
+            raise ControllerError(f"{what} of {host.name}: mn-1: refused")
+        return node
+
+    def drain(self, host: Host, agent: str) -> None:
+        self._node(host, "drain").drained = True
+        self._world.boundary("after drain")
+
+    def undrain(self, host: Host, agent: str) -> None:
+        self._node(host, "undrain").drained = False
+        self._world.boundary("after undrain")
+
+    def tasks(self, host: Host, agent: str) -> tuple[ControllerTasks, ...]:
+        node = self._world.nodes[host.name]
+        if not node.controller_answers:
+            return (ControllerTasks("mn-1", Unknown("refused")),)
+        return (ControllerTasks("mn-1", tuple(Task(one, one) for one in node.running)),)
+
+    def reconnect(self, host: Host, agent: str, *, timeout_seconds: float, **_: object) -> None:
+        self._world.boundary("before reconnect")
+        node = self._world.nodes[host.name]
+        self._world.reconnects.append(host.name)
+        if not (node.controller_answers and node.reconnects):
+            raise ReconnectFailed(f"reconnect of {host.name}: mn-1: refused")
+        self._world.boundary("after reconnect")
+
+
+class FakeSsh:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def run(
+        self, host: Host, command: str, *, before_command: Callable[[], None], **_: object
+    ) -> CommandResult:
+        world = self._world
+        node = world.nodes[host.name]
+        world.boundary("before the session")
+        if node.ssh == "refused":
+            raise SshError(f"{host.name}: refused")
+        before_command()
+        world.boundary("before the command")
+        if node.ssh == "lost_just_before":
+            raise SshError(f"{host.name}: the connection was lost before the command")
+        world.check_before_command(node)
+        node.commands.append(world.clock.uptime_seconds)
+        if node.ssh == "fails":
+            return CommandResult(5, "", "Unit not found.", False, 0.1)
+        if node.ssh == "lost_before":
+            raise CommandLost(f"{host.name}: cut")
+        if node.ssh == "lost_late":
+            world.later(20, lambda: world.restart_agent(node))
+            raise CommandLost(f"{host.name}: cut")
+        world.restart_agent(node)
+        world.boundary("after the command")
+        if node.ssh == "lost_after":
+            raise CommandLost(f"{host.name}: cut")
+        return CommandResult(0, "done\n", "", False, 0.1)
+
+
+@dataclasses.dataclass
+class FakeInventory:
+    nodes: Mapping[str, Node]
+
+    def get(self, name: str) -> Host | None:
+        if name not in self.nodes:
+            return None
+        return Host(name, f"{name}:10058", name, {"host": name})
+
+    def hosts(self) -> dict[str, Host]:
+        return {name: cast(Host, self.get(name)) for name in self.nodes}
+
+
+class Ledger:
+    """The engine: finished steps are recorded, and a workflow goes on after the last of them."""
+
+    executor_id = "local"
+
+    def __init__(self, boundary: Callable[[str], None]) -> None:
+        self._boundary = boundary
+        self._bodies: dict[str, Callable[[str], None]] = {}
+        self._records: dict[str, list[str]] = {}
+        self._replayed: dict[str, int] = {}
+        self._current = ""
+        self.pending: list[str] = []
+
+    def workflow(self, name: str, body: Callable[[str], None]) -> None:
+        self._bodies[name] = body
+
+    def enqueue(self, queue: str, workflow: str, work_id: str) -> None:
+        self._boundary("before enqueue")
+        if work_id not in self._records:
+            self._records[work_id] = []
+            self.pending.append(work_id)
+        self._boundary("after enqueue")
+
+    def run_pending(self) -> None:
+        """Run every workflow that is not finished, the oldest first."""
+        while self.pending:
+            self.run_one(self.pending[0])
+
+    def run_one(self, work_id: str) -> None:
+        """Run a workflow from its last finished step; another may be in the middle of its own."""
+        interrupted, self._current = self._current, work_id
+        self._replayed[work_id] = 0
+        self._bodies["restart"](work_id)
+        self.pending.remove(work_id)
+        self._current = interrupted
+
+    def run_step(self, name: str, effect: Callable[..., Any], *args: object) -> Any:
+        records = self._records[self._current]
+        at = self._replayed[self._current]
+        self._replayed[self._current] += 1
+        if at < len(records):
+            return json.loads(records[at])
+        result = json.dumps(effect(*args), default=str)
+        self._boundary(f"before the record of {name}")
+        records.append(result)
+        self._boundary(f"after the record of {name}")
+        return json.loads(result)
+
+
+class Inline(Executor):
+    """Runs what it is given, there and then."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+class KillableDatabase(Database):
+    """The real database, with a boundary around every transaction."""
+
+    boundary: Callable[[str], None] = staticmethod(lambda _: None)
+
+    @contextlib.contextmanager
+    def write(self, **how: Any) -> Iterator[sa.Connection]:
+        self.boundary("before a write")
+        with super().write(**how) as connection:
+            yield connection
+        self.boundary("after a write")
+
+
+class WorldServices(Services):
+    """Services whose waiting moves the world's clock."""
+
+    def sleep(self, seconds: float) -> None:
+        cast(FakeClock, self.clock).advance(seconds)
+
+
+class World:
+    """Some hosts, one controller, one responder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        hosts: int = 1,
+        guards: Guards | None = None,
+        fleet: Fleet | None = None,
+        agent: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.clock = FakeClock()
+        self.clock.on_advance.append(self._let_time_pass)
+        self.nodes = {f"node-{number}": Node(f"node-{number}") for number in range(1, hosts + 1)}
+        self.prometheus_answers = True
+        self.reconnects: list[str] = []
+        self.last_alert: dict[str, Any] = {}
+        self.boundaries: list[str] = []
+        self.kill_at: int | None = None
+        self._later: list[tuple[float, Callable[[], None]]] = []
+        self._file = folder / "world.db"
+        self.engine = Ledger(self.boundary)
+        self.settings = settings.Settings(
+            inventory=settings.InventorySettings(()),
+            agents={
+                AGENT: settings.Agent(
+                    restart_command="restart",
+                    **{"mode": Mode.ENFORCE, "guards": guards or Guards(), **(agent or {})},
+                )
+            },
+            fleet=fleet or Fleet(storm_fraction=1.0),
+        )
+        self.start()
+
+    @property
+    def node(self) -> Node:
+        """The first host."""
+        return self.nodes["node-1"]
+
+    # -- the process --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the responder's process (again): what was only in memory is gone."""
+        database = KillableDatabase(f"sqlite:///{self._file}")
+        event.listen(database.engine, "connect", _no_sync)
+        database.create_tables()
+        database.boundary = self.boundary
+        outside: Any = Outside.__new__(Outside)
+        for name, part in {
+            "settings": self.settings,
+            "inventory": FakeInventory(self.nodes),
+            "exporter": FakeExporter(self),
+            "prometheus": FakePrometheus(self),
+            "alertmanager": None,
+            "controllers": FakeControllers(self),
+            "ssh": FakeSsh(self),
+        }.items():
+            object.__setattr__(outside, name, part)
+        self.services = WorldServices(
+            outside=outside,
+            memory=Memory.on(database, max_backlog=1000),
+            telemetry=Telemetry(),
+            clock=cast(Any, self.clock),
+            executor_id="local",
+        )
+        workflow = RestartWorkflow(self.services, cast(Any, self.engine))
+        self.admission = Admission(self.services, workflow.enqueue)
+        muting = Muting(self.services)
+        self.intake = Intake(
+            self.services, self.admission, muting, diagnosis=cast(Any, None), workers=Inline()
+        )
+
+    def boundary(self, name: str) -> None:
+        """A place where the process can die."""
+        self.boundaries.append(name)
+        if self.kill_at is not None and len(self.boundaries) > self.kill_at:
+            self.kill_at = None
+            raise Killed(name)
+
+    def run(self) -> None:
+        """Let the process do all it has to; killed on the way, it is started and goes on."""
+        while True:
+            try:
+                self._work()
+            except Killed:
+                self.services.memory.database.close()
+                self.start()
+            else:
+                return
+
+    def _work(self) -> None:
+        for notification in self.services.memory.inbox.waiting(before=float("inf")):
+            self.intake.handle(notification)
+        self.admission.resume_open(before=float("inf"))
+        self.engine.run_pending()
+        recover(self.services)
+
+    # -- what happens -------------------------------------------------------------------------
+
+    def alert(self, host: str = "node-1", *, firing: bool = True, age: float = 60.0) -> None:
+        """Tell of an alert that began ``age`` seconds ago; ``tell(last_alert)`` tells it again."""
+        self.last_alert = self._payload(host, firing=firing, at=self.clock.now() - age)
+        self.tell(self.last_alert)
+
+    def tell(self, payload: Mapping[str, Any]) -> None:
+        """Deliver a notification; killed while it is stored, Alertmanager delivers it again."""
+        while True:
+            try:
+                self.services.memory.inbox.put(
+                    json.dumps(payload).encode(), self.services.clock.now()
+                )
+            except Killed:
+                self.services.memory.database.close()
+                self.start()
+            else:
+                return
+
+    def _payload(self, host: str, *, firing: bool, at: float) -> dict[str, Any]:
+        alert = {
+            "status": "firing" if firing else "resolved",
+            "labels": {
+                "alertname": "AgentMemoryHardLimitExceeded",
+                "host": host,
+                "agent": AGENT,
+                "remediation": "restart",
+            },
+            "startsAt": datetime.fromtimestamp(at, UTC).isoformat(),
+            "fingerprint": f"of-{host}",
+        }
+        return {"version": "4", "receiver": "responder", "alerts": [alert]}
+
+    def restart_agent(self, node: Node) -> None:
+        """What the command does to the host."""
+        node.starts.append(self.clock.uptime_seconds)
+        node.life = self.clock.now()
+        node.resident_bytes = node.fresh_bytes
+        node.up = node.comes_up
+        node.ready = node.comes_up and node.becomes_ready
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something when the clock is there."""
+        self._later.append((self.clock.uptime_seconds + seconds, act))
+
+    def _let_time_pass(self) -> None:
+        due = [one for one in self._later if one[0] <= self.clock.uptime_seconds]
+        self._later = [one for one in self._later if one not in due]
+        for _, act in due:
+            act()
+
+    def check_before_command(self, node: Node) -> None:
+        """Note what should never be so when the command is sent; for tests to replace."""
+
+    # -- what is seen -------------------------------------------------------------------------
+
+    def history(self, host: str = "node-1") -> list[Restart]:
+        """Return the host's requests in the order in which they were made, whatever the clock."""
+        with self.services.memory.database.read() as connection:
+            ids = connection.scalars(sa.text("SELECT id FROM memleash_restarts ORDER BY rowid"))
+            order = {restart_id: number for number, restart_id in enumerate(ids)}
+        found = self.services.memory.requests.page(host=host, limit=1000)
+        return sorted(found, key=lambda one: order[one.id])
+
+    def outcomes(self, host: str = "node-1") -> list[str]:
+        """Return the words of the host's requests, oldest first; ``open`` without one."""
+        return [str(one.outcome or "open") for one in self.history(host)]
+
+    def state(self, host: str = "node-1") -> str:
+        return str(self.services.memory.hosts.get(host).state)
+
+    def muted(self, host: str = "node-1") -> bool:
+        now = self.clock.now()
+        return any(one.in_force(now) for one in self.services.memory.mutes.of_host(host))
+
+
+def _no_sync(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF")
