@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -155,9 +156,26 @@ def test_every_kind_of_host_key_is_checked_and_accepted(
     assert SshClient(sshd.settings()).run(sshd.host, "true").exit_code == 0
 
 
-def test_a_forced_command_runs_in_place_of_ours(sshd: Sshd) -> None:
+def test_the_documented_forced_command_knows_its_words_and_no_others(
+    start_sshd: Callable[..., Sshd], tmp_path: Path
+) -> None:
+    page = Path(__file__).parents[3] / "docs" / "ssh.md"
+    documented = re.search(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    assert documented
+    forced = program(tmp_path / "memleash-restart", documented[1])
+    program(tmp_path / "sudo", '#!/bin/sh\necho "sudo $*"\n')
+    sshd = start_sshd(options={"SetEnv": f"PATH={tmp_path}:/usr/bin:/bin"})
     authorized = sshd.known_hosts.with_name("authorized_keys")
-    forced = 'restrict,command="echo forced; echo $SSH_ORIGINAL_COMMAND" '
-    authorized.write_text(forced + authorized.read_text())
-    result = SshClient(sshd.settings()).run(sshd.host, "restart kvm")
-    assert result.stdout == "forced\nrestart kvm\n"
+    authorized.write_text(f'restrict,command="{forced}" {authorized.read_text()}')
+    client = SshClient(sshd.settings())
+    allowed = client.run(sshd.host, "restart zstack-kvmagent")
+    assert allowed.stdout == "sudo -n systemctl restart zstack-kvmagent.service\n"
+    for other in ("id", "restart zstack-kvmagent; id", "restart other"):
+        refused = client.run(sshd.host, other)
+        assert (refused.exit_code, refused.stderr) == (126, f"refused: {other}\n")
+
+
+def program(file: Path, text: str) -> Path:
+    file.write_text(text)
+    file.chmod(0o755)
+    return file
