@@ -12,6 +12,7 @@ from responder.usecases.muting import Muting
 from responder.usecases.services import Services
 from responder.web.acts import Acts
 from responder.web.api.alerts import add_alerts
+from responder.web.api.diagnostics import add_diagnostics
 from responder.web.api.hosts import add_hosts
 from responder.web.api.mutes import add_mutes
 from responder.web.api.restarts import add_restarts
@@ -67,5 +68,6 @@ def routes_of(services: Services, intake: Intake, acts: Acts, reader: FleetReade
     add_restarts(routes, services, acts)
     add_mutes(routes, services, acts)
     add_switches(routes, services, acts)
+    add_diagnostics(routes, services)
     add_openapi(routes)
     return routes

@@ -26,6 +26,7 @@ _PARAMETERS = {
     "host": "A host of the inventory.",
     "agent": "An agent of the configuration.",
     "id": "A request's id.",
+    "time": "When a report was taken, as the list gives it.",
 }
 
 

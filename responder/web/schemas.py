@@ -164,7 +164,7 @@ COMPONENTS: dict[str, Schema] = {
     "PingTarget": thing(
         targets=every(TEXT), labels={"type": "object", "additionalProperties": TEXT}
     ),
-    "Diagnostic": thing(id=TEXT, host=TEXT, agent=TEXT, taken_at=TIME, size_bytes=WHOLE),
+    "Diagnostic": thing(host=TEXT, agent=TEXT, time=TEXT, taken_at=TIME, size_bytes=WHOLE),
     "RestartRequest": {
         "type": "object",
         "properties": {

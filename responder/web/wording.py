@@ -21,6 +21,33 @@ _WAITING = {
     QUEUED: "queued",
 }
 
+_PASSES = {
+    "resolved": "asked for still",
+    "denied": "not denied",
+    "paused": "not paused",
+    "observe_mode": "the mode allows restarts",
+    "quarantined": "not in quarantine",
+    "host_not_connected": "the host is connected",
+    "storm": "no storm",
+    "cooldown": "cooldown is over",
+    "restart_budget": "within the restart budget",
+    "facts_unavailable": "all facts are at hand",
+    "already_restarted": "still the same process",
+    "below_hard_limit": "over the hard limit",
+    "startup_grace": "startup grace is over",
+    "readiness_unknown": "readiness can be proven",
+    "awaiting_approval": "needs no approval",
+    "busy": "idle",
+    "controller_unreachable": "every controller answers",
+    "tasks_running": "no task is running",
+}
+"""What is so when a guard passes; a tick beside "paused" would say the opposite."""
+
+
+def passes(guard: str) -> str:
+    """Return what a guard that passes has found."""
+    return _PASSES.get(guard, guard.replace("_", " "))
+
 
 def size(value: int | None) -> str:
     """Return bytes for people."""

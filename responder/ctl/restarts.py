@@ -1,0 +1,198 @@
+"""restart, restarts, report."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from responder.ctl.client import CtlError, Exit
+from responder.ctl.context import Ctl, agent_argument, host_argument, output_option, pass_ctl
+from responder.ctl.output import ago, plain, print_table
+from toolkit.units import parse_duration
+
+_LOOK_EVERY_SECONDS = 0.5
+_SHOWN = ("running", "done", "refused", "failed")
+
+
+@click.command()
+@host_argument
+@agent_argument
+@click.option("--force", is_flag=True, help="Though it is busy or has tasks; skips nothing else.")
+@click.option("--wait", is_flag=True, help="Show the steps until it ends; 1 unless restarted.")
+@click.option("--timeout", default="1h", show_default=True, help="How long to wait at most.")
+@output_option
+@pass_ctl
+def restart(ctl: Ctl, host: str, agent: str, *, force: bool, wait: bool, timeout: str) -> None:
+    """Ask for a restart of AGENT on HOST; every guard still has its say."""
+    try:
+        patience_seconds = parse_duration(timeout)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timeout") from error
+    told = ctl.client.post("restarts", body={"host": host, "agent": agent, "force": force})
+    if wait:
+        told = _follow(ctl, told, time.monotonic() + patience_seconds)
+    ctl.show(told, lambda: _say(told))
+    if told["outcome"] not in (None, "restarted"):
+        raise CtlError(f"not restarted: {told['outcome']}", Exit.NO)
+
+
+def _follow(ctl: Ctl, told: Any, deadline: float) -> Any:
+    """Print each step as it begins and ends, until the request has its word."""
+    printed: set[tuple[str, str]] = set()
+    while True:
+        for step in told["progress"]:
+            key = (step["step"], step["state"])
+            if ctl.output == "table" and step["state"] in _SHOWN and key not in printed:
+                printed.add(key)
+                took = f"  {step['seconds']:.1f} s" if step["seconds"] is not None else ""
+                click.echo(f"{step['step']:<10}{step['state']}{took}")
+        if told["outcome"] is not None:
+            return told
+        if time.monotonic() >= deadline:
+            raise CtlError(
+                f"still at {told['step']}; it goes on, see: memleashctl restarts show {told['id']}",
+                Exit.NO,
+            )
+        time.sleep(_LOOK_EVERY_SECONDS)
+        told = ctl.client.get("restarts", told["id"])
+
+
+def _say(told: Any) -> None:
+    word = told["outcome"] or told["step"]
+    click.echo(plain(f"{told['id']}  {word}  {told['reason']}".rstrip()))
+
+
+@click.group(invoke_without_command=True)
+@output_option
+@click.pass_context
+def restarts(context: click.Context) -> None:
+    """Show requests for a restart, approve or deny them."""
+    if context.invoked_subcommand is None:
+        context.invoke(restarts_list)
+
+
+@restarts.command("list")
+@click.option("--host", help="Only of this host.")
+@click.option("--agent", help="Only of this agent.")
+@click.option("--outcome", help="Only with this word; open for those that go on.")
+@click.option("--since", help="Such as 7d, or an RFC 3339 time.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@output_option
+@pass_ctl
+def restarts_list(
+    ctl: Ctl,
+    host: str | None = None,
+    agent: str | None = None,
+    outcome: str | None = None,
+    since: str | None = None,
+    limit: int = 50,
+) -> None:
+    """List requests, the newest first."""
+    found = ctl.client.every(
+        "restarts", "restarts", limit=limit, host=host, agent=agent, outcome=outcome, since=since
+    )
+    ctl.show(
+        found,
+        lambda: print_table(
+            ["ID", "ASKED", "BY", "HOST", "AGENT", "WORD", "REASON"],
+            [
+                [
+                    one["id"],
+                    ago(one["requested_at"]),
+                    one["requested_by"],
+                    one["host"],
+                    one["agent"],
+                    one["outcome"] or f"({one['step']})",
+                    one["reason"],
+                ]
+                for one in found
+            ],
+        ),
+    )
+
+
+@restarts.command("show")
+@click.argument("restart_id", metavar="ID")
+@output_option
+@pass_ctl
+def restarts_show(ctl: Ctl, restart_id: str) -> None:
+    """Show one request: its steps, and what came back over SSH."""
+    told = ctl.client.get("restarts", restart_id)
+    ctl.show(told, lambda: _details(told))
+
+
+def _details(told: Any) -> None:
+    lines = {
+        "id": told["id"],
+        "host": told["host"],
+        "agent": told["agent"],
+        "asked": f"{told['requested_at']} by {told['requested_by']}",
+        "forced": "yes" if told["forced"] else None,
+        told["approval"] or "approval": told["approval_by"] and f"by {told['approval_by']}",
+        "command sent": told["command_sent_at"],
+        "word": told["outcome"] or f"open, at {told['step']}",
+        "reason": told["reason"] or None,
+    }
+    for name, value in lines.items():
+        if value is not None:
+            click.echo(f"{name + ':':<14}{plain(value)}")
+    click.echo()
+    print_table(
+        ["STEP", "STATE", "SECONDS"],
+        [
+            [step["step"], step["state"], "" if step["seconds"] is None else step["seconds"]]
+            for step in told["progress"]
+        ],
+    )
+    command = told["facts"].get("command")
+    if command:
+        click.echo(f"\nexit code {command.get('exit_code')} of the command, over SSH")
+        for name in ("stdout", "stderr"):
+            for line in str(command.get(name) or "").splitlines():
+                click.echo(f"{name}: {plain(line)}")
+
+
+def _add_decision(word: str, done: str) -> None:
+    @restarts.command(word, help=f"{word.capitalize()} a request that waits for a person.")
+    @click.argument("restart_id", metavar="ID")
+    @output_option
+    @pass_ctl
+    def decide(ctl: Ctl, restart_id: str) -> None:
+        told = ctl.client.post("restarts", restart_id, word)
+        ctl.show(told, lambda: click.echo(plain(f"{done}: {told['agent']} on {told['host']}")))
+
+
+_add_decision("approve", "approved")
+_add_decision("deny", "denied")
+
+
+@click.command()
+@click.option("--since", default="7d", show_default=True, help="A duration, or RFC 3339 time.")
+@output_option
+@pass_ctl
+def report(ctl: Ctl, since: str) -> None:
+    """Count what was done, and what would have been done in observe mode, by outcome."""
+    told = ctl.client.get("report", since=since)
+
+    def table() -> None:
+        click.echo(plain(f"{told['total']} requests since {told['since']}\n".rstrip()))
+        print_table(
+            ["AGENT", "WORD", "REQUESTS", "HOSTS"],
+            [
+                [one["agent"], one["outcome"] or "(open)", one["requests"], one["hosts"]]
+                for one in told["restarts"]
+            ],
+        )
+        if told["observed"]:
+            click.echo("\nIn observe mode, which does nothing, these would have been:")
+            print_table(
+                ["AGENT", "WORD", "REQUESTS", "HOSTS"],
+                [
+                    [one["agent"], one["would_be"], one["requests"], one["hosts"]]
+                    for one in told["observed"]
+                ],
+            )
+
+    ctl.show(told, table)

@@ -1,0 +1,58 @@
+"""pause, resume, mutes."""
+
+from __future__ import annotations
+
+import click
+
+from responder.ctl.context import Ctl, host_argument, output_option, pass_ctl
+from responder.ctl.output import left, plain, print_json, print_table
+
+
+@click.command()
+@output_option
+@pass_ctl
+def pause(ctl: Ctl) -> None:
+    """Stop restarting, within a second; what is past its command goes on to its end."""
+    told = ctl.client.post("pause")
+    ctl.show(told, lambda: click.echo("paused: nothing is restarted until you resume"))
+
+
+@click.command()
+@output_option
+@pass_ctl
+def resume(ctl: Ctl) -> None:
+    """Allow restarts again, through a storm too."""
+    told = ctl.client.post("resume")
+    ctl.show(told, lambda: click.echo("resumed"))
+
+
+@click.group(invoke_without_command=True)
+@output_option
+@click.pass_context
+def mutes(context: click.Context) -> None:
+    """Show whose pings are muted, or end a mute."""
+    if context.invoked_subcommand is None:
+        context.invoke(mutes_list)
+
+
+@mutes.command("list")
+@output_option
+@pass_ctl
+def mutes_list(ctl: Ctl) -> None:
+    """List the hosts whose pings are muted now."""
+    found = ctl.client.get("mutes")["mutes"]
+    rows = [[one["host"], left(one["until"]), one["reason"]] for one in found]
+    ctl.show(found, lambda: print_table(["HOST", "LEFT", "REASON"], rows))
+
+
+@mutes.command("expire")
+@host_argument
+@output_option
+@pass_ctl
+def mutes_expire(ctl: Ctl, host: str) -> None:
+    """End HOST's mute; an agent that is still busy may mute it again."""
+    ctl.client.delete("mutes", host)
+    if ctl.output == "json":
+        print_json({"host": host, "muted": False})
+    else:
+        click.echo(plain(f"{host} is not muted"))
