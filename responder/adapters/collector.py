@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from pathlib import Path
 
 from responder.adapters.ssh import SshClient
 from responder.core.facts import Host
 from responder.diagnose.artifacts import BadReport
 from responder.diagnose.shipping import Order, Verb, command, packed
 from responder.errors import ResponderError
-
-FETCH_SECONDS = 120.0
 
 
 class CollectorError(ResponderError):
@@ -24,11 +22,13 @@ class Collector:
     def __init__(self, ssh: SshClient) -> None:
         self._ssh = ssh
 
-    def tell(self, host: Host, verb: Verb, order: Order, python: str) -> dict[str, str]:
+    def tell(
+        self, host: Host, verb: Verb, order: Order, python: str, *arguments: str
+    ) -> dict[str, str]:
         """Return the collector's answer to ``verb``. Raises SshError or CollectorError."""
         result = self._ssh.run(
             host,
-            command(verb, order, python),
+            command(verb, order, python, *arguments),
             stdin=packed() if verb is Verb.START else None,
         )
         try:
@@ -40,18 +40,23 @@ class Collector:
                 f"{host.name}: {python} ended with exit code {result.exit_code}: {said}"
             ) from error
         if state == "error":
-            raise CollectorError(f"{host.name}: the collector refuses to {verb.value}: {answer}")
+            raise CollectorError(f"{host.name}: the collector cannot {verb.value}: {answer}")
         return {str(name): str(value) for name, value in answer.items()}
 
-    def fetch(self, host: Host, order: Order, python: str, to: Path) -> None:
-        """Bring the report's tar over. Raises SshError, CollectorError or BadReport."""
-        self.tell(host, Verb.PACK, order, python)
-        fetched = self._ssh.fetch(
-            host,
-            f"{order.work_root}/{order.run}/report.tar.gz",
-            to,
-            max_bytes=order.max_report_bytes,
-            timeout_seconds=FETCH_SECONDS,
-        )
-        if fetched.truncated:
-            raise BadReport(f"its tar is larger than {order.max_report_bytes} bytes")
+    def fetch(self, host: Host, order: Order, python: str) -> bytes:
+        """Return the report's tar.gz. Raises SshError, CollectorError or BadReport."""
+        content = b""
+        while True:
+            answer = self.tell(host, Verb.READ, order, python, str(len(content)))
+            try:
+                piece = base64.b64decode(answer["data"], validate=True)
+                whole_bytes = int(answer["bytes"])
+            except (KeyError, ValueError) as error:
+                raise BadReport(f"a piece of it cannot be read: {error}") from error
+            content += piece
+            if max(whole_bytes, len(content)) > order.max_report_bytes:
+                raise BadReport(f"its tar is larger than {order.max_report_bytes} bytes")
+            if len(content) >= whole_bytes:
+                return content
+            if not piece:
+                raise BadReport("its tar ends early")

@@ -84,7 +84,7 @@ class Artifacts:
     keep_per_agent: int
     keep_bytes: int
 
-    def put(self, host: str, agent: str, taken_at: float, tar: Path, max_bytes: int) -> Artifact:
+    def put(self, host: str, agent: str, taken_at: float, tar: bytes, max_bytes: int) -> Artifact:
         """Unpack a report of at most ``max_bytes`` into its place, then forget the oldest.
 
         Putting the same report again changes nothing. Raises BadReport, OSError.
@@ -96,8 +96,7 @@ class Artifacts:
             place.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place.parent))
             try:
-                with tar.open("rb") as file:
-                    _unpack(file, draft, max_bytes)
+                _unpack(io.BytesIO(tar), draft, max_bytes)
                 draft.replace(place)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)

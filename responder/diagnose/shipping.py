@@ -48,8 +48,8 @@ class Verb(enum.Enum):
     """Begin in the background; the same run again begins nothing. Wants packed() as input."""
     STATUS = "status"
     """Whether it runs, is done, was refused, or died."""
-    PACK = "pack"
-    """Make the report one tar.gz, readable by the SSH user, and say where it lies."""
+    READ = "read"
+    """Give the piece of the report's tar.gz that begins at an offset."""
     STOP = "stop"
     """Tell it to end; it still writes its report."""
     CLEAN = "clean"
@@ -94,11 +94,11 @@ class Order:
     work_root: str
 
 
-def command(verb: Verb, order: Order, python: str = "python3") -> str:
+def command(verb: Verb, order: Order, python: str = "python3", *arguments: str) -> str:
     """Return the shell command for ``verb``. ``python`` may be more words: ``sudo -n python3``."""
     if verb is Verb.START:
         program = [_START]
     else:
         program = [_LATER, f"{order.work_root}/{order.run}/collector.zip"]
     plan = json.dumps(dataclasses.asdict(order), separators=(",", ":"))
-    return f"{python} {shlex.join(['-c', *program, verb.value, plan])}"
+    return f"{python} {shlex.join(['-c', *program, verb.value, plan, *arguments])}"

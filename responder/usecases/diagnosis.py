@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from responder.adapters.collector import Collector, CollectorError
@@ -136,16 +134,14 @@ class DiagnosisWorkflow:
             if attempt:
                 self._services.sleep(POLL_SECONDS)
             try:
-                with tempfile.TemporaryDirectory(prefix="memleash-") as folder:
-                    tar = Path(folder, "report.tar.gz")
-                    self._collector().fetch(case.host, case.order, case.settings.python, tar)
-                    put = self._artifacts().put(
-                        case.diagnosis.host,
-                        case.diagnosis.agent,
-                        case.diagnosis.requested_at,
-                        tar,
-                        case.order.max_report_bytes,
-                    )
+                tar = self._collector().fetch(case.host, case.order, case.settings.python)
+                put = self._artifacts().put(
+                    case.diagnosis.host,
+                    case.diagnosis.agent,
+                    case.diagnosis.requested_at,
+                    tar,
+                    case.order.max_report_bytes,
+                )
             except BadReport as error:
                 return "", f"the report is refused: {error}"
             except (SshError, CollectorError, OSError) as error:

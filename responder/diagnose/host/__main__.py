@@ -2,7 +2,7 @@
 
 start PLAN      begin a diagnosis in the background; the same run again begins nothing
 status PLAN     {"state": "running" | "done" | "refused" | "died" | "unknown", ...}
-pack PLAN       {"state": "packed", "path": of one tar.gz with the report, "bytes"}
+read PLAN AT    {"state": "read", "data": base64 of a piece of the report's tar.gz, "bytes": all}
 stop PLAN       tell a running diagnosis to end; it still writes its report
 clean PLAN      remove the run's folder
 collect PLAN    (internal) the diagnosis itself, in the foreground

@@ -5,6 +5,7 @@ import time
 import typing
 
 from .evidence import Evidence
+from .growth import Grown
 
 _KINDS = {
     "sites": ("Python allocation sites", "file and line"),
@@ -64,11 +65,16 @@ def suspects(evidence: Evidence) -> typing.List[str]:
         content = f", of {_code(element)} (about {size(mean)} each)" if element else ""
         found.append(f"{box.type} {name} grew by {box.growth} elements{content}")
     for kind, words in (("types", "type"), ("chunks", "malloc chunks of size")):
-        for entry in evidence.grown.get(kind, [])[:1]:
+        for entry in sorted(evidence.grown.get(kind, []), key=_is_a_part)[:1]:
             more = entry.counts[-1] - entry.counts[0]
             grown = size(entry.growth_bytes)
             found.append(f"{words} {_code(entry.name)} grew by {grown} ({more} more)")
     return found
+
+
+def _is_a_part(entry: Grown) -> bool:
+    """Whether a type is Python's own: then it tells less than the agent's type that it is in."""
+    return entry.name.startswith("builtins.")
 
 
 def _verdict(evidence: Evidence) -> str:

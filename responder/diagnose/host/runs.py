@@ -1,5 +1,6 @@
 """Diagnoses that outlive the SSH session that began them, each in a folder of its own."""
 
+import base64
 import contextlib
 import json
 import os
@@ -17,14 +18,15 @@ from .collect import collect
 from .plan import Plan
 
 FORGOTTEN_SECONDS = 7 * 86400
+PIECE_BYTES = 36 * 1024
 Reply = typing.Dict[str, typing.Any]
 
 
 def main(arguments: typing.Sequence[str]) -> int:
     """Run one verb and print its reply. Exit code 2: it was not understood or not possible."""
     try:
-        verb, text = arguments
-        reply = _VERBS[verb](plans.parse(text))
+        verb, text, *more = arguments
+        reply = _VERBS[verb](plans.parse(text), *more)
     except (KeyError, ValueError, TypeError, OSError) as error:
         reply = {"state": "error", "error": f"{type(error).__name__}: {error}"}
     json.dump(reply, sys.stdout)
@@ -38,7 +40,7 @@ def _start(plan: Plan) -> Reply:
     _forget_old(plan.work_root)
     folder = _folder(plan)
     try:
-        os.mkdir(folder, 0o711)
+        os.mkdir(folder, 0o700)
     except FileExistsError:
         return _status(plan)
     program = os.path.join(folder, "collector.zip")
@@ -60,7 +62,7 @@ def _collect(plan: Plan) -> Reply:
     """Run in the foreground; the state file tells the end to whoever asks."""
     folder = _folder(plan)
     report = os.path.join(folder, "report")
-    os.mkdir(report, 0o700)
+    os.mkdir(report)
     try:
         evidence = collect(plan, report)
     except tools.Refused as refusal:
@@ -85,19 +87,24 @@ def _status(plan: Plan) -> Reply:
     return running
 
 
-def _pack(plan: Plan) -> Reply:
-    """Make the report one file that the SSH user may read, also when sudo made us another user."""
+def _read(plan: Plan, offset: str) -> Reply:
+    """Give a piece of the report's tar.gz, which is made when its beginning is asked for.
+
+    Pieces, since little of a command's output is kept; and no SFTP, since hosts do without it,
+    and since the folder is root's where the collector runs by sudo.
+    """
     folder = _folder(plan)
     report, packed = os.path.join(folder, "report"), os.path.join(folder, "report.tar.gz")
-    file = os.fdopen(os.open(packed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-    with file, tarfile.open(fileobj=file, mode="w:gz") as tar:
-        for inner, _, names in os.walk(report):
-            for name in sorted(names):
-                path = os.path.join(inner, name)
-                tar.add(path, os.path.relpath(path, report), recursive=False)
-    if "SUDO_UID" in os.environ and os.geteuid() == 0:
-        os.chown(packed, int(os.environ["SUDO_UID"]), -1)
-    return {"state": "packed", "path": packed, "bytes": os.path.getsize(packed)}
+    if int(offset) == 0:
+        with tarfile.open(packed, "w:gz") as tar:
+            for inner, _, names in os.walk(report):
+                for name in sorted(names):
+                    path = os.path.join(inner, name)
+                    tar.add(path, os.path.relpath(path, report), recursive=False)
+    with open(packed, "rb") as file:
+        file.seek(int(offset))
+        piece = base64.b64encode(file.read(PIECE_BYTES)).decode()
+    return {"state": "read", "data": piece, "bytes": os.path.getsize(packed)}
 
 
 def _stop(plan: Plan) -> Reply:
@@ -118,10 +125,10 @@ def _clean(plan: Plan) -> Reply:
     return {"state": "unknown"}
 
 
-_VERBS = {
+_VERBS: typing.Dict[str, typing.Callable[..., Reply]] = {
     "start": _start,
     "status": _status,
-    "pack": _pack,
+    "read": _read,
     "stop": _stop,
     "clean": _clean,
     "collect": _collect,
@@ -135,10 +142,10 @@ def _folder(plan: Plan) -> str:
 def _own_root(root: str) -> None:
     """Make ``root``, or check that it is ours alone: it may stand in a folder anyone writes to."""
     with contextlib.suppress(FileExistsError):
-        os.makedirs(root, 0o711)
+        os.makedirs(root, 0o700)
     found = os.lstat(root)
-    if found.st_uid != os.geteuid() or found.st_mode & 0o170066 != 0o040000:
-        raise ValueError(f"{root} must be a folder that only this user may list and write")
+    if found.st_uid != os.geteuid() or found.st_mode & 0o170077 != 0o040000:
+        raise ValueError(f"{root} must be a folder that only this user may enter")
 
 
 def _forget_old(root: str) -> None:

@@ -17,17 +17,17 @@ DAY = 86400.0
 
 
 @pytest.fixture
-def packed(tmp_path: Path) -> Callable[..., Path]:
-    def pack(files: dict[str, bytes] = REPORT, *odd: tarfile.TarInfo) -> Path:
-        path = tmp_path / "fetched.tar.gz"
-        with tarfile.open(path, "w:gz") as tar:
+def packed() -> Callable[..., bytes]:
+    def pack(files: dict[str, bytes] = REPORT, *odd: tarfile.TarInfo) -> bytes:
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w:gz") as tar:
             for name, content in files.items():
                 member = tarfile.TarInfo(name)
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
             for member in odd:
                 tar.addfile(member)
-        return path
+        return archive.getvalue()
 
     return pack
 
@@ -37,7 +37,7 @@ def store(tmp_path: Path, *, keep: int = 3, keep_bytes: int = 10 * MIB) -> Artif
 
 
 def test_a_report_gets_a_folder_named_after_host_agent_and_time(
-    tmp_path: Path, packed: Callable[..., Path]
+    tmp_path: Path, packed: Callable[..., bytes]
 ) -> None:
     artifacts = store(tmp_path)
 
@@ -54,7 +54,7 @@ def test_a_report_gets_a_folder_named_after_host_agent_and_time(
 
 
 def test_putting_the_same_report_again_changes_nothing(
-    tmp_path: Path, packed: Callable[..., Path]
+    tmp_path: Path, packed: Callable[..., bytes]
 ) -> None:
     artifacts = store(tmp_path)
     first = artifacts.put("host-1", "kvmagent", DAY, packed(), MIB)
@@ -65,7 +65,7 @@ def test_putting_the_same_report_again_changes_nothing(
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "raw/../../evil", "a/../../../evil"])
 def test_a_name_that_leads_out_of_the_report_is_refused(
-    tmp_path: Path, packed: Callable[..., Path], name: str
+    tmp_path: Path, packed: Callable[..., bytes], name: str
 ) -> None:
     with pytest.raises(BadReport, match="not a plain file"):
         store(tmp_path).put("h", "a", DAY, packed({**REPORT, name: b"x"}), MIB)
@@ -78,7 +78,7 @@ def test_a_name_that_leads_out_of_the_report_is_refused(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE]
 )
 def test_anything_but_a_plain_file_is_refused(
-    tmp_path: Path, packed: Callable[..., Path], kind: bytes
+    tmp_path: Path, packed: Callable[..., bytes], kind: bytes
 ) -> None:
     odd = tarfile.TarInfo("odd")
     odd.type, odd.linkname = kind, "/etc/passwd"
@@ -96,7 +96,7 @@ def test_anything_but_a_plain_file_is_refused(
     ],
 )
 def test_a_report_that_is_too_much_or_too_little_is_refused(
-    tmp_path: Path, packed: Callable[..., Path], files: dict[str, bytes], problem: str
+    tmp_path: Path, packed: Callable[..., bytes], files: dict[str, bytes], problem: str
 ) -> None:
     with pytest.raises(BadReport, match=problem):
         store(tmp_path).put("h", "a", DAY, packed(files), MIB)
@@ -105,14 +105,11 @@ def test_a_report_that_is_too_much_or_too_little_is_refused(
 
 
 def test_what_is_no_tar_is_refused(tmp_path: Path) -> None:
-    noise = tmp_path / "noise"
-    noise.write_bytes(b"noise")
-
     with pytest.raises(BadReport, match="cannot be unpacked"):
-        store(tmp_path).put("h", "a", DAY, noise, MIB)
+        store(tmp_path).put("h", "a", DAY, b"noise", MIB)
 
 
-def test_an_agent_keeps_its_newest_reports(tmp_path: Path, packed: Callable[..., Path]) -> None:
+def test_an_agent_keeps_its_newest_reports(tmp_path: Path, packed: Callable[..., bytes]) -> None:
     artifacts = store(tmp_path, keep=2)
     for day in (1, 2, 3):
         artifacts.put("h", "a", day * DAY, packed(), MIB)
@@ -128,7 +125,7 @@ def test_an_agent_keeps_its_newest_reports(tmp_path: Path, packed: Callable[...,
 
 
 def test_the_oldest_of_all_go_when_all_are_too_large_but_never_the_newest_put(
-    tmp_path: Path, packed: Callable[..., Path]
+    tmp_path: Path, packed: Callable[..., bytes]
 ) -> None:
     artifacts = store(tmp_path, keep=9, keep_bytes=2500)
     for day, host in ((1, "h1"), (3, "h2"), (2, "h3")):
@@ -142,7 +139,7 @@ def test_the_oldest_of_all_go_when_all_are_too_large_but_never_the_newest_put(
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "../../x", ".hidden", "ü %2E"])
 def test_any_name_of_a_host_stays_inside_the_root_and_comes_back_as_it_was(
-    tmp_path: Path, packed: Callable[..., Path], name: str
+    tmp_path: Path, packed: Callable[..., bytes], name: str
 ) -> None:
     artifacts = store(tmp_path)
 
@@ -153,7 +150,7 @@ def test_any_name_of_a_host_stays_inside_the_root_and_comes_back_as_it_was(
     assert [one.host for one in artifacts.all()] == [name]
 
 
-def test_a_download_holds_every_file(tmp_path: Path, packed: Callable[..., Path]) -> None:
+def test_a_download_holds_every_file(tmp_path: Path, packed: Callable[..., bytes]) -> None:
     put = store(tmp_path).put("h", "a", DAY, packed(), MIB)
 
     with tarfile.open(fileobj=io.BytesIO(put.packed())) as tar:

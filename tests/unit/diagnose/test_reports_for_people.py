@@ -37,6 +37,17 @@ def test_the_most_telling_suspect_comes_first(evidence: Evidence) -> None:
     ]
 
 
+def test_the_agents_own_type_is_told_before_the_parts_it_is_made_of(evidence: Evidence) -> None:
+    evidence.grown = {
+        "types": [
+            Grown("builtins.dict", [1, 2], [0, 9000]),
+            Grown("app.Session", [1, 2], [0, 3000]),
+        ]
+    }
+
+    assert render.suspects(evidence) == ["type `app.Session` grew by 2.9 KiB (1 more)"]
+
+
 def test_a_name_from_the_agent_cannot_become_markdown(evidence: Evidence) -> None:
     evidence.grown = {"types": [Grown("a`|\n# <b>x", [1, 2], [0, 5])]}
 

@@ -1,0 +1,170 @@
+"""From the alert to the report: real exporter, Prometheus, Alertmanager, sshd and responder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from demo.stack.http import post
+from demo.stack.observer import Observer
+from demo.stack.stack import Stack, prepared
+from responder.adapters.database.diagnoses import Diagnoses, Diagnosis
+from responder.adapters.database.engine import Database
+from responder.diagnose.artifacts import Artifacts
+from responder.diagnose.policy import Verdict
+from tests.integration.diagnose.conftest import AGENTS, eventually
+from tests.support.stacks import find_or_skip
+
+pytestmark = pytest.mark.integration
+
+
+class Site:
+    """A stack whose agent leaks and is diagnosed in seconds, and what became of it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.folder = stack.site.folder
+        self.host, self.agent = stack.site.host, stack.site.agent
+        self.observer = Observer(stack.site)
+
+    def configure(self) -> None:
+        """Put in the leaking agent and short rounds; before the stack starts."""
+        argv = [sys.executable, AGENTS / "serves_and_leaks.py", self.stack.site.address("agent")]
+        (self.stack.site.service / "command").write_text(shlex.join(map(str, argv)))
+        config = yaml.safe_load((self.folder / "responder.yml").read_text())
+        config["agents"][self.agent]["diagnose"] = {
+            "discover": {"pidfile": str(self.stack.site.service / "agent.pid")},
+            "rounds": 5,
+            "interval": "2s",
+            "work_folder": str(self.folder / "work"),
+            "busy_folder": str(self.stack.site.busy),
+            "min_free_disk": 1,
+            "python": f"env PATH={os.environ['PATH']} {sys.executable}",
+        }
+        config["artifacts"] = {"folder": str(self.folder / "artifacts")}
+        (self.folder / "responder.yml").write_text(yaml.safe_dump(config))
+
+    def alert(self) -> None:
+        """Tell the responder what Alertmanager would, that memory grows."""
+        now = datetime.now(UTC).isoformat()
+        labels = {
+            "alertname": "AgentMemoryGrowing",
+            "host": self.host,
+            "agent": self.agent,
+            "remediation": "diagnose",
+        }
+        alert = {
+            "status": "firing",
+            "labels": labels,
+            "annotations": {},
+            "startsAt": now,
+            "endsAt": "0001-01-01T00:00:00Z",
+            "fingerprint": "f00d",
+            "generatorURL": "",
+        }
+        body: dict[str, Any] = {
+            "version": "4",
+            "groupKey": "g",
+            "truncatedAlerts": 0,
+            "status": "firing",
+            "receiver": "responder",
+            "groupLabels": {},
+            "commonLabels": {},
+            "commonAnnotations": {},
+            "externalURL": "",
+            "alerts": [alert],
+        }
+        post(self.stack.site.url("responder", "/api/v1/alertmanager"), body)
+
+    def diagnoses(self) -> list[Diagnosis]:
+        database = Database(f"sqlite:///{self.folder / 'responder.db'}")
+        try:
+            return Diagnoses(database).page()
+        finally:
+            database.close()
+
+    def ended(self, count: int = 1) -> Diagnosis:
+        def last() -> Diagnosis | None:
+            found = self.diagnoses()
+            return found[0] if len(found) == count and found[0].verdict else None
+
+        ended: Diagnosis = eventually(last, seconds=90, what=f"{count} diagnoses end")
+        return ended
+
+    def at_work(self) -> None:
+        eventually(self.markers, what="the busy marker")
+
+    def markers(self) -> list[Path]:
+        return list((self.stack.site.busy / self.agent).glob("diagnose-*"))
+
+    def reports(self) -> list[dict[str, Any]]:
+        found = Artifacts(self.folder / "artifacts", 9, 2**30).all(self.host, self.agent)
+        return [json.loads((one.folder / "report.json").read_text()) for one in found]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    if shutil.which("gdb") is None:
+        pytest.skip("not run: there is no gdb")
+    with prepared(find_or_skip("stable"), tmp_path / "stack") as stack:
+        found = Site(stack)
+        found.configure()
+        stack.start()
+        yield found
+
+
+def test_the_agent_is_busy_and_its_pings_are_muted_until_the_report_is_here(site: Site) -> None:
+    site.alert()
+    site.at_work()
+    eventually(site.observer.silences, what="the host's pings are muted")
+
+    ended = site.ended()
+
+    assert (ended.verdict, ended.reason) == (Verdict.DIAGNOSED, "")
+    (report,) = site.reports()
+    assert report["containers"][0]["name"] == "__main__.KEPT"
+    assert report["outcome"] == "complete"
+    assert site.markers() == []
+    assert not (site.folder / "work").exists()
+    eventually(lambda: not site.observer.silences(), what="the mute ends with the marker")
+    site.alert()
+    assert site.diagnoses() == [ended]
+
+
+def test_with_the_connection_cut_and_the_responder_killed_one_report_still_comes(
+    site: Site,
+) -> None:
+    responder, sshd = site.stack.programs["responder"], site.stack.programs["sshd"]
+    site.alert()
+    site.at_work()
+
+    responder.kill()
+    sshd.kill()
+    sshd.start()
+    responder.start()
+
+    assert site.ended().verdict is Verdict.DIAGNOSED
+    assert [one["containers"][0]["name"] for one in site.reports()] == ["__main__.KEPT"]
+    assert site.markers() == []
+
+
+def test_a_killed_agent_leaves_no_marker_and_its_next_life_is_diagnosed_again(site: Site) -> None:
+    site.alert()
+    site.at_work()
+
+    os.kill(site.observer.agent_pid(), signal.SIGKILL)
+
+    first = site.ended()
+    assert (first.verdict, first.reason) == (Verdict.INCOMPLETE, "gone")
+    assert site.markers() == []
