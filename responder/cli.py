@@ -32,7 +32,7 @@ from responder.usecases.intake import Intake
 from responder.usecases.keeper import Duty, Keeper
 from responder.usecases.muting import Muting
 from responder.usecases.orphans import end_orphans
-from responder.usecases.recovery import recover
+from responder.usecases.recovery import Recovery
 from responder.usecases.services import Memory, Outside, Services
 from responder.usecases.workflow import QUEUE, WORKFLOW, RestartWorkflow
 from responder.web.app import create_app
@@ -42,9 +42,6 @@ from toolkit import logs
 from toolkit.settings import ConfigError
 
 log = logging.getLogger("responder")
-
-BEAT_SECONDS, SILENT_SECONDS = 3.0, 20.0
-"""A replica that gives no sign for so long is taken to be dead, and its work taken over."""
 
 SWEEP_SECONDS = 30.0
 """What was stored and not handled for so long was lost with a thread or a replica."""
@@ -168,7 +165,7 @@ class Responder:
             services.memory.replicas.beat(services.executor_id, STEPS_VERSION)
 
         def take_over() -> None:
-            dead = services.memory.replicas.silent(seconds=SILENT_SECONDS)
+            dead = services.memory.replicas.silent(seconds=services.settings.replicas.dead_after)
             if not dead:
                 return
             count = self._durable.take_over(dead)
@@ -183,11 +180,11 @@ class Responder:
                 lambda: services.settings.mute.interval,
                 sooner=services.mutes_changed,
             ),
-            Duty("recover_hosts", lambda: recover(services), lambda: 1.0),
+            Duty("recover_hosts", self._recovery.look, lambda: 1.0),
             Duty("sweep", sweep, lambda: SWEEP_SECONDS),
             Duty("prune", prune, lambda: 3600.0),
-            Duty("take_over", take_over, lambda: BEAT_SECONDS),
-            Duty("beat", beat, lambda: BEAT_SECONDS, for_all=False),
+            Duty("take_over", take_over, lambda: services.settings.replicas.heartbeat),
+            Duty("beat", beat, lambda: services.settings.replicas.heartbeat, for_all=False),
         ]
 
     def reload(self) -> None:
@@ -228,7 +225,9 @@ class Responder:
             log.error("configuration not reloaded", extra={"reason": str(error)})  # noqa: TRY400
 
     def _abandoned(self, restart_ids: Collection[str]) -> set[str]:
-        versions = self._services.memory.replicas.versions(seconds=SILENT_SECONDS)
+        versions = self._services.memory.replicas.versions(
+            seconds=self._services.settings.replicas.dead_after
+        )
         return self._durable.abandoned(WORKFLOW, restart_ids, versions | {STEPS_VERSION})
 
     def _cancel(self, restart_id: str) -> None:

@@ -204,6 +204,19 @@ class Retention:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Replicas:
+    """How replicas on one PostgreSQL know of each other."""
+
+    heartbeat: Duration = Duration(3)
+    dead_after: Duration = Duration(20)
+    """A replica that gives no sign for so long has its work taken over."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.heartbeat * 2 <= self.dead_after:
+            raise ValueError("dead_after must be at least twice heartbeat, which must not be 0s")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Webhook:
     """What a notification may weigh, and how many may wait."""
 
@@ -227,6 +240,7 @@ class Settings:
     fleet: Fleet = dataclasses.field(default_factory=Fleet)
     mute: Mute = dataclasses.field(default_factory=Mute)
     retention: Retention = dataclasses.field(default_factory=Retention)
+    replicas: Replicas = dataclasses.field(default_factory=Replicas)
     webhook: Webhook = dataclasses.field(default_factory=Webhook)
     artifacts: ArtifactSettings = dataclasses.field(default_factory=ArtifactSettings)
     access: Access = dataclasses.field(default_factory=Access)
