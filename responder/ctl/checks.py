@@ -61,7 +61,8 @@ def check_inventory(ctl: Ctl, files: tuple[Path, ...]) -> None:
 
 
 def _say(ctl: Ctl, told: dict[str, str]) -> None:
-    ctl.show(
-        [{"file": file, "result": result} for file, result in told.items()],
-        lambda: [click.echo(plain(f"{file}: {result}")) for file, result in told.items()] and None,
-    )
+    def table() -> None:
+        for file, result in told.items():
+            click.echo(plain(f"{file}: {result}"))
+
+    ctl.show([{"file": file, "result": result} for file, result in told.items()], table)

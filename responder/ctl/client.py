@@ -86,6 +86,8 @@ class Client:
         body: object = None,
         timeout_seconds: float | None = None,
     ) -> http.Answer:
+        if {".", ".."} & set(path):  # would be taken for steps in the path
+            raise CtlError(f"no such thing: {'/'.join(path)}", Exit.NO)
         # Names come from people: each is one segment, whatever it holds.
         url = "/".join([f"{self._url}/api/v1", *(quote(part, safe="") for part in path)])
         try:
@@ -96,7 +98,7 @@ class Client:
                 timeout_seconds=timeout_seconds or self._timeout_seconds,
                 max_bytes=MAX_DOWNLOAD_BYTES,
                 params={name: value for name, value in query.items() if value is not None},
-                **({"json": body} if body is not None else {}),
+                json=body,
             )
         except http.HttpError as error:
             raise CtlError(str(error), Exit.UNREACHABLE) from error

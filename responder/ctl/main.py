@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import cast
 
 import click
 from click.shell_completion import get_completion_class
@@ -85,7 +84,7 @@ for _command in (
     *(check, diagnostics, explain, hosts, mutes, pause, quarantine),
     *(reconnect, report, restart, restarts, resume, status),
 ):
-    cli.add_command(cast(click.Command, _command))
+    cli.add_command(_command)
 
 
 def main() -> None:

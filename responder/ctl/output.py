@@ -35,10 +35,9 @@ def print_json(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print aligned columns; nothing but the heading when there are no rows."""
     shown = [[plain(cell) for cell in row] for row in rows]
-    widths = [
-        max(len(line[number]) for line in [columns, *shown]) for number in range(len(columns))
-    ]
-    for line in [list(columns), *shown]:
+    lines = [list(columns), *shown]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         click.echo("  ".join(cells).rstrip())
 
