@@ -184,7 +184,7 @@ def _wanted(row: fleet.Row, asked: dict[str, Any]) -> bool:
         "muted": row.mute is not None,
         "unknown": reading is None or reading.resident_bytes is None,
     }
-    return found.get(show, row.state == show)
+    return bool(found.get(show, row.state == show))
 
 
 def _lost(known: fleet.Remembered, inventory: Any) -> list[HostRecord]:
