@@ -53,6 +53,22 @@ def test_an_alias_of_ssh_config_may_be_the_address(sshd: Sshd) -> None:
     assert SshClient(settings).run(ALIAS, "echo ok").stdout == "ok\n"
 
 
+def test_match_blocks_are_honoured(sshd: Sshd) -> None:
+    text = f"Match originalhost node-1-alias\n  HostName 127.0.0.1\n  Port {sshd.port}\n"
+    assert SshClient(configured(sshd, text)).run(ALIAS, "true").exit_code == 0
+
+
+def test_a_certificate_beside_the_key_is_offered(start_sshd: StartSshd, tmp_path: Path) -> None:
+    authority = keygen(tmp_path / "ca")
+    options = {"TrustedUserCAKeys": f"{authority}.pub", "AuthorizedKeysFile": "none"}
+    sshd = start_sshd(options=options)
+    with pytest.raises(SshAuthFailed):
+        SshClient(sshd.settings()).run(sshd.host, "true")
+    sign = ["ssh-keygen", "-q", "-s", str(authority), "-I", "memleash", "-n", getpass.getuser()]
+    subprocess.run([*sign, f"{sshd.user_key}.pub"], check=True)
+    assert SshClient(sshd.settings()).run(sshd.host, "true").exit_code == 0
+
+
 def test_our_user_wins_over_ssh_configs(sshd: Sshd) -> None:
     settings = configured(sshd, f"{target(sshd)}  User no-such-user\n")
     assert SshClient(settings).run(ALIAS, "true").exit_code == 0
@@ -168,6 +184,16 @@ def test_a_jump_host_that_the_wildcard_names_too_is_not_its_own_jump_host(
     )
     assert SshClient(configured(end, text)).run(ALIAS, "true").exit_code == 0
     assert sessions(jump) == 1
+
+
+def test_a_jump_host_may_allow_no_more_than_the_way_through(start_sshd: StartSshd) -> None:
+    end, jump = start_sshd(), start_sshd()
+    trust_all(end, jump)
+    authorized = jump.known_hosts.with_name("authorized_keys")
+    allowed = f'restrict,port-forwarding,permitopen="127.0.0.1:{end.port}" '
+    authorized.write_text(allowed + authorized.read_text())
+    settings = configured(end, f"{target(end)}  ProxyJump 127.0.0.1:{jump.port}\n")
+    assert SshClient(settings).run(ALIAS, "true").exit_code == 0
 
 
 def test_proxy_jump_none_is_no_host(sshd: Sshd) -> None:
