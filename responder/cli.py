@@ -138,6 +138,9 @@ class Responder:
         self._intake = Intake(
             services, self._admission, self._muting, self._diagnosis, self._workers
         )
+        # Of its own: a controller that takes half an hour must not hold up what alerts need.
+        reconnecting = ThreadPoolExecutor(max_workers=8, thread_name_prefix="recovery")
+        self._recovery = Recovery(services, reconnecting)
         self._keeper = Keeper(services, self._duties())
         app = create_app(
             services, self._intake, self._admission, self._muting, self.reload, front.gate

@@ -50,17 +50,22 @@ def conclude(services: Services, restart: Restart, refusal: Refusal | None, *, b
 
 
 def undrain(services: Services, host_name: str, agent: str) -> bool:
-    """Undrain a host if it is owed; a failure stays owed, and recovery tries again."""
-    host = services.outside.inventory.get(host_name)
-    if host is None or not services.memory.hosts.get(host_name).drained:
+    """Undrain a host if it is owed; a failure stays owed, and recovery tries again.
+
+    A restart that began to hold the host meanwhile gets its drain back.
+    """
+    host, record = services.outside.inventory.get(host_name), services.memory.hosts.get(host_name)
+    if host is None or not record.drained:
         return True
+    controllers = services.outside.controllers
     try:
-        services.outside.controllers.undrain(host, agent)
+        controllers.undrain(host, agent)
+        if not services.memory.hosts.undrained(host_name, record.restart_id):
+            controllers.drain(host, agent)
     except ControllerError as error:
         services.telemetry.failures.labels("undrain").inc()
         log.warning("undrain failed", extra={"host": host_name, "reason": str(error)})
         return False
-    services.memory.hosts.owe_undrain(host_name, owed=False)
     return True
 
 

@@ -7,6 +7,7 @@ asked again, every minute with backoff. Nothing here restarts anything.
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Executor
 
 from responder.adapters.database.fleet import HostRecord
 from responder.core.facts import AgentFacts
@@ -27,18 +28,49 @@ def next_attempt_seconds(attempts: int) -> float:
     return min(FIRST_SECONDS * 2.0 ** max(0, attempts - 1), LONGEST_SECONDS)
 
 
-def recover(services: Services) -> None:
-    """Try what is due: reconnects of lost hosts, and owed undrains of hosts in service."""
-    now = services.clock.now()
-    for record in services.memory.hosts.all().values():
-        if record.agent is None or services.outside.inventory.get(record.host) is None:
-            continue
-        if record.state is HostState.CONNECTED and record.drained:
-            undrain(services, record.host, record.agent)
-        elif record.state is HostState.DISCONNECTED and (record.next_attempt_at or 0) <= now:
-            reconnect(services, record)
-        elif record.state is HostState.CONNECTING:
-            _free_orphan(services, record, now)
+class Recovery:
+    """Does what is due for each host, in workers: a controller may take half an hour to answer."""
+
+    def __init__(self, services: Services, workers: Executor) -> None:
+        self._services = services
+        self._workers = workers
+        self._under_way: set[str] = set()
+
+    def look(self) -> None:
+        """Begin what is due: reconnects of lost hosts, owed undrains of hosts in service."""
+        services, now = self._services, self._services.clock.now()
+        for record in services.memory.hosts.all().values():
+            if record.agent is None or services.outside.inventory.get(record.host) is None:
+                continue
+            if record.state is HostState.CONNECTING:
+                _free_orphan(services, record, now)
+            elif record.host not in self._under_way and is_due(record, now):
+                self._under_way.add(record.host)
+                self._workers.submit(self._mend, record)
+
+    def _mend(self, record: HostRecord) -> None:
+        try:
+            if record.state is HostState.DISCONNECTED:
+                reconnect(self._services, record)
+            elif not undrain(self._services, record.host, record.agent or ""):
+                _plan_next(self._services, record)
+        except Exception as error:  # a worker's boundary: the host is looked at again
+            self._services.telemetry.failures.labels("recovery").inc()
+            log.exception("recovery failed", extra={"host": record.host, "reason": str(error)})
+        finally:
+            self._under_way.discard(record.host)
+
+
+def is_due(record: HostRecord, now: float) -> bool:
+    """Whether a host needs something, and its time has come.
+
+    An attempt planned for later than any wait is long was planned before the clock was set back.
+    """
+    needs = record.state is HostState.DISCONNECTED or (
+        record.state is HostState.CONNECTED and record.drained
+    )
+    left_seconds = (record.next_attempt_at or 0.0) - now
+    return needs and not 0 < left_seconds <= LONGEST_SECONDS
 
 
 def reconnect(services: Services, record: HostRecord) -> str | None:
@@ -47,14 +79,18 @@ def reconnect(services: Services, record: HostRecord) -> str | None:
     if problem is None:
         log.info("host is connected again", extra={"host": record.host})
         return None
+    _plan_next(services, record)
+    log.warning(
+        "host stays disconnected",
+        extra={"host": record.host, "reason": problem, "attempts": record.attempts + 1},
+    )
+    return problem
+
+
+def _plan_next(services: Services, record: HostRecord) -> None:
     attempts = record.attempts + 1
     due = services.clock.now() + next_attempt_seconds(attempts)
     services.memory.hosts.plan_attempt(record.host, attempts, due)
-    log.warning(
-        "host stays disconnected",
-        extra={"host": record.host, "reason": problem, "attempts": attempts},
-    )
-    return problem
 
 
 def _reconnect(services: Services, record: HostRecord) -> str | None:
@@ -84,5 +120,5 @@ def _free_orphan(services: Services, record: HostRecord, now: float) -> None:
     restart = services.memory.requests.get(record.restart_id or "")
     if restart is not None and restart.outcome is None:
         return
-    log.warning("host was held by a request that is over", extra={"host": record.host})
-    services.memory.hosts.change(record.host, HostEvent.LOSE, record.restart_id or "", now)
+    if services.memory.hosts.change(record.host, HostEvent.LOSE, record.restart_id or "", now):
+        log.warning("host was held by a request that is over", extra={"host": record.host})

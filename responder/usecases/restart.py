@@ -58,7 +58,7 @@ def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
         state = services.memory.hosts.get(restart.host).state
         raise Refused(Refusal(Outcome.HOST_NOT_CONNECTED, f"the host is {state}"))
     claim_mute(services, restart, now)
-    services.memory.hosts.owe_undrain(restart.host, owed=True)
+    services.memory.hosts.owe_undrain(restart.host)
     try:
         services.outside.controllers.drain(host, restart.agent)
     except ControllerError as error:

@@ -41,15 +41,16 @@ class Hosts:
 
     def get(self, host: str) -> HostRecord:
         """Return what is remembered of ``host``."""
-        return self.all().get(host, HostRecord(host))
+        with self._database.read() as connection:
+            query = sa.select(hosts).where(hosts.c.host == host)
+            row = connection.execute(query).mappings().first()
+            return _host(row) if row else HostRecord(host)
 
     def all(self) -> Mapping[str, HostRecord]:
         """Return every host that was ever held."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(hosts)).mappings()
-            return {
-                row["host"]: HostRecord(**{**row, "state": HostState(row["state"])}) for row in rows
-            }
+            return {row["host"]: _host(row) for row in rows}
 
     def hold(self, host: str, restart_id: str, agent: str, now: float) -> bool:
         """Let a request hold a connected host; True also when it holds it already."""
@@ -95,9 +96,18 @@ class Hosts:
             )
             return state
 
-    def owe_undrain(self, host: str, *, owed: bool) -> None:
-        """Remember whether the controllers are owed an undrain of ``host``."""
-        self._update(host, drained=owed)
+    def owe_undrain(self, host: str) -> None:
+        """Remember that the controllers are owed an undrain of ``host``."""
+        self._update(host, drained=True)
+
+    def undrained(self, host: str, restart_id: str | None) -> bool:
+        """Remember that the undrain was given; False when another request holds ``host`` by now.
+
+        That one has drained it anew, and owes an undrain of its own.
+        """
+        mine = sa.and_(hosts.c.host == host, hosts.c.restart_id == restart_id)
+        with self._database.write() as connection:
+            return connection.execute(hosts.update().where(mine).values(drained=False)).rowcount > 0
 
     def plan_attempt(self, host: str, attempts: int, next_attempt_at: float) -> None:
         """Remember when a lost host is to be reconnected again."""
@@ -106,6 +116,10 @@ class Hosts:
     def _update(self, host: str, **values: object) -> None:
         with self._database.write() as connection:
             connection.execute(hosts.update().where(hosts.c.host == host).values(values))
+
+
+def _host(row: sa.RowMapping) -> HostRecord:
+    return HostRecord(**{**row, "state": HostState(row["state"])})
 
 
 class Mutes:

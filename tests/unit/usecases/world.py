@@ -39,7 +39,7 @@ from responder.errors import (
 from responder.usecases.admission import Admission
 from responder.usecases.intake import Intake
 from responder.usecases.muting import Muting
-from responder.usecases.recovery import recover
+from responder.usecases.recovery import Recovery
 from responder.usecases.services import Memory, Outside, Services
 from responder.usecases.workflow import RestartWorkflow
 
@@ -356,6 +356,7 @@ class World:
         workflow = RestartWorkflow(self.services, cast(Any, self.engine))
         self.admission = Admission(self.services, workflow.enqueue)
         muting = Muting(self.services)
+        self.recovery = Recovery(self.services, Inline())
         self.intake = Intake(
             self.services, self.admission, muting, diagnosis=cast(Any, None), workers=Inline()
         )
@@ -383,7 +384,7 @@ class World:
             self.intake.handle(notification)
         self.admission.resume_open(before=float("inf"))
         self.engine.run_pending()
-        recover(self.services)
+        self.recovery.look()
 
     # -- what happens -------------------------------------------------------------------------
 
