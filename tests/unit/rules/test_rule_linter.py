@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from responder.core.outcomes import FAILED, NEEDS_A_PERSON, Outcome
 from rules.lint import (
     METRICS,
     RULES,
@@ -52,6 +53,15 @@ def test_every_metric_of_the_exporter_that_rules_may_name_is_in_its_golden_scrap
     ours = {name for name in named if name.startswith(("memleash_agent_", "memleash_exporter_"))}
     assert ours
     assert ours <= golden
+
+
+def test_the_responder_and_the_rules_mean_the_same_by_failed_and_blocked() -> None:
+    rules = {rule.name: rule for rule in read_rules(sorted(RULES.glob("*.rules.yml")))}
+    newest = "|".join(["restarted", "command_failed", "not_ready", "reconnect_failed"])
+    assert f'outcome=~"{newest}"' in rules["AgentRestartFailed"].expr
+    assert set(newest.split("|")) == FAILED | {Outcome.RESTARTED}
+    page = RUNBOOKS.read_text()
+    assert [word for word in FAILED | NEEDS_A_PERSON if f"| `{word}` |" not in page] == []
 
 
 def test_a_good_rule_has_no_complaint() -> None:
