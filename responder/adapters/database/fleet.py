@@ -285,5 +285,6 @@ class Replicas:
                     set_=values,
                     where=sa.or_(leases.c.owner == owner, leases.c.until < now, clock_set_back),
                 )
+                .returning(leases.c.owner)
             )
-            return bool(result.rowcount == 1)
+            return result.first() is not None
