@@ -11,7 +11,7 @@ from . import tools
 from .process import Process
 
 GDB_SECONDS = 60.0
-SAMPLE_SECONDS = 3.0
+SAMPLE_SECONDS = 2.0
 MOST_SAMPLES = 60
 
 _SIZE_ARGUMENTS = {
@@ -83,7 +83,7 @@ def allocation_sites(
     """Return who allocated chunks of ``chunk_sizes``, the most frequent first.
 
     Breakpoints on malloc, calloc and realloc, taken out after MOST_SAMPLES hits or ``seconds``:
-    each call costs the agent up to a millisecond meanwhile. Raises tools.Refused, Gone.
+    each call of these costs the agent up to a millisecond meanwhile. Raises tools.Refused, Gone.
     """
     arguments = _SIZE_ARGUMENTS.get(platform.machine())
     if arguments is None:

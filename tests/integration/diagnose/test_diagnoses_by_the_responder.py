@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from demo.stack.configs import SERVICE_SCRIPT
 from demo.stack.http import post
 from demo.stack.observer import Observer
 from demo.stack.stack import Stack, prepared
@@ -102,6 +104,15 @@ class Site:
         ended: Diagnosis = eventually(last, seconds=90, what=f"{count} diagnoses end")
         return ended
 
+    def start_agent(self) -> None:
+        """Start the agent's service again, as a person or systemd would."""
+        subprocess.run([SERVICE_SCRIPT, self.stack.site.service, "start"], check=True)
+
+    def told_again(self, last: Diagnosis) -> bool:
+        """Tell of the alert once more; whether it has opened a diagnosis after ``last``."""
+        self.alert()
+        return self.diagnoses()[0].id != last.id
+
     def at_work(self) -> None:
         eventually(self.markers, what="the busy marker")
 
@@ -168,3 +179,8 @@ def test_a_killed_agent_leaves_no_marker_and_its_next_life_is_diagnosed_again(si
     first = site.ended()
     assert (first.verdict, first.reason) == (Verdict.INCOMPLETE, "gone")
     assert site.markers() == []
+    site.start_agent()
+    eventually(lambda: site.told_again(first), seconds=30, what="the alert opens a diagnosis")
+    second = site.ended(count=2)
+    assert second.verdict is Verdict.DIAGNOSED
+    assert second.life != first.life

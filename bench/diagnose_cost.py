@@ -1,0 +1,284 @@
+"""What a diagnosis costs the agent: speed, stalls and memory, with and without.
+
+    python bench/diagnose_cost.py [--objects 2000000] [--seconds 10] [--memray]
+
+Runs an agent that holds so many objects and works as fast as it can, then looks at it in every
+way the collector has, each time at a fresh agent, and prints a Markdown table. Looks follow each
+other after a second, where a fleet's are 300 s apart: the share of speed that is lost here is
+what is lost while looking. Wants gdb, gcc and py-spy; --memray compares with memray attach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from responder.diagnose.host import debugger, heap, inject, postbox, process, tools
+
+AFTERMATH_SECONDS = 1.0
+"""Waited after what is done once, so that the agent tells of its stall."""
+PYTHON_AGENT = """
+import sys, time
+held = [[number] for number in range(int(sys.argv[1]))]
+out = open(sys.argv[2], "w")
+done = longest = 0
+began = last = time.perf_counter()
+while True:
+    table = {str(number): [number] for number in range(50)}
+    done += 1
+    now = time.perf_counter()
+    longest = max(longest, now - last)
+    last = now
+    if now - began >= 0.25:
+        out.write("%f %d %f\\n" % (time.monotonic(), done, longest)); out.flush()
+        done = longest = 0
+        began = time.perf_counter()
+"""
+C_AGENT = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+int main(int argc, char **argv)
+{
+    long count = atol(argv[1]); void **held = malloc(count * sizeof *held);
+    for (long i = 0; i < count; i++) held[i] = malloc(100);
+    FILE *out = fopen(argv[2], "w");
+    double began = now(), last = began, longest = 0; long done = 0;
+    for (;;) {
+        for (int i = 0; i < 50; i++) { void *volatile p = malloc(1000); free(p); }
+        done++;
+        double t = now();
+        if (t - last > longest) longest = t - last;
+        last = t;
+        if (t - began >= 0.25) {
+            fprintf(out, "%f %ld %f\n", t, done, longest); fflush(out);
+            done = 0; longest = 0; began = last = now();
+        }
+    }
+}
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Agent:
+    """A working agent and the file that it tells its speed in."""
+
+    pid: int
+    told: Path
+    folder: Path
+
+    def speed(self, since: float) -> tuple[float, float]:
+        """Return operations a second and the longest stall in seconds since a moment."""
+        lines = [line.split() for line in self.told.read_text().splitlines()[:-1]]
+        found = [(float(at), int(done), float(gap)) for at, done, gap in lines]
+        found = [entry for entry in found if entry[0] - 0.25 >= since]
+        if len(found) < 2:
+            return 0.0, 0.0
+        seconds = found[-1][0] - found[0][0]
+        return sum(done for _, done, _ in found[1:]) / seconds, max(gap for _, _, gap in found)
+
+    def resident_bytes(self) -> int:
+        """Return its RSS now."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4096
+
+
+@contextlib.contextmanager
+def running(*argv: str | Path) -> Iterator[Agent]:
+    """Run an agent until it works; end it afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder, "told")
+        with subprocess.Popen([*map(str, argv), str(told)]) as child:
+            try:
+                until = time.monotonic() + 120
+                while not told.exists() or told.stat().st_size < 200:
+                    if time.monotonic() > until:
+                        raise RuntimeError("the agent does not begin to work")
+                    time.sleep(0.1)
+                yield Agent(child.pid, told, Path(folder))
+            finally:
+                child.kill()
+
+
+def idle(_agent: Agent, seconds: float) -> str:
+    """Do nothing."""
+    time.sleep(seconds)
+    return ""
+
+
+def hook(*kinds: str) -> Callable[[Agent, float], str]:
+    """Return a trial in which the hook looks again and again."""
+
+    def trial(agent: Agent, seconds: float) -> str:
+        found = process.find(agent.pid)
+        box, _ = inject.open_mailbox(found, postbox.Request(1, kinds))
+        until, number, looks = time.monotonic() + seconds, 1, []
+        while time.monotonic() < until:
+            box.ask(postbox.Request(number, kinds))
+            while (answer := box.answer(number)) is None:
+                box.renew()
+                time.sleep(0.05)
+            looks.append(answer["seconds"])
+            number += 1
+            time.sleep(1)
+        box.stop()
+        box.close()
+        return f"{len(looks)} looks, the longest {max(looks):.2f} s"
+
+    return trial
+
+
+def names(agent: Agent, _seconds: float) -> str:
+    """Ask once who holds a container."""
+    box, _ = inject.open_mailbox(process.find(agent.pid), postbox.Request(1, ("types",)))
+    while (answer := box.answer(1)) is None:
+        time.sleep(0.05)
+    box.ask(postbox.Request(2, (), tuple(answer["containers"])[:1]))
+    while (answer := box.answer(2)) is None:
+        time.sleep(0.05)
+    box.stop()
+    return f"one look and one naming, {answer['seconds']:.2f} s"
+
+
+def py_spy(*options: str) -> Callable[[Agent, float], str]:
+    """Return a trial in which py-spy dumps every second."""
+
+    def trial(agent: Agent, seconds: float) -> str:
+        until, count = time.monotonic() + seconds, 0
+        while time.monotonic() < until:
+            tools.run([tools.find("py-spy"), "dump", "--pid", str(agent.pid), *options], 60)
+            count += 1
+            time.sleep(1)
+        return f"{count} dumps"
+
+    return trial
+
+
+def memray(agent: Agent, seconds: float) -> str:
+    """Attach memray for the whole time."""
+    program = Path(sys.executable).with_name("memray")
+    capture = agent.folder / "capture.bin"
+    how = ["attach", "--duration", str(int(seconds)), "-o", str(capture)]
+    subprocess.run([program, *how, str(agent.pid)], check=True, stdout=subprocess.DEVNULL)
+    time.sleep(seconds)
+    return f"a file of {capture.stat().st_size / 2**20:.0f} MiB"
+
+
+def gdb_stacks(agent: Agent, _seconds: float) -> str:
+    """Take all stacks once."""
+    began = time.monotonic()
+    debugger.gdb(process.find(agent.pid), ["thread apply all backtrace 60"])
+    took = time.monotonic() - began
+    time.sleep(AFTERMATH_SECONDS)
+    return f"once, {took:.2f} s"
+
+
+def walks(agent: Agent, seconds: float) -> str:
+    """Walk malloc's heaps from outside, again and again."""
+    found, looks, until = process.find(agent.pid), [], time.monotonic() + seconds
+    while time.monotonic() < until:
+        began = time.monotonic()
+        heap.walk(found, 60)
+        looks.append(time.monotonic() - began)
+        time.sleep(1)
+    return f"{len(looks)} walks, the longest {max(looks):.2f} s"
+
+
+def sampling(agent: Agent, _seconds: float) -> str:
+    """Break on malloc, once, for a size that is never asked for: every call is looked at."""
+    began = time.monotonic()
+    debugger.allocation_sites(process.find(agent.pid), [777216])
+    took = time.monotonic() - began
+    time.sleep(AFTERMATH_SECONDS)
+    return f"once, {took:.2f} s"
+
+
+Trial = Callable[[Agent, float], str]
+PYTHON_TRIALS: dict[str, Trial] = {
+    "nothing": idle,
+    "types": hook("types"),
+    "sites": hook("sites"),
+    "naming": names,
+    "py-spy dump": py_spy(),
+    "py-spy dump --native": py_spy("--native"),
+}
+C_TRIALS: dict[str, Trial] = {
+    "nothing": idle,
+    "heap walk": walks,
+    "gdb stacks": gdb_stacks,
+    "gdb sampling of malloc": sampling,
+}
+
+
+def measured(agent: Agent, trial: Trial, seconds: float) -> tuple[float, float, int, str]:
+    """Return speed, longest stall, the most memory more than before, and the trial's own words."""
+    before = most = agent.resident_bytes()
+    over = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.wait(0.05):
+            most = max(most, agent.resident_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    since = time.monotonic()
+    try:
+        words = trial(agent, seconds)
+        speed, stall = agent.speed(since)
+    finally:
+        over.set()
+        watcher.join()
+    return speed, stall, most - before, words
+
+
+def table(kind: str, trials: dict[str, Trial], argv: list[str | Path], seconds: float) -> None:
+    """Measure and print one kind of agent's rows."""
+    usual = 0.0
+    for name, trial in trials.items():
+        with running(*argv) as agent:
+            speed, stall, more, words = measured(agent, trial, seconds)
+        usual = usual or speed
+        print(
+            f"| {kind} | {name} | {100 * speed / usual:.0f} % | {1000 * stall:.0f} ms"
+            f" | {more / 2**20:.1f} MiB | {words} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure all and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, default=2_000_000)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--memray", action="store_true")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    print(f"{options.objects} objects; {options.seconds:g} s each; load average {load:.1f}.\n")
+    print("| agent | while | speed | longest stall | memory | |\n|---|---|---|---|---|---|")
+    count = str(options.objects)
+    trials = {**PYTHON_TRIALS, **({"memray attach": memray} if options.memray else {})}
+    table("Python", trials, [sys.executable, "-c", PYTHON_AGENT, count], options.seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        source, program = Path(folder, "agent.c"), Path(folder, "agent")
+        source.write_text(C_AGENT)
+        subprocess.run(["gcc", "-g", "-O1", "-w", "-o", program, source], check=True)
+        table("C", C_TRIALS, [program, count], options.seconds)
+
+
+if __name__ == "__main__":
+    main()
