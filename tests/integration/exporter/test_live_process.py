@@ -1,0 +1,163 @@
+"""A live agent that grows, forks, execs and is restarted, seen through the running exporter."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
+MIB = 1024 * 1024
+RSS = "memleash_agent_resident_memory_bytes{agent=a}"
+TREE = "memleash_agent_tree_resident_memory_bytes{agent=a}"
+START = "memleash_agent_start_time_seconds{agent=a}"
+UP = "memleash_agent_up{agent=a}"
+SUCCESS = "memleash_agent_sample_success{agent=a}"
+
+
+def config(name: str, **more: object) -> dict[str, object]:
+    return {"agents": [{"name": "a", "discover": {"cmdline": f" {name}$"}, **more}]}
+
+
+def test_growth_is_seen_at_once_and_no_other_life_is_made_up(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    agent = agents(tmp_path.name)
+    exporter = run_exporter(config(tmp_path.name))
+    before = exporter.scrape()
+    agent.tell("grow 64")
+    after = exporter.scrape()
+    assert 63 * MIB < after[RSS] - before[RSS] < 70 * MIB
+    assert after[START] == before[START]
+    status = Path(f"/proc/{agent.pid}/status").read_text()
+    assert after[RSS] == int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def test_an_exec_is_the_same_life_with_fresh_memory(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    agent = agents(tmp_path.name)
+    exporter = run_exporter(config(tmp_path.name))
+    agent.tell("grow 64")
+    before = exporter.scrape()
+    agent.tell("exec", answer="ready")
+    after = exporter.scrape()
+    assert after[START] == before[START]
+    assert after[RSS] < before[RSS] - 60 * MIB
+
+
+def test_children_count_in_the_tree_alone_and_show_as_busy(
+    agents: Any, run_exporter: Callable[..., Any], wait_until: Any, tmp_path: Path
+) -> None:
+    agent = agents(tmp_path.name)
+    exporter = run_exporter(
+        config(
+            tmp_path.name,
+            include_children=True,
+            busy=[{"children": {"cmdline": "^qemu-img convert "}}],
+        )
+    )
+    agent.tell("grow 32")
+    before = exporter.scrape()
+    assert before["memleash_agent_busy{agent=a}"] == 0
+    agent.tell("fork qemu-img convert")
+    newborn = exporter.scrape()
+    assert newborn[TREE] < before[TREE] + 16 * MIB, "a newborn child shows as its parent's double"
+
+    def grown() -> bool:
+        now = exporter.scrape()
+        return bool(now[TREE] > now[RSS] and now["memleash_agent_busy{agent=a}"] == 1)
+
+    from_start = newborn[RSS]
+    wait_until(grown, "the child counts in the tree and as busy")
+    assert exporter.scrape()[RSS] == pytest.approx(from_start, abs=MIB)
+
+
+def test_a_restarted_agent_is_another_life_in_the_next_scrape(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    first = agents(tmp_path.name)
+    exporter = run_exporter(config(tmp_path.name))
+    before = exporter.scrape()
+    first.end()
+    down = exporter.scrape()
+    assert (down[UP], down[SUCCESS]) == (0, 1)
+    assert RSS not in down
+    assert START not in down
+    agents(tmp_path.name)
+    after = exporter.scrape()
+    assert after[UP] == 1
+    assert after[START] > before[START]
+
+
+def test_two_separate_agents_of_one_description_are_an_error_that_names_both(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    pids = sorted([agents(tmp_path.name).pid, agents(tmp_path.name).pid])
+    exporter = run_exporter(config(tmp_path.name))
+    seen = exporter.scrape()
+    assert seen[SUCCESS] == 0
+    assert UP not in seen
+    assert f"2 separate process trees match, with roots {pids[0]}, {pids[1]}" in exporter.log()
+
+
+def test_a_zombie_is_down(run_exporter: Callable[..., Any], tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as zombie:
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        pidfile = tmp_path / "zombie.pid"
+        pidfile.write_text(str(zombie.pid))
+        exporter = run_exporter({"agents": [{"name": "a", "discover": {"pidfile": str(pidfile)}}]})
+        seen = exporter.scrape()
+    assert (seen[UP], seen[SUCCESS]) == (0, 1)
+
+
+def test_an_unprivileged_exporter_reads_another_users_agent(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("needs root, to become somebody else")
+    agent = agents(tmp_path.name)
+    unprivileged = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+    readable = subprocess.run([*unprivileged, sys.executable, "-c", ""], check=False)
+    if readable.returncode != 0:
+        pytest.skip("this Python cannot be run by nobody")
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_uid == os.geteuid() and directory.is_relative_to("/tmp"):
+            directory.chmod(0o755)
+    exporter = run_exporter(config(tmp_path.name), prefix=unprivileged)
+    seen = exporter.scrape()
+    assert (seen[UP], seen[SUCCESS]) == (1, 1)
+    status = Path(f"/proc/{agent.pid}/status").read_text()
+    assert seen[RSS] == int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def test_a_thousand_restarts_under_one_pid_never_mix_two_lives(tmp_path: Path) -> None:
+    """See ``same_pid_restarts.py``, which runs in a pid namespace of its own."""
+    unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if os.geteuid() != 0:
+        unshare.insert(1, "--map-root-user")
+    if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("no pid namespaces for us here")
+    finished = subprocess.run(
+        [*unshare, sys.executable, str(Path(__file__).with_name("same_pid_restarts.py")), "1000"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    result = json.loads(finished.stdout)
+    assert result["lives"] == 1000
+    assert result["lives_sampled"] > 500
+    assert result["mixed"] == []
