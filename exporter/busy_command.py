@@ -120,7 +120,7 @@ def _refuse(code: int, problem: str) -> int:
 def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="memleash-busy",
-        usage="%(prog)s [--reason TEXT] [--for DURATION] [--directory DIR] AGENT -- COMMAND ...",
+        usage="%(prog)s AGENT [--reason TEXT] [--for DURATION] [--directory DIR] -- COMMAND ...",
         description="Holds an agent busy while a command runs.",
         allow_abbrev=False,
     )
@@ -141,8 +141,14 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"the exporter's busy_markers_directory (default: ${DIRECTORY_VARIABLE}, "
         f"else {BUSY_MARKERS_DIRECTORY})",
     )
-    parser.add_argument("command", nargs="+", metavar="COMMAND", help="what to run, after --")
-    return parser.parse_args(arguments)
+    # Not argparse's: it drops every "--", and the command may have some of its own.
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    end = words.index("--") if "--" in words else len(words)
+    flags = parser.parse_args(words[:end])
+    flags.command = words[end + 1 :]
+    if not flags.command:
+        parser.error("a command is required, after --")
+    return flags
 
 
 def _agent(text: str) -> str:
