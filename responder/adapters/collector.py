@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 
 from responder.adapters.ssh import SshClient
 from responder.core.facts import Host
@@ -19,8 +20,12 @@ class CollectorError(ResponderError):
 class Collector:
     """Runs the collector's verbs on hosts."""
 
-    def __init__(self, ssh: SshClient) -> None:
+    def __init__(
+        self, ssh: SshClient, seconds_left: Callable[[], float | None] = lambda: None
+    ) -> None:
+        """``seconds_left`` bounds each command; None: by the SSH settings."""
         self._ssh = ssh
+        self._seconds_left = seconds_left
 
     def tell(
         self, host: Host, verb: Verb, order: Order, python: str, *arguments: str
@@ -30,6 +35,7 @@ class Collector:
             host,
             command(verb, order, python, *arguments),
             stdin=packed() if verb is Verb.START else None,
+            timeout_seconds=self._seconds_left(),
         )
         try:
             answer = json.loads(result.stdout)

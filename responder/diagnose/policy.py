@@ -115,6 +115,8 @@ class Diagnose:
     """What a diagnosis may take beyond rounds of interval."""
     before_restart: bool = False
     """Take stacks and facts, without rounds, in a restart before its command."""
+    before_restart_timeout: Duration = Duration(60)
+    """The most that a restart waits for them."""
     python: str = "python3"
     """The host's Python; with sudo where the SSH user may not trace the agent."""
     work_folder: str = "/var/tmp/memleash-diagnose"  # noqa: S108 - checked on the host to be its own

@@ -18,6 +18,7 @@ from responder.core.guards import Refusal
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome, Step
 from responder.errors import CommandLost, ControllerError, ReconnectFailed, SshError
+from responder.usecases.evidence import before_restart
 from responder.usecases.hold import claim_mute, end_mute, undrain
 from responder.usecases.looks import (
     agent_of,
@@ -191,6 +192,7 @@ STEPS: Mapping[Step, Callable[[Services, Restart, Progress], Progress]] = {
     Step.ADMIT: admit,
     Step.HOLD: hold,
     Step.VERIFY: verify,
+    Step.DIAGNOSE: before_restart,
     Step.RESTART: run_command,
     Step.READY: ready,
     Step.RECONNECT: reconnect,

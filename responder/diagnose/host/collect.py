@@ -37,8 +37,8 @@ def collect(plan: Plan, folder: str) -> Evidence:
     try:
         with _until(plan.max_seconds), marker.held(
             plan.marker_root, plan.agent, "memory diagnosis", plan.max_seconds + 30
-        ) as held:
-            _take(target, plan, evidence, folder, held)
+        ) as touch:
+            _take(target, plan, evidence, folder, touch)
         evidence.outcome = "complete"
     except Stopped as stop:
         evidence.note(f"cut off: {stop}")
@@ -110,10 +110,12 @@ def _until(seconds: float) -> typing.Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _take(target: Process, plan: Plan, evidence: Evidence, folder: str, held: str) -> None:
+def _take(
+    target: Process, plan: Plan, evidence: Evidence, folder: str, touch: typing.Callable[[], None]
+) -> None:
     def tick() -> None:
         target.check()
-        os.utime(held)
+        touch()
 
     evidence.facts, notes = facts.take(target)
     evidence.notes += notes
@@ -127,7 +129,7 @@ def _take(target: Process, plan: Plan, evidence: Evidence, folder: str, held: st
         _write_text(os.path.join(folder, "raw", name), text)
         evidence.files.append("raw/" + name)
     growing = {"python": rounds.python, "native": rounds.native}.get(plan.profile)
-    if growing is not None:
+    if growing is not None and plan.rounds > 0:
         try:
             growing(target, plan, evidence, tick)
         except (tools.Refused, PermissionError) as refusal:

@@ -16,12 +16,18 @@ ROOT = "/run/memleash/busy"
 
 
 @contextlib.contextmanager
-def held(root: str, agent: str, reason: str, seconds: float) -> typing.Iterator[str]:
-    """Hold a marker for ``agent`` at most ``seconds`` long; give its path. Raises OSError.
+def held(
+    root: str, agent: str, reason: str, seconds: float
+) -> typing.Iterator[typing.Callable[[], None]]:
+    """Hold a marker for ``agent`` at most ``seconds`` long; give a way to touch it. Raises OSError.
 
     1. make the agent's folder where it is missing; 2. write a file beside and rename it, so that
     a half-written marker is never read; 3. remove it, whatever happens in between.
+    An empty ``root`` holds none.
     """
+    if not root:
+        yield lambda: None
+        return
     if "/" in agent or agent in ("", ".", ".."):
         raise ValueError(f"{agent!r} cannot be the name of an agent")
     folder = os.path.join(root, agent)
@@ -39,7 +45,7 @@ def held(root: str, agent: str, reason: str, seconds: float) -> typing.Iterator[
         with open(draft, "w", encoding="utf-8") as file:
             json.dump(content, file)
         os.replace(draft, marker)
-        yield marker
+        yield lambda: os.utime(marker)
     finally:
         for path in (draft, marker):
             with contextlib.suppress(FileNotFoundError):

@@ -23,6 +23,7 @@ class Plan(typing.NamedTuple):
     kinds: typing.Tuple[str, ...] = ("types",)
     """What the hook counts: types, sites."""
     rounds: int = 5
+    """0: facts and stacks alone."""
     interval_seconds: float = 300.0
     native_stacks: bool = False
     locals: bool = False
@@ -35,6 +36,7 @@ class Plan(typing.NamedTuple):
     max_report_bytes: int = 16 * 1024**2
     free_disk_bytes: int = 256 * 1024**2
     marker_root: str = "/run/memleash/busy"
+    """Empty: no marker is held, since whoever asks holds the host in another way."""
     work_root: str = "/var/tmp/memleash-diagnose"
 
 
@@ -53,6 +55,6 @@ def parse(text: str) -> Plan:
         raise ValueError(f"profile {plan.profile!r} must be one of {PROFILES}")
     if not set(plan.kinds) <= set(KINDS):
         raise ValueError(f"kinds {plan.kinds!r} must be of {KINDS}")
-    if plan.rounds < 1 or plan.interval_seconds <= 0:
-        raise ValueError("rounds and interval_seconds must be more than 0")
+    if plan.rounds < 0 or plan.interval_seconds <= 0:
+        raise ValueError("rounds must not be negative, interval_seconds more than 0")
     return plan

@@ -42,9 +42,15 @@ def _head(evidence: Evidence) -> str:
         f"# {_code(evidence.agent)} on {_code(evidence.host)}\n\n"
         f"Taken {_when(evidence.taken_at)} in {seconds:.0f} s; outcome: **{evidence.outcome}**;"
         f" profile {evidence.profile};"
-        f" {evidence.rounds} rounds of {evidence.interval_seconds:g} s.\n"
+        f" {_rounds(evidence)}.\n"
         f"The process started {_when(evidence.started_at)}."
     )
+
+
+def _rounds(evidence: Evidence) -> str:
+    if evidence.rounds == 0:
+        return "facts and stacks alone"
+    return f"{evidence.rounds} rounds of {evidence.interval_seconds:g} s"
 
 
 def suspects(evidence: Evidence) -> typing.List[str]:
@@ -78,7 +84,8 @@ def _is_a_part(entry: Grown) -> bool:
 
 
 def _verdict(evidence: Evidence) -> str:
-    lines = [f"- {line}" for line in suspects(evidence)] or ["Nothing did."]
+    nothing = "Nothing did." if evidence.rounds else "It was not looked at."
+    lines = [f"- {line}" for line in suspects(evidence)] or [nothing]
     return "\n".join(["## What grew in every round", "", *lines])
 
 

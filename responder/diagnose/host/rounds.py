@@ -10,7 +10,7 @@ from .evidence import Evidence
 from .plan import Plan
 from .process import Process
 
-ANSWER_SECONDS = 120.0
+ANSWER_SECONDS = 300.0
 HEAP_SECONDS = 60.0
 LEAST_LENGTH_GROWTH = 50
 KEPT = 30

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -40,10 +39,13 @@ class Site:
         self.host, self.agent = stack.site.host, stack.site.agent
         self.observer = Observer(stack.site)
 
-    def configure(self) -> None:
-        """Put in the leaking agent and short rounds; before the stack starts."""
+    def leak(self) -> None:
+        """Put in the leaking agent; before the stack starts."""
         argv = [sys.executable, AGENTS / "serves_and_leaks.py", self.stack.site.address("agent")]
         (self.stack.site.service / "command").write_text(shlex.join(map(str, argv)))
+
+    def configure(self, **more: object) -> None:
+        """Have the agent diagnosed in short rounds; before the stack starts."""
         config = yaml.safe_load((self.folder / "responder.yml").read_text())
         config["agents"][self.agent]["diagnose"] = {
             "discover": {"pidfile": str(self.stack.site.service / "agent.pid")},
@@ -53,6 +55,7 @@ class Site:
             "busy_folder": str(self.stack.site.busy),
             "min_free_disk": 1,
             "python": f"env PATH={os.environ['PATH']} {sys.executable}",
+            **more,
         }
         config["artifacts"] = {"folder": str(self.folder / "artifacts")}
         (self.folder / "responder.yml").write_text(yaml.safe_dump(config))
@@ -116,6 +119,14 @@ class Site:
     def at_work(self) -> None:
         eventually(self.markers, what="the busy marker")
 
+    def restarted(self) -> dict[str, Any]:
+        """Wait for a restart that ended well."""
+
+        def ended_well() -> Any:
+            return self.observer.restart_with("restarted")
+
+        return dict(eventually(ended_well, seconds=90, what="the agent is restarted"))
+
     def markers(self) -> list[Path]:
         return list((self.stack.site.busy / self.agent).glob("diagnose-*"))
 
@@ -125,14 +136,18 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    if shutil.which("gdb") is None:
-        pytest.skip("not run: there is no gdb")
+def quiet(tmp_path: Path) -> Iterator[Site]:
+    """A site that is not started yet, with the stack's own agent."""
     with prepared(find_or_skip("stable"), tmp_path / "stack") as stack:
-        found = Site(stack)
-        found.configure()
-        stack.start()
-        yield found
+        yield Site(stack)
+
+
+@pytest.fixture
+def site(quiet: Site) -> Site:
+    quiet.leak()
+    quiet.configure()
+    quiet.stack.start()
+    return quiet
 
 
 def test_the_agent_is_busy_and_its_pings_are_muted_until_the_report_is_here(site: Site) -> None:
@@ -184,3 +199,28 @@ def test_a_killed_agent_leaves_no_marker_and_its_next_life_is_diagnosed_again(si
     second = site.ended(count=2)
     assert second.verdict is Verdict.DIAGNOSED
     assert second.life != first.life
+
+
+def test_before_a_restart_stacks_and_facts_are_taken_where_configured(quiet: Site) -> None:
+    quiet.configure(before_restart=True)
+    quiet.stack.start()
+
+    quiet.stack.agent_does("grow", to_mib=210)
+
+    quiet.restarted()
+    (report,) = quiet.reports()
+    assert (report["outcome"], report["rounds"]) == ("complete", 0)
+    assert report["files"] == ["raw/stacks-python.txt"]
+    assert quiet.diagnoses() == []
+    assert not (quiet.folder / "work").exists()
+
+
+def test_a_restart_does_not_fail_for_want_of_evidence(quiet: Site) -> None:
+    quiet.configure(before_restart=True, python="no-such-python")
+    quiet.stack.start()
+
+    quiet.stack.agent_does("grow", to_mib=210)
+
+    restart = quiet.restarted()
+    assert "no-such-python" in restart["facts"]["evidence"]
+    assert quiet.reports() == []

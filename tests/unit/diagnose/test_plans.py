@@ -25,7 +25,7 @@ GOOD = {"run": "r1", "agent": "a", "discover": "pid", "target": "1"}
         ({"agent": ".."}, "agent"),
         ({"profile": "java"}, "profile"),
         ({"kinds": ["types", "all"]}, "kinds"),
-        ({"rounds": 0}, "rounds"),
+        ({"rounds": -1}, "rounds"),
         ({"shell": "rm"}, "unknown keys: shell"),
     ],
 )
