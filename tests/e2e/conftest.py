@@ -1,0 +1,62 @@
+"""End to end, on containers. `make e2e` runs these beside a Docker engine of their own.
+
+Without that engine (tools/engine sets MEMLEASH_E2E) nothing here is collected: what was not run
+is told by whoever runs the tests, not by skipped ones.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from demo.stack.tools import REPOSITORY
+from tests.e2e.docker import build, docker
+
+if "MEMLEASH_E2E" not in os.environ:
+    collect_ignore_glob = ["*"]
+
+CACHE = REPOSITORY / ".cache/e2e"
+IMAGES = Path(__file__).parent / "images"
+
+
+@pytest.fixture(scope="session")
+def debian() -> str:
+    """The base image: Debian, as tools/setup-e2e bootstrapped it."""
+    tag = "memleash-e2e/debian:latest"
+    if not docker("images", "-q", tag).strip():
+        docker("import", CACHE / "base.tar", tag)
+    return tag
+
+
+@pytest.fixture(scope="session")
+def standins(debian: str) -> dict[str, str]:
+    """Stand-ins for the public images, by the variable that names each in the compose file."""
+    names = ("python", "prometheus", "alertmanager", "blackbox", "postgres")
+    for name in names:
+        build(IMAGES, IMAGES / "standins.Dockerfile", name, f"memleash-e2e/{name}")
+    return {f"{name.upper()}_IMAGE": f"memleash-e2e/{name}" for name in names}
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the project as git has them or would, with its dependencies' wheels.
+
+    What images are built from: nothing comes from an index.
+    """
+    folder = tmp_path_factory.mktemp("sources")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name and (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    shutil.copytree(CACHE / "wheels", folder / "docker/wheels", dirs_exist_ok=True)
+    return folder
