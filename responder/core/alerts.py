@@ -75,6 +75,8 @@ def parse_notification(raw: object) -> Notification:
     if not isinstance(alerts, list):
         raise PayloadError("alerts", "must be a list of alerts")
     truncated = body.get("truncatedAlerts", 0)
+    if isinstance(truncated, float) and truncated.is_integer():
+        truncated = int(truncated)  # to JSON, 1.0 is a whole number too
     if not isinstance(truncated, int) or isinstance(truncated, bool) or truncated < 0:
         raise PayloadError("truncatedAlerts", "must be a whole number, not negative")
     receiver = body.get("receiver", "")
