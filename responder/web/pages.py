@@ -84,7 +84,7 @@ def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetRead
     @blueprint.get("/")
     @restricted(Role.READ)
     def home() -> str:
-        asked = parse_query(_FLEET_QUERY)
+        asked = parse_query(_FLEET_QUERY, empty_is_absent=True)
         known, snapshot = fleet.remembered(services), reader.snapshot()
         rows = fleet.rows(services, snapshot, known, lambda row: _wanted(row, asked))
         opened = services.memory.requests.all_open()
@@ -146,7 +146,7 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/restarts")
     @restricted(Role.READ)
     def restarts() -> str:
-        asked = parse_query(_HISTORY_QUERY)
+        asked = parse_query(_HISTORY_QUERY, empty_is_absent=True)
         found = services.memory.requests.page(**{**asked, "limit": asked["limit"] + 1})
         return render_template(
             "restarts.html",
@@ -160,7 +160,7 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/alerts")
     @restricted(Role.READ)
     def alerts() -> str:
-        asked = parse_query(_ALERTS_QUERY)
+        asked = parse_query(_ALERTS_QUERY, empty_is_absent=True)
         found = services.memory.alerts.page(**{**asked, "limit": asked["limit"] + 1})
         return render_template(
             "alerts.html",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
@@ -9,6 +10,14 @@ from responder.web.routes import Query
 from toolkit.units import parse_duration
 
 MAX_PAGE = 1000
+_AGO = r"^(?=.)([0-9]{1,5}w)?([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
+_TEXT = r"^[^\u0000-\u001f\u007f]*$"
+SINCE = {
+    "type": "string",
+    "anyOf": [{"format": "date-time"}, {"pattern": _AGO}],
+    "examples": ["7d", "2026-01-31T12:00:00Z"],
+}
+"""A moment, or how long ago it was."""
 _LATEST = 253402300799.0  # the end of the year 9999, where datetime ends
 
 
@@ -45,7 +54,7 @@ def one_of(words: Iterable[str]) -> Callable[[str], str]:
 
 def text(value: str) -> str:
     """Take any text that can be stored and looked for."""
-    if "\0" in value or not value.isprintable():
+    if not re.fullmatch(_TEXT, value):
         raise ValueError("must be text without control characters")
     return value
 
@@ -54,10 +63,8 @@ def moment(now: Callable[[], float]) -> Callable[[str], float]:
     """Return a parser of an RFC 3339 time, or of a duration before ``now``, as unix time."""
 
     def parse(value: str) -> float:
-        try:
+        if re.fullmatch(_AGO, value):
             return now() - parse_duration(value)
-        except (ValueError, OverflowError):
-            pass
         try:
             when = datetime.fromisoformat(value)
             return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
@@ -75,7 +82,7 @@ def word(name: str, description: str, words: Iterable[str]) -> Query:
 
 def label(name: str, description: str) -> Query:
     """Return a parameter that is a label's value."""
-    return Query(name, description, {"type": "string", "pattern": r"^[ -~]*$"}, text)
+    return Query(name, description, {"type": "string", "pattern": _TEXT}, text)
 
 
 def paging(default: int = 100) -> tuple[Query, ...]:

@@ -124,8 +124,11 @@ def _checked(operation: Operation, view: View) -> View:
     return call
 
 
-def parse_query(parameters: tuple[Query, ...]) -> dict[str, Any]:
-    """Return the request's query parameters, checked. Raises Problem 400."""
+def parse_query(parameters: tuple[Query, ...], *, empty_is_absent: bool = False) -> dict[str, Any]:
+    """Return the request's query parameters, checked. Raises Problem 400.
+
+    ``empty_is_absent``: for the pages, whose forms send every field, filled in or not.
+    """
     known = {parameter.name for parameter in parameters}
     for name, values in request.args.lists():
         if name not in known:
@@ -133,12 +136,13 @@ def parse_query(parameters: tuple[Query, ...]) -> dict[str, Any]:
             raise Problem(400, "Bad request", f"unknown parameter {name!r}; allowed: {allowed}")
         if len(values) > 1:
             raise Problem(400, "Bad request", f"{name} is given more than once")
-    return {parameter.name: _parsed(parameter) for parameter in parameters}
+    absent = (None, "") if empty_is_absent else (None,)
+    return {parameter.name: _parsed(parameter, absent) for parameter in parameters}
 
 
-def _parsed(parameter: Query) -> Any:
+def _parsed(parameter: Query, absent: tuple[str | None, ...]) -> Any:
     text = request.args.get(parameter.name)
-    if text is None or text == "":
+    if text in absent or text is None:
         return parameter.default
     try:
         return parameter.parse(text)

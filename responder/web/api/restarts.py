@@ -11,11 +11,11 @@ from responder.access import Role
 from responder.core.outcomes import Outcome
 from responder.usecases.services import Services
 from responder.web.acts import Acts, known_restart
-from responder.web.parameters import iso, label, moment, paging, word
+from responder.web.parameters import SINCE, iso, label, moment, paging, word
 from responder.web.problems import Problem
 from responder.web.protection import caller
 from responder.web.routes import Answer, Operation, Query, Routes
-from responder.web.schemas import TEXT, page, ref
+from responder.web.schemas import page, ref
 from responder.web.shapes import page_json, restart_json
 
 TAG = "restarts"
@@ -25,10 +25,8 @@ WEEK_SECONDS = 7 * 86400
 
 def add_restarts(routes: Routes, services: Services, acts: Acts) -> None:
     """Add the operations about restarts."""
-    since = Query(
-        "since", "From this time on: RFC 3339, or a duration such as 7d.", TEXT,
-        moment(services.clock.now),
-    )  # fmt: skip
+    explained = "From this time on: RFC 3339, or a duration before now such as 7d."
+    since = Query("since", explained, SINCE, moment(services.clock.now))
 
     @routes.add(
         Operation(

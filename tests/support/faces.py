@@ -1,0 +1,261 @@
+"""A responder process as its callers meet it, and peers that say what a test wants.
+
+with peers() as world, face(tmp_path, world, access={...}) as served:
+    answer = served.ask("GET", "/api/v1/hosts", token="...")
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+from demo.stack.processes import Program
+from demo.stack.tools import REPOSITORY
+
+AGENT = "sample-agent"
+MIB = 1024**2
+HOSTS = ("node-1", "node-2")
+
+
+@dataclass
+class World:
+    """What the fake exporter and the fake Prometheus say, of every host alike."""
+
+    address: str = ""
+    resident_bytes: int = 300 * MIB
+    hard_limit_bytes: int = 192 * MIB
+    alarm_threshold_bytes: int = 96 * MIB
+    busy: int = 0
+    started_at: float = field(default_factory=lambda: time.time() - 7200)
+    hosts: Sequence[str] = HOSTS
+
+    def exposition(self) -> str:
+        """Return the exporter's text."""
+        values = {
+            "memleash_agent_up": 1,
+            "memleash_agent_start_time_seconds": self.started_at,
+            "memleash_agent_resident_memory_bytes": self.resident_bytes,
+            "memleash_agent_memory_hard_limit_bytes": self.hard_limit_bytes,
+            "memleash_agent_memory_alarm_threshold_bytes": self.alarm_threshold_bytes,
+            "memleash_agent_busy": self.busy,
+            "memleash_agent_ready": 1,
+        }
+        return "".join(f'{name}{{agent="{AGENT}"}} {value}\n' for name, value in values.items())
+
+    def query(self, expression: str) -> dict[str, Any]:
+        """Return Prometheus's answer to one of the responder's queries."""
+        values = {
+            "timestamp(": time.time(),
+            "resident_memory_bytes": self.resident_bytes,
+            "alarm_threshold_bytes": self.alarm_threshold_bytes,
+            "hard_limit_bytes": self.hard_limit_bytes,
+            "start_time_seconds": self.started_at,
+            "agent_busy": self.busy,
+            "agent_up": 1,
+            "agent_ready": 1,
+        }
+        value = next(value for part, value in values.items() if part in expression)
+        result = [
+            {"metric": {"host": host, "agent": AGENT}, "value": [time.time(), str(value)]}
+            for host in self.hosts
+        ]
+        return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+@contextlib.contextmanager
+def peers(**said: Any) -> Iterator[World]:
+    """Serve a World on a free port: exporter, Prometheus and an Alertmanager without silences."""
+    world = World(**said)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            if url.path == "/metrics":
+                body = world.exposition().encode()
+            elif url.path == "/api/v1/query":
+                body = json.dumps(world.query(parse_qs(url.query)["query"][0])).encode()
+            else:
+                body = b"[]"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    world.address = f"127.0.0.1:{server.server_port}"
+    try:
+        yield world
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Face:
+    """One responder and how to speak to it."""
+
+    program: Program
+    port: int
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | Mapping[str, Any] | None = None,
+        *,
+        token: str | None = None,
+        user: tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> Answer:
+        """Send one request just as it is given; nothing is normalised, nothing is followed."""
+        sent = dict(headers or {})
+        if isinstance(body, Mapping):
+            body = json.dumps(body)
+            sent.setdefault("Content-Type", "application/json")
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        if user is not None:
+            sent["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode()
+        connection = self.connection(tls)
+        try:
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, names, answer.read())
+        finally:
+            connection.close()
+
+    def connection(self, tls: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
+        """Return a connection that is not opened yet."""
+        context = tls or self.tls
+        if context is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return http.client.HTTPSConnection("localhost", self.port, timeout=30, context=context)
+
+    def form(self, path: str, fields: str, **how: Any) -> Answer:
+        """Send a form as a browser does from the responder's own page."""
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Origin": self.url,
+            "Sec-Fetch-Site": "same-origin",
+            **how.pop("headers", {}),
+        }
+        return self.ask("POST", path, fields, headers=headers, **how)
+
+
+@contextlib.contextmanager
+def face(
+    folder: Path,
+    world: World,
+    *,
+    mode: str = "approve",
+    access: Mapping[str, Any] | None = None,
+    web_config: Mapping[str, Any] | None = None,
+    tls: ssl.SSLContext | None = None,
+    **changes: Any,
+) -> Iterator[Face]:
+    """Run a responder with its files in ``folder`` until the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    argv = _write(folder, world, mode, access, web_config, changes)
+    program = Program(
+        "responder",
+        [*argv, f"--web.listen-address=127.0.0.1:{port}"],
+        folder / "responder.log",
+        lambda: _listens(port),
+        {"PYTHONPATH": str(REPOSITORY)},
+    )
+    program.start()
+    try:
+        yield Face(program, port, tls)
+    finally:
+        program.stop()
+
+
+def _write(
+    folder: Path,
+    world: World,
+    mode: str,
+    access: Mapping[str, Any] | None,
+    web_config: Mapping[str, Any] | None,
+    changes: Mapping[str, Any],
+) -> list[str | Path]:
+    inventory = [{"targets": [world.address], "labels": {"host": host}} for host in world.hosts]
+    (folder / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
+    config = {
+        "database": f"sqlite:///{folder / 'responder.db'}",
+        "inventory": {"files": ["hosts.yml"]},
+        "prometheus": {"url": f"http://{world.address}"},
+        "alertmanager": {"urls": [f"http://{world.address}"]},
+        "artifacts": {"folder": str(folder / "artifacts")},
+        "agents": {AGENT: {"mode": mode, "restart_command": "false"}},
+        **({"access": dict(access)} if access else {}),
+        **changes,
+    }
+    (folder / "responder.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    argv: list[str | Path] = [
+        Path(sys.executable).parent / "memleash-responder",
+        f"--config.file={folder / 'responder.yml'}",
+    ]
+    if web_config is not None:
+        (folder / "web.yml").write_text(yaml.safe_dump(dict(web_config)), encoding="utf-8")
+        argv.append(f"--web.config.file={folder / 'web.yml'}")
+    return argv
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
