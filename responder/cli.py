@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from responder.usecases.diagnosing import Diagnosing
 from responder.usecases.diagnosis import DiagnosisWorkflow
 from responder.usecases.intake import Intake
 from responder.usecases.keeper import Duty, Keeper
+from responder.usecases.liveness import Liveness
 from responder.usecases.muting import Muting
 from responder.usecases.orphans import end_orphans
 from responder.usecases.recovery import Recovery
@@ -141,6 +142,7 @@ class Responder:
         # Of its own: a controller that takes half an hour must not hold up what alerts need.
         reconnecting = ThreadPoolExecutor(max_workers=8, thread_name_prefix="recovery")
         self._recovery = Recovery(services, reconnecting)
+        self._liveness = Liveness(services, STEPS_VERSION, self._durable.take_over)
         self._keeper = Keeper(services, self._duties())
         app = create_app(
             services, self._intake, self._admission, self._muting, self.reload, front.gate
@@ -164,17 +166,6 @@ class Responder:
             services.memory.diagnoses.prune(before=now - keep.age)
             self._durable.prune(before=datetime.fromtimestamp(now - WORKFLOW_RECORD_SECONDS, UTC))
 
-        def beat() -> None:
-            services.memory.replicas.beat(services.executor_id, STEPS_VERSION)
-
-        def take_over() -> None:
-            dead = services.memory.replicas.silent(seconds=services.settings.replicas.dead_after)
-            if not dead:
-                return
-            count = self._durable.take_over(dead)
-            services.memory.replicas.forget(dead)
-            log.warning("took over", extra={"replicas": ",".join(dead), "restarts": count})
-
         return [
             Duty("renew_mutes", self._muting.renew, lambda: services.settings.mute.interval),
             Duty(
@@ -186,8 +177,7 @@ class Responder:
             Duty("recover_hosts", self._recovery.look, lambda: 1.0),
             Duty("sweep", sweep, lambda: SWEEP_SECONDS),
             Duty("prune", prune, lambda: 3600.0),
-            Duty("take_over", take_over, lambda: services.settings.replicas.heartbeat),
-            Duty("beat", beat, lambda: services.settings.replicas.heartbeat, for_all=False),
+            Duty("take_over", self._liveness.look, lambda: services.settings.replicas.heartbeat),
         ]
 
     def reload(self) -> None:
@@ -236,6 +226,16 @@ class Responder:
     def _cancel(self, restart_id: str) -> None:
         self._durable.cancel(WORKFLOW, restart_id)
 
+    def _threads(self) -> dict[str, Callable[[], None]]:
+        threads = {
+            "intake": self._intake.run,
+            "keeper": self._keeper.run,
+            "heartbeat": self._liveness.beat,
+        }
+        if not self._services.memory.database.is_sqlite:  # where nobody takes over, none must end
+            threads["switch"] = self._liveness.hold_switch
+        return threads
+
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
         stop = threading.Event()
@@ -248,7 +248,7 @@ class Responder:
         everything = self._services.clock.now() + 1
         self._intake.sweep(before=everything)
         self._workers.submit(self._admission.resume_open, before=everything)
-        for name, work in (("intake", self._intake.run), ("keeper", self._keeper.run)):
+        for name, work in self._threads().items():
             threading.Thread(target=work, name=name, daemon=True).start()
         self._server.start()
         log.info("listening", extra={"address": self._server.address})

@@ -17,7 +17,7 @@ from responder.usecases.services import Services
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
-LEASE, LEASE_SECONDS = "keeper", 10.0
+LEASE = "keeper"
 
 
 @dataclasses.dataclass(slots=True)
@@ -28,8 +28,6 @@ class Duty:
     work: Callable[[], None]
     every_seconds: Callable[[], float]
     sooner: threading.Event | None = None
-    for_all: bool = True
-    """Done by one replica for all; False: by each for itself."""
     due_at: float = 0.0
     failures: int = 0
 
@@ -55,10 +53,11 @@ class Keeper:
         """Run each duty that is due."""
         services = self._services
         now = services.clock.now()
-        leads = services.memory.replicas.lease(LEASE, services.executor_id, LEASE_SECONDS)
+        patience_seconds = services.settings.replicas.dead_after
+        leads = services.memory.replicas.lease(LEASE, services.executor_id, patience_seconds)
+        if not leads:
+            return
         for duty in self._duties:
-            if duty.for_all and not leads:
-                continue
             if duty.sooner is not None and duty.sooner.is_set():
                 duty.sooner.clear()
                 duty.due_at = 0.0

@@ -10,7 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from responder.adapters.database.engine import Database
-from responder.adapters.database.schema import flags, hosts, leases, mutes, quarantine, replicas
+from responder.adapters.database.schema import (
+    flags,
+    hosts,
+    leases,
+    mutes,
+    quarantine,
+    replicas,
+    restarts,
+)
 from responder.core.host_states import HostEvent, after
 from responder.core.mutes import Claim
 from responder.core.outcomes import HostState
@@ -53,8 +61,13 @@ class Hosts:
             return {row["host"]: _host(row) for row in rows}
 
     def hold(self, host: str, restart_id: str, agent: str, now: float) -> bool:
-        """Let a request hold a connected host; True also when it holds it already."""
+        """Let an open request hold a connected host; True also when it holds it already."""
+        still_open = sa.select(restarts.c.id).where(
+            restarts.c.id == restart_id, restarts.c.outcome.is_(None)
+        )
         with self._database.write() as connection:
+            if connection.execute(still_open).first() is None:
+                return False
             connection.execute(_NOTE_HOST[self._database.is_sqlite].values(**_new_host(host, now)))
             row = connection.execute(
                 sa.select(hosts).where(hosts.c.host == host).with_for_update()
