@@ -1,0 +1,310 @@
+"""What a scrape costs, beside Debian's process-exporter watching the same agents.
+
+    make bench-exporter                      # about ten minutes on two cores
+    python -m bench.exporter --quick         # a look, in one
+
+Both run at once and are scraped in turn over kept connections, so that what else the machine does
+hits both. CPU is the scraped process's own, to the nanosecond. process-exporter runs twice: as
+Debian starts it, and without threads and smaps, the leanest it can do. Prints tables, writes
+bench/exporter.json, and leaves with 1 when a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.exporter_floor import bare_reads_seconds
+from bench.exporter_host import (
+    Scraped,
+    agents,
+    end_agent,
+    filled_to,
+    processes_on_host,
+    running,
+    start_agent,
+)
+
+REPOSITORY = Path(__file__).parents[1]
+RESULT = REPOSITORY / "bench/exporter.json"
+PEER = "prometheus-process-exporter"
+OURS, PEERS, LEAN, FLOOR = "memleash", "process-exporter", "process-exporter, lean", "same bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    processes: tuple[int, ...]
+    agents: tuple[int, ...]
+    scrapes: int
+    soak_scrapes: int
+
+
+FULL = Size((200, 2000, 8000), (5, 50), 200, 10_000)
+QUICK = Size((200, 2000), (5,), 30, 500)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the scrapes of one program cost on one host."""
+
+    program: str
+    processes: int
+    agents: int
+    cpu_ms: float
+    p50_ms: float
+    p99_ms: float
+    rss_mib: float
+    body_bytes: int
+
+
+def main() -> int:
+    """Measure, print, write, and compare with the bars."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer hosts and scrapes")
+    size = QUICK if parser.parse_args().quick else FULL
+    if shutil.which(PEER) is None:
+        print(f"{PEER} is not installed: apt-get install {PEER}", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        costs = [
+            cost
+            for processes in size.processes
+            for count in size.agents
+            for cost in side_by_side(Path(folder), processes, count, size.scrapes)
+        ]
+        floor_ms = bare_reads_ms()
+        restart = after_restart(Path(folder))
+        soak = soaked(Path(folder), size.soak_scrapes)
+    verdicts = compared_with_bars(costs, soak, restart)
+    result = {
+        "costs": [asdict(cost) for cost in costs],
+        "bare_reads_of_5_agents_ms": floor_ms,
+        "restart": restart,
+        "soak": soak,
+        "bars": verdicts,
+    }
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    show(costs, floor_ms, restart, soak, verdicts)
+    return 0 if all(verdict["met"] for verdict in verdicts) else 1
+
+
+def side_by_side(folder: Path, processes: int, count: int, scrapes: int) -> list[Cost]:
+    """Measure all programs on one host in one go, in turn."""
+    with ExitStack() as stack:
+        stack.enter_context(agents(count))
+        stack.enter_context(filled_to(processes))
+        programs = {
+            OURS: stack.enter_context(memleash(folder, count)),
+            PEERS: stack.enter_context(peer(folder, count)),
+            LEAN: stack.enter_context(peer(folder, count, "-threads=false", "-gather-smaps=false")),
+        }
+        body = folder / "body"
+        body.write_bytes(programs[OURS].scrape())
+        port = free_port()
+        argv = [sys.executable, "-m", "bench.exporter_floor", str(port), str(body)]
+        programs[FLOOR] = stack.enter_context(running(argv, port, REPOSITORY))
+        return measured(programs, processes_on_host(), count, scrapes)
+
+
+def measured(programs: dict[str, Scraped], processes: int, count: int, scrapes: int) -> list[Cost]:
+    """Scrape the programs in turn; the first scrapes (discovery, warm caches) do not count."""
+    for _ in range(5):
+        for program in programs.values():
+            program.scrape()
+    latencies: dict[str, list[float]] = {name: [] for name in programs}
+    cpu_before = {name: program.cpu_seconds() for name, program in programs.items()}
+    bodies = dict.fromkeys(programs, b"")
+    for _ in range(scrapes):
+        for name, program in programs.items():
+            began = time.perf_counter()
+            bodies[name] = program.scrape()
+            latencies[name].append(time.perf_counter() - began)
+    return [
+        Cost(
+            program=name,
+            processes=processes,
+            agents=count,
+            cpu_ms=(program.cpu_seconds() - cpu_before[name]) / scrapes * 1000,
+            p50_ms=statistics.median(latencies[name]) * 1000,
+            p99_ms=statistics.quantiles(latencies[name], n=100)[98] * 1000,
+            rss_mib=program.memory_bytes() / 2**20,
+            body_bytes=len(bodies[name]),
+        )
+        for name, program in programs.items()
+    ]
+
+
+def memleash(folder: Path, count: int) -> AbstractContextManager[Scraped]:
+    """Run our exporter, watching the agents with a marker directory each."""
+    config = {
+        "agents": [
+            {
+                "name": f"agent-{number:02}",
+                "discover": {"cmdline": f"^memleash-bench-agent-{number:02}"},
+                "limits": {"hard_limit": "10GiB"},
+                "busy": [{"markers": {}}],
+            }
+            for number in range(count)
+        ],
+        "busy_markers_directory": str(folder / "busy"),
+    }
+    file = folder / "memleash.yml"
+    file.write_text(json.dumps(config))
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    argv = (sys.executable, "-m", "exporter", "--config.file", str(file))
+    return running((*argv, "--web.listen-address", address), port, REPOSITORY)
+
+
+def peer(folder: Path, count: int, *flags: str) -> AbstractContextManager[Scraped]:
+    """Run process-exporter, watching the same agents."""
+    names = [
+        {"name": f"agent-{number:02}", "cmdline": [f"^memleash-bench-agent-{number:02}"]}
+        for number in range(count)
+    ]
+    file = folder / "peer.yml"
+    file.write_text(json.dumps({"process_names": names}))
+    port = free_port()
+    argv = (PEER, f"-config.path={file}", f"-web.listen-address=127.0.0.1:{port}", *flags)
+    return running(argv, port, REPOSITORY)
+
+
+def bare_reads_ms() -> float:
+    """Return the CPU milliseconds of the bare reads of 5 agents."""
+    with agents(5) as watched:
+        return bare_reads_seconds([agent.pid for agent in watched], 2000) * 1000
+
+
+def after_restart(folder: Path) -> dict[str, float]:
+    """Return the CPU milliseconds of a scrape before, at and after an agent's restart."""
+    with agents(5) as watched, filled_to(2000), memleash(folder, 5) as exporter:
+        for _ in range(20):
+            exporter.scrape()
+        before = [cpu_of_scrape(exporter) for _ in range(50)]
+        end_agent(watched[0])
+        watched[0] = start_agent(0)
+        search = cpu_of_scrape(exporter)
+        after = [cpu_of_scrape(exporter) for _ in range(50)]
+    return {
+        "before_ms": statistics.median(before),
+        "search_ms": search,
+        "after_ms": statistics.median(after),
+        "after_max_ms": max(after),
+    }
+
+
+def cpu_of_scrape(exporter: Scraped) -> float:
+    """Return the CPU milliseconds of one scrape."""
+    began = exporter.cpu_seconds()
+    exporter.scrape()
+    return (exporter.cpu_seconds() - began) * 1000
+
+
+def soaked(folder: Path, scrapes: int) -> dict[str, float]:
+    """Return our resident memory after a tenth of the scrapes, and after all of them."""
+    with agents(5), memleash(folder, 5) as exporter:
+        for _ in range(scrapes // 10):
+            exporter.scrape()
+        early = exporter.memory_bytes()
+        for _ in range(scrapes - scrapes // 10):
+            exporter.scrape()
+        late = exporter.memory_bytes()
+    return {"scrapes": scrapes, "early_mib": early / 2**20, "late_mib": late / 2**20}
+
+
+def compared_with_bars(
+    costs: Sequence[Cost], soak: dict[str, float], restart: dict[str, float]
+) -> list[dict[str, object]]:
+    """Return each bar with what was measured."""
+
+    def cost(program: str, wanted: int) -> Cost:
+        """Return the cost with 5 agents on the host nearest to ``wanted`` processes."""
+        mine = [one for one in costs if one.program == program and one.agents == 5]
+        return min(mine, key=lambda one: abs(one.processes - wanted))
+
+    fewest, most = (cost(OURS, wanted).cpu_ms for wanted in (0, 10**9))
+    rss_ratio = max(
+        mine.rss_mib / cost(PEERS, mine.processes).rss_mib
+        for mine in costs
+        if mine.program == OURS and mine.agents == 5
+    )
+    measured_values: list[tuple[str, float, float]] = [
+        (
+            "CPU per scrape at 2,000 processes, 5 agents, to process-exporter's",
+            cost(OURS, 2000).cpu_ms / cost(PEERS, 2000).cpu_ms,
+            1 / 40,
+        ),
+        ("CPU per scrape at the most processes, to that at the fewest", most / fewest, 1.2),
+        ("RSS with 5 agents, to process-exporter's, the worst of all hosts", rss_ratio, 1.25),
+        (
+            "RSS at the end of the soak, to that after a tenth of it",
+            soak["late_mib"] / soak["early_mib"],
+            1.01,
+        ),
+        (
+            "CPU per scrape after a restart was found, to that before",
+            restart["after_ms"] / restart["before_ms"],
+            1.2,
+        ),
+    ]
+    return [
+        {"bar": bar, "measured": round(value, 4), "at_most": limit, "met": value <= limit}
+        for bar, value, limit in measured_values
+    ]
+
+
+def show(
+    costs: Sequence[Cost],
+    floor_ms: float,
+    restart: dict[str, float],
+    soak: dict[str, float],
+    verdicts: Sequence[dict[str, object]],
+) -> None:
+    """Print it all as Markdown."""
+    print("| processes | agents | program | CPU ms | p50 ms | p99 ms | RSS MiB | bytes |")
+    print("|---:|---:|---|---:|---:|---:|---:|---:|")
+    for cost in costs:
+        print(
+            f"| {cost.processes:,} | {cost.agents} | {cost.program} | {cost.cpu_ms:.2f} "
+            f"| {cost.p50_ms:.2f} | {cost.p99_ms:.2f} | {cost.rss_mib:.1f} | {cost.body_bytes:,} |"
+        )
+    print(f"\nbare reads of 5 agents: {floor_ms:.2f} ms CPU")
+    print(
+        f"restart at 2,000 processes: {restart['before_ms']:.2f} ms before, "
+        f"{restart['search_ms']:.1f} ms for the scrape that searches, "
+        f"{restart['after_ms']:.2f} ms after"
+    )
+    print(
+        f"soak: {soak['early_mib']:.1f} MiB after {soak['scrapes'] / 10:,.0f} scrapes, "
+        f"{soak['late_mib']:.1f} MiB after {soak['scrapes']:,.0f}\n"
+    )
+    print("| bar | measured | at most | |\n|---|---:|---:|---|")
+    for verdict in verdicts:
+        print(
+            f"| {verdict['bar']} | {verdict['measured']:.3f} | {verdict['at_most']:.3f} "
+            f"| {'met' if verdict['met'] else 'MISSED'} |"
+        )
+
+
+def free_port() -> int:
+    """Return a port of loopback that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
