@@ -47,7 +47,7 @@ def guarded(folder: Path, world: World) -> Iterator[Face]:
         "tokens": [{"name": f"t-{role}", "role": role, "file": f"{role}.token"} for role in tokens],
         "users": {"alice": "operate", "bob": "read"},
     }
-    users = {"basic_auth_users": {name: hashed for name in ("alice", "bob", "carol")}}
+    users = {"basic_auth_users": dict.fromkeys(("alice", "bob", "carol"), hashed)}
     with face(own, world, access=access, web_config=users) as served:
         yield served
 
