@@ -89,19 +89,15 @@ class Process:
 
     def memory(self) -> Memory:
         """Return its memory. Raises CannotTell for a process without any (a kernel thread)."""
-        kib: dict[bytes, int] = {}
-        for line in self._read("status").split(b"\n"):
-            if line.startswith((b"VmRSS:", b"RssAnon:", b"VmSwap:")):
-                name, value = line.split()[:2]
-                kib[name] = int(value)
-        if b"VmRSS:" not in kib:
+        status = self._read("status")
+        resident_bytes = _bytes_after(b"\nVmRSS:", status)
+        if resident_bytes is None:
             self.stat()  # raises ProcessGone when it became a zombie since
             raise CannotTell(f"process {self.pid} has no memory of its own (a kernel thread?)")
-        anonymous, swap = kib.get(b"RssAnon:"), kib.get(b"VmSwap:")
         return Memory(
-            resident_bytes=kib[b"VmRSS:"] * 1024,
-            anonymous_bytes=None if anonymous is None else anonymous * 1024,
-            swap_bytes=None if swap is None else swap * 1024,
+            resident_bytes=resident_bytes,
+            anonymous_bytes=_bytes_after(b"\nRssAnon:", status),
+            swap_bytes=_bytes_after(b"\nVmSwap:", status),
         )
 
     def command_line(self) -> str:
@@ -233,6 +229,14 @@ class Procfs:
 def seconds_since_boot(start_ticks: int) -> float:
     """Return ``start_ticks`` (field 22 of stat) in seconds."""
     return start_ticks / _CLOCK_TICKS_PER_SECOND
+
+
+def _bytes_after(key: bytes, status: bytes) -> int | None:
+    """Return the value of a line of /proc/<pid>/status; a newline in a name is escaped there."""
+    start = status.find(key)
+    if start < 0:
+        return None
+    return int(status[start + len(key) : status.index(b" kB", start)]) * 1024
 
 
 def _tells_number_of_fds(root: Path) -> bool:

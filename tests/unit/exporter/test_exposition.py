@@ -33,5 +33,5 @@ def test_any_label_and_any_value_come_back(text: str, number: float, whole: int)
     (family,) = text_string_to_metric_families(rendered.decode())
     assert [(sample.labels, sample.value) for sample in family.samples] == [
         ({"one": text, "two": "x"}, number),
-        ({}, float(whole) if abs(whole) < 2**1023 else float("inf")),
+        ({}, whole),
     ]

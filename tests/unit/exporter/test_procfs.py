@@ -30,7 +30,7 @@ def test_memory_is_told_in_bytes(fake_procfs: Any) -> None:
 
 
 def test_an_old_kernel_that_tells_less_is_not_zero(fake_procfs: Any) -> None:
-    (fake_procfs.add(7) / "status").write_bytes(b"VmRSS:\t4 kB\n")
+    (fake_procfs.add(7) / "status").write_bytes(b"Name:\tagent\nVmRSS:\t4 kB\n")
     with fake_procfs.open().open(7) as process:
         assert process.memory() == Memory(4096, None, None)
 
