@@ -5,7 +5,7 @@ TOOLS ?= stable
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint bench-exporter clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test: ## all that CI runs: lint, rules, and every test
 lint: ## only the static checks: ruff, mypy, the layering
 	@tools/setup test
 	@tools/check lint
+
+bench-exporter: ## the exporter's cost beside process-exporter's, with the bars
+	@tools/setup test
+	@.venv/bin/python -m bench.exporter
 
 clean: ## remove what the targets made here (packages of the machine stay)
 	rm -rf .venv .venv-* .cache .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
