@@ -1,0 +1,218 @@
+"""The table of faults: each is one thing that is wrong on one host, and how that host ends."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tests.integration.restart.fleet import QUICK
+from tests.integration.restart.peers import Reply, limit
+
+MIB = 1024**2
+RUNNING = {"running": [{"id": "task-7", "name": "migrate"}]}
+REFUSE = Reply({"error": "not now"}, status=503)
+CUT_SSH = "kill -9 $PPID"
+"""The shell's parent is sshd's half of the session: the connection is lost there and then."""
+
+Faults = dict[str, list[Reply]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A fault, and how a host ends that has it."""
+
+    fault: str
+    outcome: str
+    state: str = "connected"
+    starts: int = 1
+    """By the service's own log; the first is the beginning."""
+    reason: str = ""
+    """Part of what people are told."""
+    peers: Faults = dataclasses.field(default_factory=dict)
+    """By call, the answers of the peers; ``{host}`` in a header is filled in."""
+    member: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """How its Member differs; addresses are names of what the test's fixture starts."""
+
+    @property
+    def host(self) -> str:
+        return self.fault.replace(" ", "-").replace(",", "")
+
+
+def refused(
+    fault: str, outcome: str, reason: str = "", peers: Faults | None = None, **member: Any
+) -> Row:
+    """Nothing is done to the agent, and all is given back."""
+    return Row(fault, outcome, reason=reason, peers=peers or {}, member=member)
+
+
+def failed(
+    fault: str,
+    outcome: str,
+    *,
+    starts: int,
+    reason: str = "",
+    peers: Faults | None = None,
+    **member: Any,
+) -> Row:
+    """The command was sent and it ended badly: disconnected, drained, and people are paged."""
+    reconnects = {"reconnect": [REFUSE]}
+    return Row(
+        fault, outcome, "disconnected", starts, reason, {**reconnects, **(peers or {})}, member
+    )
+
+
+def succeeds(fault: str, peers: Faults | None = None, **member: Any) -> Row:
+    """It is a fault that does not matter."""
+    return Row(fault, "restarted", starts=2, peers=peers or {}, member=member)
+
+
+_FEW = {"readiness": {"probes": 4, "timeout": "1s", "interval": "250ms"}}
+
+OF_SSH = [
+    refused("ssh refused", "ssh_unreachable", ssh_address="refused"),
+    refused("ssh black-holed", "ssh_unreachable", ssh_address="black_hole"),
+    refused("banner never comes", "ssh_unreachable", ssh_address="silent"),
+    refused(
+        "channel never opens", "ssh_unreachable", "opened no channel", ssh_address="no_channel"
+    ),
+    refused("wrong host key", "host_key_mismatch", "has", ssh_address="wrong_key"),
+    refused("unknown host key", "host_key_mismatch", "add the key", ssh_address="unknown_key"),
+    refused("auth refused", "ssh_auth_failed", "authorized_keys", ssh_address="no_auth"),
+    failed(
+        "command fails",
+        "command_failed",
+        starts=1,
+        reason="exit code 7: no such unit",
+        command="echo no such unit >&2; exit 7",
+    ),
+    failed(
+        "command hangs", "command_failed", starts=1, reason="not seen within", command="sleep 9"
+    ),
+    failed("cut before it took effect", "command_failed", starts=1, command=f"{CUT_SSH}; exit 0"),
+    succeeds("cut after it took effect", command=f"{{service}} restart; {CUT_SSH}; sleep 5"),
+    succeeds("cut and it takes effect later", command=f"{CUT_SSH}; sleep 1; {{service}} restart"),
+    failed(
+        "agent never comes back",
+        "not_ready",
+        starts=1,
+        reason="not running",
+        command="{service} stop",
+        settings=_FEW,
+    ),
+    failed(
+        "old process stays",
+        "not_ready",
+        starts=1,
+        reason="the old process is still running",
+        command="true",
+        settings=_FEW,
+    ),
+    failed(
+        "agent never ready",
+        "not_ready",
+        starts=2,
+        reason="does not answer ready",
+        command="sed -i 's/--start-delay 0.2/--start-delay 300/' {folder}/command;"
+        " {service} restart",
+        settings=_FEW,
+    ),
+    failed(
+        "ready then dead",
+        "not_ready",
+        starts=2,
+        reason="gone again",
+        peers={"mn-1 reconnect": [Reply(delay=3)], "reconnect": [Reply({})]},
+        command="{service} restart; (sleep 1.5; {service} stop) >/dev/null 2>&1 &",
+    ),
+    succeeds("over the limit again", settings={"guards": {**QUICK, "futile_ratio": 0.1}}),
+]
+
+_UNAVAILABLE = "facts_unavailable"
+_FROM_RULES = {"limit_from_prometheus": True}
+
+OF_FACTS = [
+    refused("exporter down", _UNAVAILABLE, "exporter of", exporter_address="dead"),
+    refused("exporter answers nonsense", _UNAVAILABLE, exporter_address="nonsense"),
+    refused(
+        "prometheus cuts", _UNAVAILABLE, "Prometheus", {"limit": [Reply(cut=True)]}, **_FROM_RULES
+    ),
+    refused(
+        "prometheus in error", _UNAVAILABLE, "503", {"limit": [Reply(status=503)]}, **_FROM_RULES
+    ),
+    refused(
+        "prometheus is slow", _UNAVAILABLE, "Prometheus", {"limit": [Reply(delay=3)]}, **_FROM_RULES
+    ),
+    refused(
+        "prometheus is stale",
+        _UNAVAILABLE,
+        "is 301 s old",
+        {"limit": [limit(48 * MIB, age=301)]},
+        **_FROM_RULES,
+    ),
+    refused(
+        "limit unknown to the rules",
+        _UNAVAILABLE,
+        "no sample",
+        {"limit": [Reply({"status": "success", "data": {"result": []}})]},
+        **_FROM_RULES,
+    ),
+    refused("limit is off", "below_hard_limit", "off", {"limit": [limit(0, age=1)]}, **_FROM_RULES),
+    refused(
+        "limit was raised",
+        "below_hard_limit",
+        "not above",
+        {"limit": [limit(1024 * MIB, age=1)]},
+        **_FROM_RULES,
+    ),
+    succeeds("limit from the rules", limit_from_prometheus=True),
+]
+
+_UNREACHABLE = "controller_unreachable"
+
+
+def tasks(*replies: Reply) -> Faults:
+    return {"mn-2 tasks": list(replies)}
+
+
+OF_CONTROLLERS = [
+    refused("tasks slow", _UNREACHABLE, "mn-2", tasks(Reply(RUNNING, delay=3))),
+    refused("tasks in error", _UNREACHABLE, "500", tasks(Reply(status=500))),
+    refused("tasks not JSON", _UNREACHABLE, "mn-2", tasks(Reply(raw=b"<html>"))),
+    refused("tasks not a list", _UNREACHABLE, "not a list", tasks(Reply({"running": 4}))),
+    refused("one of three unreachable", _UNREACHABLE, "mn-2", tasks(Reply(cut=True))),
+    refused("tasks running", "tasks_running", "mn-2: migrate", tasks(Reply(RUNNING))),
+    succeeds("tasks 404", tasks(Reply(status=404))),
+    succeeds("tasks without running", tasks(Reply({}))),
+    succeeds("tasks null", tasks(Reply({"running": None}))),
+    succeeds("only pending tasks", tasks(Reply({"running": [], "pending": [{"id": "8"}]}))),
+    refused("drain fails", _UNREACHABLE, "drain", {"mn-3 drain": [Reply(status=500)]}),
+    failed("reconnect refused", "reconnect_failed", starts=2, reason="503"),
+    failed(
+        "reconnect hangs",
+        "reconnect_failed",
+        starts=2,
+        reason="in time",
+        peers={"mn-1 reconnect": [Reply(delay=20), REFUSE]},
+    ),
+    failed(
+        "reconnect polled for ever",
+        "reconnect_failed",
+        starts=2,
+        reason="in time",
+        peers={
+            "mn-1 reconnect": [Reply(status=202, headers={"Location": "hosts/{host}/polled"})],
+            "mn-1 polled": [Reply(status=202, headers={"Location": "polled"})],
+            "reconnect": [Reply({})],
+        },
+    ),
+    succeeds("reconnect connection lost", {"mn-1 reconnect": [Reply(cut=True), Reply({})]}),
+    succeeds(
+        "reconnect 202 and polled",
+        {
+            "mn-1 reconnect": [Reply(status=202, headers={"Location": "hosts/{host}/polled"})],
+            "mn-1 polled": [Reply(status=202), Reply({})],
+        },
+    ),
+]
+
+FAULTS = OF_SSH + OF_FACTS + OF_CONTROLLERS

@@ -1,0 +1,373 @@
+"""A fleet on loopback: real agents, one real exporter, real sshd; the peers are stand-ins.
+
+All hosts are this machine: each has an agent of its own, run by demo/service, whose log counts
+the starts. The responder is a real process; it may be one that kills itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from demo.stack import sshd
+from demo.stack.configs import SERVICE_SCRIPT
+from demo.stack.http import CallFailed, Json, answers, get, post
+from demo.stack.ports import reserve_ports
+from demo.stack.processes import Program, wait_until
+from demo.stack.site import MIB
+from demo.stack.tools import REPOSITORY, find
+from tests.integration.restart.peers import CONTROLLERS, Peers
+
+LIMIT_MIB, OVER_MIB = 48, 64
+QUICK = {"startup_grace": "0s", "wait_for_idle": "2s", "idle_interval": "500ms"}
+"""Guards with short waits."""
+CRASHING = (sys.executable, "-m", "tests.integration.restart.crashing_responder")
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One host and its agent; each row of a matrix has one of its own."""
+
+    name: str
+    command: str = "{service} restart"
+    """The restart command; ``{service}`` is the service script on this agent's ``{folder}``."""
+    agent_flags: tuple[str, ...] = ()
+    ssh_address: str | None = None
+    exporter_address: str | None = None
+    limit_from_prometheus: bool = False
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Over the settings of its agent in the responder's configuration."""
+
+
+class Fleet:
+    """The members and what they live with. Build it with ``running``."""
+
+    def __init__(self, folder: Path, ports: list[int], peers: Peers, members: list[Member]) -> None:
+        self.folder = folder
+        self.peers = peers
+        self.members = {member.name: member for member in members}
+        self._agent_ports = dict(zip(self.members, _ports_for(len(members), ports), strict=True))
+        self._exporter_port, self._responder_port, ssh_port = ports[:3]
+        self.sshd = sshd.configure(find().sshd, folder / "ssh", ssh_port)
+        self.exporter = self._program(
+            "exporter",
+            [Path(sys.executable).parent / "memleash-exporter"],
+            self._exporter_port,
+            "/-/ready",
+        )
+
+    # -- the parts ------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Write the configuration of every part but the responder."""
+        for member in self.members.values():
+            service = self.service(member.name)
+            service.mkdir(parents=True)
+            (service / "command").write_text(self._agent_command(member), encoding="utf-8")
+        self._write("hosts.yml", [self._target(member) for member in self.members.values()])
+        self._write(
+            "exporter.yml",
+            {
+                "agents": [self._watched(member) for member in self.members.values()],
+                "busy_markers_directory": str(self.folder / "busy"),
+            },
+        )
+
+    def service(self, name: str) -> Path:
+        return self.folder / "services" / name
+
+    def _agent_command(self, member: Member) -> str:
+        command = [
+            *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "demo.agent"),
+            *("--listen", f"127.0.0.1:{self._agent_ports[member.name]}", "--name", member.name),
+            *("--start-delay", "0.2"),
+        ]
+        return shlex.join([*command, *member.agent_flags])
+
+    def _target(self, member: Member) -> Json:
+        address = member.exporter_address or f"127.0.0.1:{self._exporter_port}"
+        ssh_address = member.ssh_address or f"127.0.0.1:{self.sshd.port}"
+        return {
+            "targets": [address],
+            "labels": {"host": member.name, "ssh_address": ssh_address},
+        }
+
+    def _watched(self, member: Member) -> Json:
+        url = f"http://127.0.0.1:{self._agent_ports[member.name]}"
+        pace = {"timeout": "1s", "interval": "300ms", "max_age": "5s"}
+        watched: Json = {
+            "name": member.name,
+            "discover": {"pidfile": str(self.service(member.name) / "agent.pid")},
+            "busy": [{"markers": {}}],
+            "ready": {"http": {"url": f"{url}/host/echo", **pace}},
+        }
+        if not member.limit_from_prometheus:
+            watched["limits"] = {"hard_limit": LIMIT_MIB * MIB}
+        return watched
+
+    def responder_config(self, database: Path, **changes: Any) -> Json:
+        """Return a configuration for the whole fleet at a quick pace."""
+        return {
+            "prometheus": {"url": f"{self.peers.url}/prometheus", "timeout": "1s"},
+            "alertmanager": {"urls": [f"{self.peers.url}/alertmanager"]},
+            "database": f"sqlite:///{database}",
+            "inventory": {"files": [str(self.folder / "hosts.yml")]},
+            "ssh": {
+                "user": self.sshd.user,
+                "identity_file": str(self.sshd.identity_file),
+                "known_hosts_file": str(self.sshd.known_hosts_file),
+                "config_file": "/dev/null",
+                "connect_timeout": "4s",
+                "command_timeout": "4s",
+            },
+            "controllers": [self._controller(name) for name in CONTROLLERS],
+            "agents": {
+                member.name: {**self._agent_settings(member), **member.settings}
+                for member in self.members.values()
+            },
+            "exporter": {"timeout": "2s"},
+            "fleet": {
+                "storm_fraction": 1,
+                "max_concurrent_restarts": 8,
+                "max_restarts_per_hour": 1000,
+            },
+            "mute": {"interval": "1s", "tail": "1s"},
+            **changes,
+        }
+
+    def _controller(self, name: str) -> Json:
+        base = f"{self.peers.url}/{name}"
+        return {
+            "name": name,
+            "drain_url": f"{base}/hosts/{{host}}/drain",
+            "undrain_url": f"{base}/hosts/{{host}}/undrain",
+            "tasks_url": f"{base}/hosts/{{host}}/tasks",
+            "reconnect_url": f"{base}/reconnect",
+            "timeout": "1s",
+        }
+
+    def _agent_settings(self, member: Member) -> Json:
+        service = shlex.join([str(SERVICE_SCRIPT), str(self.service(member.name))])
+        return {
+            "mode": "enforce",
+            "restart_command": member.command.format(
+                service=service, folder=self.service(member.name)
+            ),
+            "readiness": {"probes": 20, "timeout": "2s", "interval": "250ms"},
+            "reconnect_timeout": "5s",
+            "guards": QUICK,
+        }
+
+    @contextlib.contextmanager
+    def responder(self, name: str, **changes: Any) -> Iterator[Responder]:
+        """Prepare a responder with a database of its own; it is ended, however it is left."""
+        folder = self.folder / "responders" / name
+        folder.mkdir(parents=True)
+        config = folder / "responder.yml"
+        config.write_text(
+            yaml.safe_dump(self.responder_config(folder / "responder.db", **changes)),
+            encoding="utf-8",
+        )
+        responder = Responder(self, config, folder / "responder.log", self._responder_port)
+        try:
+            yield responder
+        finally:
+            responder.kill()
+
+    def _program(self, name: str, argv: list[str | Path], port: int, health: str) -> Program:
+        flags = (
+            f"--config.file={self.folder / name}.yml",
+            f"--web.listen-address=127.0.0.1:{port}",
+        )
+        url = f"http://127.0.0.1:{port}{health}"
+        log = self.folder / f"{name}.log"
+        environment = {"PYTHONPATH": str(REPOSITORY)}
+        return Program(name, [*argv, *flags], log, lambda: answers(url), environment)
+
+    def _write(self, name: str, content: Json) -> None:
+        (self.folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    # -- what is done to the agents -------------------------------------------------------------
+
+    def start_agent(self, name: str, *, mib: int = OVER_MIB) -> None:
+        """Start an agent as its service, wait for it, and let it grow over the limit."""
+        self.serve(name, "start")
+        url = f"http://127.0.0.1:{self._agent_ports[name]}"
+        wait_until(f"{name} to answer", lambda: answers(f"{url}/host/echo"), timeout_seconds=60)
+        post(f"{url}/grow", {"to_mib": mib})
+        wait_until(
+            f"the exporter to say that {name} is ready",
+            lambda: self.exporter_says(f'memleash_agent_ready{{agent="{name}"}} 1'),
+            timeout_seconds=60,
+        )
+
+    def start_agents(self, names: Iterable[str]) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(self.start_agent, names))
+
+    def serve(self, name: str, action: str) -> None:
+        subprocess.run(
+            [SERVICE_SCRIPT, self.service(name), action], check=True, stdout=subprocess.DEVNULL
+        )
+
+    def agent_does(self, name: str, what: str, **arguments: Json) -> Json:
+        return post(f"http://127.0.0.1:{self._agent_ports[name]}/{what}", arguments)
+
+    def starts(self, name: str) -> int:
+        """Return how often the service was started, by its own log."""
+        log = self.service(name) / "service.log"
+        return len(log.read_text(encoding="utf-8").splitlines()) if log.exists() else 0
+
+    def exporter_says(self, line: str) -> bool:
+        text = get(f"http://127.0.0.1:{self._exporter_port}/metrics")
+        return any(one.startswith(line) for one in str(text).splitlines())
+
+    def mark_busy(self, name: str) -> Path:
+        """Hold a busy marker for an agent; unlink it to end."""
+        marker = self.folder / "busy" / name / "test.json"
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text('{"reason": "test"}', encoding="utf-8")
+        return marker
+
+
+@dataclasses.dataclass
+class Responder:
+    """One responder and its database, over all of its process's lives."""
+
+    fleet: Fleet
+    config: Path
+    log: Path
+    port: int
+    _program: Program | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, dies_at: str | None = None) -> None:
+        """Start the process; with ``dies_at`` the one that kills itself there."""
+        ours: list[str | Path] = [Path(sys.executable).parent / "memleash-responder"]
+        self._program = Program(
+            "responder",
+            [
+                *([*CRASHING, dies_at] if dies_at else ours),
+                f"--config.file={self.config}",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+                "--log.level=debug",
+            ],
+            self.log,
+            lambda: answers(f"{self.url}/-/ready"),
+            {"PYTHONPATH": str(REPOSITORY)},
+        )
+        self._program.start(60)
+
+    def kill(self) -> None:
+        if self._program is not None:
+            self._program.kill()
+
+    def stop(self) -> None:
+        """Stop the process as a service manager does."""
+        assert self._program is not None
+        self._program.stop()
+
+    def wait_dead(self) -> None:
+        program = self._program
+        assert program is not None
+        wait_until(
+            "the responder to kill itself",
+            lambda: not program.running(),
+            timeout_seconds=60,
+            seen=program.log_end,
+        )
+
+    def alert(self, *hosts: str, firing: bool = True) -> None:
+        """Tell of an alert for each host that began just now. A killed responder may not answer."""
+        with contextlib.suppress(CallFailed):
+            post(f"{self.url}/api/v1/alertmanager", notification(*hosts, firing=firing))
+
+    def request(self, host: str) -> Json:
+        """Return the host's newest request, or None."""
+        found = get(f"{self.url}/api/v1/restarts?host={host}")["restarts"]
+        return found[0] if found else None
+
+    def finished(self, host: str, *, timeout_seconds: float = 90) -> Json:
+        """Return the host's newest request once it has its final word."""
+
+        def look() -> Json:
+            request = self.request(host)
+            return request if request and request["outcome"] else None
+
+        return wait_until(
+            f"the request of {host} to end",
+            look,
+            timeout_seconds=timeout_seconds,
+            every_seconds=0.1,
+            seen=lambda: (self.request(host), self._program and self._program.log_end()),
+        )
+
+    def metric(self, name: str) -> list[str]:
+        """Return the lines of one of the responder's metrics."""
+        lines = str(get(f"{self.url}/metrics")).splitlines()
+        return [line for line in lines if line.startswith(f"{name}{{")]
+
+    def state(self, host: str) -> str:
+        (line,) = (
+            line
+            for line in self.metric("memleash_responder_host_state")
+            if f'host="{host}"' in line and line.endswith(" 1.0")
+        )
+        return line.split('state="')[1].split('"')[0]
+
+
+def notification(*hosts: str, firing: bool = True) -> Json:
+    """Return what Alertmanager posts when these hosts' agents are over their limit."""
+    alerts = [
+        {
+            "status": "firing" if firing else "resolved",
+            "labels": {
+                "alertname": "AgentMemoryHardLimitExceeded",
+                "host": host,
+                "agent": host,
+                "remediation": "restart",
+                "severity": "critical",
+            },
+            "annotations": {},
+            "startsAt": datetime.fromtimestamp(time.time(), UTC).isoformat(),
+            "endsAt": "0001-01-01T00:00:00Z",
+            "fingerprint": f"fingerprint-{host}",
+        }
+        for host in hosts
+    ]
+    return {"version": "4", "status": "firing", "receiver": "responder", "alerts": alerts}
+
+
+@contextlib.contextmanager
+def running(folder: Path, members: list[Member]) -> Iterator[Fleet]:
+    """Run the fleet's sshd, exporter and peers; agents are started by the rows. All ends here."""
+    with contextlib.ExitStack() as stack:
+        ports: list[int] = []
+        for _ in range(len(members) // 15 + 1):
+            ports += stack.enter_context(reserve_ports())
+        fleet = Fleet(folder, ports, stack.enter_context(Peers().serving()), members)
+        fleet.write()
+        for name in fleet.members:
+            stack.callback(fleet.serve, name, "stop")
+        for program in (fleet.sshd.program, fleet.exporter):
+            stack.callback(program.stop)
+            program.start(60)
+        yield fleet
+
+
+def _ports_for(count: int, ports: list[int]) -> list[int]:
+    return ports[3 : 3 + count]

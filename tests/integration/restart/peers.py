@@ -1,0 +1,175 @@
+"""Prometheus, Alertmanager and controllers as small real HTTP servers, told what to answer.
+
+Everything is asked for by host, so that one set of peers serves a fleet of hosts with a fault
+each. What came is recorded; what Alertmanager was told is kept, as it keeps it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import re
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+CONTROLLERS = ("mn-1", "mn-2", "mn-3")
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """One answer; ``cut`` closes the connection in place of it, ``delay`` comes before it."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    delay: float = 0.0
+    cut: bool = False
+    raw: bytes | None = None
+
+
+GOOD = Reply({})
+NO_TASKS = Reply({"running": [], "pending": []})
+
+
+class Peers:
+    """The three peers on one port, below /prometheus, /alertmanager and /mn-N."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, str]] = []
+        """(controller, call, host), oldest first."""
+        self.silences: dict[str, dict[str, Any]] = {}
+        self.faults: dict[tuple[str, str], list[Reply]] = {}
+        """(call, host) or ("mn-2 tasks", host): the answers in turn, the last one for ever."""
+        self._lock = threading.Lock()
+        self.url = ""
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[Peers]:
+        peers = self
+
+        class Handler(_Handler):
+            answer = staticmethod(peers.answer)
+
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128
+            daemon_threads = True
+
+        server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    def of(self, host: str) -> list[tuple[str, str]]:
+        """Return (controller, call) about ``host``, oldest first."""
+        with self._lock:
+            return [(controller, call) for controller, call, about in self.calls if about == host]
+
+    def drained(self, host: str) -> set[str]:
+        """Return the controllers that hold ``host`` drained."""
+        drained: set[str] = set()
+        for controller, call in self.of(host):
+            if call == "drain":
+                drained.add(controller)
+            elif call == "undrain":
+                drained.discard(controller)
+        return drained
+
+    def silenced(self, host: str) -> bool:
+        """Whether a silence for ``host`` is in force."""
+        with self._lock:
+            return any(
+                {"name": "host", "value": host, "isRegex": False, "isEqual": True}
+                in silence["matchers"]
+                for silence in self.silences.values()
+            )
+
+    def answer(self, method: str, path: str, query: str, body: bytes) -> Reply:
+        _, peer, *rest = path.split("/")
+        with self._lock:
+            if peer == "prometheus":
+                return self._limit(urllib.parse.parse_qs(query)["query"][0])
+            if peer == "metrics":
+                return Reply(raw=b"this is no exporter {")
+            if peer == "alertmanager":
+                return self._silence(method, rest, body)
+            host, call = (
+                (json.loads(body)["host"], "reconnect")
+                if rest == ["reconnect"]
+                else (rest[1], rest[2])
+            )
+            self.calls.append((peer, call, host))
+            default = NO_TASKS if call == "tasks" else GOOD
+            return self._fault(f"{peer} {call}", host) or self._fault(call, host) or default
+
+    def _fault(self, call: str, host: str) -> Reply | None:
+        planned = self.faults.get((call, host))
+        if not planned:
+            return None
+        return planned.pop(0) if len(planned) > 1 else planned[0]
+
+    def _limit(self, query: str) -> Reply:
+        match = re.search(r'host="([^"]+)"', query)
+        host = match.group(1) if match else ""
+        return self._fault("limit", host) or limit(48 * 1024**2, age=1)
+
+    def _silence(self, method: str, rest: list[str], body: bytes) -> Reply:
+        if method == "DELETE":
+            self.silences.pop(rest[-1], None)
+            return GOOD
+        if method == "POST":
+            silence = json.loads(body)
+            name = silence.get("id") or f"silence-{len(self.silences)}-{time.monotonic_ns()}"
+            self.silences[name] = {**silence, "id": name, "status": {"state": "active"}}
+            return Reply({"silenceID": name})
+        return Reply(list(self.silences.values()) if rest[-1] == "silences" else {})
+
+
+def limit(size_bytes: float, *, age: float) -> Reply:
+    """Return what Prometheus answers to the query for a limit's value and age."""
+
+    def sample(part: str, value: float) -> dict[str, Any]:
+        return {"metric": {"memleash_part": part}, "value": [0, str(value)]}
+
+    result = [sample("value", size_bytes), sample("age", age)]
+    return Reply({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    answer: Any
+
+    def do_GET(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        path, _, query = self.path.partition("?")
+        reply: Reply = self.answer(self.command, path, query, body)
+        time.sleep(reply.delay)
+        if reply.cut:
+            self.close_connection = True
+            return
+        payload = json.dumps(reply.body).encode() if reply.raw is None else reply.raw
+        with contextlib.suppress(OSError):  # who asked has given up
+            self.send_response(reply.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(payload)))
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(payload)
+            self.wfile.flush()
+
+    do_POST = do_DELETE = do_GET  # noqa: N815 - http.server's names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""

@@ -1,0 +1,158 @@
+"""Killed with SIGKILL at every step's boundary and inside every step, and started again.
+
+Each row is a real responder process, a real sshd, and a real agent whose service counts its own
+starts: one at the beginning, and exactly one for the restart, wherever the responder died.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo.stack.processes import wait_until
+from responder.core.outcomes import Step
+from tests.integration.restart.fleet import Fleet, Member, running
+from tests.integration.restart.peers import Reply
+
+pytestmark = pytest.mark.integration
+
+STEPS = list(Step)
+BOUNDARIES = [
+    "before:step:admit",
+    *(f"after:step:{step}" for step in STEPS),  # its effects are there, its record is not
+    *(f"after:record:{step}" for step in [*STEPS, "conclude"]),  # so is its record
+]
+INSIDE = [
+    "after:Inbox.put",  # stored, not handled
+    "after:Requests.open",  # the request is there, nobody looked
+    "after:Hosts.hold",  # connecting; nothing muted, nothing drained
+    "after:Mutes.put",
+    "after:Hosts.owe_undrain",
+    "after:ControllerClients.drain",
+    "before:SshClient.run",
+    "after:Requests.send",  # noted as sent, and not sent
+    "after:SshClient.run",  # it took effect; neither its output nor its step are recorded
+    "after:ControllerClients.undrain",
+    "after:Hosts.change",  # connected, and no final word yet
+    "after:Requests.finish",
+]
+POINTS = BOUNDARIES + INSIDE
+
+
+def name_of(point: str) -> str:
+    return point.replace(":", "-").replace(".", "-").lower()
+
+
+def slow(seconds: float) -> str:
+    return f"sleep {seconds}; {{service}} restart"
+
+
+MEMBERS = [
+    *(Member(name_of(point)) for point in POINTS),
+    Member("killed-while-it-runs", slow(2)),
+    Member("killed-before-its-effect-and-late", slow(3)),
+    Member("stopped-by-sigterm", agent_flags=("--start-delay", "2")),
+    Member("refused-undraining"),
+    Member("refused-word"),
+    Member("failed-losing", "exit 7"),
+    Member("failed-word", "exit 7"),
+]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with running(tmp_path_factory.mktemp("crash") / "fleet", MEMBERS) as fleet:
+        yield fleet
+
+
+def check_restarted_once(fleet: Fleet, host: str) -> None:
+    assert fleet.starts(host) == 2, "the service's own log: its first start, and one restart"
+    wait_until("nothing to stay drained", lambda: not fleet.peers.drained(host))
+    wait_until("nothing to stay silenced", lambda: not fleet.peers.silenced(host))
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_there_it_goes_on_and_restarts_exactly_once(fleet: Fleet, point: str) -> None:
+    host = name_of(point)
+    fleet.start_agent(host)
+    with fleet.responder(host) as responder:
+        responder.start(dies_at=point)
+        responder.alert(host)
+        responder.wait_dead()
+        if point == "after:Inbox.put":
+            assert fleet.starts(host) == 1
+        responder.start()
+        request = responder.finished(host)
+        assert request["outcome"] == "restarted", request
+        assert responder.state(host) == "connected"
+        check_restarted_once(fleet, host)
+
+
+@pytest.mark.parametrize("host", ["killed-while-it-runs", "killed-before-its-effect-and-late"])
+def test_killed_while_the_command_runs_it_waits_for_its_effect(fleet: Fleet, host: str) -> None:
+    fleet.start_agent(host)
+    with fleet.responder(host) as responder:
+        responder.start()
+        responder.alert(host)
+        wait_until("the command to be sent", lambda: responder.request(host)["command_sent_at"])
+        responder.kill()
+        responder.start()
+        assert responder.finished(host)["outcome"] == "restarted"
+        check_restarted_once(fleet, host)
+
+
+def test_stopped_while_it_waits_for_the_new_life_it_goes_on_after_the_start(fleet: Fleet) -> None:
+    host = "stopped-by-sigterm"
+    fleet.start_agent(host)
+    with fleet.responder(host) as responder:
+        responder.start()
+        responder.alert(host)
+        wait_until("the step ready", lambda: responder.request(host)["step"] == "ready")
+        responder.stop()
+        responder.start()
+        assert responder.finished(host)["outcome"] == "restarted"
+        check_restarted_once(fleet, host)
+
+
+@pytest.mark.parametrize(
+    ("host", "point"),
+    [
+        ("refused-undraining", "after:ControllerClients.undrain"),
+        ("refused-word", "before:Requests.finish"),
+    ],
+)
+def test_killed_while_it_gives_back_what_a_refusal_took_it_gives_back_the_rest(
+    fleet: Fleet, host: str, point: str
+) -> None:
+    fleet.peers.faults["mn-2 tasks", host] = [Reply({"running": [{"id": "7", "name": "migrate"}]})]
+    fleet.start_agent(host)
+    with fleet.responder(host) as responder:
+        responder.start(dies_at=point)
+        responder.alert(host)
+        responder.wait_dead()
+        responder.start()
+        assert responder.finished(host)["outcome"] == "tasks_running"
+        assert responder.state(host) == "connected"
+        assert fleet.starts(host) == 1
+        wait_until("nothing to stay drained", lambda: not fleet.peers.drained(host))
+        wait_until("nothing to stay silenced", lambda: not fleet.peers.silenced(host))
+
+
+@pytest.mark.parametrize(
+    ("host", "point"),
+    [("failed-losing", "after:Hosts.change"), ("failed-word", "before:Requests.finish")],
+)
+def test_killed_while_it_tells_of_a_failure_the_failure_is_told(
+    fleet: Fleet, host: str, point: str
+) -> None:
+    fleet.peers.faults["reconnect", host] = [Reply(status=503)]
+    fleet.start_agent(host)
+    with fleet.responder(host) as responder:
+        responder.start(dies_at=point)
+        responder.alert(host)
+        responder.wait_dead()
+        responder.start()
+        assert responder.finished(host)["outcome"] == "command_failed"
+        assert responder.state(host) == "disconnected"
+        assert fleet.starts(host) == 1

@@ -1,0 +1,194 @@
+"""Every fault ends in its word, with the host's state, its mute and its drain as they should be.
+
+One responder deals with all hosts at once; each row of ``faults`` is one host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.stack.http import Json
+from demo.stack.processes import wait_until
+from responder.core.outcomes import Step
+from tests.integration.adapters.fake_sshd import FakeSshd
+from tests.integration.adapters.neighbours import keygen, start_sshd
+from tests.integration.restart.faults import FAULTS, Row
+from tests.integration.restart.fleet import Fleet, Member, Responder, running
+from tests.integration.restart.peers import CONTROLLERS, Peers
+
+pytestmark = pytest.mark.integration
+
+ENDS = pytest.mark.parametrize("row", FAULTS, ids=[row.fault for row in FAULTS])
+
+
+@dataclasses.dataclass(frozen=True)
+class Addresses:
+    """Where something is wrong, by the names that the rows use."""
+
+    by_name: dict[str, str]
+    known_hosts: str
+    """What known_hosts says of them."""
+
+
+@contextlib.contextmanager
+def faulty_servers(folder: Path) -> Iterator[Addresses]:
+    """Run an SSH server for each fault of SSH; and what exporters may be instead."""
+    with contextlib.ExitStack() as stack:
+        folder.mkdir()
+
+        def listening(backlog: int) -> str:
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(backlog)
+            return f"127.0.0.1:{listener.getsockname()[1]}"
+
+        black_hole = listening(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", int(black_hole.split(":")[1])))
+        closed = stack.enter_context(socket.socket())
+        closed.bind(("127.0.0.1", 0))
+        dead = f"127.0.0.1:{closed.getsockname()[1]}"
+        nonsense = stack.enter_context(Peers().serving())
+        fake_key = keygen(folder / "fake_key")
+        no_channel = stack.enter_context(FakeSshd(fake_key, "channel").running())
+        strangers = start_sshd(stack, folder)  # its authorized_keys do not have our key
+        wrong = start_sshd(stack, folder)
+        unknown = start_sshd(stack, folder)
+        other = keygen(folder / "other_key")
+        known = [
+            (no_channel, fake_key),
+            (strangers.port, strangers.host_key),
+            (wrong.port, other),
+        ]
+        yield Addresses(
+            {
+                "dead": dead,
+                "nonsense": nonsense.url.removeprefix("http://"),
+                "refused": dead,
+                "black_hole": black_hole,
+                "silent": listening(8),
+                "no_channel": f"127.0.0.1:{no_channel}",
+                "no_auth": f"127.0.0.1:{strangers.port}",
+                "wrong_key": f"127.0.0.1:{wrong.port}",
+                "unknown_key": f"127.0.0.1:{unknown.port}",
+            },
+            "".join(
+                f"[127.0.0.1]:{port} {key.with_suffix('.pub').read_text()}" for port, key in known
+            ),
+        )
+
+
+def member_of(row: Row, addresses: Addresses) -> Member:
+    changes: dict[str, Any] = {
+        name: addresses.by_name[value] if name.endswith("_address") else value
+        for name, value in row.member.items()
+    }
+    return Member(row.host, **changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dealt:
+    """All rows, dealt with."""
+
+    fleet: Fleet
+    responder: Responder
+    requests: dict[str, Json]
+
+
+@pytest.fixture(scope="module")
+def dealt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dealt]:
+    """Tell one responder of every row's agent at once, and wait until each has its word."""
+    folder = tmp_path_factory.mktemp("faults")
+    with contextlib.ExitStack() as stack:
+        addresses = stack.enter_context(faulty_servers(folder / "servers"))
+        members = [member_of(row, addresses) for row in FAULTS]
+        fleet = stack.enter_context(running(folder / "fleet", members))
+        with fleet.sshd.known_hosts_file.open("a", encoding="ascii") as known_hosts:
+            known_hosts.write(addresses.known_hosts)
+        for row in FAULTS:
+            for call, replies in row.peers.items():
+                fleet.peers.faults[call, row.host] = [
+                    dataclasses.replace(
+                        reply,
+                        headers={
+                            name: value.format(host=row.host)
+                            for name, value in reply.headers.items()
+                        },
+                    )
+                    for reply in replies
+                ]
+        fleet.start_agents(fleet.members)
+        responder = stack.enter_context(fleet.responder("faults"))
+        responder.start()
+        responder.alert(*fleet.members)
+        deadline = time.monotonic() + 200
+        requests = {
+            row.host: responder.finished(row.host, timeout_seconds=deadline - time.monotonic())
+            for row in FAULTS
+        }
+        yield Dealt(fleet, responder, requests)
+
+
+@ENDS
+def test_a_fault_ends_in_its_word_and_says_why(dealt: Dealt, row: Row) -> None:
+    request = dealt.requests[row.host]
+    assert (request["outcome"], request["requested_by"]) == (row.outcome, "alert"), request
+    assert row.reason in request["reason"]
+
+
+@ENDS
+def test_the_services_own_log_counts_what_was_restarted(dealt: Dealt, row: Row) -> None:
+    assert dealt.fleet.starts(row.host) == row.starts
+
+
+@ENDS
+def test_the_host_ends_in_its_state(dealt: Dealt, row: Row) -> None:
+    assert dealt.responder.state(row.host) == row.state
+
+
+@ENDS
+def test_a_lost_host_stays_drained_and_any_other_is_given_back(dealt: Dealt, row: Row) -> None:
+    drained = set(CONTROLLERS) if row.state == "disconnected" else set()
+    assert dealt.fleet.peers.drained(row.host) == drained
+
+
+@ENDS
+def test_nobody_is_kept_from_being_paged(dealt: Dealt, row: Row) -> None:
+    wait_until(
+        f"no silence for {row.host}",
+        lambda: not dealt.fleet.peers.silenced(row.host),
+        seen=lambda: dealt.fleet.peers.silences,
+    )
+
+
+@ENDS
+def test_the_history_has_the_facts_and_the_time_of_each_step(dealt: Dealt, row: Row) -> None:
+    request = dealt.requests[row.host]
+    assert request["facts"]
+    names = [step["step"] for step in request["steps"]]
+    assert names == list(dict.fromkeys(names)), "no step was run twice"
+    assert all(step["seconds"] >= 0 for step in request["steps"])
+    if row.outcome == "restarted":
+        assert names == list(Step)
+        assert request["facts"]["new_life"] > request["facts"]["life"]
+
+
+def test_what_the_command_said_is_kept(dealt: Dealt) -> None:
+    command = dealt.requests["command-fails"]["facts"]["command"]
+    assert (command["exit_code"], command["stderr"]) == (7, "no such unit\n")
+
+
+def test_a_fresh_process_near_the_limit_is_quarantined(dealt: Dealt) -> None:
+    host = "over-the-limit-again"
+    (line,) = dealt.responder.metric("memleash_responder_quarantined")
+    assert f'host="{host}"' in line
