@@ -12,7 +12,7 @@ RUN apt-get install -y --no-install-recommends python3 python3-venv python3-pip
 FROM debian AS prometheus-and-friends
 RUN apt-get install -y --no-install-recommends busybox prometheus prometheus-alertmanager \
         prometheus-blackbox-exporter \
-    && ln -s /bin/busybox /usr/local/bin/wget
+    && ln -s /bin/busybox /usr/local/bin/wget && install -d -m 1777 /data
 USER nobody
 
 # prom/prometheus
@@ -31,6 +31,6 @@ ENTRYPOINT ["/usr/bin/prometheus-blackbox-exporter"]
 FROM debian AS postgres
 RUN apt-get install -y --no-install-recommends postgresql \
     && ln -s /usr/lib/postgresql/*/bin/* /usr/local/bin/ \
-    && chmod 3777 /var/run/postgresql
+    && install -d -m 1777 /database && chmod 3777 /var/run/postgresql
 COPY postgres.sh /usr/local/bin/docker-entrypoint.sh
 ENTRYPOINT ["sh", "/usr/local/bin/docker-entrypoint.sh"]

@@ -1,0 +1,35 @@
+"""What docs/ssh.md tells people to put on their hosts, taken from the page itself."""
+
+from __future__ import annotations
+
+import re
+
+from demo.stack.tools import REPOSITORY
+
+_PAGE = (REPOSITORY / "docs/ssh.md").read_text(encoding="utf-8")
+_AGENT = "zstack-kvmagent"
+
+
+def sudoers(*units: str) -> str:
+    """Return the documented sudoers line, one for each unit."""
+    (line,) = re.findall(r"^ +(memleash ALL=.+)$", _PAGE, re.MULTILINE)
+    assert f"{_AGENT}.service" in line
+    return "".join(f"{line}\n".replace(f"{_AGENT}.service", unit) for unit in units)
+
+
+def forced_command(command: str) -> str:
+    """Return the documented forced command, which knows ``command`` and no other."""
+    script: str
+    (script,) = re.findall(r"^```sh\n(#!/bin/sh\n.+?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
+    word = f'"restart {_AGENT}")'
+    assert word in script
+    knows = script.replace(word, f'"{command}")')
+    return knows.replace(f"sudo -n systemctl restart {_AGENT}.service", command)
+
+
+def authorized_key(public_key: str, *, forced: bool) -> str:
+    """Return the documented line of authorized_keys."""
+    options = "restrict"
+    if forced:
+        (options,) = re.findall(r"^ +(restrict,command=\S+) ssh-ed25519", _PAGE, re.MULTILINE)
+    return f"{options} {public_key}\n"

@@ -1,0 +1,28 @@
+# A real host: systemd, sshd, sudo, two agents from Debian's packages, and memleash installed as
+# docs/operations.md says. Target `control` is the machine that watches over the hosts.
+FROM memleash-e2e/debian AS host
+ENV DEBIAN_FRONTEND=noninteractive container=docker
+RUN apt-get update && apt-get install -y --no-install-recommends \
+        systemd systemd-sysv dbus openssh-server sudo iproute2 procps curl \
+        python3 python3-venv python3-pip \
+        zabbix-agent collectd-core libmicrohttpd12 libpython3.11 \
+    && rm -f /etc/ssh/ssh_host_* /etc/machine-id \
+    && touch /etc/machine-id \
+    && install -d /var/log/journal \
+    && systemctl disable zabbix-agent.service collectd.service \
+    && systemctl mask systemd-udevd.service systemd-logind.service getty.target console-getty.service
+COPY wheels /wheels
+RUN python3 -m venv /opt/memleash \
+    && /opt/memleash/bin/pip install --no-cache-dir --no-index --find-links /wheels memleash
+COPY demo /opt/demo/demo
+COPY packaging/systemd/memleash-exporter.service /etc/systemd/system/
+COPY packaging/systemd/memleash.tmpfiles.conf /etc/tmpfiles.d/memleash.conf
+RUN useradd --system --create-home --shell /bin/sh memleash
+STOPSIGNAL SIGRTMIN+3
+CMD ["/sbin/init"]
+
+FROM host AS control
+RUN apt-get install -y --no-install-recommends prometheus prometheus-alertmanager openssh-client \
+    && systemctl disable prometheus.service prometheus-alertmanager.service prometheus-node-exporter.service || true
+RUN /opt/memleash/bin/pip install --no-cache-dir --no-index --find-links /wheels 'memleash[responder,postgres]'
+COPY packaging/systemd/memleash-responder.service /etc/systemd/system/
