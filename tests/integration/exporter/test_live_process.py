@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,24 +120,91 @@ def test_a_zombie_is_down(run_exporter: Callable[..., Any], tmp_path: Path) -> N
     assert (seen[UP], seen[SUCCESS]) == (0, 1)
 
 
-def test_an_unprivileged_exporter_reads_another_users_agent(
-    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
-) -> None:
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+
+
+@pytest.fixture
+def as_nobody(tmp_path: Path) -> tuple[str, ...]:
+    """Return what to put before a command so that it runs without any privilege."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("needs root, to become somebody else")
-    agent = agents(tmp_path.name)
-    unprivileged = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
-    readable = subprocess.run([*unprivileged, sys.executable, "-c", ""], check=False)
-    if readable.returncode != 0:
+    if subprocess.run([*NOBODY, sys.executable, "-c", ""], check=False).returncode != 0:
         pytest.skip("this Python cannot be run by nobody")
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_uid == os.geteuid() and directory.is_relative_to("/tmp"):
-            directory.chmod(0o755)
-    exporter = run_exporter(config(tmp_path.name), prefix=unprivileged)
+    for directory in (tmp_path, *tmp_path.parents[:-2]):
+        directory.chmod(0o755)
+    return NOBODY
+
+
+@pytest.fixture
+def hidden_procfs(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mount a procfs that hides other users' processes as hidepid=1 or 2 does."""
+    mounted: list[Path] = []
+
+    def mount(hidepid: str) -> Path:
+        folder = tmp_path / "proc"
+        folder.mkdir()
+        options = f"hidepid={hidepid}"
+        argv = ["mount", "-t", "proc", "-o", options, "proc", str(folder)]
+        if subprocess.run(argv, check=False, capture_output=True).returncode != 0:
+            pytest.skip("this kernel cannot mount one procfs with hidepid")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_an_exporter_without_privilege_reads_another_users_agent(
+    agents: Any, run_exporter: Callable[..., Any], as_nobody: tuple[str, ...], tmp_path: Path
+) -> None:
+    agent = agents(tmp_path.name)
+    exporter = run_exporter(config(tmp_path.name), prefix=as_nobody)
     seen = exporter.scrape()
     assert (seen[UP], seen[SUCCESS]) == (1, 1)
     status = Path(f"/proc/{agent.pid}/status").read_text()
     assert seen[RSS] == int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def test_a_pidfile_that_may_not_be_read_is_unknown_not_down(
+    agents: Any, run_exporter: Callable[..., Any], as_nobody: tuple[str, ...], tmp_path: Path
+) -> None:
+    pidfile = tmp_path / "agent.pid"
+    pidfile.write_text(str(agents(tmp_path.name).pid))
+    pidfile.chmod(0o600)
+    exporter = run_exporter(
+        {"agents": [{"name": "a", "discover": {"pidfile": str(pidfile)}}]}, prefix=as_nobody
+    )
+    seen = exporter.scrape()
+    assert seen[SUCCESS] == 0
+    assert UP not in seen
+    assert RSS not in seen
+    assert f"{pidfile} cannot be read: Permission denied" in exporter.log()
+
+
+@pytest.mark.parametrize("hidden", ["pidfile, 1", "pidfile, 2", "cmdline, 1", "cmdline, 2"])
+def test_a_hidden_agent_is_unknown_not_down_and_not_0_bytes(
+    agents: Any,
+    run_exporter: Callable[..., Any],
+    as_nobody: tuple[str, ...],
+    hidden_procfs: Callable[[str], Path],
+    tmp_path: Path,
+    hidden: str,
+) -> None:
+    by, hidepid = hidden.split(", ")
+    pidfile = tmp_path / "agent.pid"
+    pidfile.write_text(str(agents(tmp_path.name).pid))
+    discover = {"pidfile": str(pidfile)} if by == "pidfile" else {"cmdline": f" {tmp_path.name}$"}
+    procfs = hidden_procfs(hidepid)
+    exporter = run_exporter(
+        {"agents": [{"name": "a", "discover": discover}]},
+        *("--path.procfs", str(procfs)),
+        prefix=as_nobody,
+    )
+    seen = exporter.scrape()
+    assert seen[SUCCESS] == 0
+    assert UP not in seen
+    assert RSS not in seen
 
 
 def test_a_thousand_restarts_under_one_pid_never_mix_two_lives(tmp_path: Path) -> None:
