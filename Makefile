@@ -27,6 +27,7 @@ lint: ## only the static checks: ruff, mypy, the layering
 
 bench-exporter: ## the exporter's cost beside process-exporter's, with the bars
 	@tools/setup test
+	@command -v prometheus-process-exporter >/dev/null || tools/setup packages prometheus-process-exporter
 	@.venv/bin/python -m bench.exporter
 
 clean: ## remove what the targets made here (packages of the machine stay)
