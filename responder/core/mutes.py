@@ -2,6 +2,8 @@
 
 A claim says why a host is muted and until when; a host is muted while any claim is in force.
 Deadlines are whole unix seconds, and the second of the deadline itself is still muted.
+A person's word is a claim too, of the other kind: it ends every claim that began before it.
+Each claim has one writer, so that nobody writes over what another has just decided.
 Source of the formula: ZStack's ping skip, 300 s x (floor(RSS / 4 GiB) + 1).
 """
 
@@ -14,13 +16,16 @@ from collections.abc import Iterable
 from responder.core.facts import AgentFacts, Unknown
 from responder.core.policy import Mute
 
+ENDED_BY_HAND = "ended-by-hand"
+"""The claimant of a person's word."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claim:
     """One reason to keep a host's pings silent."""
 
     claimant: str
-    """``busy:<agent>`` or ``restart:<id>``."""
+    """``busy:<agent>``, ``restart:<id>``, or ENDED_BY_HAND."""
     since: float
     """When this stretch began, unix time."""
     until: int
@@ -48,15 +53,16 @@ def after_look(
 ) -> Claim | None:
     """Return the busy claim of ``agent`` after a look at it: made, renewed, ending, or none.
 
-    Unknown makes nothing new and renews nothing; what was claimed runs out by itself.
+    Unknown makes nothing new and renews nothing: what was claimed runs out by itself. It is kept
+    even then, for it remembers since when: an exporter that was silent for a moment, or a stretch
+    past ``max_hold``, must not begin to count anew. Idle, or a new life, does.
     """
     if isinstance(facts, Unknown) or facts.busy is None:
-        return claim if claim and claim.in_force(now) else None
+        return None if claim and claim.ending and not claim.in_force(now) else claim
     if facts.busy:
-        fresh = claim is None or claim.ending
-        since = now if fresh or claim is None else claim.since
-        until = min(deadline(policy, facts.resident_bytes, now), math.ceil(since + policy.max_hold))
-        # Past max_hold the claim is kept though it mutes nothing: it remembers since.
+        goes_on = claim is not None and not claim.ending and not _began_before(claim, facts)
+        since = min(claim.since, now) if claim and goes_on else now
+        until = min(deadline(policy, facts.resident_bytes, now), last_second(policy, since))
         return Claim(f"busy:{agent}", since, until, f"{agent} is busy")
     if claim is None:
         return None
@@ -68,10 +74,39 @@ def after_look(
     return ending if ending.in_force(now) else None
 
 
+def _began_before(claim: Claim, facts: AgentFacts) -> bool:
+    """Whether ``claim`` is about a former life of the agent."""
+    return facts.start_time is not None and facts.start_time > claim.since
+
+
+def last_second(policy: Mute, since: float) -> int:
+    """Return the last second that a stretch which began at ``since`` may be muted."""
+    return math.ceil(since + policy.max_hold)
+
+
+def renewed_for_restart(claim: Claim, policy: Mute, now: float) -> Claim:
+    """Return the claim of a restart that still goes on."""
+    until = min(deadline(policy, None, now), last_second(policy, claim.since))
+    return dataclasses.replace(claim, until=until)
+
+
+def ended_by_hand(claims: Iterable[Claim], policy: Mute, now: float) -> Claim:
+    """Return a person's word that ends ``claims``, also those of a replica whose clock is ahead.
+
+    It stands for as long as any of them could have lasted.
+    """
+    since = max([now, *(claim.since for claim in claims)])
+    return Claim(ENDED_BY_HAND, since, last_second(policy, since), "ended by hand")
+
+
 def mute_in_force(claims: Iterable[Claim], now: float) -> Claim | None:
     """Return the claim that mutes the host longest at ``now``, or None when it is not muted."""
+    in_force = [claim for claim in claims if claim.in_force(now)]
+    ended_at = max(
+        (claim.since for claim in in_force if claim.claimant == ENDED_BY_HAND), default=-math.inf
+    )
     return max(
-        (claim for claim in claims if claim.in_force(now)),
+        (claim for claim in in_force if claim.since > ended_at),
         key=lambda claim: claim.until,
         default=None,
     )

@@ -3,24 +3,28 @@
 Level-triggered: ``synchronize`` compares what is claimed with the silences that Alertmanager
 has, found by author and matchers, and mends the difference. A crash, a failed call or an empty
 Alertmanager are all the same case: a difference. One replica does it for all (see keeper).
+What waits for exporters and Alertmanager is done in workers, so that the keeper goes on.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import logging
+import threading
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 
 from responder.adapters.alertmanager import Silence
 from responder.core.matchers import Matcher, parse_matcher
 from responder.core.mutes import (
+    ENDED_BY_HAND,
     Claim,
     HeldSilence,
     after_look,
-    deadline,
+    ended_by_hand,
     mute_in_force,
     plan_silence,
+    renewed_for_restart,
 )
 from responder.core.policy import Mute
 from responder.errors import AlertmanagerError
@@ -28,6 +32,9 @@ from responder.usecases.services import Services
 from responder.usecases.situation import read_agent
 
 log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 0.5
+"""How long the keeper waits for Alertmanager to agree before it goes on with its other duties."""
 
 _BUSY = "busy:"
 _RESTART = "restart:"
@@ -38,17 +45,31 @@ class Muting:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._turns: dict[tuple[str, str], threading.Lock] = {}
+        self._renewers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="renew")
+        self._renewing: set[tuple[str, str]] = set()
+        self._agreer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="silences")
+        self._agreeing: Future[None] | None = None
 
     def look(self, host_name: str, agent: str) -> None:
-        """Read afresh whether ``agent`` is busy, and claim, renew or end its host's silence."""
+        """Read afresh whether ``agent`` is busy, and claim, renew or end its host's silence.
+
+        Looks at one agent take turns, so that what was read last is also written last.
+        """
+        claimant = f"{_BUSY}{agent}"
+        if self._services.outside.inventory.get(host_name) is None:
+            return
+        with self._turns.setdefault((host_name, claimant), threading.Lock()):
+            self._look(host_name, agent, claimant)
+
+    def _look(self, host_name: str, agent: str, claimant: str) -> None:
         services = self._services
         host = services.outside.inventory.get(host_name)
         if host is None:
             return
         facts = read_agent(services, host, agent)
-        now, claimant = services.clock.now(), f"{_BUSY}{agent}"
-        claims = services.memory.mutes.of_host(host_name)
-        before = next((claim for claim in claims if claim.claimant == claimant), None)
+        now = services.clock.now()
+        before = self._claim(host_name, claimant)
         claim = after_look(before, agent, facts, services.settings.mute, now)
         if claim == before:
             return
@@ -56,75 +77,120 @@ class Muting:
             services.memory.mutes.drop(host_name, claimant)
         else:
             services.memory.mutes.put(host_name, claim)
-        if before is None or claim is None or claim.ending != before.ending:
-            log.info(
-                "mute" if claim and not claim.ending else "mute ends",
-                extra={
-                    "host": host_name,
-                    "agent": agent,
-                    "until": _iso(claim.until) if claim else "now",
-                },
-            )
+        if _is_plain_renewal(before, claim):
+            return  # Alertmanager hears of it in its turn
+        log.info(
+            "mute" if claim and not claim.ending else "mute ends",
+            extra={
+                "host": host_name,
+                "agent": agent,
+                "until": _iso(claim.until) if claim else "now",
+            },
+        )
         services.mutes_changed.set()
 
     def renew(self) -> None:
-        """Look again at every claim that is held."""
+        """Begin to look again at every claim that is held and not being looked at."""
         for host, claims in self._services.memory.mutes.all().items():
             for claim in claims:
-                if claim.claimant.startswith(_BUSY):
-                    self.look(host, claim.claimant.removeprefix(_BUSY))
-                else:
-                    self._renew_restart(host, claim.claimant, ending=claim.ending)
+                key = (host, claim.claimant)
+                if key not in self._renewing:
+                    self._renewing.add(key)
+                    self._renewers.submit(self._renew, host, claim.claimant)
 
-    def _renew_restart(self, host: str, claimant: str, *, ending: bool) -> None:
+    def _renew(self, host: str, claimant: str) -> None:
+        try:
+            if claimant == ENDED_BY_HAND:
+                self._forget_if_over(host, claimant)
+            elif claimant.startswith(_RESTART):
+                self._renew_restart(host, claimant)
+            elif claimant.removeprefix(_BUSY) in self._services.settings.agents:
+                self.look(host, claimant.removeprefix(_BUSY))
+            else:
+                self._services.memory.mutes.drop(host, claimant)
+        except Exception as error:  # a worker's boundary: the claim is looked at again
+            self._services.telemetry.failures.labels("renew_mutes").inc()
+            log.warning("mute not renewed", extra={"host": host, "reason": str(error)})
+            log.debug("mute not renewed", exc_info=True)
+        finally:
+            self._renewing.discard((host, claimant))
+
+    def _renew_restart(self, host: str, claimant: str) -> None:
         services = self._services
-        now = services.clock.now()
-        claim = next(
-            (one for one in services.memory.mutes.of_host(host) if one.claimant == claimant), None
-        )
         restart = services.memory.requests.get(claimant.removeprefix(_RESTART))
+        claim = self._claim(host, claimant)
         if claim is None:
             return
-        if restart is not None and restart.outcome is None and not ending:
-            until = deadline(services.settings.mute, 0, now)
-            services.memory.mutes.put(host, dataclasses.replace(claim, until=until))
-        elif not claim.in_force(now) or not ending:
+        if claim.ending:
+            self._forget_if_over(host, claimant)
+        elif restart is not None and restart.outcome is None:
+            renewed = renewed_for_restart(claim, services.settings.mute, services.clock.now())
+            # Should the restart end in this very moment, the next renewal drops the claim.
+            services.memory.mutes.put(host, renewed)
+        else:
             services.memory.mutes.drop(host, claimant)
 
+    def _forget_if_over(self, host: str, claimant: str) -> None:
+        claim = self._claim(host, claimant)
+        if claim is not None and not claim.in_force(self._services.clock.now()):
+            self._services.memory.mutes.drop(host, claimant)
+
+    def _claim(self, host: str, claimant: str) -> Claim | None:
+        claims = self._services.memory.mutes.of_host(host)
+        return next((claim for claim in claims if claim.claimant == claimant), None)
+
     def end(self, host: str) -> bool:
-        """End a host's mute by hand; whether there was one. A busy agent may mute it again."""
-        had = self._services.memory.mutes.drop_host(host)
-        self._services.mutes_changed.set()
-        return had
+        """End a host's mute by hand; whether there was one.
+
+        What mutes it now does so no more. A stretch that begins later mutes it again: the agent
+        was idle once, or is a new process, or another restart begins.
+        """
+        services = self._services
+        now, claims = services.clock.now(), services.memory.mutes.of_host(host)
+        if mute_in_force(claims, now) is None:
+            return False
+        services.memory.mutes.put(host, ended_by_hand(claims, services.settings.mute, now))
+        services.mutes_changed.set()
+        return True
 
     def synchronize(self) -> None:
-        """Make Alertmanager's silences agree with the claims. Raises AlertmanagerError."""
+        """Make Alertmanager's silences agree with the claims. Raises AlertmanagerError.
+
+        An Alertmanager that is slow is left to a worker, and seen to at the keeper's next tick.
+        """
+        was_begun = self._agreeing is not None
+        agreeing = self._agreeing or self._agreer.submit(self._agree)
+        wait([agreeing], timeout=PATIENCE_SECONDS)
+        self._agreeing = None if agreeing.done() else agreeing
+        if self._agreeing is None:
+            agreeing.result()
+        if was_begun or self._agreeing is not None:  # what changed meanwhile was not looked at
+            self._services.mutes_changed.set()
+
+    def _agree(self) -> None:
         services = self._services
-        policy, alertmanager = services.settings.mute, services.outside.alertmanager
-        claims = services.memory.mutes.all()
-        now = services.clock.now()
-        known = services.outside.inventory.hosts()
-        ours = _by_host(alertmanager.silences())
+        ours = _by_host(services.outside.alertmanager.silences())
+        claimed = services.memory.mutes.all().keys()
+        known = services.outside.inventory.hosts().keys()
         failures: list[str] = []
-        for host in sorted({*claims, *ours} & known.keys()):
+        # A silence of a host that is neither known nor claimed may be another memleash's.
+        for host in sorted((claimed | ours.keys()) & known | (claimed - known)):
             try:
-                self._agree(host, claims.get(host, ()), ours.get(host, []), policy, now)
+                if host in known:
+                    self._agree_on(host, ours.get(host, []))
+                else:
+                    self._give_up(host, ours.get(host, []))
             except AlertmanagerError as error:
                 failures.append(f"{host}: {error}")
         if failures:
             raise AlertmanagerError("; ".join(failures))
 
-    def _agree(
-        self,
-        host: str,
-        claims: Iterable[Claim],
-        held: list[Silence],
-        policy: Mute,
-        now: float,
-    ) -> None:
-        alertmanager = self._services.outside.alertmanager
-        mute = mute_in_force(claims, now)
-        wanted = matchers_of(host, policy)
+    def _agree_on(self, host: str, held: list[Silence]) -> None:
+        """Write, renew and expire silences until the host has exactly the one it should have."""
+        services = self._services
+        alertmanager, now = services.outside.alertmanager, services.clock.now()
+        mute = mute_in_force(services.memory.mutes.of_host(host), now)
+        wanted = matchers_of(host, services.settings.mute)
         right = [silence for silence in held if set(silence.matchers) == set(wanted)]
         plan = plan_silence(
             mute, [HeldSilence(one.id or "", one.ends_at.timestamp()) for one in right]
@@ -143,6 +209,21 @@ class Muting:
         wrong = [one.id for one in held if one not in right and one.id]
         for silence_id in (*plan.expire, *wrong):
             alertmanager.expire(silence_id)
+
+    def _give_up(self, host: str, held: list[Silence]) -> None:
+        """End the silences of a host that left the inventory, then forget why it had them."""
+        for silence in held:
+            self._services.outside.alertmanager.expire(silence.id or "")
+        self._services.memory.mutes.drop_host(host)
+        log.info("mute ends: the host left the inventory", extra={"host": host})
+
+
+def _is_plain_renewal(before: Claim | None, claim: Claim | None) -> bool:
+    """Whether a claim was only made longer."""
+    if before is None or claim is None:
+        return False
+    same_stretch = (before.since, before.ending) == (claim.since, claim.ending)
+    return same_stretch and claim.until >= before.until
 
 
 def matchers_of(host: str, policy: Mute) -> tuple[Matcher, ...]:

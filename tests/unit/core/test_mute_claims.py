@@ -8,20 +8,23 @@ import pytest
 
 from responder.core.facts import AgentFacts, Unknown
 from responder.core.mutes import (
+    ENDED_BY_HAND,
     Claim,
     HeldSilence,
     SilencePlan,
     after_look,
     deadline,
+    ended_by_hand,
     mute_in_force,
     plan_silence,
+    renewed_for_restart,
 )
 from responder.core.policy import GIB, Mute
 from toolkit.settings import Duration
 
 NOW = 1_800_000_000.0
 POLICY = Mute()
-BUSY = AgentFacts(up=True, start_time=NOW - 900, resident_bytes=GIB, busy=True)
+BUSY = AgentFacts(up=True, start_time=NOW - 9 * 86_400, resident_bytes=GIB, busy=True)
 IDLE = dataclasses.replace(BUSY, busy=False)
 CLAIM = Claim("busy:kvmagent", NOW - 100, int(NOW + 200), "kvmagent is busy")
 
@@ -35,6 +38,7 @@ CLAIM = Claim("busy:kvmagent", NOW - 100, int(NOW + 200), "kvmagent is busy")
         (4 * GIB, 10),
         (8 * GIB - 1, 10),
         (10 * GIB, 15),
+        (100 * GIB, 60),
         (40 * GIB, 55),
         (44 * GIB, 60),
         (400 * GIB, 60),
@@ -99,7 +103,67 @@ def test_unknown_mutes_nothing_renews_nothing_and_ends_nothing(
 ) -> None:
     assert after_look(None, "kvmagent", facts, POLICY, NOW) is None
     assert after_look(CLAIM, "kvmagent", facts, POLICY, NOW) == CLAIM
-    assert after_look(CLAIM, "kvmagent", facts, POLICY, CLAIM.until + 1) is None
+    over = after_look(CLAIM, "kvmagent", facts, POLICY, CLAIM.until + 1)
+    assert over == CLAIM, "it remembers since when, though it mutes nothing"
+    ending = dataclasses.replace(CLAIM, ending=True)
+    assert after_look(ending, "kvmagent", facts, POLICY, CLAIM.until + 1) is None
+
+
+def test_a_missed_scrape_past_max_hold_does_not_begin_a_new_stretch() -> None:
+    since = NOW - POLICY.max_hold - 600
+    over = Claim("busy:kvmagent", since, int(NOW - 600), "kvmagent is busy")
+    kept = after_look(over, "kvmagent", Unknown("refused"), POLICY, NOW)
+    again = after_look(kept, "kvmagent", BUSY, POLICY, NOW + 15)
+    assert again is not None
+    assert not again.in_force(NOW + 15)
+
+
+def test_a_new_life_begins_a_new_stretch() -> None:
+    over = dataclasses.replace(CLAIM, since=NOW - 86_400, until=int(NOW - 70_000))
+    restarted = dataclasses.replace(BUSY, start_time=NOW - 60)
+    again = after_look(over, "kvmagent", restarted, POLICY, NOW)
+    assert again is not None
+    assert (again.since, again.until) == (NOW, NOW + 300)
+
+
+def test_a_clock_that_was_set_back_makes_no_stretch_longer_than_max_hold() -> None:
+    ahead = dataclasses.replace(CLAIM, since=NOW + 86_400, until=int(NOW + 86_700))
+    again = after_look(ahead, "kvmagent", BUSY, POLICY, NOW)
+    assert again is not None
+    assert again.since == NOW
+
+
+def test_a_restart_is_not_muted_beyond_max_hold_either() -> None:
+    claim = Claim("restart:1", NOW - POLICY.max_hold + 10, int(NOW), "kvmagent is being restarted")
+    assert renewed_for_restart(claim, POLICY, NOW - 3600).until == NOW - 3600 + 300
+    assert renewed_for_restart(claim, POLICY, NOW).until == NOW + 10
+
+
+def test_what_a_person_ended_is_not_muted_until_a_new_stretch_begins() -> None:
+    restart = Claim("restart:1", NOW - 5, int(NOW + 300), "kvmagent is being restarted")
+    ended = ended_by_hand([CLAIM, restart], POLICY, NOW)
+    assert ended.claimant == ENDED_BY_HAND
+    assert mute_in_force([CLAIM, restart, ended], NOW) is None
+    renewed = after_look(CLAIM, "kvmagent", BUSY, POLICY, NOW + 15)
+    assert renewed is not None
+    assert mute_in_force([renewed, ended], NOW + 15) is None, "busy all the time"
+    again = dataclasses.replace(CLAIM, since=NOW + 60, until=int(NOW + 360))
+    assert mute_in_force([again, ended], NOW + 60) == again
+
+
+def test_a_persons_word_outlasts_every_claim_that_it_ended() -> None:
+    ended = ended_by_hand([CLAIM], POLICY, NOW)
+    almost_over = NOW + POLICY.max_hold - 1
+    renewed = after_look(CLAIM, "kvmagent", BUSY, POLICY, almost_over)
+    assert renewed is not None
+    assert mute_in_force([renewed, ended], almost_over) is None
+    assert not renewed.in_force(ended.until + 1)
+
+
+def test_a_persons_word_also_ends_a_claim_of_a_replica_whose_clock_is_ahead() -> None:
+    ahead = dataclasses.replace(CLAIM, since=NOW + 2)
+    ended = ended_by_hand([ahead], POLICY, NOW)
+    assert mute_in_force([ahead, ended], NOW) is None
 
 
 def test_an_idle_agent_without_a_claim_gets_none() -> None:
