@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
@@ -14,20 +14,18 @@ from responder.errors import BacklogFull, DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
+Headers = Sequence[tuple[str, str]]
+
 
 class Problem(Exception):
     """A request that cannot be served: ``status`` is the HTTP status, ``detail`` for people."""
 
-    def __init__(
-        self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
-    ) -> None:
-        self.status, self.title, self.detail, self.headers = status, title, detail, headers or {}
+    def __init__(self, status: int, title: str, detail: str, headers: Headers = ()) -> None:
+        self.status, self.title, self.detail, self.headers = status, title, detail, headers
         super().__init__(detail)
 
 
-def problem(
-    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
-) -> Response:
+def problem(status: int, title: str, detail: str, headers: Headers = ()) -> Response:
     """Return the answer for a problem."""
     if _wants_page():
         page = render_template("problem.html", status=status, title=title, detail=detail)
@@ -37,7 +35,7 @@ def problem(
         response = Response(
             json.dumps(body), status=status, content_type="application/problem+json"
         )
-    response.headers.update(headers or {})
+    response.headers.extend(headers)
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response
@@ -67,11 +65,11 @@ def handle_problems(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
-        headers = {
-            name: value
+        headers = [
+            (name, value)
             for name, value in error.get_headers()
             if name.lower() not in ("content-type", "content-length")
-        }
+        ]
         return problem(error.code or 500, error.name, error.description or "", headers)
 
     @app.errorhandler(Exception)

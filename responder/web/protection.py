@@ -23,6 +23,11 @@ from responder.web.server import is_loopback
 
 log = logging.getLogger(__name__)
 
+_CHALLENGES = (
+    ("WWW-Authenticate", 'Basic realm="memleash", charset="UTF-8"'),
+    ("WWW-Authenticate", "Bearer"),
+)
+"""Each in a header of its own: browsers do not find Basic among others in one."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
     "Content-Security-Policy": (
@@ -83,7 +88,7 @@ def _who(services: Services, gate: Gate) -> Caller:
             401,
             "Who are you?",
             str(error),
-            {"WWW-Authenticate": 'Basic realm="memleash", charset="UTF-8", Bearer'},
+            _CHALLENGES,
         ) from error
 
 

@@ -165,7 +165,9 @@ class Face:
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
-            names = {name.lower(): value for name, value in answer.getheaders()}
+            names: dict[str, str] = {}
+            for name, value in answer.getheaders():
+                names.setdefault(name.lower(), value)  # the first of several
             return Answer(answer.status, names, answer.read())
         finally:
             connection.close()

@@ -62,7 +62,9 @@ def test_without_credentials_nothing_is_served(guarded: Face) -> None:
         answer = guarded.ask(method, path, body_of(route))
         assert answer.status == 401, route
         assert answer.headers["content-type"] == "application/problem+json", route
-        assert "Basic" in answer.headers["www-authenticate"], route
+        assert answer.headers["www-authenticate"] == 'Basic realm="memleash", charset="UTF-8"', (
+            route
+        )
     for page in PAGES:
         assert guarded.ask("GET", page).status == 401, page
     for button in BUTTONS:
