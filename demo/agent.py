@@ -19,9 +19,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import signal
 import threading
 import time
+from contextlib import suppress
 from http.server import HTTPServer
 from pathlib import Path
 
@@ -134,6 +136,9 @@ def main() -> None:
     parser.add_argument("--busy-directory", type=Path, help="where the busy marker goes")
     parser.add_argument("--start-delay", type=float, default=3.0, metavar="SECONDS")
     parser.add_argument("--grow-mib-per-second", type=float, default=0.0, metavar="MIB")
+    parser.add_argument(
+        "--end-with", type=int, metavar="PID", help="end when this process is gone (tests, demo)"
+    )
     options = parser.parse_args()
 
     # Blocked in every thread, so that a late end-of-dump signal never kills the agent.
@@ -141,6 +146,8 @@ def main() -> None:
     agent = Agent(options.name, options.busy_directory)
     agent.leak.mib_per_second = options.grow_mib_per_second
     threading.Thread(target=agent.leak.run, daemon=True).start()
+    if options.end_with is not None:
+        threading.Thread(target=_end_with, args=(options.end_with,), daemon=True).start()
     time.sleep(options.start_delay)
     routes = {
         ("GET", "/host/echo"): agent.echo,
@@ -150,6 +157,14 @@ def main() -> None:
     }
     server = listen(options.listen, routes, _PatientServer)
     server.serve_forever()
+
+
+def _end_with(pid: int) -> None:
+    """End this process once the process ``pid`` is gone, even if that one was killed."""
+    with suppress(ProcessLookupError):
+        watched = os.pidfd_open(pid)
+        select.select([watched], [], [])
+    os._exit(0)
 
 
 class _PatientServer(HTTPServer):

@@ -55,7 +55,7 @@ class Narrator:
         look: Callable[[], T | None],
         *,
         seen: Callable[[], object] = lambda: "nothing",
-        timeout_seconds: float = 30.0,
+        timeout_seconds: float = 60.0,
     ) -> T:
         """Wait for ``look`` to return something true; say so and return it, or end the story."""
 

@@ -6,6 +6,7 @@ and the way to ping are replaced, so that what the demo shows is what a fleet ge
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -52,6 +53,7 @@ def agent_command(site: Site) -> str:
             *("--listen", site.address("agent"), "--name", site.agent),
             *("--busy-directory", str(site.busy)),
             *("--start-delay", str(site.pace.start_delay_seconds)),
+            *("--end-with", str(os.getpid())),  # a stack that is killed leaves no agent behind
         ]
     )
 

@@ -35,7 +35,7 @@ def wait_until(
     expected: str,
     look: Callable[[], T | None],
     *,
-    timeout_seconds: float = 30.0,
+    timeout_seconds: float = 60.0,
     every_seconds: float = _POLL_SECONDS,
     seen: Callable[[], object] = lambda: "nothing",
 ) -> T:
@@ -72,7 +72,7 @@ class Program:
             raise ProgramFailed(f"{self.name} is not running")
         return self._process.pid
 
-    def start(self, timeout_seconds: float = 30.0) -> None:
+    def start(self, timeout_seconds: float = 60.0) -> None:
         """Start the program and wait until it answers. Raises ProgramFailed."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -145,3 +145,15 @@ def test_a_pidfile_of_another_process_is_not_believed(service: Service) -> None:
     assert service("status").returncode == 3
     service("start")
     assert service.pid != os.getpid()
+
+
+def test_an_agent_told_so_ends_with_another_process(service: Service) -> None:
+    other = subprocess.Popen(["sleep", "600"])
+    command = service.folder / "command"
+    told = f"{command.read_text(encoding='utf-8')} --end-with {other.pid}"
+    command.write_text(told, encoding="utf-8")
+    service("start")
+    service.wait_ready()
+    other.kill()
+    other.wait()
+    wait_until("the agent to be gone", lambda: service("status").returncode == 3)
