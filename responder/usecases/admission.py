@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from responder.adapters.database.requests import (
     APPROVED,
@@ -18,8 +18,9 @@ from responder.adapters.database.requests import (
 from responder.core.alerts import Alert
 from responder.core.guards import Refusal, Situation, refusals
 from responder.core.outcomes import Outcome, Step
+from responder.core.storms import storm_reason
 from responder.settings import restart_policy
-from responder.usecases.services import Services
+from responder.usecases.services import STORM, Services
 from responder.usecases.situation import read_situation, seen
 
 log = logging.getLogger(__name__)
@@ -38,32 +39,40 @@ class Admission:
         self._services = services
         self._enqueue = enqueue
 
-    def ask_for_alert(self, alert: Alert) -> Restart | None:
-        """Open or join a request for a firing alert; None when this very alert had its answer.
+    def ask_for_alerts(self, alerts: Collection[Alert]) -> list[str]:
+        """Open a request for each firing alert; return the ids of those to be considered.
 
-        A refusal stands for ``guards.retry_after``: deliveries until then are duplicates, a
-        later one is the alert told again.
+        Nothing is opened for an alert that had its answer, or whose agent has an open request,
+        which it joins. A refusal stands for ``guards.retry_after``: deliveries until then are
+        duplicates, a later one is the alert told again. In a storm all of them are refused here,
+        in one write and without a look at any host.
         """
         services, now = self._services, self._services.clock.now()
-        last = services.memory.requests.last_for_alert(alert.fingerprint, alert.starts_at)
-        if last is not None:
-            retry_after = services.settings.agents[alert.agent].guards.retry_after
-            # A clock that was set back makes the refusal look as if it were still to come.
-            if last.finished_at is None or 0 <= now - last.finished_at < retry_after:
-                return None
-        return self._open(
-            Restart(
-                id=new_id(),
-                host=alert.host,
-                agent=alert.agent,
-                requested_at=now,
-                requested_by=ALERT,
-                forced=False,
-                step=REQUESTED,
-                fingerprint=alert.fingerprint,
-                alert_started_at=alert.starts_at,
-            )
-        )
+        last = services.memory.requests.last_for_alerts([one.fingerprint for one in alerts])
+        new = [_request(alert, now) for alert in alerts if self._is_due(alert, last, now)]
+        storm = storm_reason(services.memory.flags.all().get(STORM, ("",))[0])
+        if storm is not None:
+            new = [
+                dataclasses.replace(one, outcome=Outcome.STORM, reason=storm, finished_at=now)
+                for one in new
+            ]
+        stored = services.memory.requests.open_all(new)
+        for one in new:
+            self._log_request(one, created=one.id in stored)
+            if storm is not None:
+                services.telemetry.restarts.labels(one.agent, Outcome.STORM).inc()
+        return [] if storm is not None else [one.id for one in new if one.id in stored]
+
+    def _is_due(
+        self, alert: Alert, last: Mapping[tuple[str, float], float | None], now: float
+    ) -> bool:
+        key = (alert.fingerprint, alert.starts_at)
+        if key not in last:
+            return True
+        finished_at = last[key]
+        retry_after = self._services.settings.agents[alert.agent].guards.retry_after
+        # A clock that was set back makes the refusal look as if it were still to come.
+        return finished_at is not None and not 0 <= now - finished_at < retry_after
 
     def ask_for_person(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
         """Open or join a request of a person, whose asking is the approval."""
@@ -83,6 +92,10 @@ class Admission:
 
     def _open(self, new: Restart) -> Restart:
         restart, created = self._services.memory.requests.open(new)
+        self._log_request(dataclasses.replace(new, id=restart.id), created=created)
+        return restart
+
+    def _log_request(self, new: Restart, *, created: bool) -> None:
         log.info(
             "restart requested" if created else "restart request joined",
             extra={
@@ -90,10 +103,10 @@ class Admission:
                 "agent": new.agent,
                 "by": new.requested_by,
                 "forced": new.forced,
-                "id": restart.id,
+                "id": new.id,
+                "outcome": new.outcome or "open",
             },
         )
-        return restart
 
     def consider(self, restart_id: str) -> None:
         """Look at a new request: queue it, refuse it, or leave it to a person.
@@ -197,3 +210,17 @@ class Admission:
                 "id": restart.id,
             },
         )
+
+
+def _request(alert: Alert, now: float) -> Restart:
+    return Restart(
+        id=new_id(),
+        host=alert.host,
+        agent=alert.agent,
+        requested_at=now,
+        requested_by=ALERT,
+        forced=False,
+        step=REQUESTED,
+        fingerprint=alert.fingerprint,
+        alert_started_at=alert.starts_at,
+    )

@@ -57,7 +57,6 @@ class Intake:
         self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._queued: set[int] = set()
         self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
-            (Remediation.RESTART, True): self._ask,
             (Remediation.RESTART, False): admission.resolve,
             (Remediation.MUTE, True): self._look_at_busy,
             (Remediation.MUTE, False): self._look_at_busy,
@@ -79,7 +78,11 @@ class Intake:
                 notification_id = self._ready.get(timeout=0.5)
             except queue.Empty:
                 continue
-            self._handle_patiently(notification_id)
+            try:
+                self._handle_patiently(notification_id)
+            except Exception:  # the loop's boundary: it stays in the inbox, and the sweep finds it
+                self._services.telemetry.failures.labels("intake").inc()
+                log.exception("notification not handled", extra={"id": notification_id})
             self._queued.discard(notification_id)
 
     def sweep(self, *, before: float) -> None:
@@ -115,7 +118,9 @@ class Intake:
         self._watch_for_storm()
         for alert, unknown in judged:
             self._count(alert, unknown)
-        for alert in _once_each(alert for alert, unknown in judged if unknown is None):
+        known = _once_each(alert for alert, unknown in judged if unknown is None)
+        self._ask([one for one in known if one.firing and one.remediation is Remediation.RESTART])
+        for alert in known:
             self._act(alert)
         self._services.memory.inbox.done(notification_id)
 
@@ -160,10 +165,9 @@ class Intake:
             },
         )
 
-    def _ask(self, alert: Alert) -> None:
-        restart = self._admission.ask_for_alert(alert)
-        if restart is not None:
-            self._workers.submit(self._guarded, self._admission.consider, restart.id)
+    def _ask(self, alerts: list[Alert]) -> None:
+        for restart_id in self._admission.ask_for_alerts(alerts):
+            self._workers.submit(self._guarded, self._admission.consider, restart_id)
 
     def _diagnose(self, alert: Alert) -> None:
         diagnosis = self._diagnosis.ask(alert)
@@ -207,7 +211,7 @@ class Intake:
             return []
 
 
-def _once_each(alerts: Iterable[Alert]) -> Iterable[Alert]:
+def _once_each(alerts: Iterable[Alert]) -> list[Alert]:
     """Return the alerts without those that ask for what one before them asked for.
 
     All resolved ones stay: each names the request that it cancels.
@@ -216,7 +220,7 @@ def _once_each(alerts: Iterable[Alert]) -> Iterable[Alert]:
     for alert in alerts:
         asked = (alert.host, alert.agent, alert.remediation)
         first.setdefault(asked if alert.firing else (*asked, alert.fingerprint), alert)
-    return first.values()
+    return list(first.values())
 
 
 def decode(body: bytes) -> Notification:

@@ -71,6 +71,10 @@ class Database:
         with _translated(self.url), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level=_AUTOCOMMIT)
 
+    def insert(self, table: sa.Table) -> Any:
+        """Return an INSERT that knows ON CONFLICT; SQLite and PostgreSQL spell it alike."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
     def upsert(
         self,
         connection: sa.Connection,
@@ -79,9 +83,8 @@ class Database:
         values: Mapping[str, object],
     ) -> None:
         """Insert the row of ``keys``, or set its ``values`` where it is there already."""
-        insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
         connection.execute(
-            insert(table)
+            self.insert(table)
             .values({**keys, **values})
             .on_conflict_do_update(index_elements=list(keys), set_=dict(values))
         )

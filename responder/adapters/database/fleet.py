@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from responder.adapters.database.engine import Database
 from responder.adapters.database.schema import (
@@ -68,7 +66,8 @@ class Hosts:
         with self._database.write() as connection:
             if connection.execute(still_open).first() is None:
                 return False
-            connection.execute(_NOTE_HOST[self._database.is_sqlite].values(**_new_host(host, now)))
+            note = self._database.insert(hosts).values(**_new_host(host, now))
+            connection.execute(note.on_conflict_do_nothing())
             row = connection.execute(
                 sa.select(hosts).where(hosts.c.host == host).with_for_update()
             ).one()
@@ -176,12 +175,6 @@ class Mutes:
             return connection.execute(mutes.delete().where(mutes.c.host == host)).rowcount > 0
 
 
-_NOTE_HOST: Mapping[bool, Any] = {
-    True: sqlite.insert(hosts).on_conflict_do_nothing(),
-    False: postgresql.insert(hosts).on_conflict_do_nothing(),
-}
-
-
 def _new_host(host: str, now: float) -> dict[str, object]:
     return {
         "host": host,
@@ -287,11 +280,10 @@ class Replicas:
         """Take or keep a lease for ``seconds`` from now; False while another holds it."""
         now = self._database.now()
         with self._database.write() as connection:
-            insert: Any = sqlite.insert if self._database.is_sqlite else postgresql.insert
             values = {"owner": owner, "until": now + seconds}
             clock_set_back = leases.c.until > now + 2 * seconds
             result = connection.execute(
-                insert(leases)
+                self._database.insert(leases)
                 .values(name=name, **values)
                 .on_conflict_do_update(
                     index_elements=["name"],

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from responder.adapters.database.engine import Database
 from responder.adapters.database.schema import alerts, notifications
 from responder.core.alerts import Alert
 from responder.core.outcomes import Remediation
 from responder.errors import BacklogFull
-
-_BATCH = 500
-"""Rows a statement: SQLite allows 32,766 variables in one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,24 +79,20 @@ class AlertRecord:
             (alert.fingerprint, alert.starts_at): _row(alert, verdict, now)
             for alert, verdict in told
         }
-        insert: Any = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        if not rows:
+            return
+        insert = self._database.insert(alerts)
+        statement = insert.on_conflict_do_update(
+            index_elements=[alerts.c.fingerprint, alerts.c.starts_at],
+            set_={
+                "status": insert.excluded.status,
+                "verdict": sa.func.coalesce(insert.excluded.verdict, alerts.c.verdict),
+                "last_received_at": now,
+                "deliveries": alerts.c.deliveries + 1,
+            },
+        )
         with self._database.write() as connection:
-            values = list(rows.values())
-            for start in range(0, len(values), _BATCH):
-                statement = insert(alerts).values(values[start : start + _BATCH])
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=[alerts.c.fingerprint, alerts.c.starts_at],
-                        set_={
-                            "status": statement.excluded.status,
-                            "verdict": sa.func.coalesce(
-                                statement.excluded.verdict, alerts.c.verdict
-                            ),
-                            "last_received_at": now,
-                            "deliveries": alerts.c.deliveries + 1,
-                        },
-                    )
-                )
+            connection.execute(statement, list(rows.values()))
 
     def page(
         self,

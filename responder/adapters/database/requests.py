@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import exc
 
 from responder.adapters.database.engine import Database
 from responder.adapters.database.schema import restarts
@@ -76,18 +75,29 @@ class Requests:
 
     def open(self, new: Restart) -> tuple[Restart, bool]:
         """Store ``new``, or join the agent's open request; whether it was stored comes second."""
-        row = dataclasses.asdict(new) | {"steps": list(new.steps), "facts": dict(new.facts)}
-        row |= _sent_columns(row.pop("command_sent"))
         while True:
-            try:
-                with self._database.write() as connection:
-                    connection.execute(restarts.insert().values(row))
-            except exc.IntegrityError:
-                joined = self.open_of(new.host, new.agent)
-                if joined is not None:
-                    return joined, False
-            else:
+            if self.open_all([new]):
                 return new, True
+            joined = self.open_of(new.host, new.agent)
+            if joined is not None:
+                return joined, False
+
+    def open_all(self, new: Sequence[Restart]) -> set[str]:
+        """Store many in one transaction, but none whose agent has an open request already.
+
+        Return the ids of those that were stored.
+        """
+        stored: set[str] = set()
+        if not new:
+            return stored
+        unless_open = self._database.insert(restarts).on_conflict_do_nothing()
+        with self._database.write() as connection:
+            # Row by row through one statement: one of 500 rows takes SQLAlchemy longer to build.
+            connection.execute(unless_open, [_columns(one) for one in new])
+            for some in _batches([one.id for one in new]):
+                query = sa.select(restarts.c.id).where(restarts.c.id.in_(some))
+                stored.update(connection.scalars(query))
+        return stored
 
     def get(self, restart_id: str) -> Restart | None:
         """Return a request by its id."""
@@ -99,12 +109,25 @@ class Requests:
             restarts.c.host == host, restarts.c.agent == agent, restarts.c.outcome.is_(None)
         )
 
-    def last_for_alert(self, fingerprint: str, alert_started_at: float) -> Restart | None:
-        """Return the latest request that this very alert made."""
-        return self._one(
-            restarts.c.fingerprint == fingerprint,
-            restarts.c.alert_started_at == alert_started_at,
+    def last_for_alerts(
+        self, fingerprints: Sequence[str]
+    ) -> Mapping[tuple[str, float], float | None]:
+        """Return when the latest request of each alert ended; None while it is open.
+
+        An alert is a fingerprint and the unix time when it began to fire.
+        """
+        columns = (
+            restarts.c.fingerprint,
+            restarts.c.alert_started_at,
+            restarts.c.finished_at,
         )
+        last: dict[tuple[str, float], float | None] = {}
+        with self._database.read() as connection:
+            for some in _batches(fingerprints):
+                query = sa.select(*columns).where(restarts.c.fingerprint.in_(some))
+                for row in connection.execute(query.order_by(restarts.c.requested_at)):
+                    last[row.fingerprint, row.alert_started_at] = row.finished_at
+        return last
 
     def all_open(self) -> list[Restart]:
         """Return every open request, oldest first."""
@@ -290,9 +313,26 @@ class Requests:
             return [_restart(row) for row in connection.execute(query).mappings()]
 
 
+_BATCH = 500
+
+T = TypeVar("T")
+
+
 def new_id() -> str:
     """Return a fresh request id."""
     return str(uuid.uuid4())
+
+
+def _batches(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield parts that fit into one statement: SQLite allows 32,766 variables."""
+    for start in range(0, len(many), _BATCH):
+        yield many[start : start + _BATCH]
+
+
+def _columns(new: Restart) -> dict[str, Any]:
+    row = {field.name: getattr(new, field.name) for field in dataclasses.fields(new)}
+    row |= {"steps": list(new.steps), "facts": dict(new.facts)}
+    return row | _sent_columns(row.pop("command_sent"))
 
 
 def _restart(row: sa.RowMapping) -> Restart:

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
+from responder.adapters.database.requests import Restart
 from responder.core.host_states import HostEvent
+from responder.core.outcomes import Outcome
 from responder.usecases.hold import undrain
 from responder.usecases.recovery import Recovery, next_attempt_seconds
 from tests.unit.usecases.world import AGENT, LARGE, World
@@ -121,17 +123,49 @@ def test_an_undrain_that_failed_is_given_later_and_not_in_a_tight_loop(world: Wo
     assert not world.node.drained
 
 
+def held(world: World, restart_id: str) -> None:
+    """Open a request, and let it hold the host."""
+    now = world.clock.now()
+    request = Restart(
+        id=restart_id,
+        host="node-1",
+        agent=AGENT,
+        requested_at=now,
+        requested_by="test",
+        forced=False,
+        step="hold",
+    )
+    assert world.services.memory.requests.open(request)[1]
+    assert world.services.memory.hosts.hold("node-1", restart_id, AGENT, now)
+
+
+def ended(world: World, restart_id: str) -> None:
+    """Give a request its word and nothing back."""
+    requests = world.services.memory.requests
+    assert requests.finish(restart_id, Outcome.BUSY, "it was busy", world.clock.now())
+
+
+def test_an_ended_request_cannot_hold_a_host(world: World) -> None:
+    """Seen: a replica that was frozen before it held the host held it after the restart's end."""
+    held(world, "first")
+    world.services.memory.hosts.change("node-1", HostEvent.RESTORE, "first", world.clock.now())
+    ended(world, "first")
+    assert not world.services.memory.hosts.hold("node-1", "first", AGENT, world.clock.now())
+    assert world.state() == "connected"
+
+
 def test_an_owed_undrain_does_not_undrain_a_restart_that_began_meanwhile(world: World) -> None:
     """Seen: the late undrain took the new restart's drain away, and its owed undrain with it."""
     hosts, now = world.services.memory.hosts, world.clock.now()
-    hosts.hold("node-1", "first", AGENT, now)
+    held(world, "first")
     hosts.owe_undrain("node-1")
     hosts.change("node-1", HostEvent.RESTORE, "first", now)
+    ended(world, "first")
     controllers: Any = world.services.outside.controllers
     undrain_of = controllers.undrain
 
     def slow_undrain(*args: Any) -> None:
-        hosts.hold("node-1", "second", AGENT, now)
+        held(world, "second")
         hosts.owe_undrain("node-1")
         world.node.drained = True
         undrain_of(*args)
@@ -143,7 +177,8 @@ def test_an_owed_undrain_does_not_undrain_a_restart_that_began_meanwhile(world: 
 
 
 def test_a_host_that_is_held_by_nobody_is_lost_and_then_found(world: World) -> None:
-    world.services.memory.hosts.hold("node-1", "never-heard-of", AGENT, world.clock.now())
+    held(world, "forgotten")
+    ended(world, "forgotten")
     world.recovery.look()
     assert world.state() == "disconnected"
     world.recovery.look()
