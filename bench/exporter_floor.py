@@ -8,7 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporter.web.http_server import HttpServer, Request, Response
+from exporter.web.http_messages import Request, Response
+from exporter.web.http_server import HttpServer
 
 
 def bare_reads_seconds(pids: Sequence[int], rounds: int) -> float:

@@ -1,9 +1,9 @@
 """A small HTTP/1.1 server for what an exporter serves: short requests without bodies.
 
-On socketserver rather than http.server, because the latter brings 4 MB of mail parsing and
-takes half a millisecond to read a request's headers, as long as all of a scrape. Every limit is
-here: size and time of a request's head, connections at once, time on the wire. TLS begins in the
-connection's own thread, so that a client that stalls its handshake stalls nobody else.
+On socketserver rather than http.server, because the latter brings 4 MB of mail parsing, or 10
+with the TLS it imports, and takes 0.32 ms of CPU for a scrape's request where this takes 0.03.
+The number of connections is limited here, size and time of messages in http_messages. TLS
+begins in the connection's own thread: a client that stalls its handshake stalls nobody else.
 """
 
 from __future__ import annotations
@@ -13,63 +13,24 @@ import logging
 import socket
 import socketserver
 import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-_MAX_HEAD_BYTES = 16384
-_MAX_BODY_BYTES = 65536
+from exporter.web import http_messages
+from exporter.web.http_messages import (
+    NO_REQUEST,
+    REQUEST_SECONDS,
+    BadRequest,
+    Request,
+    Response,
+)
+
 _MAX_CONNECTIONS = 64
-_IDLE_SECONDS = 120.0
-_REQUEST_SECONDS = 10.0
-_REASONS = {
-    200: "OK",
-    400: "Bad Request",
-    401: "Unauthorized",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-}
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request's head. ``path`` has no query; header names are in lower case."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer, held in memory."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "text/plain; charset=utf-8"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class _BadRequest(Exception):
-    """A request that is answered with ``status``, after which the connection is closed."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-        super().__init__(status)
-
-
 Application = Callable[[Request], Response]
 Wrap = Callable[[socket.socket], socket.socket]
-
 
 _Socket = Any  # socketserver types its requests for datagrams as well
 _Address = Any
@@ -134,7 +95,7 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         connection: socket.socket = self.request
-        connection.settimeout(_REQUEST_SECONDS)
+        connection.settimeout(REQUEST_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             if self.server.wrap is not None:
@@ -153,18 +114,23 @@ class _Connection(socketserver.BaseRequestHandler):
         keep = True
         while keep:
             try:
-                head, received = _head(connection, received)
+                head, received = http_messages.read_head(connection, received)
                 if not head:
                     return
-                request = _parsed(head)
-                received = _without_body(connection, request, received)
-                keep = request.headers.get("connection", "").lower() != "close"
-                response = self._answer(request)
-            except _BadRequest as error:
-                request, keep = Request("GET", "", {}), False
-                response = Response(error.status, f"{_REASONS[error.status]}\n".encode())
-            connection.settimeout(_REQUEST_SECONDS)
-            connection.sendall(_rendered(request, response, keep=keep))
+                request = http_messages.parsed(head)
+                received = http_messages.read_past_body(connection, request, received)
+            except BadRequest as error:
+                self._send(connection, NO_REQUEST, error.response(), keep=False)
+                http_messages.linger(connection)
+                return
+            keep = request.headers.get("connection", "").lower() != "close"
+            self._send(connection, request, self._answer(request), keep=keep)
+
+    def _send(
+        self, connection: socket.socket, request: Request, response: Response, *, keep: bool
+    ) -> None:
+        connection.settimeout(REQUEST_SECONDS)
+        connection.sendall(http_messages.rendered(request, response, keep=keep))
 
     def _answer(self, request: Request) -> Response:
         try:
@@ -172,83 +138,3 @@ class _Connection(socketserver.BaseRequestHandler):
         except Exception:  # a request's boundary: the next one must be served
             log.exception("request broke", extra={"path": request.path})
             return Response(500, b"internal error; see the log\n")
-
-
-def _head(connection: socket.socket, received: bytes) -> tuple[bytes, bytes]:
-    """Return a request's head and what came after it; an empty head when they are done.
-
-    The wait for the first byte may be long (a kept connection); what has begun must end soon.
-    """
-    if not received:
-        connection.settimeout(_IDLE_SECONDS)
-        received = connection.recv(_MAX_HEAD_BYTES)
-    deadline = time.monotonic() + _REQUEST_SECONDS
-    while b"\r\n\r\n" not in received:
-        if not received:
-            return b"", b""
-        if len(received) > _MAX_HEAD_BYTES:
-            raise _BadRequest(431)
-        chunk = _received_by(connection, deadline)
-        if not chunk:
-            return b"", b""
-        received += chunk
-    head, _, rest = received.partition(b"\r\n\r\n")
-    return head, rest
-
-
-def _received_by(connection: socket.socket, deadline: float) -> bytes:
-    remaining = deadline - time.monotonic()
-    if remaining <= 0:
-        raise _BadRequest(408)
-    connection.settimeout(remaining)
-    try:
-        return connection.recv(_MAX_HEAD_BYTES)
-    except TimeoutError as error:
-        raise _BadRequest(408) from error
-
-
-def _parsed(head: bytes) -> Request:
-    first, *lines = head.decode("latin-1").split("\r\n")
-    words = first.split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise _BadRequest(400)
-    headers = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip():
-            raise _BadRequest(400)
-        headers[name.lower()] = value.strip()
-    if words[2] == "HTTP/1.0":
-        headers["connection"] = "close"
-    return Request(words[0], words[1].partition("?")[0], headers)
-
-
-def _without_body(connection: socket.socket, request: Request, received: bytes) -> bytes:
-    """Read past the request's body (nothing here takes one); return what came after it."""
-    if "transfer-encoding" in request.headers:
-        raise _BadRequest(501)
-    length = request.headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()):
-        raise _BadRequest(400)
-    if int(length) > _MAX_BODY_BYTES:
-        raise _BadRequest(413)
-    deadline = time.monotonic() + _REQUEST_SECONDS
-    while len(received) < int(length):
-        chunk = _received_by(connection, deadline)
-        if not chunk:
-            raise _BadRequest(400)
-        received += chunk
-    return received[int(length) :]
-
-
-def _rendered(request: Request, response: Response, *, keep: bool) -> bytes:
-    lines = [
-        f"HTTP/1.1 {response.status} {_REASONS[response.status]}",
-        f"Content-Type: {response.content_type}",
-        f"Content-Length: {len(response.body)}",
-        f"Connection: {'keep-alive' if keep else 'close'}",
-        "X-Content-Type-Options: nosniff",
-        *(f"{name}: {value}" for name, value in response.headers.items()),
-    ]
-    body = b"" if request.method == "HEAD" else response.body
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from exporter.collector import exposition
 from exporter.collector.scraper import Scraper
-from exporter.web.http_server import Application, Request, Response
+from exporter.web.http_messages import Request, Response
+from exporter.web.http_server import Application
 from toolkit import VERSION
 from toolkit.settings import ConfigError
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.web import http_server
-from exporter.web.http_server import HttpServer, Request, Response
+from exporter.web import http_messages, http_server
+from exporter.web.http_messages import Request, Response
+from exporter.web.http_server import HttpServer
 
 
 def _application(request: Request) -> Response:
@@ -111,7 +112,7 @@ def test_a_bad_request_is_refused_and_closed(
 def test_a_request_that_does_not_end_is_cut_off(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_server, "_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(http_messages, "REQUEST_SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(b"GET / HT")
         assert status(connection.recv(65536)) == 408
