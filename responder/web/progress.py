@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Mapping
+from typing import Any
 
 from responder.adapters.database.requests import Restart
 from responder.core.outcomes import FAILED, Outcome, Step
+from responder.usecases.restart import STEPS
 
 
 class StepState(enum.StrEnum):
@@ -35,25 +38,28 @@ class StepProgress:
 
 
 def progress(restart: Restart) -> list[StepProgress]:
-    """Return every step in order; diagnose only where it was run."""
+    """Return every step in order, but those that an older release did not have."""
     ran = {record["step"]: record for record in restart.steps}
-    ended = restart.outcome is not None
-    last = restart.steps[-1]["step"] if restart.steps else None
-    shown = []
-    for step in Step:
-        record = ran.get(step)
-        if record is None:
-            if step is Step.DIAGNOSE and restart.step != Step.DIAGNOSE:
-                continue
-            running = restart.step == step and not ended
-            state = StepState.RUNNING if running else StepState.WAITING
-            shown.append(StepProgress(step, state, _since(restart) if running else None))
-            continue
-        state = StepState.DONE
-        if ended and step == last and restart.outcome is not Outcome.RESTARTED:
-            state = StepState.FAILED if restart.outcome in FAILED else StepState.REFUSED
-        shown.append(StepProgress(step, state, record["started_at"], record["seconds"]))
-    return shown
+    passed = max((list(STEPS).index(Step(step)) for step in ran), default=-1)
+    return [
+        _ran(restart, step, ran[step]) if step in ran else _not_ran(restart, step)
+        for number, step in enumerate(STEPS)
+        if step in ran or number > passed
+    ]
+
+
+def _ran(restart: Restart, step: Step, record: Mapping[str, Any]) -> StepProgress:
+    state = StepState.DONE
+    last = restart.steps[-1]["step"] == step
+    if last and restart.outcome not in (None, Outcome.RESTARTED):
+        state = StepState.FAILED if restart.outcome in FAILED else StepState.REFUSED
+    return StepProgress(step, state, record["started_at"], record["seconds"])
+
+
+def _not_ran(restart: Restart, step: Step) -> StepProgress:
+    if restart.step == step and restart.outcome is None:
+        return StepProgress(step, StepState.RUNNING, _since(restart))
+    return StepProgress(step, StepState.WAITING)
 
 
 def _since(restart: Restart) -> float | None:

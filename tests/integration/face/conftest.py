@@ -71,6 +71,7 @@ def _as_asked(made: Stack) -> Callable[[Any], None]:
                 {"name": "prometheus", "role": "read", "file": "prometheus.token"},
             ]
         }
+        config["artifacts"] = {"folder": str(made.site.folder / "artifacts")}
         config["links"] = {
             "grafana": "http://127.0.0.1:3000",
             "prometheus": made.site.url("prometheus"),

@@ -1,0 +1,157 @@
+"""memleashctl against a real stack."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from demo.stack.http import call, post
+from demo.stack.observer import Observer
+from demo.stack.processes import wait_until
+from demo.stack.stack import Stack
+from tests.integration.face.conftest import Ran
+
+pytestmark = pytest.mark.integration
+
+Ctl = Callable[..., Ran]
+
+
+def test_a_forced_restart_is_followed_step_by_step_to_its_end(stack: Stack, ctl: Ctl) -> None:
+    site = stack.site
+    post(site.url("controller", f"/hosts/{site.host}/tasks"), {"id": "t", "name": "migrate"})
+    stack.agent_does("grow", to_mib=210)
+    wait_until(
+        "the leak to wait for a person",
+        lambda: ctl("-o", "json", "status").json["awaiting_approval"],
+        timeout_seconds=60,
+    )
+    (waiting,) = ctl("-o", "json", "restarts", "list", "--outcome", "open").json
+    assert ctl("restarts", "deny", waiting["id"]).out == f"denied: {site.agent} on {site.host}\n"
+
+    refused = ctl("restart", site.host, site.agent, "--wait")
+    assert refused.code == 1
+    assert "tasks_running" in refused.err
+    assert "verify    refused" in refused.out
+
+    forced = ctl("restart", site.host, site.agent, "--force", "--wait")
+    call("DELETE", site.url("controller", f"/hosts/{site.host}/tasks/t"))
+    assert forced.code == 0, forced
+    steps = [line.split()[0] for line in forced.out.splitlines() if " done " in line]
+    assert [step for step in steps if step != "diagnose"] == [
+        *("admit", "hold", "verify", "restart", "ready", "reconnect", "release")
+    ]
+    assert "restarted" in forced.out.splitlines()[-1]
+    assert len(Observer(site).starts()) == 2
+
+    newest = ctl("-o", "json", "restarts", "list", "--limit", "1").json[0]
+    shown = ctl("restarts", "show", newest["id"]).out
+    assert "by token:on-call" in shown
+    assert "forced:       yes" in shown
+    assert "exit code 0 of the command" in shown
+
+
+def test_the_report_counts_what_was_done(stack: Stack, ctl: Ctl) -> None:
+    told = ctl("-o", "json", "report", "--since", "1h").json
+    counted = {one["outcome"]: one["requests"] for one in told["restarts"]}
+
+    assert counted["restarted"] == 1
+    assert counted["tasks_running"] == 1
+    assert counted["denied"] >= 1
+    assert "restarted" in ctl("report").out
+
+
+def test_the_fleet_is_listed_and_explained(stack: Stack, ctl: Ctl) -> None:
+    wait_until(
+        "the fresh process to be seen below its limit",
+        lambda: "below_hard_limit" in ctl("hosts").out,
+        timeout_seconds=60,
+    )
+    line = ctl("hosts", "DEMO").out.splitlines()[1]
+    assert stack.site.host in line
+    assert "192 MiB" in line
+    assert ctl("hosts", "no-such").out.splitlines()[1:] == []
+
+    told = ctl("explain", stack.site.host, stack.site.agent)
+    assert told.code == 0
+    assert "no, below_hard_limit" in told.out
+    assert "tasks_running" in told.out
+
+
+def test_pause_resume_and_status(ctl: Ctl) -> None:
+    assert ctl("pause").code == 0
+    assert "paused by token:on-call" in ctl("status").out
+    assert ctl("resume").code == 0
+    assert "allowed" in ctl("status").out
+
+
+def test_mutes_are_listed_and_expired(stack: Stack, ctl: Ctl) -> None:
+    stack.agent_does("dump", seconds=3)
+    wait_until("a mute", lambda: ctl("-o", "json", "mutes").json, timeout_seconds=60)
+    assert stack.site.host in ctl("mutes", "list").out
+    assert ctl("mutes", "expire", stack.site.host).code == 0
+    wait_until("no mute", lambda: not ctl("-o", "json", "mutes").json, timeout_seconds=60)
+
+
+def test_what_is_not_there_is_a_no(stack: Stack, ctl: Ctl) -> None:
+    host, agent = stack.site.host, stack.site.agent
+    for words in (
+        ("explain", "nowhere", agent),
+        ("explain", "..", agent),
+        ("restart", host, "unheard-of"),
+        ("reconnect", host),
+        ("restarts", "show", "x"),
+        ("restarts", "approve", "x"),
+        ("quarantine", "clear", host, agent),
+        ("diagnostics", "get", host, agent, "20260101T000000Z"),
+        ("mutes", "expire", "../x"),
+    ):
+        ran = ctl(*words)
+        assert (ran.code, ran.out) == (1, ""), words
+        assert ran.err.startswith("memleashctl: "), words
+
+
+def test_a_wrong_token_and_a_responder_that_is_not_there_have_codes(
+    stack: Stack, ctl: Ctl, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "token"
+    wrong.write_text("w" * 40, encoding="ascii")
+    webhook = stack.site.folder / "webhook.token"
+
+    assert ctl("--token-file", str(wrong), "status").code == 4
+    assert ctl("--token-file", str(webhook), "pause").code == 4
+    assert ctl("--url", "http://127.0.0.1:9", "status").code == 3
+    assert ctl("restarts", "list", "--limit", "0").code == 2
+    assert "w" * 40 not in ctl("--token-file", str(wrong), "status").err
+
+
+def test_configuration_and_inventory_are_checked(stack: Stack, ctl: Ctl, tmp_path: Path) -> None:
+    folder = stack.site.folder
+    bad = tmp_path / "hosts.yml"
+    bad.write_text("- {targets: ['x:1'], labels: {}}", encoding="utf-8")
+
+    assert "valid: 1 hosts" in ctl("check", "config", str(folder / "responder.yml")).out
+    assert "valid: 1 hosts" in ctl("check", "inventory", str(stack.site.inventory)).out
+    refused = ctl("check", "inventory", str(bad))
+    assert refused.code == 1
+    assert f"{bad}: [0].labels.host: is missing" in refused.err
+
+
+def test_a_report_of_a_host_is_listed_and_fetched_whole(
+    stack: Stack, ctl: Ctl, tmp_path: Path
+) -> None:
+    host, agent, time = stack.site.host, stack.site.agent, "20260102T030405Z"
+    place = stack.site.folder / "artifacts" / host / agent / time
+    place.mkdir(parents=True)
+    (place / "report.json").write_text("{}", encoding="utf-8")
+    target = tmp_path / "report.tar.gz"
+
+    (listed,) = ctl("-o", "json", "diagnostics", "list", "--host", host).json
+    assert (listed["time"], listed["taken_at"]) == (time, "2026-01-02T03:04:05Z")
+    assert ctl("diagnostics", "get", host, agent, time, "--to", str(target)).code == 0
+    with tarfile.open(target) as archive:
+        assert archive.getnames() == ["report.json"]
+    again = ctl("diagnostics", "get", host, agent, time, "--to", str(target))
+    assert again.code == 1, "a file that is there is never written over"

@@ -1,0 +1,53 @@
+"""The tree of commands: each has help, and the docs name it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from responder.ctl.main import cli
+
+DOCS = Path(__file__).parents[3] / "docs/memleashctl.md"
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command."""
+    for name, command in group.commands.items():
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+ALL = sorted(commands(cli))
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_command_has_help(words: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*words, "--help"])
+
+    assert shown.exit_code == 0
+    assert len(shown.output.splitlines()) > 4
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_the_docs_name_every_command(words: tuple[str, ...]) -> None:
+    assert f"memleashctl {' '.join(words)}" in DOCS.read_text(encoding="utf-8")
+
+
+def test_these_are_the_commands() -> None:
+    assert {words[0] for words in ALL} == {
+        *("check", "completion", "diagnostics", "explain", "hosts", "mutes", "pause"),
+        *("quarantine", "reconnect", "report", "restart", "restarts", "resume", "status"),
+    }
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_printed_for(shell: str) -> None:
+    shown = CliRunner().invoke(cli, ["completion", shell])
+
+    assert shown.exit_code == 0
+    assert "_MEMLEASHCTL_COMPLETE" in shown.output
