@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FILL = """
-import os, sys
+import os, signal, sys
 for _ in range(int(sys.argv[1])):
     if os.fork() == 0:
         os.execv("/bin/sleep", ["sleep", "100000"])
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("full", flush=True)
 sys.stdin.read()
+os.killpg(0, signal.SIGTERM)
+for _ in range(int(sys.argv[1])):
+    os.wait()
 """
 _START_SECONDS = 60.0
 
@@ -44,7 +47,7 @@ def filled_to(total: int) -> Iterator[None]:
             filler.stdout.readline()
             yield
         finally:
-            os.killpg(filler.pid, signal.SIGKILL)
+            filler.communicate(timeout=_START_SECONDS)  # the next host begins without these
 
 
 def start_agent(number: int) -> subprocess.Popen[bytes]:

@@ -1,0 +1,79 @@
+"""The scrape as a whole: one agent that breaks takes nobody along, and imports stay light."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.adapters.discovery import Walk
+from exporter.collector.agent import AgentWatch
+from exporter.collector.sample import AgentSample
+from exporter.collector.scraper import Host, Scraper
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def scraper(fake_procfs: Any, tmp_path: Path) -> Scraper:
+    fake_procfs.add(7, cmdline=b"one\0")
+    fake_procfs.add(8, cmdline=b"two\0")
+    file = tmp_path / "exporter.yml"
+    file.write_text(
+        json.dumps(
+            {
+                "agents": [
+                    {"name": "one", "discover": {"cmdline": "^one$"}},
+                    {"name": "two", "discover": {"cmdline": "^two$"}},
+                ]
+            }
+        )
+    )
+    return Scraper(file, Host(procfs=fake_procfs.root))
+
+
+def test_an_agent_that_breaks_is_unknown_and_takes_nobody_along(
+    scraper: Scraper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sample = AgentWatch.sample
+
+    def broken(watch: AgentWatch, walk: Walk) -> AgentSample:
+        if watch.agent.name == "one":
+            raise KeyError("a bug")
+        return sample(watch, walk)
+
+    monkeypatch.setattr(AgentWatch, "sample", broken)
+    text = scraper.scrape().decode()
+    assert 'memleash_agent_up{agent="two"} 1\n' in text
+    assert 'memleash_agent_sample_success{agent="one"} 0\n' in text
+    assert 'memleash_agent_up{agent="one"}' not in text
+    assert [record.message for record in caplog.records] == ["agent cannot be sampled"]
+
+
+def test_the_start_time_of_a_life_never_flaps(scraper: Scraper) -> None:
+    def starts() -> list[str]:
+        lines = scraper.scrape().decode().splitlines()
+        return [line for line in lines if line.startswith("memleash_agent_start_time_seconds{")]
+
+    first = starts()
+    assert len(first) == 2
+    assert all(starts() == first for _ in range(20))
+
+
+def test_what_costs_megabytes_is_imported_only_by_those_who_use_it() -> None:
+    heavy = {"ssl", "http.client", "http.server", "subprocess", "bcrypt", "hashlib", "asyncio"}
+    heavy |= {"urllib.request", "prometheus_client", "email", "importlib.metadata"}
+    finished = subprocess.run(
+        [sys.executable, "-c", "import sys, exporter.cli; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    loaded = set(finished.stdout.split())
+    assert "exporter.web.http_server" in loaded
+    assert loaded & heavy == set()
