@@ -43,6 +43,8 @@ class World:
     busy: int = 0
     started_at: float = field(default_factory=lambda: time.time() - 7200)
     hosts: Sequence[str] = HOSTS
+    scrapes: int = 0
+    """How often the exporter was asked."""
 
     def exposition(self) -> str:
         """Return the exporter's text."""
@@ -86,6 +88,7 @@ def peers(**said: Any) -> Iterator[World]:
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             if url.path == "/metrics":
+                world.scrapes += 1
                 body = world.exposition().encode()
             elif url.path == "/api/v1/query":
                 body = json.dumps(world.query(parse_qs(url.query)["query"][0])).encode()

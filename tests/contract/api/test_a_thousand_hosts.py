@@ -1,0 +1,105 @@
+"""1,000 hosts: the page stays quick, asks no exporter, and says what it does not know."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.faces import MIB, Face, World, face, peers
+
+HOSTS = [f"node-{number:04}" for number in range(1000)]
+QUICK_SECONDS = 2.0
+"""Measured on an idle machine with two cores: 0.2 s. Test machines are not idle."""
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Iterator[World]:
+    with peers(hosts=HOSTS) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, crowd: World) -> Iterator[Face]:
+    with face(tmp_path_factory.mktemp("large"), crowd) as served:
+        served.ask("GET", "/")  # the first view reads the inventory and compiles the templates
+        yield served
+
+
+def seconds_for(served: Face, path: str) -> float:
+    """Return the best of a few: what it costs, not what else the machine does."""
+    taken = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert served.ask("GET", path).status == 200
+        taken.append(time.monotonic() - began)
+    return min(taken)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/?show=over&offset=950", "/?search=node-0999", "/api/v1/hosts", "/metrics"]
+)
+def test_a_thousand_hosts_are_quick(large: Face, path: str) -> None:
+    assert seconds_for(large, path) < QUICK_SECONDS
+
+
+def test_the_page_shows_fifty_and_how_many_there_are(large: Face) -> None:
+    page = large.ask("GET", "/").text
+
+    assert page.count('data-name="Memory"') == 50
+    assert "1 to 50 of 1000 agents" in page
+    assert len(page) < 200_000
+
+
+def test_the_fleets_page_asks_no_exporter(large: Face, crowd: World) -> None:
+    before = crowd.scrapes
+    large.ask("GET", "/")
+    large.ask("GET", "/api/v1/hosts")
+
+    assert crowd.scrapes == before
+
+
+def test_a_host_that_prometheus_does_not_know_is_unknown_and_last(
+    large: Face, crowd: World
+) -> None:
+    crowd.hosts = HOSTS[1:]
+    try:
+        deadline = time.monotonic() + 30
+        while "no sample of it" not in (page := large.ask("GET", "/?show=unknown").text):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert re.search(r"unknown<small>Prometheus has no sample of it", page)
+        assert "node-0000" in page
+        assert "facts_unavailable" in page
+        assert "node-0000" in large.ask("GET", "/?offset=950").text
+    finally:
+        crowd.hosts = HOSTS
+
+
+def test_the_list_of_the_api_comes_in_pages(large: Face) -> None:
+    first = large.ask("GET", "/api/v1/hosts?limit=600").json
+    second = large.ask("GET", "/api/v1/hosts?limit=600&offset=600").json
+
+    assert (first["next_offset"], second["next_offset"]) == (600, None)
+    assert [host["host"] for host in first["hosts"] + second["hosts"]] == HOSTS
+
+
+def test_figures_are_old_and_said_to_be_when_prometheus_is_gone(
+    tmp_path: Path,
+) -> None:
+    gone = {"url": "http://127.0.0.1:9"}
+    with peers() as world, face(tmp_path, world, prometheus=gone) as served:
+        page = served.ask("GET", "/").text
+    assert "The figures are missing" in page
+    assert "Connection refused" in page
+
+
+def test_whoever_polls_is_told_that_nothing_changed(large: Face, crowd: World) -> None:
+    assert crowd.resident_bytes == 300 * MIB
+    tag = large.ask("GET", "/api/v1/mutes").headers["etag"]
+    answer = large.ask("GET", "/api/v1/mutes", headers={"If-None-Match": tag})
+
+    assert (answer.status, answer.body) == (304, b"")
