@@ -24,4 +24,4 @@ class Front:
         """Read the web configuration and the tokens. Raises ConfigError."""
         web_config = WebConfig(web_config_file)
         gate = Gate(web_config, access)
-        return cls(bind_address(address, protected=gate.protected), web_config, gate)
+        return cls(bind_address(address, protected=gate.closed(access)), web_config, gate)

@@ -97,26 +97,31 @@ class Gate:
     """Decides who a request comes from."""
 
     def __init__(self, web_config: WebConfig, access: Access) -> None:
-        """Raises ConfigError for a token that cannot be used.
-
-        Whether anything protects the responder is decided here, once: what is taken out of the
-        configuration later closes the door, it does not open it.
-        """
+        """Raises ConfigError for a token that cannot be used."""
         self._web_config = web_config
         self._tokens = Tokens()
         self._tokens.check(access.tokens)
-        self.protected = bool(
+        self._closed = False
+        self.closed(access)
+
+    def closed(self, access: Access) -> bool:
+        """Whether callers have to be known: as soon as any access was configured, and ever after.
+
+        What is taken out of a configuration while the process runs opens no door.
+        """
+        self._closed = self._closed or bool(
             access.tokens
             or access.anonymous != "nobody"
-            or web_config.asks_for_password
-            or web_config.asks_for_certificate
+            or self._web_config.asks_for_password
+            or self._web_config.asks_for_certificate
         )
+        return self._closed
 
     def caller(
         self, access: Access, authorization: str | None, certificate: Sequence[str]
     ) -> Caller:
         """Return who shows these credentials. Raises NotKnown."""
-        if not self.protected:
+        if not self.closed(access):
             return Caller("local", EVERYTHING)
         if authorization:
             return self._by_header(access, authorization)

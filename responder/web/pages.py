@@ -29,6 +29,8 @@ ROWS = 50
 RECENT = 8
 LIVE_SECONDS, CALM_SECONDS = 2, 5
 """How often a page renews itself while a restart goes on, and while none does."""
+HOST_SECONDS = 10
+"""A host's page asks its exporter and every controller each time."""
 
 _SHOW = ("over", "busy", "muted", "unknown", *HostState)
 _PAGING = paging(ROWS)
@@ -130,7 +132,8 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
             rows=rows,
             told={agent: explain(services, host, agent) for agent in services.settings.agents},
             recent=services.memory.requests.page(host=host, limit=RECENT),
-            refresh=CALM_SECONDS,
+            reports=services.settings.artifacts.store().all(host)[:RECENT],
+            refresh=HOST_SECONDS,
         )
 
     @blueprint.get("/restarts/<restart_id>")

@@ -57,7 +57,7 @@ def protect(app: Flask, services: Services, gate: Gate) -> None:
         view = app.view_functions.get(request.endpoint or "")
         needs: Role | None = getattr(view, "needs", Role.OPERATE)
         request.max_content_length = getattr(view, "body_bytes", SMALL_BODY_BYTES)
-        _check_host(gate)
+        _check_host(services, gate)
         if request.method not in _SAFE:
             _check_origin()
         g.caller = None
@@ -92,8 +92,8 @@ def _who(services: Services, gate: Gate) -> Caller:
         ) from error
 
 
-def _check_host(gate: Gate) -> None:
-    if gate.protected:
+def _check_host(services: Services, gate: Gate) -> None:
+    if gate.closed(services.settings.access):
         return
     name = urlsplit(f"//{request.host}").hostname or ""
     if not is_loopback(name):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from responder.adapters.database.requests import AWAITING_APPROVAL, QUEUED, REQUESTED, Restart
 from responder.core.facts import Unknown
-from responder.core.outcomes import FAILED, Outcome
+from responder.core.outcomes import FAILED, Outcome, Step
 from responder.web.fleet import Reading
 from toolkit.units import format_duration, format_size
 
@@ -15,10 +15,18 @@ _ROOM = 1.25
 """The bar ends at this many hard limits, so that there is room to be over."""
 _BAR_WIDTH = 100.0
 
-_WAITING = {
+_STANDING: dict[str, str] = {
     REQUESTED: "being looked at",
     AWAITING_APPROVAL: "waits for a person",
     QUEUED: "queued",
+    Step.ADMIT: "looking whether it may be restarted",
+    Step.HOLD: "taking the host out of service",
+    Step.VERIFY: "looking whether it is idle and without tasks",
+    Step.DIAGNOSE: "taking evidence",
+    Step.RESTART: "running the restart command",
+    Step.READY: "waiting for the new process to answer",
+    Step.RECONNECT: "waiting for the controllers to take the host back",
+    Step.RELEASE: "giving everything back",
 }
 
 _PASSES = {
@@ -96,7 +104,7 @@ def tone(outcome: Outcome | None) -> str:
 
 def standing(restart: Restart) -> str:
     """Return where an open request stands."""
-    return _WAITING.get(restart.step, restart.step)
+    return _STANDING.get(restart.step, restart.step)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -86,6 +86,14 @@ def test_a_certificate_without_a_role_is_worth_nothing_beside_tokens(token: Toke
         Gate(WebConfig(None), access).caller(access, None, ("alice.example.com",))
 
 
+def test_what_is_configured_later_counts_at_once(token: Token) -> None:
+    gate = Gate(WebConfig(None), Access())
+    assert gate.caller(Access(), None, ()).name == "local"
+
+    with pytest.raises(NotKnown):
+        gate.caller(Access(tokens=(token,)), None, ())
+
+
 def test_what_is_taken_away_later_closes_the_door(token: Token) -> None:
     gate = Gate(WebConfig(None), Access(tokens=(token,)))
 
