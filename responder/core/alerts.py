@@ -128,7 +128,9 @@ def _time(raw: object, field: str) -> float:
         when = datetime.fromisoformat(raw)
     except ValueError as error:
         raise PayloadError(field, "must be an RFC 3339 time") from error
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    # Alertmanager's webhook tells nanoseconds, its API milliseconds of the same moment.
+    when = when.replace(microsecond=when.microsecond // 1000 * 1000, tzinfo=when.tzinfo or UTC)
+    return when.timestamp()
 
 
 def _fingerprint(labels: Mapping[str, str]) -> str:

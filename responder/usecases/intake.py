@@ -24,6 +24,9 @@ from responder.usecases.services import STORM, Services
 
 log = logging.getLogger(__name__)
 
+LEFT_OUT_SECONDS = 3600.0
+"""How long alerts that Alertmanager left out of a notification are asked for."""
+
 KNOWN_ALERTS = frozenset(
     {
         "AgentMemoryAboveThreshold",
@@ -112,7 +115,8 @@ class Intake:
         if stored is None:
             return
         notification = decode(stored.body)
-        alerts = [*notification.alerts, *self._truncated(notification)]
+        left_out = self._left_out(notification)
+        alerts = [*notification.alerts, *(left_out or ())]
         judged = [(alert, self._unknown(alert)) for alert in alerts]
         self._services.memory.alerts.record(judged, self._services.clock.now())
         self._watch_for_storm()
@@ -122,7 +126,9 @@ class Intake:
         self._ask([one for one in known if one.firing and one.remediation is Remediation.RESTART])
         for alert in known:
             self._act(alert)
-        self._services.memory.inbox.done(notification_id)
+        too_old = stored.received_at < self._services.clock.now() - LEFT_OUT_SECONDS
+        if left_out is not None or too_old:
+            self._services.memory.inbox.done(notification_id)
 
     def _act(self, alert: Alert) -> None:
         if alert.remediation is None:
@@ -195,20 +201,22 @@ class Intake:
             services.memory.flags.set(STORM, state, "storm breaker", now)
             log.warning("storm breaker", extra={"state": state or "calm", "hosts_over": over})
 
-    def _truncated(self, notification: Notification) -> Iterable[Alert]:
-        """Return the alerts that Alertmanager left out of the notification."""
+    def _left_out(self, notification: Notification) -> list[Alert] | None:
+        """Return the alerts that Alertmanager left out of the notification, from its API.
+
+        None when it cannot be asked: then the notification stays in the inbox for a later sweep.
+        """
         if notification.truncated_alerts == 0:
             return []
         try:
             raw = self._services.outside.alertmanager.alerts(
-                receiver=notification.receiver, labels=notification.group_labels
+                receiver=notification.receiver or None, labels=notification.group_labels
             )
-            return [parse_alert(_as_webhook(alert), "alert") for alert in raw]
-        except (AlertmanagerError, PayloadError) as error:
-            # What was left out is told again with the group's next notification.
+        except AlertmanagerError as error:
             self._services.telemetry.failures.labels("truncated").inc()
-            log.warning("truncated alerts not read", extra={"reason": str(error)})
-            return []
+            log.warning("truncated alerts not read yet", extra={"reason": str(error)})
+            return None
+        return [alert for alert in map(_from_api, raw) if alert is not None]
 
 
 def _once_each(alerts: Iterable[Alert]) -> list[Alert]:
@@ -232,6 +240,10 @@ def decode(body: bytes) -> Notification:
     return parse_notification(raw)
 
 
-def _as_webhook(alert: Mapping[str, object]) -> dict[str, object]:
-    """Return an alert of Alertmanager's API in the webhook's form: it has a state object."""
-    return {**alert, "status": "firing", "endsAt": None}
+def _from_api(alert: Mapping[str, object]) -> Alert | None:
+    """Return a firing alert of Alertmanager's API, whose status is an object of its own."""
+    try:
+        return parse_alert({**alert, "status": "firing", "endsAt": None}, "alert")
+    except PayloadError as error:
+        log.warning("alert not understood", extra={"reason": str(error)})
+        return None

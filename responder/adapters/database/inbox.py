@@ -19,6 +19,7 @@ class StoredNotification:
     """A notification as it waits in the inbox."""
 
     id: int
+    received_at: float
     body: bytes
 
 
@@ -45,10 +46,10 @@ class Inbox:
 
     def get(self, notification_id: int) -> StoredNotification | None:
         """Return a waiting notification, or None when it was handled."""
-        query = sa.select(notifications.c.id, notifications.c.body)
+        query = sa.select(notifications).where(notifications.c.id == notification_id)
         with self._database.read() as connection:
-            row = connection.execute(query.where(notifications.c.id == notification_id)).first()
-            return StoredNotification(row.id, row.body) if row else None
+            row = connection.execute(query).first()
+            return StoredNotification(row.id, row.received_at, row.body) if row else None
 
     def waiting(self, *, before: float) -> list[int]:
         """Return the ids of what was received before the unix time ``before``, oldest first."""

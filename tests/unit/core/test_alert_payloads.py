@@ -130,3 +130,10 @@ def test_one_bad_alert_refuses_the_notification_and_is_named(
     with pytest.raises(PayloadError) as refused:
         parse_notification({**PAYLOAD, "alerts": [ALERT, {**ALERT, **change}]})
     assert refused.value.field == field
+
+
+def test_the_webhooks_nanoseconds_and_the_apis_milliseconds_are_one_moment() -> None:
+    """Seen: an alert read from the API was another one than the same alert in a notification."""
+    told = {"status": "firing", "labels": {}, "startsAt": "2026-11-22T17:10:41.123987654Z"}
+    listed = told | {"startsAt": "2026-11-22T17:10:41.123Z"}
+    assert parse_alert(told, "alert").starts_at == parse_alert(listed, "alert").starts_at
