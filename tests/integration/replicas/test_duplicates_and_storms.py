@@ -138,9 +138,11 @@ def test_every_alert_that_was_taken_is_in_the_record_after_a_kill(tmp_path: Path
 
         def deliver(numbers: range) -> None:
             with suppress(OSError):
-                for number in numbers:
-                    if one.tell(alert(number, host=f"unknown-{number}")) == 202:
-                        taken.append(number)
+                taken.extend(
+                    number
+                    for number in numbers
+                    if one.tell(alert(number, host=f"unknown-{number}")) == 202
+                )
 
         clients = [
             threading.Thread(target=deliver, args=(range(n * 1000, (n + 1) * 1000),))

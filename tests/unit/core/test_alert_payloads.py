@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from responder.core.alerts import PayloadError, parse_notification
+from responder.core.alerts import PayloadError, parse_alert, parse_notification
 from responder.core.outcomes import Remediation
 
 ALERT: dict[str, Any] = {
