@@ -4,8 +4,9 @@
 
 Runs an agent that holds so many objects and works as fast as it can, then looks at it in every
 way the collector has, each time at a fresh agent, and prints a Markdown table. Looks follow each
-other after a second, where a fleet's are 300 s apart: the share of speed that is lost here is
-what is lost while looking. Wants gdb, gcc and py-spy; --memray compares with memray attach.
+other after a second, where a fleet's are 300 s apart. CPU is what the agent's process took for
+one operation, which holds on a machine that others use too; speed and stalls do not. Wants gdb,
+gcc and py-spy; --memray compares with memray attach.
 """
 
 from __future__ import annotations
@@ -92,6 +93,15 @@ class Agent:
         seconds = found[-1][0] - found[0][0]
         return sum(done for _, done, _ in found[1:]) / seconds, max(gap for _, _, gap in found)
 
+    def operations(self) -> int:
+        """Return how many operations it has told of."""
+        return sum(int(line.split()[1]) for line in self.told.read_text().splitlines()[:-1])
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of all its threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def resident_bytes(self) -> int:
         """Return its RSS now."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4096
@@ -132,12 +142,12 @@ def hook(*kinds: str) -> Callable[[Agent, float], str]:
             while (answer := box.answer(number)) is None:
                 box.renew()
                 time.sleep(0.05)
-            looks.append(answer["seconds"])
+            looks.append(answer["cpu_seconds"])
             number += 1
             time.sleep(1)
         box.stop()
         box.close()
-        return f"{len(looks)} looks, the longest {max(looks):.2f} s"
+        return f"{len(looks)} looks of up to {max(looks):.2f} s CPU each"
 
     return trial
 
@@ -151,7 +161,7 @@ def names(agent: Agent, _seconds: float) -> str:
     while (answer := box.answer(2)) is None:
         time.sleep(0.05)
     box.stop()
-    return f"one look and one naming, {answer['seconds']:.2f} s"
+    return f"one look, then one naming of {answer['cpu_seconds']:.2f} s CPU"
 
 
 def py_spy(*options: str) -> Callable[[Agent, float], str]:
@@ -191,11 +201,11 @@ def walks(agent: Agent, seconds: float) -> str:
     """Walk malloc's heaps from outside, again and again."""
     found, looks, until = process.find(agent.pid), [], time.monotonic() + seconds
     while time.monotonic() < until:
-        began = time.monotonic()
+        began = time.thread_time()
         heap.walk(found, 60)
-        looks.append(time.monotonic() - began)
+        looks.append(time.thread_time() - began)
         time.sleep(1)
-    return f"{len(looks)} walks, the longest {max(looks):.2f} s"
+    return f"{len(looks)} walks of up to {max(looks):.2f} s CPU, none of it the agent's"
 
 
 def sampling(agent: Agent, _seconds: float) -> str:
@@ -224,8 +234,22 @@ C_TRIALS: dict[str, Trial] = {
 }
 
 
-def measured(agent: Agent, trial: Trial, seconds: float) -> tuple[float, float, int, str]:
-    """Return speed, longest stall, the most memory more than before, and the trial's own words."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cost:
+    """What one trial did to its agent."""
+
+    speed: float
+    """Operations a second."""
+    cpu_seconds: float
+    """For one operation."""
+    stall_seconds: float
+    more_bytes: int
+    """The most RSS above what it was."""
+    words: str
+
+
+def measured(agent: Agent, trial: Trial, seconds: float) -> Cost:
+    """Return what ``trial`` costs ``agent``."""
     before = most = agent.resident_bytes()
     over = threading.Event()
 
@@ -236,26 +260,28 @@ def measured(agent: Agent, trial: Trial, seconds: float) -> tuple[float, float, 
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    since = time.monotonic()
+    since, cpu, done = time.monotonic(), agent.cpu_seconds(), agent.operations()
     try:
         words = trial(agent, seconds)
         speed, stall = agent.speed(since)
+        cpu, done = agent.cpu_seconds() - cpu, agent.operations() - done
     finally:
         over.set()
         watcher.join()
-    return speed, stall, most - before, words
+    return Cost(speed, cpu / max(1, done), stall, most - before, words)
 
 
 def table(kind: str, trials: dict[str, Trial], argv: list[str | Path], seconds: float) -> None:
     """Measure and print one kind of agent's rows."""
-    usual = 0.0
+    usual: Cost | None = None
     for name, trial in trials.items():
         with running(*argv) as agent:
-            speed, stall, more, words = measured(agent, trial, seconds)
-        usual = usual or speed
+            cost = measured(agent, trial, seconds)
+        usual = usual or cost
         print(
-            f"| {kind} | {name} | {100 * speed / usual:.0f} % | {1000 * stall:.0f} ms"
-            f" | {more / 2**20:.1f} MiB | {words} |",
+            f"| {kind} | {name} | {100 * cost.cpu_seconds / usual.cpu_seconds:.0f} %"
+            f" | {100 * cost.speed / usual.speed:.0f} % | {1000 * cost.stall_seconds:.0f} ms"
+            f" | {cost.more_bytes / 2**20:.1f} MiB | {cost.words} |",
             flush=True,
         )
 
@@ -269,7 +295,9 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     print(f"{options.objects} objects; {options.seconds:g} s each; load average {load:.1f}.\n")
-    print("| agent | while | speed | longest stall | memory | |\n|---|---|---|---|---|---|")
+    print(
+        "| agent | while | CPU | speed | longest stall | memory | |\n|---|---|---|---|---|---|---|"
+    )
     count = str(options.objects)
     trials = {**PYTHON_TRIALS, **({"memray attach": memray} if options.memray else {})}
     table("Python", trials, [sys.executable, "-c", PYTHON_AGENT, count], options.seconds)

@@ -103,7 +103,7 @@ class Diagnose:
     locals: bool = False
     """py-spy also shows local variables, which may hold what is nobody's business."""
     sample_allocations: bool = True
-    """Native: let gdb break on malloc for up to 2 s, to name who allocates what grew."""
+    """Native: let gdb break on malloc for some seconds, to name who allocates what grew."""
     min_growth: Size = Size(64 * 1024)
     """What grew by less in all rounds together is not told."""
     max_rss: Size = Size(4 * GIB)

@@ -11,7 +11,9 @@ from . import tools
 from .process import Process
 
 GDB_SECONDS = 60.0
-SAMPLE_SECONDS = 2.0
+SAMPLE_SECONDS = 10.0
+"""For all of it; gdb's own start may be most of that on a loaded host."""
+MOST_CALLS = 5000
 MOST_SAMPLES = 60
 
 _SIZE_ARGUMENTS = {
@@ -82,8 +84,10 @@ def allocation_sites(
 ) -> typing.List[Site]:
     """Return who allocated chunks of ``chunk_sizes``, the most frequent first.
 
-    Breakpoints on malloc, calloc and realloc, taken out after MOST_SAMPLES hits or ``seconds``:
-    each call of these costs the agent up to a millisecond meanwhile. Raises tools.Refused, Gone.
+    Breakpoints on malloc, calloc and realloc, which gdb itself takes out after MOST_SAMPLES of
+    these sizes or MOST_CALLS of any, since each call costs the agent some 100 us meanwhile. Only
+    an agent that hardly allocates is let go from outside, after ``seconds``.
+    Raises tools.Refused, Gone.
     """
     arguments = _SIZE_ARGUMENTS.get(platform.machine())
     if arguments is None:
@@ -92,7 +96,7 @@ def allocation_sites(
         script.write(_script(arguments, chunk_sizes))
         script.flush()
         output = gdb(process, ["source " + script.name], seconds=seconds, cut=True)
-    return sites(output)
+    return [site for site in sites(output) if site.chunk_bytes in chunk_sizes]
 
 
 def sites(output: str) -> typing.List[Site]:
@@ -116,20 +120,20 @@ def sites(output: str) -> typing.List[Site]:
 
 def _script(arguments: typing.Sequence[str], chunk_sizes: typing.Sequence[int]) -> str:
     """Return gdb's script. A chunk is what was asked for and 8, rounded up to 16, 32 at least."""
-    lines = ["set $samples = 0"]
+    lines = ["set $samples = 0", "set $calls = 0"]
     for function, size in zip(("malloc", "calloc", "realloc"), arguments):
         wanted = " || ".join(
             f"({size} > {chunk - 24 if chunk > 32 else -1} && {size} <= {chunk - 8})"
             for chunk in chunk_sizes
         )
         lines += [
-            f"break {function} if {wanted}",
+            f"break {function} if ($calls = $calls + 1) > {MOST_CALLS} || {wanted}",
             "commands",
             "silent",
             f'printf "{_SAMPLE}%lu\\n", (unsigned long)({size})',
             "backtrace 16",
             "set $samples = $samples + 1",
-            f"if $samples < {MOST_SAMPLES}",
+            f"if $samples < {MOST_SAMPLES} && $calls <= {MOST_CALLS}",
             "continue",
             "end",
             "end",

@@ -14,7 +14,8 @@ first REQUEST_BYTES hold the collector's request (JSON, padded), answers follow,
 
 request: {"round": 2, "kinds": ["types", "sites"], "names": [], "lease_until": <CLOCK_MONOTONIC>,
           "stop": false}
-answer:  {"round": 2, "seconds": 0.4, "notes": [], "types": {name: [count, bytes]},
+answer:  {"round": 2, "seconds": 0.4, "cpu_seconds": 0.2, "notes": [],
+          "types": {name: [count, bytes]},
           "containers": {id: [type, length]}, "names": {id: [holder, element, element_bytes]},
           "sites": {"file:line": [count, bytes]}}
 
@@ -127,7 +128,7 @@ def _request(fd: int) -> typing.Optional[_Json]:
 
 def _look(request: _Json) -> _Json:
     """Return one round's answer."""
-    began = time.monotonic()
+    began, cpu_began = time.monotonic(), time.thread_time()
     answer: _Json = {"round": request["round"], "notes": []}
     try:
         for kind in request["kinds"]:
@@ -137,6 +138,7 @@ def _look(request: _Json) -> _Json:
     except MemoryError:
         answer["notes"].append("not enough memory to look")
     answer["seconds"] = round(time.monotonic() - began, 3)
+    answer["cpu_seconds"] = round(time.thread_time() - cpu_began, 3)
     return answer
 
 

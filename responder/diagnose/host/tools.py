@@ -5,15 +5,15 @@ the agent's pause. It is told to end with SIGTERM, on which gdb detaches cleanly
 killed outright, for an agent whose tracer dies in the middle of a call does not survive that.
 """
 
-import contextlib
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import typing
 
 MOST_OUTPUT_BYTES = 4 * 1024**2
-LETTING_GO_SECONDS = 10.0
 EXTRA_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/memleash/bin", "~/.local/bin")
 
 INSTALL = {
@@ -43,33 +43,43 @@ def run(
 
     ``any_exit`` takes a non-zero exit for an answer, ``cut`` takes what was printed in time.
 
-    It must be over in ``seconds``; then, or when the collector itself is told to end, it gets
-    SIGTERM and LETTING_GO_SECONDS to let the agent go.
+    It must be over in ``seconds``; then, or when the collector is told to end or dies, it gets
+    SIGTERM, and is waited for until it has let the agent go. Its output goes to a file, not a
+    pipe: a debugger that nobody listens to any more must not die of it either.
     """
-    with open(os.devnull, "rb") as nothing:
+    with open(os.devnull, "rb") as nothing, tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
             argv,
             stdin=nothing,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - no other thread runs by now
             env=dict(os.environ, LC_ALL="C.UTF-8", DEBUGINFOD_URLS="", HOME="/nonexistent"),
         )
-    output = b""
-    try:
-        output, _ = child.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        if not cut:
-            raise Refused(f"{_name(argv)} was not done in {seconds:.0f} s") from None
-    finally:
-        if child.poll() is None:
-            child.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                output, _ = child.communicate(timeout=LETTING_GO_SECONDS)
-    text = output[:MOST_OUTPUT_BYTES].decode("utf-8", "replace")
+        try:
+            child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            if not cut:
+                raise Refused(f"{_name(argv)} was not done in {seconds:.0f} s") from None
+        finally:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+                child.wait()
+        output.seek(0)
+        text = output.read(MOST_OUTPUT_BYTES).decode("utf-8", "replace")
     if child.returncode != 0 and not any_exit and not cut:
         raise Refused(explain(_name(argv), text))
     return text
+
+
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """Have the kernel send SIGTERM to this new child when the collector dies."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def explain(name: str, output: str) -> str:

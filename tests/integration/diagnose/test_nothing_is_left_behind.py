@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -206,3 +207,23 @@ def test_tools_that_are_missing_are_lines_in_the_report(
 
     assert diagnosis.ended() == {"state": "done", "outcome": "complete"}
     assert any("py-spy is missing: install py-spy" in note for note in diagnosis.report()["notes"])
+
+
+def test_an_agent_outlives_a_collector_that_is_killed_while_gdb_holds_it(
+    agent: Agent, collector: Collectors, leaking_c: Path
+) -> None:
+    child = agent(leaking_c)
+    diagnosis = collector(child.pid, profile="native", rounds=1)
+    status = Path(f"/proc/{child.pid}/status")
+    stacks = Path(diagnosis.order.work_root, diagnosis.order.run, "report/raw/stacks-native.txt")
+    pid = int(diagnosis.tell(Verb.START)["pid"])
+    eventually(
+        lambda: stacks.exists() and "TracerPid:\t0\n" not in status.read_text(),
+        what="gdb samples allocations",
+    )
+
+    os.kill(pid, signal.SIGKILL)
+
+    eventually(lambda: "TracerPid:\t0\n" in status.read_text(), what="gdb lets the agent go")
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(1)
