@@ -1,0 +1,277 @@
+"""Alertmanager is down, slow, forgetful, or its answers are lost: one silence, none left behind."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from demo.stack.processes import wait_until
+from tests.contract.adapters.peer import Raw, Reply
+from tests.integration.adapters import neighbours
+from tests.integration.adapters.neighbours import Alertmanager
+from tests.integration.mutes.site import ALERTMANAGER_CONFIG, QUICK, Json, Site
+
+pytestmark = pytest.mark.integration
+
+INTERVAL_SECONDS = 1.0
+FAILURES = 'memleash_responder_failures_total{part="synchronize_mutes"}'
+
+
+@pytest.fixture
+def down(site: Site) -> Iterator[Alertmanager]:
+    """Alertmanager has gone; it is back after the test at the latest."""
+    site.alertmanager.stop()
+    yield site.alertmanager
+    if site.alertmanager.process is None:
+        site.alertmanager.start()
+
+
+def _failures(site: Site) -> float:
+    metrics = requests.get(f"{site.responder.url}/metrics", timeout=10).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in metrics if line.startswith(FAILURES))
+
+
+def _by_someone(host: str, author: str = "ops@example.org") -> dict[str, Any]:
+    now = datetime.now(UTC)
+    matchers = {"alertname": "HostPingFailed", "host": host}
+    return {
+        "matchers": [
+            {"name": name, "value": value, "isRegex": False, "isEqual": True}
+            for name, value in matchers.items()
+        ],
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(minutes=5)).isoformat(),
+        "createdBy": author,
+        "comment": "by hand",
+    }
+
+
+def _post(site: Site, silence: dict[str, Any]) -> str:
+    url = f"{site.alertmanager.url}/api/v2/silences"
+    return str(requests.post(url, json=silence, timeout=10).json()["silenceID"])
+
+
+def _state(site: Site, silence_id: str) -> str:
+    url = f"{site.alertmanager.url}/api/v2/silence/{silence_id}"
+    return str(requests.get(url, timeout=10).json()["status"]["state"])
+
+
+def test_a_mute_that_could_not_be_told_is_told_when_alertmanager_is_back(
+    site: Site, down: Alertmanager
+) -> None:
+    before = _failures(site)
+    node = site.add(busy=1)
+    site.tell(node)
+    wait_until("the mute", lambda: site.mute(node)["muted"])
+    targets = site.responder.get("/api/v1/sd/ping-targets")
+    assert node.name not in [one["labels"]["host"] for one in targets], "pings need no Alertmanager"
+    wait_until("tries that fail", lambda: _failures(site) >= before + 2)
+    down.start()
+    site.one_silence(node)
+    assert len(site.silences(node, "active", "expired")) == 1
+
+
+def test_it_is_tried_again_with_growing_waits(site: Site, down: Alertmanager) -> None:
+    node = site.add(busy=1)
+    site.tell(node)
+    tried: list[float] = []
+
+    def look() -> bool:
+        if not tried or _failures(site) > before[0]:
+            before[0] = _failures(site)
+            tried.append(time.monotonic())
+        return len(tried) > 4
+
+    before = [_failures(site)]
+    wait_until("four tries that fail", look, timeout_seconds=60, seen=lambda: tried)
+    waits = [after - one for one, after in itertools.pairwise(tried)]
+    assert waits[-1] > 2 * INTERVAL_SECONDS, waits
+
+
+def test_a_mute_that_ended_while_alertmanager_was_down_leaves_no_silence(site: Site) -> None:
+    node = site.add()
+    site.gets_busy(node)
+    _stop_politely(site.alertmanager)
+    node.busy = 0
+    site.tell(node, "resolved")
+    wait_until("the end of the mute", lambda: not site.mute(node)["muted"])
+    site.alertmanager.start()
+    site.no_silence(node)
+
+
+def _stop_politely(alertmanager: Alertmanager) -> None:
+    """Have it write its silences and end."""
+    assert alertmanager.process is not None
+    alertmanager.process.terminate()
+    alertmanager.process.wait()
+    alertmanager.process = None
+
+
+def test_an_alertmanager_that_forgot_everything_is_told_anew(site: Site) -> None:
+    node = site.add()
+    first = site.gets_busy(node)
+    site.alertmanager.stop(forget=True)
+    site.alertmanager.start()
+    again = site.one_silence(node)
+    assert again["id"] != first["id"]
+    assert len(site.silences(node, "active", "expired")) == 1
+
+
+SPOILT = {
+    "cut": Raw(),
+    "500": Reply(500, b"oops"),
+    "no answer in time": Raw(hang=True),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT.keys())
+def test_a_silence_that_was_made_and_not_heard_of_is_not_made_twice(
+    site: Site, spoilt: Reply | Raw
+) -> None:
+    node = site.add()
+    site.proxy.spoilt = [spoilt]
+    silence = site.gets_busy(node)
+    wait_until("it is spoilt", lambda: not site.proxy.spoilt)
+    wait_until("a renewal", lambda: site.one_silence(node)["endsAt"] > silence["endsAt"])
+    assert [one["id"] for one in site.silences(node, "active", "expired")] == [silence["id"]]
+
+
+def test_two_silences_of_ours_become_one(site: Site) -> None:
+    node = site.add()
+    silence = site.gets_busy(node)
+    other = _post(site, _by_someone(node.name, "memleash"))
+    wait_until("one silence", lambda: len(site.silences(node)) == 1)
+    kept, dropped = sorted((silence["id"], other), key=lambda one: _state(site, one))
+    assert (_state(site, kept), _state(site, dropped)) == ("active", "expired")
+
+
+def test_silences_of_people_are_left_alone(site: Site) -> None:
+    node = site.add()
+    by_hand = _post(site, _by_someone(node.name))
+    site.gets_busy(node)
+    assert site.unmute(node) == 204
+    site.no_silence(node)
+    assert _state(site, by_hand) == "active"
+
+
+def test_an_alertmanager_that_hangs_does_not_hold_up_the_renewals(site: Site) -> None:
+    node = site.add()
+    site.gets_busy(node)
+    site.proxy.hangs = True
+    asked = site.proxy.asked("GET")
+    wait_until("it to hang", lambda: site.proxy.asked("GET") > asked)
+    changes: list[float] = []
+    deadlines = {site.until(node)}
+
+    def look() -> bool:
+        until = site.until(node)
+        if until not in deadlines:
+            deadlines.add(until)
+            changes.append(time.monotonic())
+        return len(changes) >= 6
+
+    wait_until("six renewals", look, seen=lambda: changes)
+    gaps = [later - one for one, later in itertools.pairwise(changes)]
+    assert sorted(gaps)[len(gaps) // 2] < 2.5, "one that hangs costs 3 s each time"
+
+
+def test_a_host_that_leaves_the_inventory_leaves_no_silence(site: Site) -> None:
+    leaves, stays = site.add(), site.add()
+    site.gets_busy(leaves)
+    kept = site.gets_busy(stays)
+    del site.nodes[leaves.name]
+    site.write_inventory()
+    site.no_silence(leaves)
+    muted = [one["host"] for one in site.responder.get("/api/v1/mutes")["mutes"]]
+    assert muted == [stays.name]
+    assert site.one_silence(stays)["id"] == kept["id"]
+
+
+def test_a_silence_of_another_memleashs_host_is_left_alone(site: Site) -> None:
+    theirs = _post(site, _by_someone("a-host-of-another-zone", "memleash"))
+    site.gets_busy(site.add())
+    assert _state(site, theirs) == "active"
+    requests.delete(f"{site.alertmanager.url}/api/v2/silence/{theirs}", timeout=10)
+
+
+def test_other_matchers_in_the_configuration_replace_the_silence(site: Site) -> None:
+    node = site.add()
+    first = site.gets_busy(node)
+    site.use({**QUICK, "matchers": ['alertname="HostPingFailed"', 'job="ping"']})
+
+    def replaced() -> Json:
+        (found,) = site.silences(node) or [None]
+        return found if found and found["id"] != first["id"] else None
+
+    wait_until("the new silence", lambda: len(site.silences(node)) == 1 and replaced())
+    assert _state(site, first["id"]) == "expired"
+
+
+def test_a_cluster_with_one_down_has_one_silence_and_none_in_the_end(
+    site: Site, age: str, tmp_path: Any
+) -> None:
+    second = neighbours.alertmanager(site.cleanup, tmp_path / "second", age, ALERTMANAGER_CONFIG)
+    first = neighbours.alertmanager(site.cleanup, tmp_path / "first", age, ALERTMANAGER_CONFIG)
+    first.peer_port, second.peer_port = second.cluster_port, first.cluster_port
+    first.start()
+    second.start()
+    wait_until("a cluster", lambda: _peers(first) == _peers(second) == 2, timeout_seconds=60)
+    alone = site.config["alertmanager"]
+    _use_alertmanagers(site, {**alone, "urls": [first.url, second.url]})
+    try:
+        node = site.add(busy=1)
+        site.tell(node)
+        (silence_id,) = wait_until("the silence in both", lambda: _both(first, second, "active"))
+        first.stop()
+        end = _ends(second)[silence_id]
+        wait_until("a renewal at the other", lambda: _ends(second)[silence_id] > end)
+        first.start()
+        site.unmute(node)
+        wait_until(
+            "its end in both",
+            lambda: _both(first, second, "expired"),
+            timeout_seconds=40,
+            seen=lambda: (_states(first), _states(second)),
+        )
+        assert _states(first) == _states(second) == {silence_id: "expired"}
+    finally:
+        _use_alertmanagers(site, alone)
+        first.stop()
+        second.stop()
+
+
+def _use_alertmanagers(site: Site, settings: dict[str, Any]) -> None:
+    mute = site.config["mute"]
+    site.config.update(alertmanager=settings, mute=None)
+    site.use(mute)
+
+
+def _peers(alertmanager: Alertmanager) -> int:
+    status = requests.get(f"{alertmanager.url}/api/v2/status", timeout=5).json()
+    return len(status["cluster"]["peers"])
+
+
+def _listed(alertmanager: Alertmanager) -> Json:
+    return json.loads(requests.get(f"{alertmanager.url}/api/v2/silences", timeout=5).text)
+
+
+def _states(alertmanager: Alertmanager) -> dict[str, str]:
+    return {one["id"]: one["status"]["state"] for one in _listed(alertmanager)}
+
+
+def _ends(alertmanager: Alertmanager) -> dict[str, str]:
+    return {one["id"]: one["endsAt"] for one in _listed(alertmanager)}
+
+
+def _both(first: Alertmanager, second: Alertmanager, state: str) -> set[str] | None:
+    """Return the one silence that both know, once it is in ``state`` with both."""
+    states = _states(first), _states(second)
+    alike = states[0] == states[1] and len(states[0]) == 1
+    return set(states[0]) if alike and set(states[0].values()) == {state} else None
