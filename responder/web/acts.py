@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from responder.adapters.database.fleet import HostRecord
 from responder.adapters.database.requests import Restart
 from responder.core.facts import Host
 from responder.core.outcomes import HostState
@@ -63,15 +64,23 @@ class Acts:
             log.info("mute ended by hand", extra={"host": host, "by": by})
 
     def reconnect(self, host: str, by: str) -> None:
-        """Have the controllers asked to take a lost host back, without waiting for the backoff."""
+        """Have the controllers take a lost host back, and wait for what they say."""
+        why_not = reconnect(self._services, self._lost(host, by))
+        if why_not is not None:
+            raise Problem(502, "Not reconnected", why_not)
+
+    def reconnect_soon(self, host: str, by: str) -> None:
+        """Make the next attempt to take a lost host back due now, and wait for nothing."""
+        record, now = self._lost(host, by), self._services.clock.now()
+        self._services.memory.hosts.plan_attempt(host, record.attempts, now)
+
+    def _lost(self, host: str, by: str) -> HostRecord:
         known_host(self._services, host)
         record = self._services.memory.hosts.get(host)
         if record.state is not HostState.DISCONNECTED:
             raise Problem(409, "Not disconnected", f"{host} is {record.state}")
         log.info("reconnect asked for", extra={"host": host, "by": by})
-        why_not = reconnect(self._services, record)
-        if why_not is not None:
-            raise Problem(502, "Not reconnected", why_not)
+        return record
 
     def clear_quarantine(self, host: str, agent: str, by: str) -> None:
         """Allow an agent to be restarted again."""

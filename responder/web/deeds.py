@@ -6,11 +6,9 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from responder.access import Role
-from responder.core.outcomes import HostState
 from responder.usecases.services import PAUSED, Services
 from responder.web.acts import RESUMED, Acts
 from responder.web.forms import Forms
-from responder.web.problems import Problem
 from responder.web.protection import caller
 from responder.web.routes import restricted
 
@@ -39,7 +37,7 @@ def seen_of(services: Services, act: str, *about: str) -> str:
     if act == RECONNECT:
         (host,) = about
         record = memory.hosts.get(host)
-        return f"{host}/{record.state}/{record.changed_at!r}"
+        return f"{host}/{record.state}/{record.changed_at!r}/{record.next_attempt_at!r}"
     host, agent = about
     return f"{host}/{agent}/{memory.quarantine.all().get((host, agent))!r}"
 
@@ -88,9 +86,7 @@ def deeds(services: Services, acts: Acts, forms: Forms) -> Blueprint:
     @blueprint.post("/hosts/<host>/reconnect")
     @restricted(Role.OPERATE)
     def reconnect(host: str) -> Response:
-        if services.memory.hosts.get(host).state is not HostState.DISCONNECTED:
-            raise Problem(409, "Not disconnected", f"{host} is not disconnected any more")
-        acts.reconnect(host, checked(RECONNECT, host))
+        acts.reconnect_soon(host, checked(RECONNECT, host))
         return _shown(url_for("pages.host", host=host))
 
     @blueprint.post("/hosts/<host>/agents/<agent>/clear")

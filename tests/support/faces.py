@@ -41,6 +41,7 @@ class World:
     hard_limit_bytes: int = 192 * MIB
     alarm_threshold_bytes: int = 96 * MIB
     busy: int = 0
+    ready: int = 1
     started_at: float = field(default_factory=lambda: time.time() - 7200)
     hosts: Sequence[str] = HOSTS
     scrapes: int = 0
@@ -55,7 +56,7 @@ class World:
             "memleash_agent_memory_hard_limit_bytes": self.hard_limit_bytes,
             "memleash_agent_memory_alarm_threshold_bytes": self.alarm_threshold_bytes,
             "memleash_agent_busy": self.busy,
-            "memleash_agent_ready": 1,
+            "memleash_agent_ready": self.ready,
         }
         return "".join(f'{name}{{agent="{AGENT}"}} {value}\n' for name, value in values.items())
 
@@ -69,7 +70,7 @@ class World:
             "start_time_seconds": self.started_at,
             "agent_busy": self.busy,
             "agent_up": 1,
-            "agent_ready": 1,
+            "agent_ready": self.ready,
         }
         value = next(value for part, value in values.items() if part in expression)
         result = [

@@ -24,7 +24,12 @@ TAG = "hosts"
 
 def add_hosts(routes: Routes, services: Services, acts: Acts, reader: fleet.FleetReader) -> None:
     """Add the operations about hosts."""
+    _add_fleet(routes, services, reader)
+    _add_one(routes, services, acts)
+    _add_explanation(routes, services)
 
+
+def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) -> None:
     @routes.add(
         Operation(
             "GET",
@@ -53,6 +58,8 @@ def add_hosts(routes: Routes, services: Services, acts: Acts, reader: fleet.Flee
         ]
         return page_json("hosts", shown, limit, offset)
 
+
+def _add_one(routes: Routes, services: Services, acts: Acts) -> None:
     @routes.add(
         Operation(
             "GET",
@@ -70,21 +77,6 @@ def add_hosts(routes: Routes, services: Services, acts: Acts, reader: fleet.Flee
 
     @routes.add(
         Operation(
-            "GET",
-            "/api/v1/hosts/{host}/agents/{agent}/explain",
-            "Every guard, its verdict now, and the facts behind it, all read afresh.",
-            TAG,
-            Role.READ,
-            {200: Answer("What a request made now would meet.", ref("Explanation"))},
-            problems=(404,),
-        )
-    )
-    def explanation(host: str, agent: str) -> dict[str, Any]:
-        known_agent(services, host, agent)
-        return explanation_json(host, agent, explain(services, host, agent))
-
-    @routes.add(
-        Operation(
             "POST",
             "/api/v1/hosts/{host}/reconnect",
             "Have the controllers take a disconnected host back now.",
@@ -98,6 +90,23 @@ def add_hosts(routes: Routes, services: Services, acts: Acts, reader: fleet.Flee
         acts.reconnect(host, caller().name)
         known = known_host(services, host)
         return _host_json(services, known, fresh(services, known), fleet.remembered(services))
+
+
+def _add_explanation(routes: Routes, services: Services) -> None:
+    @routes.add(
+        Operation(
+            "GET",
+            "/api/v1/hosts/{host}/agents/{agent}/explain",
+            "Every guard, its verdict now, and the facts behind it, all read afresh.",
+            TAG,
+            Role.READ,
+            {200: Answer("What a request made now would meet.", ref("Explanation"))},
+            problems=(404,),
+        )
+    )
+    def explanation(host: str, agent: str) -> dict[str, Any]:
+        known_agent(services, host, agent)
+        return explanation_json(host, agent, explain(services, host, agent))
 
 
 def matches(host: Host, search: str | None) -> bool:

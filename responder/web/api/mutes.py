@@ -18,7 +18,12 @@ TAG = "mutes"
 
 def add_mutes(routes: Routes, services: Services, acts: Acts) -> None:
     """Add the operations about mutes, and HTTP SD for pings."""
+    _add_reading(routes, services)
+    _add_ending(routes, acts)
+    _add_discovery(routes, services)
 
+
+def _add_reading(routes: Routes, services: Services) -> None:
     @routes.add(
         Operation(
             "GET",
@@ -50,6 +55,8 @@ def add_mutes(routes: Routes, services: Services, acts: Acts) -> None:
     def every_mute() -> dict[str, Any]:
         return {"mutes": mutes_json(services)}
 
+
+def _add_ending(routes: Routes, acts: Acts) -> None:
     @routes.add(
         Operation(
             "DELETE",
@@ -65,6 +72,8 @@ def add_mutes(routes: Routes, services: Services, acts: Acts) -> None:
         acts.unmute(host, caller().name)
         return "", 204
 
+
+def _add_discovery(routes: Routes, services: Services) -> None:
     @routes.add(
         Operation(
             "GET",

@@ -27,7 +27,14 @@ def add_restarts(routes: Routes, services: Services, acts: Acts) -> None:
     """Add the operations about restarts."""
     explained = "From this time on: RFC 3339, or a duration before now such as 7d."
     since = Query("since", explained, SINCE, moment(services.clock.now))
+    _add_history(routes, services, since)
+    _add_report(routes, services, since)
+    _add_asking(routes, acts)
+    _add_decision(routes, acts, "approve", "Approve a request that waits for a person.")
+    _add_decision(routes, acts, "deny", "Deny a request that waits for a person.")
 
+
+def _add_history(routes: Routes, services: Services, since: Query) -> None:
     @routes.add(
         Operation(
             "GET",
@@ -63,6 +70,8 @@ def add_restarts(routes: Routes, services: Services, acts: Acts) -> None:
     def restart(id: str) -> dict[str, Any]:  # noqa: A002 - the parameter's public name
         return restart_json(known_restart(services, id))
 
+
+def _add_asking(routes: Routes, acts: Acts) -> None:
     @routes.add(
         Operation(
             "POST",
@@ -80,24 +89,24 @@ def add_restarts(routes: Routes, services: Services, acts: Acts) -> None:
         opened = acts.restart(host, agent, caller().name, forced=forced)
         return restart_json(opened), 202, {"Location": f"/api/v1/restarts/{opened.id}"}
 
-    def add_decision(word: str, summary: str) -> None:
-        @routes.add(
-            Operation(
-                "POST",
-                f"/api/v1/restarts/{{id}}/{word}",
-                summary,
-                TAG,
-                Role.OPERATE,
-                {200: Answer("The request.", ref("Restart"))},
-                problems=(404, 409),
-            )
+
+def _add_decision(routes: Routes, acts: Acts, word: str, summary: str) -> None:
+    @routes.add(
+        Operation(
+            "POST",
+            f"/api/v1/restarts/{{id}}/{word}",
+            summary,
+            TAG,
+            Role.OPERATE,
+            {200: Answer("The request.", ref("Restart"))},
+            problems=(404, 409),
         )
-        def decide(id: str) -> dict[str, Any]:  # noqa: A002 - as above
-            return restart_json(acts.decide(id, caller().name, approve=word == "approve"))
+    )
+    def decide(id: str) -> dict[str, Any]:  # noqa: A002 - as above
+        return restart_json(acts.decide(id, caller().name, approve=word == "approve"))
 
-    add_decision("approve", "Approve a request that waits for a person.")
-    add_decision("deny", "Deny a request that waits for a person.")
 
+def _add_report(routes: Routes, services: Services, since: Query) -> None:
     @routes.add(
         Operation(
             "GET",

@@ -22,7 +22,13 @@ TAG = "switches"
 
 def add_switches(routes: Routes, services: Services, acts: Acts) -> None:
     """Add the operations about the responder as a whole."""
+    _add_status(routes, services)
+    _add_switch(routes, acts, "pause", "Stop restarting; effective within a second.", paused=True)
+    _add_switch(routes, acts, "resume", "Allow restarts again, through a storm too.", paused=False)
+    _add_quarantine(routes, services, acts)
 
+
+def _add_status(routes: Routes, services: Services) -> None:
     @routes.add(
         Operation(
             "GET",
@@ -36,24 +42,24 @@ def add_switches(routes: Routes, services: Services, acts: Acts) -> None:
     def status() -> dict[str, Any]:
         return status_json(services)
 
-    def add_switch(word: str, summary: str, *, paused: bool) -> None:
-        @routes.add(
-            Operation(
-                "POST",
-                f"/api/v1/{word}",
-                summary,
-                TAG,
-                Role.OPERATE,
-                {200: Answer("Done.", thing(paused=TRUTH))},
-            )
+
+def _add_switch(routes: Routes, acts: Acts, word: str, summary: str, *, paused: bool) -> None:
+    @routes.add(
+        Operation(
+            "POST",
+            f"/api/v1/{word}",
+            summary,
+            TAG,
+            Role.OPERATE,
+            {200: Answer("Done.", thing(paused=TRUTH))},
         )
-        def switch() -> dict[str, Any]:
-            (acts.pause if paused else acts.resume)(caller().name)
-            return {"paused": paused}
+    )
+    def switch() -> dict[str, Any]:
+        (acts.pause if paused else acts.resume)(caller().name)
+        return {"paused": paused}
 
-    add_switch("pause", "Stop restarting; effective within a second.", paused=True)
-    add_switch("resume", "Allow restarts again, through a storm too.", paused=False)
 
+def _add_quarantine(routes: Routes, services: Services, acts: Acts) -> None:
     @routes.add(
         Operation(
             "GET",

@@ -1,0 +1,130 @@
+"""What needs a person, on the page and in the API: a lost host, a quarantine, a storm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from responder.adapters.database.engine import Database
+from responder.adapters.database.fleet import Flags, Hosts, Quarantine
+from responder.adapters.database.requests import Requests, Restart
+from responder.core.host_states import HostEvent
+from responder.core.outcomes import Outcome
+from responder.usecases.services import STORM
+from tests.contract.api.test_tries_to_get_in import proof_on
+from tests.support.faces import AGENT, Face, World, face, peers
+
+LOST, STILL_WELL = "node-1", "node-2"
+
+
+@pytest.fixture(scope="module")
+def ill() -> Iterator[World]:
+    """A fleet whose agents do not answer ready, so that nothing mends itself."""
+    with peers(ready=0) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory, ill: World) -> Iterator[Face]:
+    with face(tmp_path_factory.mktemp("troubled"), ill) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def database(troubled: Face) -> Iterator[Database]:
+    file = Path(troubled.program.log).parent / "responder.db"
+    opened = Database(f"sqlite:///{file}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def lost(database: Database) -> None:
+    now = time.time()
+    hosts, requests = Hosts(database), Requests(database)
+    requests.open(Restart("r-1", LOST, AGENT, now, "alert", False, "ready"))
+    assert hosts.hold(LOST, "r-1", AGENT, now)
+    assert hosts.change(LOST, HostEvent.LOSE, "r-1", now)
+    requests.finish("r-1", Outcome.NOT_READY, "after 60 probes: not ready", now)
+
+
+def eventually(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("lost")
+def test_a_lost_host_is_on_top_with_a_button_that_waits_for_nothing(troubled: Face) -> None:
+    def planned() -> str | None:
+        when = troubled.ask("GET", f"/api/v1/hosts/{LOST}").json["next_reconnect_at"]
+        return str(when) if when else None
+
+    def proof() -> str:
+        return proof_on(troubled.ask("GET", "/").text, f"/hosts/{LOST}/reconnect")
+
+    eventually(lambda: "is disconnected" in troubled.ask("GET", "/").text)
+    eventually(lambda: planned() is not None and "The next attempt is in" in home(troubled))
+    before = planned()
+    signed = proof()
+    began = time.monotonic()
+    answer = troubled.form(f"/hosts/{LOST}/reconnect", f"proof={signed}")
+
+    assert (answer.status, answer.headers["location"]) == (303, f"/hosts/{LOST}")
+    assert time.monotonic() - began < 5
+    assert troubled.form(f"/hosts/{LOST}/reconnect", f"proof={signed}").status == 403
+    eventually(lambda: planned() not in (None, before))  # it was tried, and failed again
+
+
+def home(served: Face) -> str:
+    return served.ask("GET", "/").text
+
+
+@pytest.mark.usefixtures("lost")
+def test_the_api_waits_and_says_why_not(troubled: Face) -> None:
+    answer = troubled.ask("POST", f"/api/v1/hosts/{LOST}/reconnect")
+
+    assert answer.status == 502
+    assert "ready" in answer.json["detail"]
+
+
+def test_a_host_that_is_connected_is_not_reconnected(troubled: Face) -> None:
+    assert troubled.ask("POST", f"/api/v1/hosts/{STILL_WELL}/reconnect").status == 409
+
+
+@pytest.mark.usefixtures("lost")
+def test_status_and_filters_name_the_lost_host(troubled: Face) -> None:
+    told = troubled.ask("GET", "/api/v1/hosts?state=disconnected").json["hosts"]
+
+    assert [host["host"] for host in told] == [LOST]
+    assert troubled.ask("GET", "/api/v1/status").json["disconnected"] == [LOST]
+    assert "1 to 1 of 1 agent" in troubled.ask("GET", "/?show=disconnected").text
+
+
+def test_a_quarantine_is_shown_cleared_and_gone(troubled: Face, database: Database) -> None:
+    Quarantine(database).add(STILL_WELL, AGENT, "it <b>leaks</b> at once", time.time())
+    page = home(troubled)
+    action = f"/hosts/{STILL_WELL}/agents/{AGENT}/clear"
+    (listed,) = troubled.ask("GET", "/api/v1/quarantine").json["quarantine"]
+
+    assert "is in quarantine" in page
+    assert "it &lt;b&gt;leaks&lt;/b&gt; at once" in page
+    assert (listed["host"], listed["agent"]) == (STILL_WELL, AGENT)
+    assert troubled.form(action, f"proof={proof_on(page, action)}").status == 303
+    assert troubled.ask("GET", "/api/v1/quarantine").json["quarantine"] == []
+    gone = troubled.ask("DELETE", f"/api/v1/quarantine/{STILL_WELL}/{AGENT}")
+    assert gone.status == 404
+
+
+def test_a_storm_is_told_and_a_person_may_go_through_it(troubled: Face, database: Database) -> None:
+    Flags(database).set(STORM, "9 of 10 hosts are over their hard limit", "test", time.time())
+    page = home(troubled)
+
+    assert "9 of 10 hosts are over" in page
+    assert troubled.ask("GET", "/api/v1/status").json["storm"].startswith("9 of 10")
+    assert troubled.form("/resume", f"proof={proof_on(page, '/resume')}").status == 303
+    assert troubled.ask("GET", "/api/v1/status").json["storm"] is None
