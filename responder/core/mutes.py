@@ -19,6 +19,9 @@ from responder.core.policy import Mute
 ENDED_BY_HAND = "ended-by-hand"
 """The claimant of a person's word."""
 
+SKEW_SECONDS = 60.0
+"""How far the clocks of two replicas may be apart."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claim:
@@ -35,8 +38,12 @@ class Claim:
     """Idle was seen; what is left is the tail."""
 
     def in_force(self, now: float) -> bool:
-        """Whether this claim mutes its host at ``now``."""
-        return now < self.until + 1
+        """Whether this claim mutes its host at ``now``.
+
+        One that began well after ``now`` was made before the clock was set back: its deadline
+        means nothing any more, and who still has a reason claims anew.
+        """
+        return self.since - SKEW_SECONDS <= now < self.until + 1
 
 
 def deadline(policy: Mute, resident_bytes: int | None, now: float) -> int:

@@ -56,6 +56,13 @@ def test_the_second_of_the_deadline_is_still_muted_and_the_next_is_not() -> None
     assert not CLAIM.in_force(CLAIM.until + 1)
 
 
+def test_a_clock_that_is_set_back_does_not_stretch_a_mute() -> None:
+    """Seen: set back by a day, the tail of a mute lasted a day."""
+    tail = Claim("restart:1", NOW, int(NOW + 60), "kvmagent was restarted", ending=True)
+    assert tail.in_force(NOW - 59), "a replica's clock may be that much behind"
+    assert not tail.in_force(NOW - 86_400)
+
+
 def test_each_look_at_a_busy_agent_overwrites_the_deadline_also_with_an_earlier_one() -> None:
     later = dataclasses.replace(CLAIM, until=int(NOW + 3000))
     renewed = after_look(later, "kvmagent", BUSY, POLICY, NOW)
