@@ -1,0 +1,52 @@
+"""docs/metrics.md and the rules' list name exactly what the responder publishes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from responder.adapters.clock import Clock
+from responder.adapters.database.engine import Database
+from responder.adapters.telemetry import Telemetry
+from responder.core.facts import Host
+from responder.usecases.services import Memory
+from responder.web.metrics import StateCollector
+
+ROOT = Path(__file__).parents[3]
+_NAME = r"memleash_responder_[a-z_]+"
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> set[str]:
+    """The names in a responder's scrape, as Prometheus stores them."""
+    database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
+    database.create_tables()
+    node = Host("node-1", "127.0.0.1:1", "127.0.0.1", {"host": "node-1"})
+    outside = SimpleNamespace(inventory=SimpleNamespace(hosts=lambda: {"node-1": node}))
+    services: Any = SimpleNamespace(
+        memory=Memory.on(database, max_backlog=1), outside=outside, clock=Clock()
+    )
+    telemetry = Telemetry()
+    families = [*telemetry.registry.collect(), *StateCollector(services).collect()]
+    names = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in families
+        if family.name.startswith("memleash_")
+    }
+    database.close()
+    return names
+
+
+def test_the_metrics_page_names_what_is_published_and_nothing_else(published: set[str]) -> None:
+    named = set(re.findall(_NAME, (ROOT / "docs/metrics.md").read_text()))
+    assert named == published
+
+
+def test_the_rules_name_nothing_that_is_not_published(published: set[str]) -> None:
+    lines = (ROOT / "rules/metrics.txt").read_text().splitlines()
+    listed = {line for line in lines if line.startswith("memleash_responder_")}
+    assert listed - published == set()
