@@ -301,6 +301,11 @@ class Responder:
         found = get(f"{self.url}/api/v1/restarts?host={host}")["restarts"]
         return found[0] if found else None
 
+    def at(self, host: str, name: str) -> Json:
+        """Return one thing about the host's newest request; None while there is none."""
+        request = self.request(host)
+        return request[name] if request else None
+
     def finished(self, host: str, *, timeout_seconds: float = 90) -> Json:
         """Return the host's newest request once it has its final word."""
 

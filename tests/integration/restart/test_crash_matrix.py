@@ -25,7 +25,7 @@ BOUNDARIES = [
 ]
 INSIDE = [
     "after:Inbox.put",  # stored, not handled
-    "after:Requests.open",  # the request is there, nobody looked
+    "after:Requests.open_all",  # the request is there, nobody looked
     "after:Hosts.hold",  # connecting; nothing muted, nothing drained
     "after:Mutes.put",
     "after:Hosts.owe_undrain",
@@ -95,7 +95,7 @@ def test_killed_while_the_command_runs_it_waits_for_its_effect(fleet: Fleet, hos
     with fleet.responder(host) as responder:
         responder.start()
         responder.alert(host)
-        wait_until("the command to be sent", lambda: responder.request(host)["command_sent_at"])
+        wait_until("the command to be sent", lambda: responder.at(host, "command_sent_at"))
         responder.kill()
         responder.start()
         assert responder.finished(host)["outcome"] == "restarted"
@@ -108,7 +108,7 @@ def test_stopped_while_it_waits_for_the_new_life_it_goes_on_after_the_start(flee
     with fleet.responder(host) as responder:
         responder.start()
         responder.alert(host)
-        wait_until("the step ready", lambda: responder.request(host)["step"] == "ready")
+        wait_until("the step ready", lambda: responder.at(host, "step") == "ready")
         responder.stop()
         responder.start()
         assert responder.finished(host)["outcome"] == "restarted"

@@ -1,0 +1,258 @@
+"""Whatever happens, in whatever order: hypothesis plays the alerts, the people, the faults, the
+crashes and the clock, and the invariants of a guarded restart hold.
+
+The use cases are the real ones, on a real database; time is the world's. What is checked at the
+moment a command is sent is the truth about the host, not what the responder believes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from responder.adapters.database.requests import AWAITING_APPROVAL
+from responder.core.outcomes import Mode
+from responder.core.policy import Fleet, Guards
+from responder.usecases import workflow
+from responder.usecases.services import PAUSED
+from tests.unit.usecases.world import AGENT, LARGE, LIMIT, SMALL, Killed, Node, World
+from toolkit.settings import Duration
+
+GUARDS = Guards(
+    startup_grace=Duration(60),
+    cooldown=Duration(600),
+    max_restarts=2,
+    per=Duration(3600),
+    wait_for_idle=Duration(60),
+)
+FLEET = Fleet(max_restarts_per_hour=3, storm_fraction=1.0)
+HOSTS = st.sampled_from(["node-1", "node-2"])
+KILLS = st.one_of(st.none(), st.integers(0, 80))
+"""At which boundary from now the process dies, if it does."""
+FAULTS = st.sampled_from(
+    [
+        *(("ssh", how) for how in ("refused", "lost_just_before", "lost_before", "fails")),
+        *(("ssh", how) for how in ("lost_after", "lost_late")),
+        *((name, False) for name in ("exporter_answers", "controller_answers", "reconnects")),
+        *((name, False) for name in ("becomes_ready", "comes_up", "prometheus")),
+        *(("busy_for", seconds) for seconds in (5, 45, 100)),
+        ("busy", None),
+        ("task", True),
+        ("fresh_bytes", LARGE),
+        ("resident_bytes", LIMIT),
+    ]
+)
+
+
+class Restarts(RuleBasedStateMachine):
+    """Two hosts, one responder, and everything that can come between them."""
+
+    @initialize(mode=st.sampled_from([Mode.ENFORCE, Mode.APPROVE]))
+    def begin(self, mode: Mode) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.patch = pytest.MonkeyPatch()
+        self.world = World(
+            Path(self.folder.name),
+            hosts=2,
+            guards=GUARDS,
+            fleet=FLEET,
+            agent={"mode": mode},
+        )
+        self.mode = mode
+        self.paused = False
+        self.patch.setattr(workflow, "run_step", self.world.engine.run_step)
+        self.world.check_before_command = self.check_command  # type: ignore[method-assign]
+        self.commands: list[tuple[str, str, float]] = []
+        """Request, host and uptime of every command that was sent."""
+        self.told: dict[str, list[dict[str, Any]]] = {name: [] for name in self.world.nodes}
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.settle()
+            self.world.services.memory.database.close()
+            self.patch.undo()
+            self.folder.cleanup()
+
+    # -- what must be so whenever a command is sent -------------------------------------------
+
+    def check_command(self, node: Node) -> None:
+        now = self.world.clock.uptime_seconds
+        (request,) = (one for one in self.world.history(node.name) if one.outcome is None)
+        mine = self.sent_by_others(request.id, node.name)
+        everyone = self.sent_by_others(request.id, None)
+        assert request.forced or node.busy is False, "never while busy"
+        assert request.forced or not node.running, "never with a running task"
+        assert node.drained, "never while new work may begin"
+        assert self.world.state(node.name) == "connecting"
+        assert node.resident_bytes > LIMIT, "never below the limit"
+        assert not self.paused, "never while paused"
+        assert request.approval == "approved" or self.mode is Mode.ENFORCE, "never unasked"
+        assert not request.resolved, "never for an alert that resolved"
+        assert all(now - at >= GUARDS.cooldown for at in mine), "never twice in a cooldown"
+        assert sum(now - at < GUARDS.per for at in mine) < GUARDS.max_restarts
+        assert sum(now - at < 3600 for at in everyone) < FLEET.max_restarts_per_hour
+        begun = [at for sent_id, _, at in self.commands if sent_id == request.id]
+        assert not [at for at in node.starts if begun and at >= begun[0]], "never twice"
+        self.commands.append((request.id, node.name, now))
+
+    def sent_by_others(self, restart_id: str, host: str | None) -> list[float]:
+        return [
+            at
+            for sent_id, name, at in self.commands
+            if sent_id != restart_id and (host is None or name == host)
+        ]
+
+    # -- what can happen ----------------------------------------------------------------------
+
+    @rule(host=HOSTS, age=st.sampled_from([1.0, 60.0, 7200.0]), kill=KILLS)
+    def leaks_and_fires(self, host: str, age: float, kill: int | None) -> None:
+        self.world.nodes[host].resident_bytes = LARGE
+        self.world.alert(host, age=age)
+        self.told[host].append(self.world.last_alert)
+        self.runs(kill)
+
+    @rule(host=HOSTS, status=st.sampled_from(["firing", "resolved"]), kill=KILLS)
+    def is_told_again(self, host: str, status: str, kill: int | None) -> None:
+        for payload in self.told[host][-1:]:
+            (alert,) = payload["alerts"]
+            self.world.tell({**payload, "alerts": [{**alert, "status": status}]})
+        self.runs(kill)
+
+    @rule(host=HOSTS, seconds=st.sampled_from([1, 5, 40]))
+    def will_resolve(self, host: str, seconds: int) -> None:
+        """While something waits, or is about to be sent."""
+        for payload in self.told[host][-1:]:
+            self.world.later(seconds, partial(self.resolve_now, payload))
+
+    def resolve_now(self, payload: dict[str, Any]) -> None:
+        (alert,) = payload["alerts"]
+        starts_at = datetime.fromisoformat(alert["startsAt"]).timestamp()
+        self.world.services.memory.requests.resolve(alert["fingerprint"], starts_at)
+
+    @rule(host=HOSTS, forced=st.booleans(), kill=KILLS)
+    def is_asked_for_by_a_person(self, host: str, forced: bool, kill: int | None) -> None:
+        self.world.nodes[host].resident_bytes = LARGE
+        self.kill_after(kill)
+        self.person(lambda: self.world.admission.ask_for_person(host, AGENT, "ann", forced=forced))
+        self.world.run()
+
+    @rule(host=HOSTS, word=st.sampled_from(["approve", "approve", "deny"]), kill=KILLS)
+    def is_decided(self, host: str, word: str, kill: int | None) -> None:
+        self.kill_after(kill)
+        for one in self.world.history(host):
+            if one.step == AWAITING_APPROVAL and one.outcome is None:
+                self.person(lambda one=one: getattr(self.world.admission, word)(one.id, "ann"))
+        self.world.run()
+
+    def person(self, act: Any) -> None:
+        """A person's call of the API, in which the process may die."""
+        try:
+            act()
+        except Killed:
+            self.world.services.memory.database.close()
+            self.world.start()
+
+    @rule(paused=st.booleans())
+    def is_paused_or_resumed(self, paused: bool) -> None:
+        self.world.kill_at = None
+        self.paused = paused
+        flags, now = self.world.services.memory.flags, self.world.clock.now()
+        flags.set(PAUSED, "yes" if paused else "", "ann", now)
+
+    @rule(host=HOSTS, fault=FAULTS)
+    def breaks(self, host: str, fault: tuple[str, Any]) -> None:
+        name, value = fault
+        node = self.world.nodes[host]
+        if name == "prometheus":
+            self.world.prometheus_answers = value
+        elif name == "busy_for":
+            node.busy = True
+            self.world.later(value, lambda: setattr(node, "busy", False))
+        elif name == "task":
+            node.running = [] if node.drained else ["task"]
+        else:
+            setattr(node, name, value)
+
+    @rule(host=HOSTS)
+    def is_mended(self, host: str) -> None:
+        node = self.world.nodes[host]
+        self.world.prometheus_answers = True
+        node.busy, node.running, node.ssh, node.fresh_bytes = False, [], "good", SMALL
+        node.exporter_answers = node.controller_answers = node.reconnects = True
+        node.comes_up = node.becomes_ready = True
+        if not (node.up and node.ready):
+            node.up = node.ready = True
+            node.life, node.resident_bytes = self.world.clock.now(), SMALL
+
+    @rule(host=HOSTS)
+    def has_its_quarantine_cleared(self, host: str) -> None:
+        self.world.kill_at = None
+        self.world.services.memory.quarantine.clear(host, AGENT)
+
+    @rule(kill=KILLS)
+    def runs(self, kill: int | None) -> None:
+        self.kill_after(kill)
+        self.world.run()
+
+    def kill_after(self, boundaries: int | None) -> None:
+        if boundaries is not None:
+            self.world.kill_at = len(self.world.boundaries) + boundaries
+
+    @rule(seconds=st.sampled_from([1, 30, 300, 700, 4000]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from([-86_400, -3600, 3600, 86_400]))
+    def the_wall_clock_is_set(self, seconds: int) -> None:
+        """Every clock of the fleet is: start times are told by the same wall."""
+        self.world.clock.wall_offset += seconds
+        for node in self.world.nodes.values():
+            node.life += seconds
+
+    # -- what must be so always ---------------------------------------------------------------
+
+    @invariant()
+    def an_agent_has_at_most_one_open_request(self) -> None:
+        if hasattr(self, "world"):
+            for host in self.world.nodes:
+                assert self.world.outcomes(host).count("open") <= 1
+
+    def settle(self) -> None:
+        """All faults end, nobody kills anything any more: everything must come to its end."""
+        world = self.world
+        world.kill_at = None
+        world.prometheus_answers = True
+        self.is_paused_or_resumed(False)
+        for host in world.nodes:
+            self.is_mended(host)
+        world.run()
+        for host in world.nodes:
+            self.is_decided(host, "deny", None)
+        for _ in range(3):
+            world.clock.advance(1000)
+            world.run()
+        for host, node in world.nodes.items():
+            assert "open" not in world.outcomes(host), "always ends, with one final word"
+            assert world.state(host) == "connected"
+            assert not node.drained, "controllers have their host back"
+            assert not world.muted(host), "people hear of the host again"
+            assert len(node.starts) <= len(node.commands)
+            restarted = [one for one in world.history(host) if one.outcome == "restarted"]
+            assert len(restarted) <= len(node.starts), "never told without being so"
+
+
+TestRandomSequences = Restarts.TestCase
+TestRandomSequences.settings = settings(
+    max_examples=40,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
