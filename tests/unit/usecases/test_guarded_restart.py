@@ -1,0 +1,378 @@
+"""A guarded restart from alert to word: modes, force, waiting, and what was found elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from responder.core.outcomes import Mode, Outcome, Step
+from responder.core.policy import Fleet, Guards
+from responder.settings import Readiness
+from responder.usecases.explain import explain
+from responder.usecases.services import PAUSED, STORM
+from tests.unit.usecases.conftest import MakeWorld
+from tests.unit.usecases.world import AGENT, LARGE, LIMIT, World
+from toolkit.settings import Duration
+
+
+def leak_and_fire(world: World, **node: Any) -> None:
+    world.node.resident_bytes = LARGE
+    for name, value in node.items():
+        setattr(world.node, name, value)
+    world.alert()
+
+
+def resolved(world: World) -> dict[str, Any]:
+    (alert,) = world.last_alert["alerts"]
+    return {**world.last_alert, "alerts": [{**alert, "status": "resolved"}]}
+
+
+# -- what was found in the system that this one learned from ------------------------------------
+
+
+def test_finding_2_probes_that_are_used_up_fail_and_nothing_is_reconnected(
+    make_world: MakeWorld,
+) -> None:
+    """Found: success was told though the agent never became ready, the reconnect already sent."""
+    world = make_world(agent={"readiness": Readiness(probes=5, interval=Duration(1))})
+    leak_and_fire(world, becomes_ready=False)
+    began = world.clock.uptime_seconds
+    world.run()
+    (request,) = world.history()
+    assert (request.outcome, world.reconnects) == ("not_ready", [])
+    assert request.reason == "after 5 probes: the new process does not answer ready"
+    assert world.clock.uptime_seconds - began == 4
+
+
+def test_finding_2_the_reconnect_is_awaited_and_its_error_is_the_error(world: World) -> None:
+    leak_and_fire(world, reconnects=False)
+    world.run()
+    (request,) = world.history()
+    assert request.outcome == "reconnect_failed"
+    assert "mn-1: refused" in request.reason
+    assert world.state() == "disconnected", "a failed reconnect does not roll back to connected"
+
+
+def test_finding_2_the_reconnect_waits_until_the_agent_is_ready(world: World) -> None:
+    leak_and_fire(world, becomes_ready=False)
+    world.clock.on_advance.append(lambda: setattr(world.node, "ready", True))
+    controllers: Any = world.services.outside.controllers
+    reconnect, ready_then = controllers.reconnect, []
+
+    def reconnect_and_look(*args: Any, **how: Any) -> None:
+        ready_then.append(world.node.ready)
+        reconnect(*args, **how)
+
+    controllers.reconnect = reconnect_and_look
+    world.run()
+    assert ready_then == [True]
+    assert world.outcomes() == ["restarted"]
+
+
+def test_finding_5_a_policy_cannot_be_changed_and_so_not_left_changed() -> None:
+    """Found: a test changed global limits and left them."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Guards().cooldown = Duration(0)  # type: ignore[misc]
+
+
+# -- before the command --------------------------------------------------------------------------
+
+
+def test_connecting_and_drain_come_before_the_tasks_are_looked_at(world: World) -> None:
+    leak_and_fire(world)
+    controllers: Any = world.services.outside.controllers
+    tasks, seen = controllers.tasks, []
+
+    def look(*args: Any) -> Any:
+        seen.append((world.state(), world.node.drained))
+        return tasks(*args)
+
+    controllers.tasks = look
+    world.run()
+    assert seen == [("connecting", True)]
+
+
+def test_an_agent_that_is_busy_is_looked_at_again_every_30_s_and_restarted_when_idle(
+    world: World,
+) -> None:
+    leak_and_fire(world, busy=True)
+    began = world.clock.uptime_seconds
+    world.later(70, lambda: setattr(world.node, "busy", False))
+    world.run()
+    assert world.outcomes() == ["restarted"]
+    assert world.node.commands == [began + 90]
+
+
+def test_an_agent_that_stays_busy_is_refused_after_wait_for_idle_and_not_later(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(guards=Guards(wait_for_idle=Duration(100)))
+    leak_and_fire(world, busy=True)
+    began = world.clock.uptime_seconds
+    world.run()
+    assert world.outcomes() == ["busy"]
+    assert world.clock.uptime_seconds - began == 100
+    assert (world.state(), world.node.drained, world.muted()) == ("connected", False, False)
+
+
+@pytest.mark.parametrize("what", ["resolved", "paused"])
+def test_who_waits_for_idle_hears_of_a_pause_or_the_alerts_end_within_a_second(
+    world: World, what: str
+) -> None:
+    leak_and_fire(world, busy=True)
+    began = world.clock.uptime_seconds
+
+    def end() -> None:
+        if what == "paused":
+            world.services.memory.flags.set(PAUSED, "yes", "ann", world.clock.now())
+        else:
+            world.tell(resolved(world))
+            (notification,) = world.services.memory.inbox.waiting(before=float("inf"))
+            world.intake.handle(notification)
+
+    world.later(10, end)
+    world.run()
+    assert world.outcomes() == [what]
+    assert world.clock.uptime_seconds - began <= 11
+    assert (world.state(), world.node.drained) == ("connected", False)
+
+
+def test_a_task_that_ends_before_the_next_alert_is_what_a_refusal_waits_for(world: World) -> None:
+    leak_and_fire(world, running=["task-7"])
+    world.run()
+    world.node.running = []
+    world.tell(world.last_alert)
+    world.run()
+    assert world.outcomes() == ["tasks_running"], "a duplicate within retry_after"
+    world.clock.advance(240)
+    world.tell(world.last_alert)
+    world.run()
+    assert world.outcomes() == ["tasks_running", "restarted"]
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "word"),
+    [
+        ({"busy": True}, "restarted"),
+        ({"busy": None}, "restarted"),
+        ({"running": ["task-7"]}, "restarted"),
+        ({"resident_bytes": LIMIT}, "below_hard_limit"),
+        ({"exporter_answers": False}, "facts_unavailable"),
+        ({"controller_answers": False}, "controller_unreachable"),
+        ({"ssh": "refused"}, "ssh_unreachable"),
+    ],
+)
+def test_force_skips_the_busy_and_task_checks_and_nothing_else(
+    world: World, obstacle: dict[str, Any], word: str
+) -> None:
+    world.node.resident_bytes = LARGE
+    for name, value in obstacle.items():
+        setattr(world.node, name, value)
+    request = world.admission.ask_for_person("node-1", AGENT, "ann", forced=True)
+    world.admission.consider(request.id)
+    world.run()
+    assert world.outcomes() == [word]
+
+
+def test_not_even_force_goes_round_a_host_that_is_not_connected(world: World) -> None:
+    leak_and_fire(world, reconnects=False)
+    world.run()
+    world.node.resident_bytes = LARGE
+    request = world.admission.ask_for_person("node-1", AGENT, "ann", forced=True)
+    world.admission.consider(request.id)
+    assert world.outcomes() == ["reconnect_failed", "host_not_connected"]
+
+
+# -- modes ---------------------------------------------------------------------------------------
+
+
+def test_observe_says_what_would_be_done_and_does_nothing(make_world: MakeWorld) -> None:
+    world = make_world(agent={"mode": Mode.OBSERVE})
+    leak_and_fire(world)
+    world.run()
+    (request,) = world.history()
+    assert (request.outcome, request.facts["also_refused"]) == ("observe_mode", [])
+    assert (world.node.commands, world.state()) == ([], "connected")
+    assert "before drain" not in world.boundaries
+
+
+def test_approve_asks_a_person_and_looks_again_when_one_has_spoken(make_world: MakeWorld) -> None:
+    world = make_world(agent={"mode": Mode.APPROVE})
+    leak_and_fire(world)
+    world.run()
+    (request,) = world.history()
+    assert (request.outcome, request.step) == (None, "awaiting_approval")
+    world.node.resident_bytes = LIMIT
+    assert world.admission.approve(request.id, "ann")
+    world.run()
+    assert world.outcomes() == ["below_hard_limit"]
+    assert not world.admission.approve(request.id, "bob"), "it waits no more"
+
+
+def test_an_alert_that_resolves_takes_its_question_back(make_world: MakeWorld) -> None:
+    world = make_world(agent={"mode": Mode.APPROVE})
+    leak_and_fire(world)
+    world.run()
+    world.tell(resolved(world))
+    world.run()
+    assert world.outcomes() == ["resolved"]
+
+
+# -- alerts --------------------------------------------------------------------------------------
+
+
+def test_resolved_before_anything_was_done_starts_nothing(world: World) -> None:
+    world.node.resident_bytes = LARGE
+    world.alert(firing=False)
+    world.run()
+    assert world.outcomes() == []
+
+
+def test_a_resolved_alert_after_the_command_changes_nothing(world: World) -> None:
+    leak_and_fire(world, becomes_ready=False)
+
+    def resolve_and_be_ready() -> None:
+        world.node.ready = True
+        if not world.services.memory.inbox.length():
+            world.tell(resolved(world))
+
+    world.clock.on_advance.append(resolve_and_be_ready)
+    world.run()
+    assert world.outcomes() == ["restarted"]
+
+
+def test_an_alert_older_than_the_process_is_about_another_one(world: World) -> None:
+    world.node.resident_bytes = LARGE
+    world.node.life = world.clock.now() - 600
+    world.alert(age=601)
+    world.run()
+    assert world.outcomes() == ["already_restarted"]
+
+
+def test_an_agent_that_was_restarted_by_others_while_it_was_held_is_left_alone(
+    world: World,
+) -> None:
+    leak_and_fire(world, busy=True)
+
+    def restart_by_others() -> None:
+        world.node.life = world.clock.now()
+        world.node.busy = False
+
+    world.later(5, restart_by_others)
+    world.run()
+    assert world.outcomes() == ["already_restarted"]
+    assert not world.node.commands
+
+
+@pytest.mark.parametrize("told", [1, 2, 5])
+def test_duplicates_of_an_alert_make_one_request(world: World, told: int) -> None:
+    leak_and_fire(world)
+    for _ in range(told - 1):
+        world.tell(world.last_alert)
+    world.run()
+    assert world.outcomes() == ["restarted"]
+
+
+# -- what the command came to --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ssh", "word", "state", "starts"),
+    [
+        ("refused", "ssh_unreachable", "connected", 0),
+        ("lost_just_before", "ssh_unreachable", "connected", 0),
+        ("fails", "command_failed", "disconnected", 0),
+        ("lost_before", "command_failed", "disconnected", 0),
+        ("lost_after", "restarted", "connected", 1),
+        ("lost_late", "restarted", "connected", 1),
+    ],
+)
+def test_a_session_that_breaks_ends_in_its_word(
+    world: World, ssh: str, word: str, state: str, starts: int
+) -> None:
+    leak_and_fire(world, ssh=ssh, reconnects=word == "restarted")
+    world.run()
+    assert (world.outcomes(), world.state(), len(world.node.starts)) == ([word], state, starts)
+    assert world.node.drained is (state == "disconnected")
+
+
+def test_a_fresh_process_above_the_futile_ratio_is_quarantined_until_a_person_clears_it(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(
+        guards=Guards(startup_grace=Duration(0), cooldown=Duration(0), retry_after=Duration(0))
+    )
+    leak_and_fire(world, fresh_bytes=int(0.7 * LIMIT) + 1)
+    world.run()
+    assert world.outcomes() == ["restarted"]
+    world.clock.advance(60)
+    leak_and_fire(world)
+    world.run()
+    assert world.outcomes()[1:] == ["quarantined"]
+    assert world.services.memory.quarantine.clear("node-1", AGENT)
+    leak_and_fire(world, fresh_bytes=int(0.7 * LIMIT))
+    world.run()
+    assert world.outcomes()[2:] == ["restarted"]
+    assert not world.services.memory.quarantine.all(), "just at the ratio is not above it"
+
+
+def test_an_agent_that_left_the_configuration_meanwhile_has_its_word(world: World) -> None:
+    """Seen: a KeyError, told as an unexpected error."""
+    leak_and_fire(world, busy=True)
+    settings = dataclasses.replace(world.settings, agents={})
+    world.later(5, lambda: object.__setattr__(world.services.outside, "settings", settings))
+    world.run()
+    assert world.outcomes() == ["unknown_agent"]
+    assert (world.state(), world.node.drained) == ("connected", False)
+
+
+def test_an_error_that_nobody_thought_of_still_ends_in_a_word(world: World) -> None:
+    leak_and_fire(world)
+    controllers: Any = world.services.outside.controllers
+    controllers.tasks = lambda *_: 1 / 0
+    world.run()
+    (request,) = world.history()
+    assert request.outcome == "facts_unavailable"
+    assert "ZeroDivisionError" in request.reason
+    assert (world.state(), world.node.drained) == ("connected", False)
+
+
+# -- the fleet, and what people see --------------------------------------------------------------
+
+
+def test_a_storm_restarts_nothing_until_a_person_resumes_or_it_calms(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(hosts=5, fleet=Fleet(storm_fraction=0.2))
+    for name, node in world.nodes.items():
+        node.resident_bytes = LARGE
+        world.alert(name)
+    world.run()
+    assert STORM in world.services.memory.flags.all()
+    late = [name for name in world.nodes if name != "node-1"]
+    assert {word for name in late for word in world.outcomes(name)} == {"storm"}
+
+
+def test_explain_runs_the_same_table_and_asks_for_the_tasks(world: World) -> None:
+    world.node.resident_bytes = LARGE
+    world.node.running = ["task-7"]
+    told = explain(world.services, "node-1", AGENT)
+    refused = {one.guard: one.refusal.outcome for one in told.verdicts if one.refusal}
+    assert refused == {"tasks_running": Outcome.TASKS_RUNNING}
+    assert not world.history(), "it changes nothing"
+
+
+def test_the_history_tells_what_was_seen_and_how_long_each_step_took(world: World) -> None:
+    leak_and_fire(world)
+    life = world.node.life
+    world.run()
+    (request,) = world.history()
+    assert [one["step"] for one in request.steps] == [str(step) for step in Step]
+    facts = request.facts
+    assert (facts["life"], facts["new_life"]) == (life, world.node.life)
+    assert (facts["resident_bytes"], facts["hard_limit_bytes"]) == (LARGE, LIMIT)
+    assert facts["verify"]["tasks"] == [{"controller": "mn-1", "running": []}]
+    assert facts["command"]["exit_code"] == 0
+    assert (request.requested_by, request.command_sent is not None) == ("alert", True)
