@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tests.integration.restart.fleet import QUICK
-from tests.integration.restart.peers import Reply, limit
+from tests.support.fleet import QUICK
+from tests.support.peers import Reply, limit
 
 MIB = 1024**2
 RUNNING = {"running": [{"id": "task-7", "name": "migrate"}]}

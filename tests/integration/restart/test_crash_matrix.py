@@ -12,8 +12,8 @@ import pytest
 
 from demo.stack.processes import wait_until
 from responder.core.outcomes import Step
-from tests.integration.restart.fleet import Fleet, Member, running
-from tests.integration.restart.peers import Reply
+from tests.support.fleet import Fleet, Member, running
+from tests.support.peers import Reply
 
 pytestmark = pytest.mark.integration
 

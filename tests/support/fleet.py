@@ -27,7 +27,7 @@ from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
 from demo.stack.site import MIB
 from demo.stack.tools import REPOSITORY, find
-from tests.integration.restart.peers import CONTROLLERS, Peers
+from tests.support.peers import CONTROLLERS, Peers
 
 LIMIT_MIB, OVER_MIB = 48, 64
 QUICK = {"startup_grace": "0s", "wait_for_idle": "2s", "idle_interval": "500ms"}
@@ -255,7 +255,7 @@ class Responder:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, dies_at: str | None = None) -> None:
+    def start(self, dies_at: str | None = None, *, log_level: str = "debug") -> None:
         """Start the process; with ``dies_at`` the one that kills itself there."""
         ours: list[str | Path] = [Path(sys.executable).parent / "memleash-responder"]
         self._program = Program(
@@ -264,7 +264,7 @@ class Responder:
                 *([*CRASHING, dies_at] if dies_at else ours),
                 f"--config.file={self.config}",
                 f"--web.listen-address=127.0.0.1:{self.port}",
-                "--log.level=debug",
+                f"--log.level={log_level}",
             ],
             self.log,
             lambda: answers(f"{self.url}/-/ready"),
@@ -319,6 +319,13 @@ class Responder:
             timeout_seconds=timeout_seconds,
             every_seconds=0.1,
             seen=lambda: (self.request(host), self._program and self._program.log_end()),
+        )
+
+    def count(self, outcome: str) -> int:
+        """Return how many requests this process ended with ``outcome``."""
+        lines = self.metric("memleash_responder_restarts_total")
+        return sum(
+            int(float(line.rsplit(" ", 1)[1])) for line in lines if f'outcome="{outcome}"' in line
         )
 
     def metric(self, name: str) -> list[str]:
