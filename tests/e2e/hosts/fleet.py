@@ -218,7 +218,7 @@ def _set_up_hosts(fleet: Fleet) -> None:
             write("/etc/zabbix/zabbix_agentd.conf.d/slow.conf", configs.ZABBIX_SLOW_ITEM)
             write("/usr/local/bin/slow-item", configs.SLOW_ITEM, mode="755")
         host.run("systemctl", "daemon-reload")
-        host.run("systemctl", "enable", "-q", "--now", *units, "memleash-exporter.service")
+        host.run("systemctl", "enable", "--now", *units, "memleash-exporter.service")
     script = documented.forced_command(f"sudo -n systemctl restart {configs.UNITS[configs.SAMPLE]}")
     fleet.host(HARDENED).container.write("/usr/local/sbin/memleash-restart", script, mode="755")
 

@@ -5,12 +5,16 @@ ENV DEBIAN_FRONTEND=noninteractive container=docker
 RUN apt-get update && apt-get install -y --no-install-recommends \
         systemd systemd-sysv dbus openssh-server sudo iproute2 procps curl \
         python3 python3-venv python3-pip \
-        zabbix-agent collectd-core libmicrohttpd12 libpython3.11 \
+        zabbix-agent collectd-core libmicrohttpd12 libprotobuf-c1 libpython3.11 \
     && rm -f /etc/ssh/ssh_host_* /etc/machine-id \
     && touch /etc/machine-id \
     && install -d /var/log/journal \
     && systemctl disable zabbix-agent.service collectd.service \
     && systemctl mask systemd-udevd.service systemd-logind.service getty.target console-getty.service
+# Each machine makes its own host keys at its first boot.
+RUN install -d /etc/systemd/system/ssh.service.d && printf '%s\n' '[Service]' 'ExecStartPre=' \
+        'ExecStartPre=/usr/bin/ssh-keygen -A' 'ExecStartPre=/usr/sbin/sshd -t' \
+        >/etc/systemd/system/ssh.service.d/keys.conf
 COPY wheels /wheels
 RUN python3 -m venv /opt/memleash \
     && /opt/memleash/bin/pip install --no-cache-dir --no-index --find-links /wheels memleash
