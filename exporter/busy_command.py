@@ -26,6 +26,7 @@ from toolkit.units import parse_duration
 DIRECTORY_VARIABLE = "MEMLEASH_BUSY_DIRECTORY"
 
 _TOUCH_SECONDS = MAX_AGE_SECONDS / 12
+_SI_KERNEL = 0x80  # sigaction(2); the signal module does not name it
 _PASSED_ON = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -44,11 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             marker = stack.enter_context(_held(flags))
         except OSError as error:
             return _refuse(125, f"cannot place a marker in {error.filename}: {error.strerror}")
-        signal.signal(signal.SIGALRM, lambda *_: _touch(marker))
-        signal.setitimer(signal.ITIMER_REAL, _TOUCH_SECONDS, _TOUCH_SECONDS)
-        code = _run(flags.command)
+        code = _run(flags.command, marker)
     if code < 0:  # it was killed by a signal: end in the same way, so that our caller sees it
-        signal.signal(-code, signal.SIG_DFL)
+        if -code not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code
 
@@ -79,31 +79,39 @@ def _held(flags: argparse.Namespace) -> Iterator[Path]:
                 file.unlink()
 
 
-def _run(command: Sequence[str]) -> int:
-    """Run ``command``, pass signals on to it, and return its code (minus the signal's number).
+def _run(command: Sequence[str], marker: Path) -> int:
+    """Run ``command`` and return its exit code, or minus the number of the signal that ended it.
 
-    Signals are caught before it starts, so that one that arrives in between is not lost.
+    1. Holds signals back, but those that our caller ignores (nohup), and waits for them one by
+       one: none is lost, whether it comes before the command starts or between two looks.
+    2. Passes each on to the command, and keeps the marker young between them.
+    3. Lets signals through again.
     """
-    pending: list[int] = []
-    process: subprocess.Popen[bytes] | None = None
-
-    def pass_on(number: int, _: object) -> None:
-        if process is None:
-            pending.append(number)
-        elif number not in (signal.SIGINT, signal.SIGQUIT) or not os.isatty(0):
-            process.send_signal(number)  # a terminal sends its own to the command as well
-
-    for number in _PASSED_ON:
-        signal.signal(number, pass_on)
+    passed_on = {number for number in _PASSED_ON if signal.getsignal(number) != signal.SIG_IGN}
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on | {signal.SIGCHLD})
     try:
-        process = subprocess.Popen(command)  # noqa: S603 - the caller's own words, and no shell
+        process = subprocess.Popen(  # noqa: S603 - the caller's own words, and no shell
+            command,
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, former),  # noqa: PLW1509 - we have one thread
+        )
+        while process.poll() is None:
+            received = signal.sigtimedwait(passed_on | {signal.SIGCHLD}, _TOUCH_SECONDS)
+            if received is None:
+                _touch(marker)
+            elif received.si_signo != signal.SIGCHLD and not _from_terminal(received):
+                process.send_signal(received.si_signo)
     except FileNotFoundError:
         return _refuse(127, f"{command[0]}: not found")
     except OSError as error:
         return _refuse(126, f"{command[0]}: {error.strerror}")
-    for early in pending:
-        process.send_signal(early)
-    return process.wait()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    return process.returncode
+
+
+def _from_terminal(received: signal.struct_siginfo) -> bool:
+    """Return whether the kernel sent it (Ctrl-C), and so has sent it to the command as well."""
+    return received.si_code == _SI_KERNEL
 
 
 def _touch(marker: Path) -> None:

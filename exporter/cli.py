@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
-import queue
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -60,9 +60,7 @@ def _serve(scraper: Scraper, web: WebConfig, flags: argparse.Namespace) -> int:
     except OSError as error:
         log.error("cannot listen", extra={"address": f"{host}:{port}", "problem": error})  # noqa: TRY400
         return 1
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: signals.put(received))
+    signals = _signals(signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
     scraper.start()
     gc.freeze()  # what start-up made stays: no collection need look at it again
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
@@ -70,12 +68,26 @@ def _serve(scraper: Scraper, web: WebConfig, flags: argparse.Namespace) -> int:
         "listening",
         extra={"host": host, "port": server.port, "version": VERSION, "tls": web.uses_tls},
     )
-    while signals.get() == signal.SIGHUP:
+    while signals.recv(1)[0] == signal.SIGHUP:
         _reload(scraper)
     server.shutdown()
     server.server_close()
     log.info("ended")
     return 0
+
+
+def _signals(*numbers: signal.Signals) -> socket.socket:
+    """Return a socket that each of these signals writes its number to.
+
+    The interpreter writes it in the signal handler itself. A handler in Python would run when the
+    main thread comes to it: one that came just before the thread fell asleep, only at the next.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.detach())
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    return reader
 
 
 def _reload(scraper: Scraper) -> None:

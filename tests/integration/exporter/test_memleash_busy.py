@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -129,6 +130,53 @@ def test_a_command_that_cleans_up_is_given_the_time(markers: Path, start: Any) -
     process.terminate()
     assert process.wait(30) == 9
     assert held(markers) == []
+
+
+def test_a_signal_that_our_caller_ignores_is_not_passed_on(markers: Path) -> None:
+    finished = subprocess.run(
+        [
+            *("sh", "-c", 'trap "" HUP; "$@"; echo ended with $?', "sh"),
+            *(*COMMAND, "--directory", str(markers), "agent", "--"),
+            *("sh", "-c", "kill -HUP $PPID; sleep 0.2; exit 3"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert finished.stdout == "ended with 3\n"
+
+
+def test_ctrl_c_reaches_the_command_once(markers: Path, tmp_path: Path) -> None:
+    """The terminal sends it to both; passing it on as well would make it two."""
+    count = (
+        'n=0; trap "n=\\$((n+1))" INT; echo up; '
+        "until [ -e over ]; do sleep 0.05; done; sleep 0.3; echo seen $n; exit 5"
+    ).replace("\\", "")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        os.environ["PYTHONPATH"] = str(ROOT)
+        os.execv(
+            sys.executable,
+            [*COMMAND, "--directory", str(markers), "agent", "--", "bash", "-c", count],
+        )
+    try:
+        output = b""
+        while b"up" not in output:
+            output += os.read(terminal, 100)
+        os.write(terminal, b"\x03")
+        while b"^C" not in output:  # echoed once it was sent
+            output += os.read(terminal, 100)
+        (tmp_path / "over").touch()
+        while b"seen" not in output:
+            output += os.read(terminal, 100)
+    finally:
+        os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+    assert b"seen 1" in output
+    assert os.waitstatus_to_exitcode(status) in {5, -signal.SIGHUP}
 
 
 def test_a_killed_one_stops_counting(markers: Path, start: Any) -> None:

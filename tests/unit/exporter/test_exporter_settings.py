@@ -5,6 +5,8 @@ One tiny file per mistake in ``bad_config``; its first line is the message.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,17 @@ import pytest
 from exporter.cli import main
 from exporter.settings import Settings, Url, split_address
 from toolkit.settings import ConfigError, load
+
+
+@pytest.fixture(autouse=True)
+def _root_logger_as_before() -> Iterator[None]:
+    """Undo what the program does to logging when it is run in this process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
 
 BAD_FILES = sorted((Path(__file__).parent / "bad_config").glob("*.yml"))
 
