@@ -41,9 +41,10 @@ class ConfigError(Exception):
 
     def __init__(self, source: str, path: str, problem: str) -> None:
         self.source = source
-        self.path = path
+        # A key with a line break in it must not forge a line of the message.
+        self.path = path if path.isprintable() else repr(path)[1:-1]
         self.problem = problem
-        super().__init__(f"{source}: {path}: {problem}" if path else f"{source}: {problem}")
+        super().__init__(f"{source}: {self.path}: {problem}" if path else f"{source}: {problem}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""A year of alerts and requests, pruned every day: rows and file stay bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from responder.adapters.database.engine import Database
+from responder.adapters.database.inbox import AlertRecord
+from responder.adapters.database.requests import Requests, Restart, new_id
+from responder.core.alerts import Alert
+from responder.core.outcomes import Outcome
+
+DAY = 86400.0
+RESTARTS_A_DAY, ALERTS_A_DAY = 20, 60
+KEEP_DAYS, KEEP_RESTARTS, KEEP_ALERTS = 90, 1000, 5000
+
+
+def test_a_years_work_stays_bounded(tmp_path: Path) -> None:
+    file = tmp_path / "responder.db"
+    database = Database(f"sqlite:///{file}")
+    database.create_tables()
+    requests, alerts = Requests(database), AlertRecord(database)
+    sizes = []
+    for day in range(365):
+        now = day * DAY
+        requests.open_all([_ended(day, number, now) for number in range(RESTARTS_A_DAY)])
+        told = [(_alert(day, number, now), None) for number in range(ALERTS_A_DAY)]
+        alerts.record(told, now)
+        requests.prune(before=now - KEEP_DAYS * DAY, keep=KEEP_RESTARTS)
+        alerts.prune(before=now - KEEP_DAYS * DAY, keep=KEEP_ALERTS)
+        sizes.append(file.stat().st_size)
+    kept = requests.page(limit=10_000)
+    assert len(kept) == KEEP_RESTARTS
+    assert kept[0].requested_at == 364 * DAY
+    assert len(alerts.page(limit=10_000)) <= KEEP_ALERTS
+    assert sizes[364] <= 1.2 * sizes[182]
+    database.close()
+
+
+def test_an_open_request_is_never_pruned(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
+    database.create_tables()
+    requests = Requests(database)
+    waiting = Restart(
+        id="waiting",
+        host="node-1",
+        agent="agent",
+        requested_at=0.0,
+        requested_by="alert",
+        forced=False,
+        step="awaiting_approval",
+    )
+    assert requests.open(waiting)[1]
+    requests.prune(before=1e9, keep=0)
+    assert requests.get("waiting") is not None
+    database.close()
+
+
+def _ended(day: int, number: int, now: float) -> Restart:
+    return Restart(
+        id=new_id(),
+        host=f"node-{number}",
+        agent="agent",
+        requested_at=now,
+        requested_by="alert",
+        forced=False,
+        step="requested",
+        fingerprint=f"{day}-{number}",
+        alert_started_at=now,
+        outcome=Outcome.COOLDOWN,
+        reason="restarted 3m ago; cooldown ends in 27m",
+        finished_at=now,
+        facts={"request": {"agent": {"resident_bytes": 1 << 34}}},
+    )
+
+
+def _alert(day: int, number: int, now: float) -> Alert:
+    labels = {"alertname": "AgentBusy", "host": f"node-{number}", "agent": "agent"}
+    return Alert(
+        fingerprint=f"{day}-{number}", firing=True, labels=labels, starts_at=now, ends_at=None
+    )
