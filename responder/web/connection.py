@@ -184,6 +184,13 @@ class Connection(HTTPConnection):
             }
         return True
 
+    def close(self) -> None:
+        """Close it; what could not be written in time is not tried again by the collector."""
+        self.wfile._write_buf.clear()
+        with contextlib.suppress(OSError):
+            self.wfile.close()
+        super().close()
+
     def _close_kernel_socket(self) -> None:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
