@@ -14,11 +14,12 @@ import os
 import select
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paramiko
 
+from responder.adapters.ssh_ahead import SessionsAhead
 from responder.adapters.ssh_session import closing_after, connected
 from responder.core.facts import Host
 from responder.errors import CommandLost, SshError, SshUnreachable
@@ -62,6 +63,7 @@ class SshClient:
 
     def __init__(self, settings: Ssh) -> None:
         self._settings = settings
+        self._sessions = SessionsAhead(self._opened, _is_alive)
         # paramiko logs a traceback for each host that is down; what it says, our errors say.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
@@ -76,7 +78,8 @@ class SshClient:
     ) -> CommandResult:
         """Run ``command`` on ``host`` once and return how it ended.
 
-        1. Connects, authenticates, opens a channel: each within ``connect_timeout``.
+        1. Connects, authenticates, opens a channel: each within ``connect_timeout``; or takes
+           what ``open_ahead`` has opened.
         2. Calls ``before_command``; what it raises goes through, and nothing is sent.
         3. Sends the command and sees it to its end within ``timeout_seconds``.
 
@@ -84,10 +87,9 @@ class SshClient:
         sent; CommandLost when it was and its end was not seen.
         """
         seconds = self._settings.command_timeout if timeout_seconds is None else timeout_seconds
-        with connected(self._settings, host) as transport:
-            channel = self._channel(transport, host)
+        with self._sessions.session(host) as (transport, channel):
             before_command()
-            if channel.closed or not transport.is_active():
+            if not _is_alive((transport, channel)):
                 raise SshUnreachable(f"{host.name}: the connection was lost before the command")
             try:
                 with closing_after(seconds, lambda: transport):
@@ -97,6 +99,17 @@ class SshClient:
                     f"{host.name}: the command was sent and its end not seen within {seconds:g} s: "
                     f"{_why(error)}; it may still run: look at the host"
                 ) from error
+
+    def open_ahead(self, host: Host) -> None:
+        """Begin to open the session that the next ``run`` on ``host`` will need; it comes soon."""
+        self._sessions.begin(host)
+
+    @contextlib.contextmanager
+    def _opened(self, host: Host) -> Iterator[tuple[paramiko.Transport, paramiko.Channel]]:
+        with connected(self._settings, host) as transport:
+            channel = self._channel(transport, host)
+            try:
+                yield transport, channel
             finally:
                 channel.close()
 
@@ -129,6 +142,11 @@ class SshClient:
                 f"{host.name}: sshd opened no channel within {seconds:g} s: "
                 f"{_why(error)}; look at its MaxSessions and its log"
             ) from error
+
+
+def _is_alive(session: tuple[paramiko.Transport, paramiko.Channel]) -> bool:
+    transport, channel = session
+    return transport.is_active() and not channel.closed
 
 
 def _why(error: BaseException) -> str:

@@ -118,17 +118,17 @@ class Admission:
         if restart is None or restart.outcome is not None or restart.step != REQUESTED:
             return
         refusal, facts = self._judge(restart)
-        requests.note(restart.id, facts)
         if refusal is None:
-            if requests.advance(restart.id, QUEUED, before=REQUESTED):
+            if requests.note(restart.id, facts, next_step=QUEUED, at=(REQUESTED,)):
                 self._enqueue(restart.id)
         elif refusal.outcome is Outcome.AWAITING_APPROVAL:
-            if requests.advance(restart.id, AWAITING_APPROVAL, before=REQUESTED):
+            if requests.note(restart.id, facts, next_step=AWAITING_APPROVAL, at=(REQUESTED,)):
                 log.info(
                     "approval awaited",
                     extra={"host": restart.host, "agent": restart.agent, "id": restart.id},
                 )
         else:
+            requests.note(restart.id, facts, at=(REQUESTED,))
             self._finish(restart, refusal, at=(REQUESTED,))
 
     def _judge(self, restart: Restart) -> tuple[Refusal | None, dict[str, object]]:

@@ -6,6 +6,7 @@ end may have changed it meanwhile.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from responder.adapters.database.requests import Restart, SentCommand
@@ -14,7 +15,7 @@ from responder.core.guards import Refusal, Situation, first_refusal
 from responder.core.outcomes import Outcome, Step
 from responder.core.policy import RestartPolicy
 from responder.settings import Agent, restart_policy
-from responder.usecases.progress import Progress, Refused
+from responder.usecases.progress import Progress, Refused, Seen
 from responder.usecases.services import PAUSED, Services
 from responder.usecases.situation import read_agent, read_situation, seen, with_sent
 from toolkit.units import format_duration
@@ -27,9 +28,7 @@ def host_of(services: Services, restart: Restart) -> Host:
     """Return the request's host as the inventory has it now. Raises Refused."""
     host = services.outside.inventory.get(restart.host)
     if host is None:
-        raise Refused(
-            Refusal(Outcome.UNKNOWN_HOST, f"host {restart.host} left the inventory meanwhile")
-        )
+        raise Refused(Outcome.UNKNOWN_HOST, f"host {restart.host} left the inventory meanwhile")
     return host
 
 
@@ -37,29 +36,33 @@ def agent_of(services: Services, restart: Restart) -> Agent:
     """Return the configuration of the request's agent as it is now. Raises Refused."""
     agent = services.settings.agents.get(restart.agent)
     if agent is None:
-        raise Refused(
-            Refusal(
-                Outcome.UNKNOWN_AGENT, f"agent {restart.agent} left the configuration meanwhile"
-            )
-        )
+        why = f"agent {restart.agent} left the configuration meanwhile"
+        raise Refused(Outcome.UNKNOWN_AGENT, why)
     return agent
 
 
-def look(
-    services: Services, restart: Restart, step: Step, admitted_life: float | None
-) -> tuple[AgentFacts, int]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What a look that found no reason against a restart saw."""
+
+    agent: AgentFacts
+    hard_limit_bytes: int
+    seen: Seen
+
+
+def look(services: Services, restart: Restart, step: Step, admitted_life: float | None) -> Look:
     """Read everything afresh and run the guards of ``step``. Raises Refused."""
     situation, policy = _see(services, restart, step, admitted_life)
     refusal = first_refusal(step, situation, policy, services.clock.now())
-    services.memory.requests.note(restart.id, {str(step): seen(situation)})
+    told = {str(step): seen(situation)}
     if refusal is not None:
-        raise Refused(refusal)
+        raise Refused(refusal.outcome, refusal.reason, told)
     if isinstance(situation.agent, Unknown) or isinstance(situation.hard_limit_bytes, Unknown):
         raise TypeError("facts_unavailable is a guard of every step")
-    return situation.agent, situation.hard_limit_bytes
+    return Look(situation.agent, situation.hard_limit_bytes, told)
 
 
-def look_and_send(services: Services, restart: Restart, admitted_life: float) -> None:
+def look_and_send(services: Services, restart: Restart, admitted_life: float) -> Seen:
     """Look a last time, and note that the command is being sent. Raises Refused.
 
     What others sent is counted in the transaction that makes the note: two restarts that look
@@ -72,9 +75,10 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
         return first_refusal(Step.RESTART, with_sent(situation, sent, stamp), policy, now)
 
     refusal = services.memory.requests.send(restart.id, stamp, refuse)
-    services.memory.requests.note(restart.id, {str(Step.RESTART): seen(situation)})
+    told = {str(Step.RESTART): seen(situation)}
     if refusal is not None:
-        raise Refused(refusal)
+        raise Refused(refusal.outcome, refusal.reason, told)
+    return told
 
 
 def _see(
@@ -97,7 +101,7 @@ def wait_for_idle(services: Services, restart: Restart, progress: Progress) -> N
     left_seconds = guards.wait_for_idle - waited_seconds
     if left_seconds <= 0:
         waited = format_duration(round(waited_seconds))
-        raise Refused(Refusal(Outcome.BUSY, f"the agent was still busy after {waited}"))
+        raise Refused(Outcome.BUSY, f"the agent was still busy after {waited}")
     wait_seconds = min(guards.idle_interval, left_seconds)
     while (passed := now.age_seconds(services.clock.stamp())) < wait_seconds:
         services.sleep(min(_LISTEN_SECONDS, wait_seconds - passed))

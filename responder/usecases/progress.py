@@ -10,6 +10,9 @@ from responder.core.guards import Refusal
 from responder.core.outcomes import Outcome
 from responder.core.stamps import Stamp
 
+Seen = Mapping[str, Any]
+"""What a step saw, as JSON, for people: it goes into the history with the step's end."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Progress:
@@ -22,6 +25,8 @@ class Progress:
     held: Stamp | None = None
     new_life: float = 0.0
     new_resident_bytes: int = 0
+    seen: Seen = dataclasses.field(default_factory=dict)
+    """What the latest step saw."""
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Progress:
@@ -29,22 +34,27 @@ class Progress:
         held = raw.get("held")
         return cls(**{**raw, "held": Stamp(**held) if held else None})
 
+    def recorded(self) -> dict[str, Any]:
+        """Return what the next step needs, as JSON."""
+        return dataclasses.asdict(dataclasses.replace(self, seen={}))
+
     def facts(self) -> dict[str, Any]:
-        """What was found so far, for the history."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value}
+        """Return all that was found so far, for the history."""
+        return {name: value for name, value in self.recorded().items() if value} | dict(self.seen)
 
 
-class Refused(Exception):
-    """The request ends before the command was sent."""
+class Ended(Exception):
+    """A step ends the request."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        self.refusal = refusal
-        super().__init__(refusal.reason)
-
-
-class Failed(Exception):
-    """The request ends badly after the command was sent."""
-
-    def __init__(self, outcome: Outcome, reason: str) -> None:
+    def __init__(self, outcome: Outcome, reason: str, seen: Seen | None = None) -> None:
         self.refusal = Refusal(outcome, reason)
+        self.seen: Seen = seen or {}
         super().__init__(reason)
+
+
+class Refused(Ended):
+    """Before the command was sent."""
+
+
+class Failed(Ended):
+    """Badly, after the command was sent."""

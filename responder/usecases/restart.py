@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from responder.adapters.database.requests import Restart
 from responder.adapters.ssh import CommandResult
 from responder.core.facts import AgentFacts, Unknown, same_life
-from responder.core.guards import Refusal
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome, Step
 from responder.errors import CommandLost, ControllerError, ReconnectFailed, SshError
@@ -38,32 +38,34 @@ log = logging.getLogger(__name__)
 
 def admit(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Look whether the request may be acted on at all, and at which life."""
-    agent, limit_bytes = look(services, restart, Step.ADMIT, None)
+    found = look(services, restart, Step.ADMIT, None)
     return dataclasses.replace(
         progress,
-        life=agent.start_time or 0.0,
-        resident_bytes=agent.resident_bytes or 0,
-        hard_limit_bytes=limit_bytes,
+        life=found.agent.start_time or 0.0,
+        resident_bytes=found.agent.resident_bytes or 0,
+        hard_limit_bytes=found.hard_limit_bytes,
+        seen=found.seen,
     )
 
 
 def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Take the host out of service, before its tasks are looked at.
 
-    1. the host's state becomes connecting; 2. its pings are muted, as far as Alertmanager lets;
-    3. every controller is drained, so that no new work begins.
+    1. the host's state becomes connecting, and an undrain is owed; 2. its pings are muted, as
+    far as Alertmanager lets; 3. every controller is drained, so that no new work begins. The
+    SSH session is opened meanwhile, and through the looks that follow: it takes the longest.
     """
     host, now = host_of(services, restart), services.clock.now()
     agent_of(services, restart)
     if not services.memory.hosts.hold(restart.host, restart.id, restart.agent, now):
         state = services.memory.hosts.get(restart.host).state
-        raise Refused(Refusal(Outcome.HOST_NOT_CONNECTED, f"the host is {state}"))
+        raise Refused(Outcome.HOST_NOT_CONNECTED, f"the host is {state}")
+    services.outside.ssh.open_ahead(host)
     claim_mute(services, restart, now)
-    services.memory.hosts.owe_undrain(restart.host)
     try:
         services.outside.controllers.drain(host, restart.agent)
     except ControllerError as error:
-        raise Refused(Refusal(error.outcome, str(error))) from error
+        raise Refused(error.outcome, str(error)) from error
     return dataclasses.replace(progress, held=services.clock.stamp())
 
 
@@ -71,13 +73,15 @@ def verify(services: Services, restart: Restart, progress: Progress) -> Progress
     """Look again with the host drained; wait for a busy agent, but not for ever."""
     while True:
         try:
-            agent, _ = look(services, restart, Step.VERIFY, progress.life)
+            found = look(services, restart, Step.VERIFY, progress.life)
         except Refused as refused:
             if refused.refusal.outcome is not Outcome.BUSY:
                 raise
+            services.memory.requests.note(restart.id, refused.seen)
             wait_for_idle(services, restart, progress)
         else:
-            return dataclasses.replace(progress, resident_bytes=agent.resident_bytes or 0)
+            resident_bytes = found.agent.resident_bytes or 0
+            return dataclasses.replace(progress, resident_bytes=resident_bytes, seen=found.seen)
 
 
 def run_command(services: Services, restart: Restart, progress: Progress) -> Progress:
@@ -95,23 +99,25 @@ def run_command(services: Services, restart: Restart, progress: Progress) -> Pro
         if took_effect(services, host, restart, progress.life, patience_left):
             return progress
 
+    saw: dict[str, Any] = {}
+
     def last_look() -> None:
-        look_and_send(services, restart, progress.life)
+        saw.update(look_and_send(services, restart, progress.life))
 
     try:
         result = services.outside.ssh.run(host, agent.restart_command, before_command=last_look)
     except CommandLost as error:
         if took_effect(services, host, restart, progress.life, patience_seconds):
-            return progress
-        raise Failed(error.outcome, str(error)) from error
+            return dataclasses.replace(progress, seen=saw)
+        raise Failed(error.outcome, str(error), saw) from error
     except SshError as error:
         if restart.command_sent is None:
             services.memory.requests.not_sent(restart.id)
-        raise Refused(Refusal(error.outcome, str(error))) from error
-    services.memory.requests.note(restart.id, {"command": dataclasses.asdict(result)})
+        raise Refused(error.outcome, str(error), saw) from error
+    saw["command"] = dataclasses.asdict(result)
     if result.exit_code != 0:
-        raise Failed(Outcome.COMMAND_FAILED, _failure(agent.restart_command, result))
-    return progress
+        raise Failed(Outcome.COMMAND_FAILED, _failure(agent.restart_command, result), saw)
+    return dataclasses.replace(progress, seen=saw)
 
 
 def ready(services: Services, restart: Restart, progress: Progress) -> Progress:

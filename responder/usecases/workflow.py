@@ -7,17 +7,19 @@ next begins. A step that finds the database gone waits for it rather than ending
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from responder.adapters.database.requests import Restart
 from responder.adapters.durable import Durable, run_step
 from responder.core.guards import Refusal
 from responder.core.outcomes import Outcome, Step
 from responder.errors import DatabaseUnavailable
 from responder.usecases import restart as steps
 from responder.usecases.hold import conclude
-from responder.usecases.progress import Failed, Progress, Refused
+from responder.usecases.progress import Ended, Failed, Progress
 from responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,8 @@ QUEUE = "memleash_restarts"
 WORKFLOW = "restart"
 
 T = TypeVar("T")
+
+_NEXT = dict(itertools.pairwise(steps.STEPS))
 
 
 class RestartWorkflow:
@@ -41,7 +45,7 @@ class RestartWorkflow:
         self._durable.enqueue(QUEUE, WORKFLOW, restart_id)
 
     def _body(self, restart_id: str) -> None:
-        progress: dict[str, Any] = dataclasses.asdict(Progress())
+        progress = Progress().recorded()
         for step in steps.STEPS:
             result = run_step(step, self._perform, step, restart_id, progress)
             if result["refusal"] is not None:
@@ -56,16 +60,16 @@ class RestartWorkflow:
     def _attempt(self, step: Step, restart_id: str, raw: dict[str, Any]) -> dict[str, Any]:
         services, progress = self._services, Progress.of(raw)
         restart = services.memory.requests.get(restart_id)
-        if restart is None or not services.memory.requests.advance(restart_id, step):
+        if restart is None or not self._goes_on(restart, step):
             return _refused(Refusal(Outcome.RESOLVED, "the request was closed"), begun=False)
         began, stamp = services.clock.now(), services.clock.stamp()
         begun = restart.command_sent is not None
+        made = progress
         try:
             made = steps.STEPS[step](services, restart, progress)
-        except Refused as refused:
-            result = _refused(refused.refusal, begun=begun)
-        except Failed as failed:
-            result = _refused(failed.refusal, begun=True)
+        except Ended as ended:
+            made = dataclasses.replace(progress, seen=ended.seen)
+            result = _refused(ended.refusal, begun=begun or isinstance(ended, Failed))
         except DatabaseUnavailable:
             raise
         except Exception as error:  # a step's boundary: the request still gets its word
@@ -74,13 +78,22 @@ class RestartWorkflow:
             begun = _command_was_sent(services, restart_id)
             result = _refused(_unexpected(error, begun=begun), begun=begun)
         else:
-            result = {"refusal": None, "begun": begun, "progress": dataclasses.asdict(made)}
+            result = {"refusal": None, "begun": begun, "progress": made.recorded()}
         seconds = stamp.age_seconds(services.clock.stamp())
         services.telemetry.step_seconds.labels(step).observe(seconds)
-        found = Progress.of(result["progress"] or raw).facts()
         timing = {"step": step, "started_at": began, "seconds": round(seconds, 4)}
-        services.memory.requests.note(restart_id, found, timing)
+        next_step = _NEXT.get(step) if result["refusal"] is None else None
+        services.memory.requests.note(restart_id, made.facts(), timing, next_step=next_step)
         return result
+
+    def _goes_on(self, restart: Restart, step: Step) -> bool:
+        """Take a request on at its first step, unless it got its word in the queue.
+
+        From then on its word is this workflow's to give, and each step's end names the next.
+        """
+        if step is Step.ADMIT:
+            return self._services.memory.requests.advance(restart.id, step)
+        return restart.outcome is None
 
     def _conclude(self, restart_id: str, raw: dict[str, str] | None, begun: bool) -> None:
         refusal = Refusal(Outcome(raw["outcome"]), raw["reason"]) if raw else None

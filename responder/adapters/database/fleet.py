@@ -76,7 +76,13 @@ class Hosts:
             held = after(HostState(row.state), HostEvent.HOLD)
             if held is None:
                 return False
-            values = {"state": held, "changed_at": now, "restart_id": restart_id, "agent": agent}
+            values = {
+                "state": held,
+                "changed_at": now,
+                "restart_id": restart_id,
+                "agent": agent,
+                "drained": True,
+            }
             connection.execute(hosts.update().where(hosts.c.host == host).values(values))
             return True
 
@@ -107,10 +113,6 @@ class Hosts:
                 )
             )
             return state
-
-    def owe_undrain(self, host: str) -> None:
-        """Remember that the controllers are owed an undrain of ``host``."""
-        self._update(host, drained=True)
 
     def undrained(self, host: str, restart_id: str | None) -> bool:
         """Remember that the undrain was given; False when another request holds ``host`` by now.

@@ -205,16 +205,27 @@ class Requests:
         restart_id: str,
         facts: Mapping[str, Any],
         finished_step: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Add ``facts`` (and a finished step with its duration) to the record of a request."""
+        *,
+        next_step: str | None = None,
+        at: Collection[str] = (),
+    ) -> bool:
+        """Add ``facts`` (and a finished step with its duration) to the record of a request.
+
+        In the same write it goes on to ``next_step``. With ``at`` only a request that is open at
+        one of these steps is touched; whether there was one is returned.
+        """
         with self._database.write() as connection:
-            query = sa.select(restarts.c.facts, restarts.c.steps)
-            row = connection.execute(query.where(restarts.c.id == restart_id)).first()
+            query = sa.select(restarts.c.facts, restarts.c.steps).where(restarts.c.id == restart_id)
+            if at:
+                query = query.where(restarts.c.outcome.is_(None), restarts.c.step.in_(at))
+            row = connection.execute(query.with_for_update()).first()
             if row is None:
-                return
+                return False
             steps = [*row.steps, finished_step] if finished_step else row.steps
             values = {"facts": {**row.facts, **facts}, "steps": steps}
+            values |= {"step": next_step} if next_step else {}
             connection.execute(restarts.update().where(restarts.c.id == restart_id).values(values))
+            return True
 
     def send(
         self,

@@ -28,7 +28,6 @@ INSIDE = [
     "after:Requests.open_all",  # the request is there, nobody looked
     "after:Hosts.hold",  # connecting; nothing muted, nothing drained
     "after:Mutes.put",
-    "after:Hosts.owe_undrain",
     "after:ControllerClients.drain",
     "before:SshClient.run",
     "after:Requests.send",  # noted as sent, and not sent

@@ -158,7 +158,6 @@ def test_an_owed_undrain_does_not_undrain_a_restart_that_began_meanwhile(world: 
     """Seen: the late undrain took the new restart's drain away, and its owed undrain with it."""
     hosts, now = world.services.memory.hosts, world.clock.now()
     held(world, "first")
-    hosts.owe_undrain("node-1")
     hosts.change("node-1", HostEvent.RESTORE, "first", now)
     ended(world, "first")
     controllers: Any = world.services.outside.controllers
@@ -166,7 +165,6 @@ def test_an_owed_undrain_does_not_undrain_a_restart_that_began_meanwhile(world: 
 
     def slow_undrain(*args: Any) -> None:
         held(world, "second")
-        hosts.owe_undrain("node-1")
         world.node.drained = True
         undrain_of(*args)
 

@@ -130,11 +130,11 @@ def test_two_restarts_at_once_do_not_share_the_last_of_the_fleets_budget(
     first, second = ids
     look_and_send = looks.look_and_send
 
-    def both_get_here(services: Any, restart: Any, life: float) -> None:
+    def both_get_here(services: Any, restart: Any, life: float) -> Any:
         """Let the second go all its way while the first is about to take its last look."""
         if restart.id == first:
             world.engine.run_one(second)
-        look_and_send(services, restart, life)
+        return look_and_send(services, restart, life)
 
     monkeypatch.setattr("responder.usecases.restart.look_and_send", both_get_here)
     world.engine.run_pending()
