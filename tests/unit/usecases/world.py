@@ -380,6 +380,7 @@ class World:
                 self.services.memory.database.close()
                 self.start()
             else:
+                self.kill_at = None
                 return
 
     def _work(self) -> None:

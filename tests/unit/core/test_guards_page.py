@@ -1,0 +1,37 @@
+"""The operators' page names every guard, word and step there is, as the code has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from responder.core.guards import GUARDS, Guard
+from responder.core.outcomes import Outcome, Step
+
+PAGE = (Path(__file__).parents[3] / "docs/guards.md").read_text(encoding="utf-8")
+TABLE = PAGE.split("## Guards")[1].split("## Host states")[0]
+ROWS = {line.split("|")[1].strip(): line for line in TABLE.splitlines() if line.startswith("| `")}
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
+def test_a_guard_stands_there_with_its_steps_and_what_force_does(guard: Guard) -> None:
+    cells = [cell.strip() for cell in ROWS[f"`{guard.name}`"].split("|")]
+    looks, force = cells[3], cells[4]
+    assert all(str(step) in looks for step in guard.steps)
+    assert force == ("yes" if guard.forceable else "no")
+
+
+def test_the_guards_stand_there_in_their_order() -> None:
+    assert list(ROWS) == [f"`{guard.name}`" for guard in GUARDS]
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_word_stands_there(outcome: Outcome) -> None:
+    words = PAGE[PAGE.index("## Words") :]
+    assert f"`{outcome}`" in words
+
+
+@pytest.mark.parametrize("step", Step)
+def test_a_step_stands_there(step: Step) -> None:
+    assert f"\n| `{step}` |" in PAGE
