@@ -175,6 +175,8 @@ class Responder:
                 sooner=services.mutes_changed,
             ),
             Duty("recover_hosts", self._recovery.look, lambda: 1.0),
+            # A fleet that has gone quiet tells of no calm.
+            Duty("watch_for_storm", self._intake.watch_for_storm, lambda: 15.0),
             Duty("sweep", sweep, lambda: SWEEP_SECONDS),
             Duty("prune", prune, lambda: 3600.0),
             Duty("take_over", self._liveness.look, lambda: services.settings.replicas.heartbeat),

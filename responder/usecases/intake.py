@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 
 from responder.core.alerts import Alert, Notification, PayloadError, parse_alert, parse_notification
+from responder.core.mutes import SKEW_SECONDS
 from responder.core.outcomes import Outcome, Remediation
 from responder.core.storms import after_count
 from responder.errors import AlertmanagerError, DatabaseUnavailable
@@ -119,7 +120,7 @@ class Intake:
         alerts = [*notification.alerts, *(left_out or ())]
         judged = [(alert, self._unknown(alert)) for alert in alerts]
         self._services.memory.alerts.record(judged, self._services.clock.now())
-        self._watch_for_storm()
+        self.watch_for_storm()
         for alert, unknown in judged:
             self._count(alert, unknown)
         known = _once_each(alert for alert, unknown in judged if unknown is None)
@@ -191,10 +192,13 @@ class Intake:
             self._services.telemetry.failures.labels("worker").inc()
             log.exception("work failed; it is looked at again", extra={"about": args})
 
-    def _watch_for_storm(self) -> None:
+    def watch_for_storm(self) -> None:
+        """Open the storm breaker, or close it when the fleet is calm."""
         services = self._services
         fleet, now = services.settings.fleet, services.clock.now()
-        over = services.memory.alerts.hosts_to_restart(since=now - fleet.storm_window)
+        over = services.memory.alerts.hosts_to_restart(
+            since=now - fleet.storm_window, until=now + SKEW_SECONDS
+        )
         before = services.memory.flags.all().get(STORM, ("", 0.0, ""))[0]
         state = after_count(before, over, len(services.outside.inventory.hosts()), fleet)
         if state != before:

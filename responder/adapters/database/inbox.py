@@ -127,12 +127,12 @@ class AlertRecord:
             old = sa.or_(alerts.c.last_received_at < before, alerts.c.last_received_at <= edge)
             return connection.execute(alerts.delete().where(old)).rowcount
 
-    def hosts_to_restart(self, *, since: float) -> int:
-        """Return how many known hosts have an alert that asks for a restart, told since then."""
+    def hosts_to_restart(self, *, since: float, until: float) -> int:
+        """Return how many known hosts have an alert that asks for a restart, told in that time."""
         query = sa.select(sa.func.count(alerts.c.host.distinct())).where(
             alerts.c.remediation == Remediation.RESTART,
             alerts.c.status == "firing",
-            alerts.c.last_received_at >= since,
+            alerts.c.last_received_at.between(since, until),
             alerts.c.verdict.is_(None),
         )
         with self._database.read() as connection:

@@ -355,6 +355,31 @@ def test_a_storm_restarts_nothing_until_a_person_resumes_or_it_calms(
     assert {word for name in late for word in world.outcomes(name)} == {"storm"}
 
 
+def storm(make_world: MakeWorld) -> World:
+    world = make_world(hosts=5, fleet=Fleet(storm_fraction=0.2))
+    for name in world.nodes:
+        world.alert(name)
+    world.run()
+    assert STORM in world.services.memory.flags.all()
+    return world
+
+
+def test_a_storm_calms_by_itself_when_nobody_tells_of_it_any_more(make_world: MakeWorld) -> None:
+    """Seen: the breaker stayed open until the next notification, whenever that came."""
+    world = storm(make_world)
+    world.clock.advance(301)
+    world.intake.watch_for_storm()
+    assert STORM not in world.services.memory.flags.all()
+
+
+def test_a_clock_that_was_set_back_does_not_make_a_storm_last(make_world: MakeWorld) -> None:
+    """Seen: set back by a day, every alert of the day counted as told just now."""
+    world = storm(make_world)
+    world.clock.wall_offset -= 86_400
+    world.intake.watch_for_storm()
+    assert STORM not in world.services.memory.flags.all()
+
+
 def test_explain_runs_the_same_table_and_asks_for_the_tasks(world: World) -> None:
     world.node.resident_bytes = LARGE
     world.node.running = ["task-7"]
