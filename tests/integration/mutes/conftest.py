@@ -26,7 +26,7 @@ def shared_site(age: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def site(shared_site: Site) -> Iterator[Site]:
-    """The shared site, with the unhurried settings and no host; as clean afterwards."""
+    """The shared site, with the unhurried settings and no host."""
     shared_site.use(sites.UNHURRIED)
     yield shared_site
     shared_site.proxy.hangs = False

@@ -52,10 +52,10 @@ class Proxy:
         peer.answer = self._answer
 
     def hold_at(self, method: str, about: str = "", *, passed_on: bool) -> Hold:
-        """Hold still at the next request of ``method`` whose body names ``about``."""
+        """Hold still at the next request of ``method`` whose path or body names ``about``."""
 
         def is_it(asked: Asked) -> bool:
-            return asked.method == method and about in asked.body.decode()
+            return asked.method == method and about in asked.path + asked.body.decode()
 
         self.hold = Hold(is_it, passed_on)
         return self.hold
@@ -127,10 +127,9 @@ class Site:
         fresh.replace(file)
 
     def clear(self) -> None:
-        """Take every host out of the inventory, and wait until nothing is left of them."""
+        """Take every host out of the inventory; the responder ends their mutes meanwhile."""
         self.nodes.clear()
         self.write_inventory()
-        wait_until("no silence to be left", lambda: not self.silences(), seen=self.silences)
 
     def use(self, mute: dict[str, Any]) -> None:
         """Have the responder take up other settings of mutes."""

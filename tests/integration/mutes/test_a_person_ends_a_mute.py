@@ -78,7 +78,8 @@ def test_an_unknown_host_has_no_mute_to_show_or_end(site: Site) -> None:
 def test_the_api_lists_the_muted_hosts_with_deadline_and_reason(site: Site) -> None:
     busy, idle = site.add(), site.add()
     site.gets_busy(busy)
-    (listed,) = site.responder.get("/api/v1/mutes")["mutes"]
+    mutes = site.responder.get("/api/v1/mutes")["mutes"]
+    (listed,) = [one for one in mutes if one["host"] in (busy.name, idle.name)]
     assert (listed["host"], listed["muted"]) == (busy.name, True)
     assert listed["reason"] == "sample-agent is busy"
     assert site.mute(idle) == {"muted": False, "until": None, "reason": None}

@@ -31,22 +31,17 @@ def _renewals(site: Site, node: Node, count: int) -> list[float]:
     return ends
 
 
-@pytest.mark.parametrize(
-    ("resident_bytes", "minutes"),
-    [(0, 5), (4 * GIB - 1, 5), (4 * GIB, 10), (10 * GIB, 15), (100 * GIB, 60)],
-    ids=["0", "4 GiB - 1", "4 GiB", "10 GiB", "100 GiB"],
-)
-def test_the_deadline_is_5_minutes_for_each_begun_4_gib_and_an_hour_at_most(
-    site: Site, resident_bytes: int, minutes: int
-) -> None:
-    node = site.add(resident_bytes=resident_bytes)
-    before = time.time()
-    silence = site.gets_busy(node)
-    until = site.until(node)
-    after = time.time()
-    assert until is not None
-    assert before + minutes * MINUTE <= until <= math.ceil(after + minutes * MINUTE)
-    assert before + minutes * MINUTE + 1 <= ends_at(silence) <= after + minutes * MINUTE + 2
+def test_the_deadline_is_5_minutes_for_each_begun_4_gib_and_an_hour_at_most(site: Site) -> None:
+    minutes_of = {0: 5, 4 * GIB - 1: 5, 4 * GIB: 10, 10 * GIB: 15, 100 * GIB: 60}
+    for resident_bytes, minutes in minutes_of.items():
+        node = site.add(resident_bytes=resident_bytes)
+        before = time.time()
+        silence = site.gets_busy(node)
+        until = site.until(node)
+        after = time.time()
+        assert until is not None
+        assert before + minutes * MINUTE <= until <= math.ceil(after + minutes * MINUTE)
+        assert before + minutes * MINUTE + 1 <= ends_at(silence) <= after + minutes * MINUTE + 2
 
 
 def test_the_silence_is_for_this_hosts_pings_alone_and_says_why(site: Site) -> None:
@@ -104,10 +99,7 @@ def test_a_host_that_was_never_muted_is_unmuted_harmlessly(site: Site) -> None:
     site.tell(node, "resolved")
     assert node.looked_at.wait(20)
     assert site.unmute(node) == 204
-    posts = site.proxy.asked("POST"), site.proxy.asked("DELETE")
-    renewed = site.add()
-    site.gets_busy(renewed)  # by now the other's turn has come too
-    assert site.proxy.asked("DELETE") == posts[1]
+    site.gets_busy(site.add())  # by now the other's turn has come too
     assert site.silences(node, "active", "expired") == []
 
 

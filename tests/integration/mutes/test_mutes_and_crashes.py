@@ -55,7 +55,7 @@ def test_killed_while_it_renews_a_mute_it_goes_on_with_the_same_silence(
 def test_killed_while_it_ends_a_mute_it_leaves_none_behind(site: Site, passed_on: bool) -> None:
     node = site.add()
     silence = site.gets_busy(node)
-    hold = site.proxy.hold_at("DELETE", passed_on=passed_on)
+    hold = site.proxy.hold_at("DELETE", silence["id"], passed_on=passed_on)
     assert site.unmute(node) == 204
     _killed_at(site, hold)
     site.no_silence(node)
