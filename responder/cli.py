@@ -161,7 +161,11 @@ class Responder:
 
         def prune() -> None:
             keep, now = services.settings.retention, services.clock.now()
-            services.memory.requests.prune(before=now - keep.age, keep=keep.restarts)
+            services.memory.requests.prune(
+                before=now - keep.age,
+                keep=keep.restarts,
+                counted_since=now - settings.counted_seconds(services.settings),
+            )
             services.memory.alerts.prune(before=now - keep.age, keep=keep.alerts)
             services.memory.diagnoses.prune(before=now - keep.age)
             self._durable.prune(before=datetime.fromtimestamp(now - WORKFLOW_RECORD_SECONDS, UTC))

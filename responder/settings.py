@@ -260,6 +260,12 @@ def restart_policy(settings: Settings, agent: str) -> RestartPolicy:
     return RestartPolicy(configured.mode, configured.guards, settings.fleet)
 
 
+def counted_seconds(settings: Settings) -> float:
+    """Return how far back any cooldown or budget counts restarts."""
+    guards = [agent.guards for agent in settings.agents.values()]
+    return max([3600.0, *(max(one.cooldown, one.per) for one in guards)])
+
+
 def load(file: Path) -> Settings:
     """Read the configuration ``file``. Raises toolkit.settings.ConfigError."""
     return toolkit_settings.load(Settings, file)

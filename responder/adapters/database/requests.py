@@ -296,14 +296,19 @@ class Requests:
         """
         return self._update(restart_id, at, outcome=outcome, reason=reason, finished_at=now)
 
-    def prune(self, *, before: float, keep: int) -> int:
-        """Delete what ended before a unix time, and all but the newest ``keep``."""
+    def prune(self, *, before: float, keep: int, counted_since: float) -> int:
+        """Delete what ended before a unix time, and all but the newest ``keep``.
+
+        What sent a command since ``counted_since`` stays in any case: cooldowns and budgets
+        count it, however many refusals came after it.
+        """
         newest = sa.select(restarts.c.id).order_by(restarts.c.requested_at.desc()).limit(keep)
+        old = sa.or_(restarts.c.finished_at < before, restarts.c.id.not_in(newest))
+        sent_at = sa.func.coalesce(restarts.c.command_sent_at, 0.0)
         with self._database.write() as connection:
             result = connection.execute(
                 restarts.delete().where(
-                    restarts.c.outcome.is_not(None),
-                    sa.or_(restarts.c.finished_at < before, restarts.c.id.not_in(newest)),
+                    restarts.c.outcome.is_not(None), old, sent_at < counted_since
                 )
             )
             return result.rowcount

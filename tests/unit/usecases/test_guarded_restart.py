@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from responder import settings
 from responder.core.outcomes import Mode, Outcome, Step
 from responder.core.policy import Fleet, Guards
 from responder.settings import Readiness
@@ -321,8 +322,8 @@ def test_a_fresh_process_above_the_futile_ratio_is_quarantined_until_a_person_cl
 def test_an_agent_that_left_the_configuration_meanwhile_has_its_word(world: World) -> None:
     """Seen: a KeyError, told as an unexpected error."""
     leak_and_fire(world, busy=True)
-    settings = dataclasses.replace(world.settings, agents={})
-    world.later(5, lambda: object.__setattr__(world.services.outside, "settings", settings))
+    changed = dataclasses.replace(world.settings, agents={})
+    world.later(5, lambda: object.__setattr__(world.services.outside, "settings", changed))
     world.run()
     assert world.outcomes() == ["unknown_agent"]
     assert (world.state(), world.node.drained) == ("connected", False)
@@ -353,6 +354,24 @@ def test_a_storm_restarts_nothing_until_a_person_resumes_or_it_calms(
     assert STORM in world.services.memory.flags.all()
     late = [name for name in world.nodes if name != "node-1"]
     assert {word for name in late for word in world.outcomes(name)} == {"storm"}
+
+
+def test_no_number_of_refusals_makes_a_cooldown_forgotten(make_world: MakeWorld) -> None:
+    """Seen: of 10,000 requests kept, an observing fleet of 1000 fills 10,000 within the hour."""
+    world = make_world(guards=Guards(startup_grace=Duration(0), retry_after=Duration(0)))
+    leak_and_fire(world)
+    world.run()
+    for _ in range(3):
+        world.clock.advance(60)
+        leak_and_fire(world)
+        world.run()
+    now = world.clock.now()
+    counted = settings.counted_seconds(world.settings)
+    world.services.memory.requests.prune(before=now - 1, keep=1, counted_since=now - counted)
+    assert world.outcomes() == ["restarted", "cooldown"]
+    leak_and_fire(world)
+    world.run()
+    assert world.outcomes()[-1] == "cooldown"
 
 
 def storm(make_world: MakeWorld) -> World:
