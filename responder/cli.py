@@ -258,7 +258,8 @@ class Responder:
             threading.Thread(target=work, name=name, daemon=True).start()
         self._server.start()
         log.info("listening", extra={"address": self._server.address})
-        stop.wait()
+        while not stop.wait(1.0):  # a signal that comes just before the wait is seen after it
+            pass
         log.info("stopping")
         self._services.stopping.set()
         self._server.stop()

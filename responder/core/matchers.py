@@ -44,6 +44,8 @@ def parse_matcher(text: str) -> Matcher:
     value = _unquoted(found["value"], text)
     operator = found["operator"]
     if "~" in operator:
+        if "[:" in value:  # Alertmanager knows POSIX classes, and Python reads them otherwise
+            raise ValueError(f"{text!r}: write a class such as [[:alpha:]] out, as [A-Za-z]")
         try:
             re.compile(value)
         except re.error as error:

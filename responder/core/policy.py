@@ -86,6 +86,8 @@ class Mute:
     def __post_init__(self) -> None:
         if self.base <= 0 or self.step_bytes <= 0 or self.interval <= 0:
             raise ValueError("base, step_bytes and interval must be more than 0")
+        if self.base < 2 * self.interval:
+            raise ValueError("base must be at least twice interval, or mutes end between renewals")
         if self.longest < self.base:
             raise ValueError("longest must be at least base")
         check_mute_matchers((parse_matcher(text) for text in self.matchers), TRIGGERS)

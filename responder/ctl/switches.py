@@ -50,7 +50,7 @@ def mutes_list(ctl: Ctl) -> None:
 @output_option
 @pass_ctl
 def mutes_expire(ctl: Ctl, host: str) -> None:
-    """End HOST's mute; an agent that is still busy may mute it again."""
+    """End HOST's mute; it stays ended until the agent was idle once."""
     ctl.client.delete("mutes", host)
     if ctl.output == "json":
         print_json({"host": host, "muted": False})

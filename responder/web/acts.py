@@ -58,7 +58,7 @@ class Acts:
         return known_restart(self._services, restart_id)
 
     def unmute(self, host: str, by: str) -> None:
-        """End a host's mute; an agent that is still busy may mute it again."""
+        """End a host's mute; it stays ended until the agent was idle once."""
         known_host(self._services, host)
         if self._muting.end(host):
             log.info("mute ended by hand", extra={"host": host, "by": by})

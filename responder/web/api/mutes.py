@@ -61,7 +61,7 @@ def _add_ending(routes: Routes, acts: Acts) -> None:
         Operation(
             "DELETE",
             "/api/v1/mutes/{host}",
-            "End a host's mute; an agent that is still busy may mute it again.",
+            "End a host's mute; it stays ended until the agent was idle once.",
             TAG,
             Role.OPERATE,
             {204: Answer("It is not muted now.")},

@@ -85,3 +85,9 @@ def test_a_mute_that_would_cover_the_responders_own_triggers_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         check_mute_matchers(map(parse_matcher, texts), TRIGGERS)
+
+
+def test_a_posix_class_which_alertmanager_reads_otherwise_is_refused() -> None:
+    """Seen: [[:alpha:]]+ passed the check, and silenced the responder's own triggers."""
+    with pytest.raises(ValueError, match="write a class such as"):
+        parse_matcher('alertname=~"[[:alpha:]]+"')
