@@ -30,5 +30,17 @@ bench-exporter: ## the exporter's cost beside process-exporter's, with the bars
 	@command -v prometheus-process-exporter >/dev/null || tools/setup packages prometheus-process-exporter
 	@.venv/bin/python -m bench.exporter
 
+bench-webhook: ## how fast the webhook answers, on SQLite and PostgreSQL, with the bars
+	@tools/setup test
+	@.venv/bin/python -m bench.webhook
+
+bench-restart: ## from the webhook to the command, and a hundred hosts, with the bars
+	@tools/setup test
+	@.venv/bin/python -m bench.restart
+
+bench-rules: ## what the rules cost for 1,000 and 10,000 hosts, with the bar
+	@tools/setup test
+	@.venv/bin/python -m bench.rules
+
 clean: ## remove what the targets made here (packages of the machine stay)
 	rm -rf .venv .venv-* .cache .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
