@@ -5,10 +5,10 @@ TOOLS ?= stable
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench-exporter clean
+.PHONY: help setup demo test lint clean bench-exporter bench-webhook bench-restart bench-rules
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing for demo and test, and the Python environments
 	@tools/setup test
