@@ -5,7 +5,7 @@ TOOLS ?= stable
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean bench-exporter bench-webhook bench-restart bench-rules
+.PHONY: help setup demo test lint clean e2e dashboards bench-exporter bench-webhook bench-restart bench-rules
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,15 @@ demo: ## the main job on real parts, in under 3 minutes; KEEP=1 keeps it up, TOO
 test: ## all that CI runs: lint, rules, and every test
 	@tools/setup test
 	@tools/check
+
+e2e: ## the compose demo, and real hosts with systemd; needs root, brings its own Docker engine
+	@tools/setup test
+	@tools/setup-e2e
+	@tools/engine .venv/bin/python -m pytest -v tests/e2e
+
+dashboards: ## write grafana/dashboards from the code in grafana/
+	@tools/setup test
+	@.venv/bin/python -m grafana
 
 lint: ## only the static checks: ruff, mypy, the layering
 	@tools/setup test

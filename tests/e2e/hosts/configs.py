@@ -68,6 +68,13 @@ collectd.register_read(read)
 ZABBIX_SLOW_ITEM = "UserParameter=slow.item,/usr/local/bin/slow-item\nTimeout=30\n"
 SLOW_ITEM = "#!/bin/sh\nsleep 12\necho done\n"
 
+EXPORTER_DROP_IN = """\
+[Service]
+ExecStart=
+ExecStart=/opt/memleash/bin/memleash-exporter --config.file=/etc/memleash/exporter.yml \
+    --path.cgroupfs={control_groups}
+"""
+
 RELAY_SOCKET = "[Socket]\nListenStream={port}\n[Install]\nWantedBy=sockets.target\n"
 RELAY_SERVICE = "[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd {address}:{port}\n"
 
@@ -91,6 +98,7 @@ def collectd() -> Config:
         "name": COLLECTD,
         "discover": {"systemd_unit": UNITS[COLLECTD]},
         "limits": {"alarm_threshold": "96MiB", "hard_limit": "192MiB"},
+        "busy": [{"markers": {}}],
         "ready": {"tcp": {"address": "127.0.0.1:9103", **_PACE}},
     }
 

@@ -36,6 +36,8 @@ _PLACES = {
 HOSTS = ("host-a", "host-b", "host-c")
 HARDENED = "host-c"
 """The one whose authorized_keys has a forced command."""
+_AGENTS = 5
+"""A sample agent on each host, and two of other people's."""
 _RELAYED = (10058, 7070)
 _AS_A_HOST = (
     *("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"),
@@ -140,12 +142,14 @@ class Fleet:
         )
 
     def until_settled(self) -> None:
-        """Wait until every host is connected and no restart is open: the next story may begin."""
+        """Wait until every agent is seen, every host connected, and no restart open."""
 
         def settled() -> bool:
-            metrics = self.metrics()
-            return "memleash_responder_restart_in_progress{" not in metrics and all(
-                self.state(host) == "connected" for host in HOSTS
+            seen = self.query("memleash_agent_resident_memory_bytes and memleash_agent_ready == 1")
+            return (
+                len(seen) == _AGENTS
+                and "memleash_responder_restart_in_progress{" not in self.metrics()
+                and all(self.state(host) == "connected" for host in HOSTS)
             )
 
         self.until("all hosts to be connected and at rest", settled)
@@ -210,6 +214,8 @@ def _set_up_hosts(fleet: Fleet) -> None:
         host.run("visudo", "-c", "-q")
         write("/etc/systemd/system/sample-agent.service", configs.SAMPLE_UNIT)
         write("/etc/memleash/exporter.yml", configs.exporter(*agents[host.name]))
+        drop_in = configs.EXPORTER_DROP_IN.format(control_groups=host.control_groups())
+        write("/etc/systemd/system/memleash-exporter.service.d/container.conf", drop_in)
         units = [configs.UNITS[agent["name"]] for agent in agents[host.name]]
         if configs.UNITS[configs.COLLECTD] in units:
             write("/etc/collectd/collectd.conf", configs.COLLECTD_CONF)
@@ -267,7 +273,7 @@ def write_known_hosts(fleet: Fleet) -> None:
     lines = []
     for machine in (*fleet.hosts, fleet.host("jump")):
         key = machine.run("cat", "/etc/ssh/ssh_host_ed25519_key.pub").strip()
-        lines.append(f"{machine.address} {key}\n")
+        lines.append(f"{machine.name},{machine.address} {key}\n")
     fleet.control.container.write("/etc/memleash/known_hosts", "".join(lines), owner="memleash")
 
 

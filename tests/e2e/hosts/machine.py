@@ -63,6 +63,19 @@ class Machine:
         command = f"COMMAND=/usr/bin/systemctl restart {unit}"
         return sum(line.endswith(command) for line in log.splitlines())
 
+    def control_groups(self) -> str:
+        """Return where this machine's systemd keeps its control groups.
+
+        A container in the host's namespace of groups sees all of the host's, and its own systemd
+        works below the container's: what is /sys/fs/cgroup on a machine made of metal.
+        """
+        for line in self.run("cat", "/proc/1/cgroup").splitlines():
+            _, hierarchy, group = line.split(":", 2)
+            if group.endswith("/init.scope"):
+                top = "/sys/fs/cgroup/systemd" if hierarchy == "name=systemd" else "/sys/fs/cgroup"
+                return top + group.removesuffix("/init.scope")
+        raise DockerFailed(f"{self.name}: its first process is no systemd")
+
     def main_pid(self, unit: str) -> int:
         return int(self.run("systemctl", "show", "--value", "-p", "MainPID", unit))
 

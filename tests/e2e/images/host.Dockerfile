@@ -21,6 +21,8 @@ RUN python3 -m venv /opt/memleash \
 COPY demo /opt/demo/demo
 COPY packaging/systemd/memleash-exporter.service /etc/systemd/system/
 COPY packaging/systemd/memleash.tmpfiles.conf /etc/tmpfiles.d/memleash.conf
+COPY packaging/systemd/memleash.sysusers.conf /etc/sysusers.d/memleash.conf
+RUN systemd-sysusers memleash.conf
 RUN useradd --system --create-home --shell /bin/sh memleash
 STOPSIGNAL SIGRTMIN+3
 CMD ["/sbin/init"]
