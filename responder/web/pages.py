@@ -133,6 +133,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
             told={agent: explain(services, host, agent) for agent in services.settings.agents},
             recent=services.memory.requests.page(host=host, limit=RECENT),
             reports=services.settings.artifacts.store().all(host)[:RECENT],
+            diagnoses=services.memory.diagnoses.page(host, limit=RECENT),
             refresh=HOST_SECONDS,
         )
 

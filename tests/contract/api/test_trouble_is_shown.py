@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from responder.adapters.database.engine import Database
 from responder.adapters.database.fleet import Flags, Hosts, Quarantine
 from responder.adapters.database.requests import Requests, Restart
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome
+from responder.diagnose.policy import Verdict
 from responder.usecases.services import STORM
 from tests.contract.api.test_tries_to_get_in import proof_on
 from tests.support.faces import AGENT, Face, World, face, peers
@@ -128,3 +130,15 @@ def test_a_storm_is_told_and_a_person_may_go_through_it(troubled: Face, database
     assert troubled.ask("GET", "/api/v1/status").json["storm"].startswith("9 of 10")
     assert troubled.form("/resume", f"proof={proof_on(page, '/resume')}").status == 303
     assert troubled.ask("GET", "/api/v1/status").json["storm"] is None
+
+
+def test_a_diagnosis_under_way_is_on_its_hosts_page(troubled: Face, database: Database) -> None:
+    diagnoses = Diagnoses(database)
+    now = time.time()
+    assert diagnoses.open(Diagnosis("d-1", STILL_WELL, AGENT, now, step="collect"))
+    page = troubled.ask("GET", f"/hosts/{STILL_WELL}").text
+    assert f"A diagnosis of {AGENT} is under way" in page
+    diagnoses.finish("d-1", Verdict.DIAGNOSED, "the report is here", "", now)
+    page = troubled.ask("GET", f"/hosts/{STILL_WELL}").text
+    assert "is under way" not in page
+    assert "the report is here" in page
