@@ -8,7 +8,7 @@ export PYTHON
 .PHONY: help setup demo test lint clean e2e dashboards bench-exporter bench-webhook bench-restart bench-rules
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing for demo and test, and the Python environments
 	@tools/setup test
