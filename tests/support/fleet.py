@@ -53,19 +53,27 @@ class Member:
 class Fleet:
     """The members and what they live with. Build it with ``running``."""
 
-    def __init__(self, folder: Path, ports: list[int], peers: Peers, members: list[Member]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ports: Iterator[int],
+        peers: Peers,
+        members: list[Member],
+        agents_per_exporter: int,
+    ) -> None:
         self.folder = folder
         self.peers = peers
         self.members = {member.name: member for member in members}
-        self._agent_ports = dict(zip(self.members, _ports_for(len(members), ports), strict=True))
-        self._exporter_port, self._responder_port, ssh_port = ports[:3]
-        self.sshd = sshd.configure(find().sshd, folder / "ssh", ssh_port)
-        self.exporter = self._program(
-            "exporter",
-            [Path(sys.executable).parent / "memleash-exporter"],
-            self._exporter_port,
-            "/-/ready",
-        )
+        self._agent_ports = {name: next(ports) for name in self.members}
+        self._responder_port = next(ports)
+        self.sshd = sshd.configure(find().sshd, folder / "ssh", next(ports))
+        self.exporters: list[Program] = []
+        self._watched_by: dict[str, int] = {}
+        for first in range(0, len(members), agents_per_exporter):
+            port = next(ports)
+            group = members[first : first + agents_per_exporter]
+            self._watched_by |= {member.name: port for member in group}
+            self.exporters.append(self._exporter(port))
 
     # -- the parts ------------------------------------------------------------------------------
 
@@ -76,13 +84,15 @@ class Fleet:
             service.mkdir(parents=True)
             (service / "command").write_text(self._agent_command(member), encoding="utf-8")
         self._write("hosts.yml", [self._target(member) for member in self.members.values()])
-        self._write(
-            "exporter.yml",
-            {
-                "agents": [self._watched(member) for member in self.members.values()],
-                "busy_markers_directory": str(self.folder / "busy"),
-            },
-        )
+        for port in set(self._watched_by.values()):
+            group = [one for one in self.members.values() if self._watched_by[one.name] == port]
+            self._write(
+                f"exporter-{port}.yml",
+                {
+                    "agents": [self._watched(member) for member in group],
+                    "busy_markers_directory": str(self.folder / "busy"),
+                },
+            )
 
     def service(self, name: str) -> Path:
         return self.folder / "services" / name
@@ -96,7 +106,7 @@ class Fleet:
         return shlex.join([*command, *member.agent_flags])
 
     def _target(self, member: Member) -> Json:
-        address = member.exporter_address or f"127.0.0.1:{self._exporter_port}"
+        address = member.exporter_address or f"127.0.0.1:{self._watched_by[member.name]}"
         ssh_address = member.ssh_address or f"127.0.0.1:{self.sshd.port}"
         return {
             "targets": [address],
@@ -142,7 +152,7 @@ class Fleet:
                 "max_concurrent_restarts": 8,
                 "max_restarts_per_hour": 1000,
             },
-            "mute": {"interval": "1s", "tail": "1s"},
+            "mute": {"interval": "300ms", "tail": "100ms"},
             **changes,
         }
 
@@ -185,15 +195,17 @@ class Fleet:
         finally:
             responder.kill()
 
-    def _program(self, name: str, argv: list[str | Path], port: int, health: str) -> Program:
-        flags = (
+    def _exporter(self, port: int) -> Program:
+        name = f"exporter-{port}"
+        argv: list[str | Path] = [
+            Path(sys.executable).parent / "memleash-exporter",
             f"--config.file={self.folder / name}.yml",
             f"--web.listen-address=127.0.0.1:{port}",
-        )
-        url = f"http://127.0.0.1:{port}{health}"
+        ]
+        url = f"http://127.0.0.1:{port}/-/ready"
         log = self.folder / f"{name}.log"
         environment = {"PYTHONPATH": str(REPOSITORY)}
-        return Program(name, [*argv, *flags], log, lambda: answers(url), environment)
+        return Program(name, argv, log, lambda: answers(url), environment)
 
     def _write(self, name: str, content: Json) -> None:
         (self.folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -208,7 +220,7 @@ class Fleet:
         post(f"{url}/grow", {"to_mib": mib})
         wait_until(
             f"the exporter to say that {name} is ready",
-            lambda: self.exporter_says(f'memleash_agent_ready{{agent="{name}"}} 1'),
+            lambda: self._is_ready(name),
             timeout_seconds=60,
         )
 
@@ -229,9 +241,10 @@ class Fleet:
         log = self.service(name) / "service.log"
         return len(log.read_text(encoding="utf-8").splitlines()) if log.exists() else 0
 
-    def exporter_says(self, line: str) -> bool:
-        text = get(f"http://127.0.0.1:{self._exporter_port}/metrics")
-        return any(one.startswith(line) for one in str(text).splitlines())
+    def _is_ready(self, name: str) -> bool:
+        """Whether the agent's exporter says so."""
+        text = str(get(f"http://127.0.0.1:{self._watched_by[name]}/metrics"))
+        return f'memleash_agent_ready{{agent="{name}"}} 1' in text
 
     def mark_busy(self, name: str) -> Path:
         """Hold a busy marker for an agent; unlink it to end."""
@@ -254,6 +267,11 @@ class Responder:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._program is not None
+        return self._program.pid
 
     def start(self, dies_at: str | None = None, *, log_level: str = "debug") -> None:
         """Start the process; with ``dies_at`` the one that kills itself there."""
@@ -321,12 +339,13 @@ class Responder:
             seen=lambda: (self.request(host), self._program and self._program.log_end()),
         )
 
-    def count(self, outcome: str) -> int:
-        """Return how many requests this process ended with ``outcome``."""
-        lines = self.metric("memleash_responder_restarts_total")
-        return sum(
-            int(float(line.rsplit(" ", 1)[1])) for line in lines if f'outcome="{outcome}"' in line
-        )
+    def outcomes(self) -> dict[str, int]:
+        """Return how many requests this process ended with each word."""
+        counted: dict[str, int] = {}
+        for line in self.metric("memleash_responder_restarts_total"):
+            outcome = line.split('outcome="')[1].split('"')[0]
+            counted[outcome] = counted.get(outcome, 0) + int(float(line.rsplit(" ", 1)[1]))
+        return {outcome: count for outcome, count in counted.items() if count}
 
     def metric(self, name: str) -> list[str]:
         """Return the lines of one of the responder's metrics."""
@@ -365,21 +384,24 @@ def notification(*hosts: str, firing: bool = True) -> Json:
 
 
 @contextlib.contextmanager
-def running(folder: Path, members: list[Member]) -> Iterator[Fleet]:
-    """Run the fleet's sshd, exporter and peers; agents are started by the rows. All ends here."""
+def running(
+    folder: Path, members: list[Member], *, agents_per_exporter: int = 100
+) -> Iterator[Fleet]:
+    """Run the fleet's sshd, exporters and peers; agents are started by the rows. All ends here."""
     with contextlib.ExitStack() as stack:
-        ports: list[int] = []
-        for _ in range(len(members) // 15 + 1):
-            ports += stack.enter_context(reserve_ports())
-        fleet = Fleet(folder, ports, stack.enter_context(Peers().serving()), members)
+        ports = _ports(stack)
+        peers = stack.enter_context(Peers().serving())
+        fleet = Fleet(folder, ports, peers, members, agents_per_exporter)
         fleet.write()
         for name in fleet.members:
             stack.callback(fleet.serve, name, "stop")
-        for program in (fleet.sshd.program, fleet.exporter):
+        for program in (fleet.sshd.program, *fleet.exporters):
             stack.callback(program.stop)
             program.start(60)
         yield fleet
 
 
-def _ports_for(count: int, ports: list[int]) -> list[int]:
-    return ports[3 : 3 + count]
+def _ports(stack: contextlib.ExitStack) -> Iterator[int]:
+    """Yield free ports, as many as are asked for."""
+    while True:
+        yield from stack.enter_context(reserve_ports())

@@ -276,7 +276,7 @@ class Restarts(RuleBasedStateMachine):
 
 TestRandomSequences = Restarts.TestCase
 TestRandomSequences.settings = settings(
-    max_examples=40,
+    max_examples=100,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
