@@ -21,7 +21,7 @@ from demo.stack.processes import wait_until
 from demo.stack.site import Pace
 from demo.stack.stack import Stack, prepared
 from tests.support.postgres import Postgres, running_postgres
-from tests.support.responder import Responder, responder
+from tests.support.responder import Responder, alert, responder
 from tests.support.stacks import find_or_skip
 
 NEEDED = ("controller", "exporter", "alertmanager", "sshd")
@@ -102,3 +102,25 @@ def site(tmp_path: Path) -> Iterator[Site]:
         folder = tmp_path / "replicas"
         folder.mkdir()
         yield Site(stack, postgres, folder, cleanup)
+
+
+def halted_in_a_restart(site: Site, point: str) -> tuple[Responder, Responder]:
+    """Return a replica that halted at ``point`` of a restart, and another that is up."""
+    first = site.replica("first", halt_at=point)
+    site.over_the_limit()
+    about = alert(1, host=site.stack.site.host, agent=site.stack.site.agent)
+    assert first.tell(about) == 202
+    wait_until(f"the first replica to halt at {point}", site.halted.exists, seen=site.outcomes)
+    return first, site.replica("second")
+
+
+def is_restarted_once(site: Site) -> None:
+    wait_until(
+        "the restart to end",
+        lambda: "open" not in site.outcomes(),
+        timeout_seconds=60,
+        seen=site.outcomes,
+    )
+    assert site.outcomes() == ["restarted"]
+    assert site.starts() == 2  # the first start, and one restart
+    assert site.observer.controller_calls().count("undrain") >= 1
