@@ -159,7 +159,7 @@ def whole_fleet(hosts: int, at_once: int) -> dict[str, Any]:
                 "all to have their word",
                 lambda: sum(responder.outcomes().values()) >= len(members),
                 timeout_seconds=600,
-                every_seconds=0.5,
+                every_seconds=2.0,
                 seen=responder.outcomes,
             )
             total = time.perf_counter() - began
