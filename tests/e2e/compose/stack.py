@@ -39,7 +39,13 @@ class Compose:
     def up(self) -> None:
         """Build, start, and wait until all are healthy. Raises DockerFailed with the logs."""
         try:
-            self("up", "-d", "--wait", *(name for name in self.services() if name not in _ONCE))
+            self(
+                "up",
+                "-d",
+                "--build",
+                "--wait",
+                *(name for name in self.services() if name not in _ONCE),
+            )
         except DockerFailed as failed:
             raise DockerFailed(f"{failed}\n{self.logs()}") from failed
 

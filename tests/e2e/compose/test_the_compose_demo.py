@@ -106,7 +106,7 @@ def test_people_were_told_of_the_leak_and_not_of_the_muted_ping(
         pages = get(url("pager", "/pages"))
         return [page for page in pages if page["labels"]["alertname"] == alertname]
 
-    _see("a page about memory", lambda: told("AgentMemoryHardLimitExceeded"), deadline)
+    _see("a page about memory", lambda: told("AgentMemoryAboveThreshold"), deadline)
     assert told("HostPingFailed") == []
     assert told("AgentBusy") == []
 
@@ -119,6 +119,15 @@ def test_the_responder_can_be_read_but_not_worked_without_its_token(compose: Com
     with pytest.raises(CallFailed) as refused:
         call("POST", url("responder", "/api/v1/alertmanager"), {})
     assert refused.value.status in (401, 403)
+
+
+def test_the_file_is_valid_and_holds_no_secret(compose: Compose) -> None:
+    assert compose("config", "--quiet") == ""
+    services = json.loads(compose("config", "--format", "json"))["services"]
+    for name, service in services.items():
+        for variable, value in service.get("environment", {}).items():
+            secret = "PASSWORD" in variable or "TOKEN" in variable or "KEY" in variable
+            assert not secret or value.startswith("/secrets/"), (name, variable)
 
 
 def test_every_container_is_confined(compose: Compose) -> None:
