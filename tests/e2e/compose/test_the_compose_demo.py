@@ -125,9 +125,9 @@ def test_the_file_is_valid_and_holds_no_secret(compose: Compose) -> None:
     assert compose("config", "--quiet") == ""
     services = json.loads(compose("config", "--format", "json"))["services"]
     for name, service in services.items():
-        for variable, value in service.get("environment", {}).items():
+        for variable, given in service.get("environment", {}).items():
             secret = "PASSWORD" in variable or "TOKEN" in variable or "KEY" in variable
-            assert not secret or value.startswith("/secrets/"), (name, variable)
+            assert not secret or given.startswith("/secrets/"), (name, variable)
 
 
 def test_every_container_is_confined(compose: Compose) -> None:
