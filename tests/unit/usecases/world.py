@@ -334,6 +334,9 @@ class World:
 
     def start(self) -> None:
         """Start the responder's process (again): what was only in memory is gone."""
+        before: Services | None = getattr(self, "services", None)
+        if before is not None:
+            before.memory.database.close()
         database = KillableDatabase(f"sqlite:///{self._file}")
         event.listen(database.engine, "connect", _no_sync)
         database.create_tables()
@@ -377,7 +380,6 @@ class World:
             try:
                 self._work()
             except Killed:
-                self.services.memory.database.close()
                 self.start()
             else:
                 self.kill_at = None
@@ -405,7 +407,6 @@ class World:
                     json.dumps(payload).encode(), self.services.clock.now()
                 )
             except Killed:
-                self.services.memory.database.close()
                 self.start()
             else:
                 return
