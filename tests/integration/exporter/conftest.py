@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -170,6 +171,7 @@ def run_exporter(tmp_path: Path) -> Iterator[Callable[..., Exporter]]:
                 stderr=log,
                 text=True,
                 cwd=ROOT,
+                start_new_session=True,
             )
 
         def listening() -> re.Match[str] | None:
@@ -182,6 +184,6 @@ def run_exporter(tmp_path: Path) -> Iterator[Callable[..., Exporter]]:
 
     yield start
     for exporter in running:
-        if exporter.process.poll() is None:
-            exporter.process.kill()
+        with contextlib.suppress(ProcessLookupError):  # the whole group: strace leaves its child
+            os.killpg(exporter.process.pid, signal.SIGKILL)
         exporter.process.wait()
