@@ -91,10 +91,29 @@ def last_second(policy: Mute, since: float) -> int:
     return math.ceil(since + policy.max_hold)
 
 
-def renewed_for_restart(claim: Claim, policy: Mute, now: float) -> Claim:
-    """Return the claim of a restart that still goes on."""
+def after_restart_look(
+    claim: Claim | None, policy: Mute, now: float, *, goes_on: bool
+) -> Claim | None:
+    """Return the claim of a restart after a look at whether it still ``goes_on``."""
+    if claim is None:
+        return None
+    if claim.ending:
+        return claim if claim.in_force(now) else None
+    if not goes_on:
+        return None
     until = min(deadline(policy, None, now), last_second(policy, claim.since))
     return dataclasses.replace(claim, until=until)
+
+
+def with_tail(claim: Claim | None, tail_seconds: float, now: float, reason: str) -> Claim | None:
+    """Return the claim of a restart that has ended well, for so long as pings may still fail.
+
+    It began when the restart did, so that a person's word about the restart holds for the tail.
+    """
+    if claim is None or claim.ending:
+        return claim
+    until = math.ceil(now + tail_seconds)
+    return dataclasses.replace(claim, until=until, reason=reason, ending=True)
 
 
 def ended_by_hand(claims: Iterable[Claim], policy: Mute, now: float) -> Claim:

@@ -7,7 +7,7 @@ import logging
 from responder.adapters.database.requests import Restart
 from responder.core.guards import Refusal
 from responder.core.host_states import HostEvent
-from responder.core.mutes import Claim, deadline
+from responder.core.mutes import Claim, deadline, with_tail
 from responder.core.outcomes import Outcome
 from responder.errors import ControllerError
 from responder.usecases.services import Services
@@ -73,7 +73,8 @@ def claim_mute(services: Services, restart: Restart, now: float) -> None:
     """Claim silence for the host while this restart goes on; the keeper renews it."""
     until = deadline(services.settings.mute, 0, now)
     reason = f"{restart.agent} is being restarted"
-    services.memory.mutes.put(restart.host, Claim(f"restart:{restart.id}", now, until, reason))
+    claim = Claim(f"restart:{restart.id}", now, until, reason)
+    services.memory.mutes.change(restart.host, claim.claimant, lambda before: before or claim)
     services.mutes_changed.set()
 
 
@@ -84,6 +85,7 @@ def end_mute(services: Services, restart: Restart, *, tail_seconds: float | None
         services.memory.mutes.drop(restart.host, claimant)
     else:
         reason = f"{restart.agent} was restarted"
-        claim = Claim(claimant, now, round(now + tail_seconds), reason, ending=True)
-        services.memory.mutes.put(restart.host, claim)
+        services.memory.mutes.change(
+            restart.host, claimant, lambda claim: with_tail(claim, tail_seconds, now, reason)
+        )
     services.mutes_changed.set()

@@ -21,10 +21,10 @@ from responder.core.mutes import (
     Claim,
     HeldSilence,
     after_look,
+    after_restart_look,
     ended_by_hand,
     mute_in_force,
     plan_silence,
-    renewed_for_restart,
 )
 from responder.core.policy import Mute
 from responder.errors import AlertmanagerError
@@ -68,15 +68,12 @@ class Muting:
         if host is None:
             return
         facts = read_agent(services, host, agent)
-        now = services.clock.now()
-        before = self._claim(host_name, claimant)
-        claim = after_look(before, agent, facts, services.settings.mute, now)
+        policy, now = services.settings.mute, services.clock.now()
+        before, claim = services.memory.mutes.change(
+            host_name, claimant, lambda before: after_look(before, agent, facts, policy, now)
+        )
         if claim == before:
             return
-        if claim is None:
-            services.memory.mutes.drop(host_name, claimant)
-        else:
-            services.memory.mutes.put(host_name, claim)
         if _is_plain_renewal(before, claim):
             return  # Alertmanager hears of it in its turn
         log.info(
@@ -118,26 +115,17 @@ class Muting:
     def _renew_restart(self, host: str, claimant: str) -> None:
         services = self._services
         restart = services.memory.requests.get(claimant.removeprefix(_RESTART))
-        claim = self._claim(host, claimant)
-        if claim is None:
-            return
-        if claim.ending:
-            self._forget_if_over(host, claimant)
-        elif restart is not None and restart.outcome is None:
-            renewed = renewed_for_restart(claim, services.settings.mute, services.clock.now())
-            # Should the restart end in this very moment, the next renewal drops the claim.
-            services.memory.mutes.put(host, renewed)
-        else:
-            services.memory.mutes.drop(host, claimant)
+        goes_on = restart is not None and restart.outcome is None
+        policy, now = services.settings.mute, services.clock.now()
+        services.memory.mutes.change(
+            host, claimant, lambda claim: after_restart_look(claim, policy, now, goes_on=goes_on)
+        )
 
     def _forget_if_over(self, host: str, claimant: str) -> None:
-        claim = self._claim(host, claimant)
-        if claim is not None and not claim.in_force(self._services.clock.now()):
-            self._services.memory.mutes.drop(host, claimant)
-
-    def _claim(self, host: str, claimant: str) -> Claim | None:
-        claims = self._services.memory.mutes.of_host(host)
-        return next((claim for claim in claims if claim.claimant == claimant), None)
+        now = self._services.clock.now()
+        self._services.memory.mutes.change(
+            host, claimant, lambda claim: claim if claim and claim.in_force(now) else None
+        )
 
     def end(self, host: str) -> bool:
         """End a host's mute by hand; whether there was one.

@@ -89,6 +89,15 @@ class Database:
             .on_conflict_do_update(index_elements=list(keys), set_=dict(values))
         )
 
+    def lock(self, connection: sa.Connection, name: str) -> None:
+        """Wait until no other transaction has locked ``name``; the end of this one frees it.
+
+        For what may not be there yet, so that there is no row to lock. SQLite's writers wait for
+        each other anyway.
+        """
+        if not self.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+
     def now(self) -> sa.ColumnElement[float]:
         """The database's own clock, unix time: the same for every replica."""
         if self.is_sqlite:

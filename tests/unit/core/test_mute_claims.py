@@ -13,11 +13,12 @@ from responder.core.mutes import (
     HeldSilence,
     SilencePlan,
     after_look,
+    after_restart_look,
     deadline,
     ended_by_hand,
     mute_in_force,
     plan_silence,
-    renewed_for_restart,
+    with_tail,
 )
 from responder.core.policy import GIB, Mute
 from toolkit.settings import Duration
@@ -140,10 +141,39 @@ def test_a_clock_that_was_set_back_makes_no_stretch_longer_than_max_hold() -> No
     assert again.since == NOW
 
 
+RESTARTING = Claim("restart:1", NOW - 100, int(NOW + 200), "kvmagent is being restarted")
+
+
 def test_a_restart_is_not_muted_beyond_max_hold_either() -> None:
-    claim = Claim("restart:1", NOW - POLICY.max_hold + 10, int(NOW), "kvmagent is being restarted")
-    assert renewed_for_restart(claim, POLICY, NOW - 3600).until == NOW - 3600 + 300
-    assert renewed_for_restart(claim, POLICY, NOW).until == NOW + 10
+    claim = dataclasses.replace(RESTARTING, since=NOW - POLICY.max_hold + 10, until=int(NOW))
+    hour_ago = after_restart_look(claim, POLICY, NOW - 3600, goes_on=True)
+    assert hour_ago is not None
+    assert hour_ago.until == NOW - 3600 + 300
+    renewed = after_restart_look(claim, POLICY, NOW, goes_on=True)
+    assert renewed is not None
+    assert renewed.until == NOW + 10
+
+
+def test_a_restart_that_is_over_leaves_its_tail_and_nothing_else() -> None:
+    tail = with_tail(RESTARTING, 30, NOW, "kvmagent was restarted")
+    assert tail == Claim("restart:1", NOW - 100, int(NOW + 30), "kvmagent was restarted", True)
+    assert with_tail(tail, 30, NOW + 10, "again") == tail, "an end that is told twice"
+    for goes_on in (True, False):
+        assert after_restart_look(tail, POLICY, NOW + 30, goes_on=goes_on) == tail
+        assert after_restart_look(tail, POLICY, NOW + 31, goes_on=goes_on) is None
+    assert after_restart_look(RESTARTING, POLICY, NOW, goes_on=False) is None
+
+
+def test_what_was_forgotten_is_not_claimed_again_by_a_look_or_an_end() -> None:
+    assert after_restart_look(None, POLICY, NOW, goes_on=True) is None
+    assert with_tail(None, 30, NOW, "kvmagent was restarted") is None
+
+
+def test_a_persons_word_about_a_restart_holds_for_its_tail() -> None:
+    ended = ended_by_hand([RESTARTING], POLICY, NOW)
+    tail = with_tail(RESTARTING, 30, NOW + 5, "kvmagent was restarted")
+    assert tail is not None
+    assert mute_in_force([tail, ended], NOW + 6) is None
 
 
 def test_what_a_person_ended_is_not_muted_until_a_new_stretch_begins() -> None:

@@ -1,0 +1,89 @@
+"""What replicas read, decide and write at the same time, they do one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from responder.adapters.clock import Clock
+from responder.adapters.database.engine import Database
+from responder.adapters.database.fleet import Mutes
+from responder.adapters.database.requests import Requests, Restart, SentCommand
+from responder.core.guards import Refusal
+from responder.core.mutes import Claim
+from responder.core.outcomes import Outcome
+from tests.support.postgres import running_postgres
+
+pytestmark = pytest.mark.integration
+
+AT_ONCE, BUDGET, EACH = 8, 3, 25
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'responder.db'}"
+        return
+    with running_postgres() as server:
+        yield server.url
+
+
+@pytest.fixture
+def databases(database_url: str) -> Iterator[list[Database]]:
+    """One database, as each of the replicas has it."""
+    opened = [Database(database_url) for _ in range(AT_ONCE)]
+    opened[0].create_tables()
+    yield opened
+    for database in opened:
+        database.close()
+
+
+def at_once(act: Callable[[int], object]) -> list[object]:
+    """Have every replica, by its number, do the same at the same moment."""
+    together = threading.Barrier(AT_ONCE)
+
+    def one(number: int) -> object:
+        together.wait(30)
+        return act(number)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(one, range(AT_ONCE)))
+
+
+def test_no_more_commands_are_noted_as_sent_than_the_budget_has_left(
+    databases: list[Database],
+) -> None:
+    clock = Clock()
+
+    def refuse(sent: Sequence[SentCommand]) -> Refusal | None:
+        return Refusal(Outcome.RESTART_BUDGET, "used up") if len(sent) >= BUDGET else None
+
+    def restart(number: int) -> Refusal | None:
+        requests = Requests(databases[number])
+        name = f"restart-{number}"
+        requests.open(Restart(name, f"host-{number}", "a", clock.now(), "test", False, "restart"))
+        return requests.send(name, clock.stamp(), refuse)
+
+    refusals = at_once(restart)
+    assert refusals.count(None) == BUDGET
+    assert len(Requests(databases[0]).commands_sent(newest=100)) == BUDGET
+
+
+def test_no_change_of_a_claim_is_written_over_unseen(databases: list[Database]) -> None:
+    def one_second_longer(claim: Claim | None) -> Claim | None:
+        if claim is None:
+            return Claim("busy:a", 0.0, 1, "a is busy")
+        return dataclasses.replace(claim, until=claim.until + 1)
+
+    def replica(number: int) -> None:
+        for _ in range(EACH):
+            Mutes(databases[number]).change("host-1", "busy:a", one_second_longer)
+
+    at_once(replica)
+    (claim,) = Mutes(databases[0]).of_host("host-1")
+    assert claim.until == AT_ONCE * EACH, "every change saw the one before it"
