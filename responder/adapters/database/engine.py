@@ -20,12 +20,17 @@ from responder.errors import DatabaseUnavailable
 
 _AUTOCOMMIT = "AUTOCOMMIT"
 _PROBE = "probe"
+_ENCODINGS = ("UTF8", "SQL_ASCII")
+"""SQL_ASCII stores bytes as they come, and ours are UTF-8."""
 
 
 def engine_url(database: str) -> sa.URL:
     """Return the configured ``database`` for SQLAlchemy, with psycopg 3 as PostgreSQL's driver."""
     url = sa.make_url(database)
-    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    if url.get_backend_name() != "postgresql":
+        return url
+    # Else psycopg takes the server's encoding, and gives bytes for text where that is SQL_ASCII.
+    return url.set(drivername="postgresql+psycopg").update_query_dict({"client_encoding": "utf8"})
 
 
 class Database:
@@ -34,6 +39,7 @@ class Database:
     def __init__(self, database: str, *, pool_size: int = 10) -> None:
         """Prepare ``database`` (a URL of the configuration); nothing is opened yet."""
         self.url = engine_url(database)
+        self.name = sa.make_url(database).render_as_string(hide_password=True)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = sa.create_engine(
             self.url,
@@ -49,11 +55,24 @@ class Database:
             event.listen(self.engine, "begin", _begin_immediate)
 
     def create_tables(self) -> None:
-        """Create what is missing. Raises DatabaseUnavailable."""
+        """Create what is missing. Raises DatabaseUnavailable, also for a database without UTF-8."""
         with self.write() as connection:
+            self._check_encoding(connection)
             if not self.is_sqlite:  # replicas that start together must not race in DDL
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7365)"))
             METADATA.create_all(connection)
+
+    def _check_encoding(self, connection: sa.Connection) -> None:
+        """Refuse what could not store every label that Prometheus allows."""
+        if self.is_sqlite:
+            return
+        encoding = connection.scalar(sa.text("SHOW server_encoding"))
+        if encoding not in _ENCODINGS:
+            raise DatabaseUnavailable(
+                f"the database {self.name} has the encoding"
+                f" {encoding}; allowed: {', '.join(_ENCODINGS)}. Make it with"
+                " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            )
 
     @contextlib.contextmanager
     def write(self, *, urgent: bool = False) -> Iterator[sa.Connection]:
@@ -62,13 +81,13 @@ class Database:
         ``urgent``: somebody waits for the answer, so it goes before what nobody waits for.
         """
         turn = self._turns.turn(urgent=urgent) if self._turns else contextlib.nullcontext()
-        with turn, _translated(self.url), self.engine.begin() as connection:
+        with turn, _translated(self.name), self.engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection for single SELECTs. Raises DatabaseUnavailable."""
-        with _translated(self.url), self.engine.connect() as connection:
+        with _translated(self.name), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level=_AUTOCOMMIT)
 
     def insert(self, table: sa.Table) -> Any:
@@ -121,14 +140,13 @@ class Database:
 
 
 @contextlib.contextmanager
-def _translated(url: sa.URL) -> Iterator[None]:
+def _translated(name: str) -> Iterator[None]:
     try:
         yield
     except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
         raise DatabaseUnavailable(
-            f"the database {url.render_as_string(hide_password=True)} cannot be used:"
-            f" {' '.join(str(cause).split())}"
+            f"the database {name} cannot be used: {' '.join(str(cause).split())}"
         ) from error
 
 

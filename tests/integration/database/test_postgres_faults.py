@@ -6,7 +6,9 @@ is back, everything goes on by itself.
 
 from __future__ import annotations
 
-from demo.stack.processes import wait_until
+import pytest
+
+from demo.stack.processes import ProgramFailed, wait_until
 from tests.integration.database.conftest import Start
 from tests.support.postgres import Postgres
 from tests.support.responder import Responder, alert
@@ -71,3 +73,29 @@ def test_no_connection_left_answers_503(start: Start, postgres: Postgres) -> Non
     is_red(one)
     postgres.query("ALTER ROLE memleash CONNECTION LIMIT -1")
     is_green_again(one)
+
+
+def made_with(postgres: Postgres, encoding: str) -> str:
+    """Make a second database with an encoding, and return its URL."""
+    postgres.query(
+        f"CREATE DATABASE other OWNER memleash ENCODING '{encoding}' TEMPLATE template0"
+        " LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    return postgres.url.removesuffix("memleash") + "other"
+
+
+def told(one: Responder) -> list[str]:
+    return [alert["host"] for alert in one.get("/api/v1/alerts")["alerts"]]
+
+
+def test_a_database_without_an_encoding_keeps_text_whole(start: Start, postgres: Postgres) -> None:
+    one = start(made_with(postgres, "SQL_ASCII"))
+    assert one.tell(alert(1, host="h\u00f6st-\u6f22")) == 202
+    wait_until("the alert in the record", lambda: "h\u00f6st-\u6f22" in told(one))
+
+
+def test_a_database_that_cannot_store_every_label_is_refused(
+    start: Start, postgres: Postgres
+) -> None:
+    with pytest.raises(ProgramFailed, match="has the encoding LATIN1; allowed: UTF8, SQL_ASCII"):
+        start(made_with(postgres, "LATIN1"))
