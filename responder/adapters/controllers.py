@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable
@@ -23,7 +22,7 @@ from responder.settings import Authorization, Controller, HttpConfig
 
 _ASKED_AT_ONCE = 2
 _TRY_AGAIN_SECONDS = 2.0
-_LOOK_EVERY_SECONDS = 0.5
+_SHORTEST_PAUSE_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -55,21 +54,13 @@ class ControllerClients:
             _at_once(asked, lambda client: client.tasks(host, agent), workers=_ASKED_AT_ONCE)
         )
 
-    def reconnect(
-        self,
-        host: Host,
-        agent: str,
-        *,
-        timeout_seconds: float,
-        cancelled: Callable[[], bool] = http.never,
-    ) -> None:
+    def reconnect(self, host: Host, agent: str, *, timeout_seconds: float) -> None:
         """Have every controller take ``host`` back, and wait until they all did.
 
-        All are asked, at once. Raises ReconnectFailed that names the ones that did not, or when
-        ``cancelled``.
+        All are asked, at once. Raises ReconnectFailed that names the ones that did not.
         """
         asked = [client for client in self._clients if client.settings.reconnect_url is not None]
-        wait = _Wait(time.monotonic() + timeout_seconds, cancelled)
+        wait = _Wait(time.monotonic() + timeout_seconds)
 
         def reconnect(client: _Client) -> str | None:
             try:
@@ -104,12 +95,9 @@ class _Wait:
     """How long a reconnect may take."""
 
     deadline: float
-    cancelled: Callable[[], bool]
 
     def remaining_seconds(self) -> float:
         """Return what is left. Raises http.HttpError when nothing is."""
-        if self.cancelled():
-            raise http.Cancelled("cancelled")
         remaining = self.deadline - time.monotonic()
         if remaining <= 0:
             raise http.HttpError("the host was not connected in time")
@@ -117,11 +105,8 @@ class _Wait:
 
     def pause(self, seconds: float) -> None:
         """Wait ``seconds``, no longer than the deadline. Raises http.HttpError at its end."""
-        until = time.monotonic() + min(seconds, self.remaining_seconds())
-        nobody = threading.Event()
-        while (left := until - time.monotonic()) > 0:
-            nobody.wait(min(left, _LOOK_EVERY_SECONDS))
-            self.remaining_seconds()
+        time.sleep(min(seconds, self.remaining_seconds()))
+        self.remaining_seconds()
 
 
 class _Client:
@@ -166,22 +151,14 @@ class _Client:
         """Ask until there is an answer, whichever it is."""
         while True:
             try:
+                seconds = wait.remaining_seconds()
                 return http.request(
-                    self._session,
-                    method,
-                    url,
-                    timeout_seconds=wait.remaining_seconds(),
-                    cancelled=wait.cancelled,
-                    **arguments,
+                    self._session, method, url, timeout_seconds=seconds, **arguments
                 )
-            except http.Cancelled:
-                raise
             except http.HttpError as error:
                 last = error
             try:
                 wait.pause(_TRY_AGAIN_SECONDS)
-            except http.Cancelled:
-                raise
             except http.HttpError as error:
                 raise http.HttpError(f"{error}; last: {last}") from last
 
@@ -265,4 +242,4 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _retry_after_seconds(answer: http.Answer) -> float:
     wanted = answer.headers.get("Retry-After", "")
     seconds = float(wanted) if wanted.isdecimal() else _TRY_AGAIN_SECONDS
-    return min(60.0, max(_LOOK_EVERY_SECONDS, seconds))
+    return min(60.0, max(_SHORTEST_PAUSE_SECONDS, seconds))

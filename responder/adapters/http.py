@@ -18,14 +18,14 @@ import http.cookiejar
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import requests
 import urllib3
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from responder.adapters.http_deadline import CancelledError, DeadlineAdapter, Limits, limits
+from responder.adapters.http_deadline import DeadlineAdapter, deadline
 from responder.settings import HttpConfig
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -42,10 +42,6 @@ class HttpError(Exception):
 
 class NotSent(HttpError):
     """No connection, or no credentials: the request was surely not heard."""
-
-
-class Cancelled(HttpError):
-    """The caller's ``cancelled`` said so; the request may have been heard."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,11 +79,6 @@ class Answer:
         return " ".join(self.body[:200].decode("utf-8", "replace").split())
 
 
-def never() -> bool:
-    """Return False: nobody cancels."""
-    return False
-
-
 def session(config: HttpConfig) -> requests.Session:
     """Return a session that speaks as ``config`` says; it may be used by many threads."""
     result = requests.Session()
@@ -116,15 +107,14 @@ def request(
     *,
     timeout_seconds: float,
     max_bytes: int = MAX_BODY_BYTES,
-    cancelled: Callable[[], bool] = never,
     **arguments: Any,
 ) -> Answer:
     """Return the whole answer to one request; ``arguments`` are requests' own (json, params).
 
-    Raises NotSent, Cancelled, or HttpError when the request may have been heard.
+    Raises NotSent, or HttpError when the request may have been heard.
     """
     asked = f"{method} {_without_userinfo(url)}"
-    token = limits.set(Limits(time.monotonic() + timeout_seconds, cancelled))
+    token = deadline.set(time.monotonic() + timeout_seconds)
     timeout = urllib3.Timeout(total=timeout_seconds)
     try:
         with session.request(
@@ -140,7 +130,7 @@ def request(
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise _translated(error, asked, timeout_seconds) from error
     finally:
-        limits.reset(token)
+        deadline.reset(token)
 
 
 def _read(response: requests.Response, max_bytes: int, asked: str) -> bytes:
@@ -154,8 +144,6 @@ def _read(response: requests.Response, max_bytes: int, asked: str) -> bytes:
 
 def _translated(error: Exception, asked: str, timeout_seconds: float) -> HttpError:
     roots = _roots(error)
-    if any(isinstance(root, CancelledError) for root in roots):
-        return Cancelled(f"{asked}: cancelled")
     for root in roots:
         if isinstance(root, urllib3.exceptions.NameResolutionError):
             return NotSent(f"{asked}: the name cannot be resolved")

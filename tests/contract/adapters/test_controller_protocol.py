@@ -298,21 +298,6 @@ def test_an_unreachable_controller_is_tried_until_the_deadline(
         asked.reconnect(HOST, AGENT, timeout_seconds=0.4)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [Raw(hang=True), Reply(202, b"", {"Location": "/j", "Retry-After": "30"})],
-    ids=["while it hangs", "between polls"],
-)
-def test_a_cancelled_reconnect_ends_soon(peer: Peer, answer: Reply | Raw) -> None:
-    peer.answer = lambda _: answer
-    began = time.monotonic()
-    with pytest.raises(ReconnectFailed, match="cancelled"):
-        clients(peer.url).reconnect(
-            HOST, AGENT, timeout_seconds=60, cancelled=lambda: time.monotonic() > began + 0.2
-        )
-    assert time.monotonic() - began < 5
-
-
 def test_every_controller_must_take_the_host_back(start_peer: StartPeer) -> None:
     first, second = start_peer(), start_peer()
     second.answer = lambda _: Reply(500, b"no")

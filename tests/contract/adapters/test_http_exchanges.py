@@ -110,20 +110,6 @@ def test_a_redirect_is_not_followed_and_said_where_to(
     assert elsewhere.asked == []
 
 
-def test_a_cancelled_request_ends_at_once(peer: Peer) -> None:
-    peer.answer = lambda _: Raw(hang=True)
-    began = time.monotonic()
-    with http.session(HttpConfig()) as session, pytest.raises(http.Cancelled):
-        http.request(
-            session,
-            "GET",
-            peer.url,
-            timeout_seconds=30,
-            cancelled=lambda: time.monotonic() > began + 0.2,
-        )
-    assert time.monotonic() - began < 3
-
-
 def test_environment_netrc_and_cookies_are_not_believed(
     peer: Peer, start_peer: Callable[[], Peer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
