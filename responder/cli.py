@@ -23,7 +23,7 @@ from responder import settings
 from responder.adapters.clock import Clock
 from responder.adapters.database.engine import Database
 from responder.adapters.durable import STEPS_VERSION, Durable
-from responder.adapters.telemetry import Telemetry
+from responder.adapters.telemetry import Part, Telemetry
 from responder.errors import DatabaseUnavailable
 from responder.usecases.admission import Admission
 from responder.usecases.diagnosing import Diagnosing
@@ -171,19 +171,19 @@ class Responder:
             self._durable.prune(before=datetime.fromtimestamp(now - WORKFLOW_RECORD_SECONDS, UTC))
 
         return [
-            Duty("renew_mutes", self._muting.renew, lambda: services.settings.mute.interval),
+            Duty(Part.RENEW_MUTES, self._muting.renew, lambda: services.settings.mute.interval),
             Duty(
-                "synchronize_mutes",
+                Part.SYNCHRONIZE_MUTES,
                 self._muting.synchronize,
                 lambda: services.settings.mute.interval,
                 sooner=services.mutes_changed,
             ),
-            Duty("recover_hosts", self._recovery.look, lambda: 1.0),
+            Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
             # A fleet that has gone quiet tells of no calm.
-            Duty("watch_for_storm", self._intake.watch_for_storm, lambda: 15.0),
-            Duty("sweep", sweep, lambda: SWEEP_SECONDS),
-            Duty("prune", prune, lambda: 3600.0),
-            Duty("take_over", self._liveness.look, lambda: services.settings.replicas.heartbeat),
+            Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),
+            Duty(Part.SWEEP, sweep, lambda: SWEEP_SECONDS),
+            Duty(Part.PRUNE, prune, lambda: 3600.0),
+            Duty(Part.TAKE_OVER, self._liveness.look, lambda: services.settings.replicas.heartbeat),
         ]
 
     def reload(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from enum import StrEnum
 from importlib import metadata
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -13,6 +14,32 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from responder.core.outcomes import Outcome, Step
+
+
+class Part(StrEnum):
+    """Which background work failed."""
+
+    DATABASE = "database"
+    """Something waits for the database."""
+    INTAKE = "intake"
+    ALERT = "alert"
+    """One alert of a notification."""
+    TRUNCATED = "truncated"
+    """Alertmanager's API was asked for the alerts that a notification left out."""
+    WORKER = "worker"
+    """A look at a host that an alert asked for."""
+    STEP = "step"
+    """A restart's step, by an error that none of its words is made for."""
+    UNDRAIN = "undrain"
+    HEARTBEAT = "heartbeat"
+    RENEW_MUTES = "renew_mutes"
+    SYNCHRONIZE_MUTES = "synchronize_mutes"
+    RECOVER_HOSTS = "recover_hosts"
+    WATCH_FOR_STORM = "watch_for_storm"
+    SWEEP = "sweep"
+    """What was left in the inbox, or without anybody who works on it."""
+    PRUNE = "prune"
+    TAKE_OVER = "take_over"
 
 
 class Telemetry:
@@ -80,6 +107,8 @@ class Telemetry:
             self.notifications.labels(name)
         for reason in (Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT):
             self.alerts_refused.labels(reason)
+        for part in Part:
+            self.failures.labels(part)
         for step in Step:
             self.step_seconds.labels(step)
 

@@ -16,6 +16,7 @@ from typing import Any
 from responder.adapters.collector import Collector, CollectorError
 from responder.adapters.database.diagnoses import Diagnosis
 from responder.adapters.durable import Durable, run_step
+from responder.adapters.telemetry import Part
 from responder.core.alerts import Alert
 from responder.core.facts import Host
 from responder.diagnose.artifacts import Artifacts, BadReport
@@ -189,7 +190,7 @@ class DiagnosisWorkflow:
             try:
                 return effect(*args)
             except DatabaseUnavailable as error:
-                self._services.telemetry.failures.labels("database").inc()
+                self._services.telemetry.failures.labels(Part.DATABASE).inc()
                 log.warning("waiting for the database", extra={"reason": str(error)})
                 self._services.sleep(1)
             except CollectorError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from responder.adapters.database.requests import Restart
+from responder.adapters.telemetry import Part
 from responder.core.guards import Refusal
 from responder.core.host_states import HostEvent
 from responder.core.mutes import Claim, deadline, with_tail
@@ -63,7 +64,7 @@ def undrain(services: Services, host_name: str, agent: str) -> bool:
         if not services.memory.hosts.undrained(host_name, record.restart_id):
             controllers.drain(host, agent)
     except ControllerError as error:
-        services.telemetry.failures.labels("undrain").inc()
+        services.telemetry.failures.labels(Part.UNDRAIN).inc()
         log.warning("undrain failed", extra={"host": host_name, "reason": str(error)})
         return False
     return True

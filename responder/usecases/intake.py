@@ -13,6 +13,7 @@ import queue
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 
+from responder.adapters.telemetry import Part
 from responder.core.alerts import Alert, Notification, PayloadError, parse_alert, parse_notification
 from responder.core.mutes import SKEW_SECONDS
 from responder.core.outcomes import Outcome, Remediation
@@ -85,7 +86,7 @@ class Intake:
             try:
                 self._handle_patiently(notification_id)
             except Exception:  # the loop's boundary: it stays in the inbox, and the sweep finds it
-                self._services.telemetry.failures.labels("intake").inc()
+                self._services.telemetry.failures.labels(Part.INTAKE).inc()
                 log.exception("notification not handled", extra={"id": notification_id})
             self._queued.discard(notification_id)
 
@@ -104,7 +105,7 @@ class Intake:
             try:
                 self.handle(notification_id)
             except DatabaseUnavailable as error:
-                self._services.telemetry.failures.labels("database").inc()
+                self._services.telemetry.failures.labels(Part.DATABASE).inc()
                 log.warning("waiting for the database", extra={"reason": str(error)})
                 self._services.stopping.wait(1)
             else:
@@ -142,7 +143,7 @@ class Intake:
         except DatabaseUnavailable:
             raise
         except Exception:  # one bad alert never stops the rest
-            self._services.telemetry.failures.labels("alert").inc()
+            self._services.telemetry.failures.labels(Part.ALERT).inc()
             log.exception("alert failed", extra={"alertname": alert.name, "host": alert.host})
 
     def _unknown(self, alert: Alert) -> Outcome | None:
@@ -189,7 +190,7 @@ class Intake:
         try:
             work(*args)
         except Exception:
-            self._services.telemetry.failures.labels("worker").inc()
+            self._services.telemetry.failures.labels(Part.WORKER).inc()
             log.exception("work failed; it is looked at again", extra={"about": args})
 
     def watch_for_storm(self) -> None:
@@ -217,7 +218,7 @@ class Intake:
                 receiver=notification.receiver or None, labels=notification.group_labels
             )
         except AlertmanagerError as error:
-            self._services.telemetry.failures.labels("truncated").inc()
+            self._services.telemetry.failures.labels(Part.TRUNCATED).inc()
             log.warning("truncated alerts not read yet", extra={"reason": str(error)})
             return None
         return [alert for alert in map(_from_api, raw) if alert is not None]

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from responder.adapters.telemetry import Part
 from responder.errors import DatabaseUnavailable
 from responder.usecases.services import Services
 
@@ -24,11 +25,12 @@ LEASE = "keeper"
 class Duty:
     """Something that is due every ``every_seconds``, or as soon as ``sooner`` is set."""
 
-    name: str
+    part: Part
     work: Callable[[], None]
     every_seconds: Callable[[], float]
     sooner: threading.Event | None = None
     due_at: float = 0.0
+    """Uptime, which a step of the wall clock leaves alone."""
     failures: int = 0
 
 
@@ -45,14 +47,14 @@ class Keeper:
             try:
                 self.tick()
             except DatabaseUnavailable as error:
-                self._services.telemetry.failures.labels("database").inc()
+                self._services.telemetry.failures.labels(Part.DATABASE).inc()
                 log.warning("waiting for the database", extra={"reason": str(error)})
             self._services.stopping.wait(TICK_SECONDS)
 
     def tick(self) -> None:
         """Run each duty that is due."""
         services = self._services
-        now = services.clock.now()
+        uptime_seconds = services.clock.stamp().uptime_seconds
         patience_seconds = services.settings.replicas.dead_after
         leads = services.memory.replicas.lease(LEASE, services.executor_id, patience_seconds)
         if not leads:
@@ -61,7 +63,7 @@ class Keeper:
             if duty.sooner is not None and duty.sooner.is_set():
                 duty.sooner.clear()
                 duty.due_at = 0.0
-            if now >= duty.due_at:
+            if uptime_seconds >= duty.due_at:
                 self._run(duty)
 
     def _run(self, duty: Duty) -> None:
@@ -70,12 +72,12 @@ class Keeper:
             duty.work()
         except Exception as error:  # a loop's boundary: logged, counted, due again
             duty.failures += 1
-            self._services.telemetry.failures.labels(duty.name).inc()
-            log.warning("duty failed", extra={"duty": duty.name, "reason": str(error)})
+            self._services.telemetry.failures.labels(duty.part).inc()
+            log.warning("duty failed", extra={"duty": duty.part, "reason": str(error)})
             log.debug("duty failed", exc_info=True)
         else:
             duty.failures = 0
         wait_seconds = duty.every_seconds()
         if duty.failures:
             wait_seconds = min(60.0, max(wait_seconds, 1.0) * 2.0 ** min(duty.failures, 6))
-        duty.due_at = self._services.clock.now() + wait_seconds
+        duty.due_at = self._services.clock.stamp().uptime_seconds + wait_seconds

@@ -12,6 +12,7 @@ import logging
 import signal
 from collections.abc import Callable
 
+from responder.adapters.telemetry import Part
 from responder.errors import DatabaseUnavailable
 from responder.settings import Replicas
 from responder.usecases.services import Services
@@ -37,7 +38,7 @@ class Liveness:
             try:
                 services.memory.replicas.beat(services.executor_id, self._version)
             except DatabaseUnavailable as error:
-                services.telemetry.failures.labels("heartbeat").inc()
+                services.telemetry.failures.labels(Part.HEARTBEAT).inc()
                 log.warning("no heartbeat", extra={"reason": str(error)})
             services.stopping.wait(services.settings.replicas.heartbeat)
 

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 
 from responder.adapters.alertmanager import Silence
+from responder.adapters.telemetry import Part
 from responder.core.matchers import Matcher, parse_matcher
 from responder.core.mutes import (
     ENDED_BY_HAND,
@@ -106,7 +107,7 @@ class Muting:
             else:
                 self._services.memory.mutes.drop(host, claimant)
         except Exception as error:  # a worker's boundary: the claim is looked at again
-            self._services.telemetry.failures.labels("renew_mutes").inc()
+            self._services.telemetry.failures.labels(Part.RENEW_MUTES).inc()
             log.warning("mute not renewed", extra={"host": host, "reason": str(error)})
             log.debug("mute not renewed", exc_info=True)
         finally:

@@ -10,6 +10,7 @@ import logging
 from concurrent.futures import Executor
 
 from responder.adapters.database.fleet import HostRecord
+from responder.adapters.telemetry import Part
 from responder.core.facts import AgentFacts
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import HostState
@@ -55,7 +56,7 @@ class Recovery:
             elif not undrain(self._services, record.host, record.agent or ""):
                 _plan_next(self._services, record)
         except Exception as error:  # a worker's boundary: the host is looked at again
-            self._services.telemetry.failures.labels("recovery").inc()
+            self._services.telemetry.failures.labels(Part.RECOVER_HOSTS).inc()
             log.exception("recovery failed", extra={"host": record.host, "reason": str(error)})
         finally:
             self._under_way.discard(record.host)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from responder.adapters.database.requests import Restart
 from responder.adapters.durable import Durable, run_step
+from responder.adapters.telemetry import Part
 from responder.core.guards import Refusal
 from responder.core.outcomes import Outcome, Step
 from responder.errors import DatabaseUnavailable
@@ -74,7 +75,7 @@ class RestartWorkflow:
             raise
         except Exception as error:  # a step's boundary: the request still gets its word
             log.exception("step failed", extra={"step": step, "id": restart_id})
-            services.telemetry.failures.labels(f"step_{step}").inc()
+            services.telemetry.failures.labels(Part.STEP).inc()
             begun = _command_was_sent(services, restart_id)
             result = _refused(_unexpected(error, begun=begun), begun=begun)
         else:
@@ -111,7 +112,7 @@ class RestartWorkflow:
             try:
                 return effect()
             except DatabaseUnavailable as error:
-                self._services.telemetry.failures.labels("database").inc()
+                self._services.telemetry.failures.labels(Part.DATABASE).inc()
                 log.warning("waiting for the database", extra={"reason": str(error)})
                 self._services.sleep(1)
 

@@ -14,7 +14,8 @@ from responder.settings import Readiness
 from responder.usecases.explain import explain
 from responder.usecases.services import PAUSED, STORM
 from tests.unit.usecases.conftest import MakeWorld
-from tests.unit.usecases.world import AGENT, LARGE, LIMIT, World
+from tests.unit.usecases.outside import LARGE, LIMIT
+from tests.unit.usecases.world import AGENT, World
 from toolkit.settings import Duration
 
 

@@ -23,7 +23,8 @@ from responder.core.outcomes import Mode
 from responder.core.policy import Fleet, Guards
 from responder.usecases import workflow
 from responder.usecases.services import PAUSED
-from tests.unit.usecases.world import AGENT, LARGE, LIMIT, SMALL, Killed, Node, World
+from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
+from tests.unit.usecases.world import AGENT, Killed, World
 from toolkit.settings import Duration
 
 GUARDS = Guards(

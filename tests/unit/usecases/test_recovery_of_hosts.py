@@ -12,7 +12,8 @@ from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome
 from responder.usecases.hold import undrain
 from responder.usecases.recovery import Recovery, next_attempt_seconds
-from tests.unit.usecases.world import AGENT, LARGE, World
+from tests.unit.usecases.outside import LARGE
+from tests.unit.usecases.world import AGENT, World
 
 
 def lose(world: World, **node: Any) -> None:

@@ -14,7 +14,8 @@ from responder.core.outcomes import Mode, Outcome
 from responder.core.policy import Fleet, Guards
 from responder.usecases import looks
 from tests.unit.usecases.conftest import MakeWorld
-from tests.unit.usecases.world import AGENT, LARGE, Killed, World
+from tests.unit.usecases.outside import LARGE
+from tests.unit.usecases.world import AGENT, Killed, World
 from toolkit.settings import Duration
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.unit.usecases.conftest import MakeWorld
-from tests.unit.usecases.world import LARGE, World
+from tests.unit.usecases.outside import LARGE
+from tests.unit.usecases.world import World
 
 
 def over_the_limit(make_world: MakeWorld, **node: object) -> World:

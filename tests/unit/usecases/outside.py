@@ -1,0 +1,185 @@
+"""What is outside of the use cases' world: hosts, and small fakes that all look at them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
+
+from responder.adapters.ssh import CommandResult
+from responder.core.facts import AgentFacts, ControllerTasks, Host, Task, Unknown
+from responder.core.policy import GIB
+from responder.core.stamps import Stamp
+from responder.errors import (
+    CommandLost,
+    ControllerError,
+    FactsUnavailable,
+    ReconnectFailed,
+    SshError,
+)
+
+if TYPE_CHECKING:
+    from tests.unit.usecases.world import World
+
+LIMIT = 10 * GIB
+SMALL, LARGE = 1 * GIB, 11 * GIB
+BEGINNING = 1_800_000_000.0
+
+
+class FakeClock:
+    """A wall clock that can be set, and an uptime that cannot."""
+
+    def __init__(self) -> None:
+        self.uptime_seconds = 1000.0
+        self.wall_offset = BEGINNING
+        self.on_advance: list[Callable[[], None]] = []
+
+    def now(self) -> float:
+        return self.wall_offset + self.uptime_seconds
+
+    def stamp(self) -> Stamp:
+        return Stamp(self.now(), "boot-1", self.uptime_seconds)
+
+    def advance(self, seconds: float) -> None:
+        self.uptime_seconds += seconds
+        for look in list(self.on_advance):
+            look()
+
+
+@dataclasses.dataclass
+class Node:
+    """A host as it really is."""
+
+    name: str
+    life: float = BEGINNING - 86_400
+    resident_bytes: int = SMALL
+    up: bool = True
+    ready: bool = True
+    busy: bool | None = False
+    exporter_answers: bool = True
+    fresh_bytes: int = SMALL
+    """What a new life holds."""
+    comes_up: bool = True
+    becomes_ready: bool = True
+    running: list[str] = dataclasses.field(default_factory=list)
+    drained: bool = False
+    controller_answers: bool = True
+    reconnects: bool = True
+    ssh: str = "good"
+    """What becomes of a session: good, refused, lost_just_before the command is sent; lost_before
+    it has its effect, lost_after that, lost_late (the effect comes 20 s later), or it fails."""
+    starts: list[float] = dataclasses.field(default_factory=list)
+    """Uptime at each start that a command brought about: the service's own log."""
+    commands: list[float] = dataclasses.field(default_factory=list)
+    """Uptime at each command that was sent."""
+
+
+class FakeExporter:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def facts(self, host: Host, agent: str, *, timeout_seconds: float | None = None) -> AgentFacts:
+        node = self._world.nodes[host.name]
+        if not node.exporter_answers:
+            raise FactsUnavailable(f"exporter of {host.name}: refused")
+        if not node.up:
+            return AgentFacts(up=False, busy=node.busy)
+        return AgentFacts(
+            up=True,
+            start_time=node.life,
+            resident_bytes=node.resident_bytes,
+            busy=node.busy,
+            ready=node.ready,
+        )
+
+
+class FakePrometheus:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def hard_limit_bytes(self, host: str, agent: str) -> int:
+        if not self._world.prometheus_answers:
+            raise FactsUnavailable("Prometheus: refused")
+        return LIMIT
+
+
+class FakeControllers:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def _node(self, host: Host, what: str) -> Node:
+        self._world.boundary(f"before {what}")
+        node = self._world.nodes[host.name]
+        if not node.controller_answers:
+            raise ControllerError(f"{what} of {host.name}: mn-1: refused")
+        return node
+
+    def drain(self, host: Host, agent: str) -> None:
+        self._node(host, "drain").drained = True
+        self._world.boundary("after drain")
+
+    def undrain(self, host: Host, agent: str) -> None:
+        self._node(host, "undrain").drained = False
+        self._world.boundary("after undrain")
+
+    def tasks(self, host: Host, agent: str) -> tuple[ControllerTasks, ...]:
+        node = self._world.nodes[host.name]
+        if not node.controller_answers:
+            return (ControllerTasks("mn-1", Unknown("refused")),)
+        return (ControllerTasks("mn-1", tuple(Task(one, one) for one in node.running)),)
+
+    def reconnect(self, host: Host, agent: str, *, timeout_seconds: float, **_: object) -> None:
+        self._world.boundary("before reconnect")
+        node = self._world.nodes[host.name]
+        self._world.reconnects.append(host.name)
+        if not (node.controller_answers and node.reconnects):
+            raise ReconnectFailed(f"reconnect of {host.name}: mn-1: refused")
+        self._world.boundary("after reconnect")
+
+
+class FakeSsh:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def open_ahead(self, host: Host) -> None:
+        """Sessions cost nothing here."""
+
+    def run(
+        self, host: Host, command: str, *, before_command: Callable[[], None], **_: object
+    ) -> CommandResult:
+        world = self._world
+        node = world.nodes[host.name]
+        world.boundary("before the session")
+        if node.ssh == "refused":
+            raise SshError(f"{host.name}: refused")
+        before_command()
+        world.boundary("before the command")
+        if node.ssh == "lost_just_before":
+            raise SshError(f"{host.name}: the connection was lost before the command")
+        world.check_before_command(node)
+        node.commands.append(world.clock.uptime_seconds)
+        if node.ssh == "fails":
+            return CommandResult(5, "", "Unit not found.", False, 0.1)
+        if node.ssh == "lost_before":
+            raise CommandLost(f"{host.name}: cut")
+        if node.ssh == "lost_late":
+            world.later(20, lambda: world.restart_agent(node))
+            raise CommandLost(f"{host.name}: cut")
+        world.restart_agent(node)
+        world.boundary("after the command")
+        if node.ssh == "lost_after":
+            raise CommandLost(f"{host.name}: cut")
+        return CommandResult(0, "done\n", "", False, 0.1)
+
+
+@dataclasses.dataclass
+class FakeInventory:
+    nodes: Mapping[str, Node]
+
+    def get(self, name: str) -> Host | None:
+        if name not in self.nodes:
+            return None
+        return Host(name, f"{name}:10058", name, {"host": name})
+
+    def hosts(self) -> dict[str, Host]:
+        return {name: cast(Host, self.get(name)) for name in self.nodes}

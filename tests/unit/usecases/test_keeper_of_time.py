@@ -1,0 +1,61 @@
+"""The keeper: what is due is done in its time, whatever the wall clock and whatever fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from responder.adapters.telemetry import Part
+from responder.usecases.keeper import LEASE, Duty, Keeper
+from tests.unit.usecases.world import World
+
+
+def keeper(world: World, work: Callable[[], None], every_seconds: float = 10.0) -> Keeper:
+    """Return a keeper with one duty."""
+    return Keeper(world.services, [Duty(Part.PRUNE, work, lambda: every_seconds)])
+
+
+def done_at(world: World, one: Keeper, done: list[float], seconds: int) -> list[float]:
+    """Let a keeper tick each second, and return after how many something was done."""
+    began = world.clock.uptime_seconds
+    for _ in range(seconds):
+        one.tick()
+        world.clock.advance(1)
+    return [uptime - began for uptime in done]
+
+
+def test_a_duty_is_due_at_once_and_then_in_its_time(world: World) -> None:
+    done: list[float] = []
+    one = keeper(world, lambda: done.append(world.clock.uptime_seconds))
+    assert done_at(world, one, done, 31) == [0, 10, 20, 30]
+
+
+@pytest.mark.parametrize("step_seconds", [-86_400, 86_400])
+def test_a_step_of_the_wall_clock_changes_nothing(world: World, step_seconds: float) -> None:
+    done: list[float] = []
+    one = keeper(world, lambda: done.append(world.clock.uptime_seconds))
+    one.tick()
+    done.clear()
+    world.clock.wall_offset += step_seconds
+    assert done_at(world, one, done, 21) == [10, 20]
+
+
+def test_what_fails_is_counted_and_tried_later_and_later(world: World) -> None:
+    tried: list[float] = []
+
+    def fail() -> None:
+        tried.append(world.clock.uptime_seconds)
+        raise ValueError("no")
+
+    assert done_at(world, keeper(world, fail, 1.0), tried, 200) == [0, 2, 6, 14, 30, 62, 122, 182]
+    assert world.services.telemetry.failures.labels(Part.PRUNE)._value.get() == 8
+
+
+def test_who_does_not_hold_the_lease_does_nothing(world: World) -> None:
+    done: list[float] = []
+    one = keeper(world, lambda: done.append(0.0))
+    patience_seconds = world.services.settings.replicas.dead_after
+    assert world.services.memory.replicas.lease(LEASE, "another", patience_seconds)
+    one.tick()
+    assert done == []
