@@ -20,6 +20,7 @@ from responder.core.outcomes import Outcome, Remediation
 from responder.core.storms import after_count
 from responder.errors import AlertmanagerError, DatabaseUnavailable
 from responder.usecases.admission import Admission
+from responder.usecases.courtesy import Courtesy
 from responder.usecases.diagnosis import DiagnosisWorkflow
 from responder.usecases.muting import Muting
 from responder.usecases.services import STORM, Services
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 LEFT_OUT_SECONDS = 3600.0
 """How long alerts that Alertmanager left out of a notification are asked for."""
+
+COURTESY_SECONDS = 0.25
+"""How long a stored notification waits for a burst of others to have their answers."""
 
 KNOWN_ALERTS = frozenset(
     {
@@ -61,6 +65,7 @@ class Intake:
         self._workers = workers
         self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._queued: set[int] = set()
+        self._courtesy = Courtesy()
         self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
             (Remediation.RESTART, False): admission.resolve,
             (Remediation.MUTE, True): self._look_at_busy,
@@ -73,8 +78,9 @@ class Intake:
 
         Raises PayloadError (nothing is stored), BacklogFull or DatabaseUnavailable.
         """
-        decode(body)
-        self._queue(self._services.memory.inbox.put(body, self._services.clock.now()))
+        with self._courtesy.answering():
+            decode(body)
+            self._queue(self._services.memory.inbox.put(body, self._services.clock.now()))
 
     def run(self) -> None:
         """Handle notifications until the process stops."""
@@ -83,6 +89,7 @@ class Intake:
                 notification_id = self._ready.get(timeout=0.5)
             except queue.Empty:
                 continue
+            self._courtesy.step_back(at_most_seconds=COURTESY_SECONDS)
             try:
                 self._handle_patiently(notification_id)
             except Exception:  # the loop's boundary: it stays in the inbox, and the sweep finds it

@@ -1,12 +1,14 @@
 """Opening the database, transactions, and its errors as DatabaseUnavailable.
 
 SQLite runs in WAL mode with full sync, so that a commit survives a power cut, and writers take
-the lock at BEGIN, so that two of them wait instead of failing half-way.
+the lock at BEGIN, so that two of them wait instead of failing half-way. Those of one process wait
+for each other before that: SQLite's own wait is a poll, of up to 100 ms.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,8 +17,10 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from responder.adapters.database.schema import METADATA, leases
-from responder.adapters.database.turns import WriterTurns
 from responder.errors import DatabaseUnavailable
+
+PATIENCE_SECONDS = 5
+"""How long a connection, a turn, or a lock is waited for."""
 
 _AUTOCOMMIT = "AUTOCOMMIT"
 _PROBE = "probe"
@@ -45,11 +49,11 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=5,
+            pool_timeout=PATIENCE_SECONDS,
             pool_pre_ping=not self.is_sqlite,
-            connect_args={"timeout": 5} if self.is_sqlite else {"connect_timeout": 5},
+            connect_args={"timeout" if self.is_sqlite else "connect_timeout": PATIENCE_SECONDS},
         )
-        self._turns = WriterTurns() if self.is_sqlite else None
+        self._writing = threading.Lock()
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
@@ -75,14 +79,23 @@ class Database:
             )
 
     @contextlib.contextmanager
-    def write(self, *, urgent: bool = False) -> Iterator[sa.Connection]:
-        """One transaction, committed at the end. Raises DatabaseUnavailable.
-
-        ``urgent``: somebody waits for the answer, so it goes before what nobody waits for.
-        """
-        turn = self._turns.turn(urgent=urgent) if self._turns else contextlib.nullcontext()
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction, committed at the end. Raises DatabaseUnavailable."""
+        turn = self._turn() if self.is_sqlite else contextlib.nullcontext()
         with turn, _translated(self.name), self.engine.begin() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._writing.acquire(timeout=PATIENCE_SECONDS):
+            raise DatabaseUnavailable(
+                f"the database {self.name} cannot be used: another write has not ended"
+                f" within {PATIENCE_SECONDS} s"
+            )
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -11,7 +13,9 @@ from responder.adapters.database.engine import Database
 from responder.adapters.database.schema import alerts, notifications
 from responder.core.alerts import Alert
 from responder.core.outcomes import Remediation
-from responder.errors import BacklogFull
+from responder.errors import BacklogFull, DatabaseUnavailable, ResponderError
+
+_COUNT = sa.select(sa.func.count()).select_from(notifications)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,26 +27,67 @@ class StoredNotification:
     body: bytes
 
 
+@dataclasses.dataclass(slots=True)
+class _Arrival:
+    """A notification that wants to be stored, and what came of it."""
+
+    body: bytes
+    received_at: float
+    id: int | None = None
+    refused: ResponderError | None = None
+
+
 class Inbox:
     """What Alertmanager told, from the webhook's answer until it is handled."""
 
     def __init__(self, database: Database, *, max_backlog: int) -> None:
         self._database = database
         self._max_backlog = max_backlog
+        self._arrived: collections.deque[_Arrival] = collections.deque()
+        self._storing = threading.Lock()
 
     def put(self, body: bytes, now: float) -> int:
-        """Store ``body`` durably and return its id. Raises BacklogFull, DatabaseUnavailable."""
-        with self._database.write(urgent=True) as connection:
-            waiting = connection.scalar(sa.select(sa.func.count()).select_from(notifications)) or 0
-            if waiting >= self._max_backlog:
-                raise BacklogFull(
-                    f"{waiting} notifications wait to be handled;"
-                    f" webhook.max_backlog allows {self._max_backlog}"
-                )
-            row = notifications.insert().values(received_at=now, body=body)
-            result = connection.execute(row)
-            (identity,) = result.inserted_primary_key or (0,)
-            return int(identity)
+        """Store ``body`` durably and return its id. Raises BacklogFull, DatabaseUnavailable.
+
+        What arrives while another is being stored is stored together, by whoever comes first.
+        """
+        mine = _Arrival(body, now)
+        self._arrived.append(mine)
+        with self._storing:
+            if mine.id is None and mine.refused is None:
+                self._store_all()
+        if mine.refused is not None:
+            raise mine.refused
+        return mine.id or 0
+
+    def _store_all(self) -> None:
+        """Store what has arrived, as far as the backlog allows, and tell each what came of it."""
+        arrivals: list[_Arrival] = []
+        ids: list[int] = []
+        try:
+            with self._database.write() as connection:
+                arrivals += self._taken()
+                waiting = connection.scalar(_COUNT) or 0
+                for one in arrivals[: max(0, self._max_backlog - waiting)]:
+                    values = {"received_at": one.received_at, "body": one.body}
+                    result = connection.execute(notifications.insert().values(values))
+                    (identity,) = result.inserted_primary_key or (0,)
+                    ids.append(int(identity))
+        except DatabaseUnavailable as error:
+            for one in [*arrivals, *self._taken()]:
+                one.refused = error
+            return
+        for one, identity in zip(arrivals, ids, strict=False):
+            one.id = identity
+        for one in arrivals[len(ids) :]:
+            one.refused = BacklogFull(
+                f"{waiting + len(ids)} notifications wait to be handled;"
+                f" webhook.max_backlog allows {self._max_backlog}"
+            )
+
+    def _taken(self) -> Iterator[_Arrival]:
+        while self._arrived:
+            yield self._arrived.popleft()
 
     def get(self, notification_id: int) -> StoredNotification | None:
         """Return a waiting notification, or None when it was handled."""
@@ -60,7 +105,7 @@ class Inbox:
     def length(self) -> int:
         """Return how many notifications wait."""
         with self._database.read() as connection:
-            return connection.scalar(sa.select(sa.func.count()).select_from(notifications)) or 0
+            return connection.scalar(_COUNT) or 0
 
     def done(self, notification_id: int) -> None:
         """Take a handled notification out."""

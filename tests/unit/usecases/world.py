@@ -111,9 +111,9 @@ class KillableDatabase(Database):
     boundary: Callable[[str], None] = staticmethod(lambda _: None)
 
     @contextlib.contextmanager
-    def write(self, **how: Any) -> Iterator[sa.Connection]:
+    def write(self) -> Iterator[sa.Connection]:
         self.boundary("before a write")
-        with super().write(**how) as connection:
+        with super().write() as connection:
             yield connection
         self.boundary("after a write")
 
