@@ -124,7 +124,8 @@ def _judge(rows: list[dict[str, object]]) -> int:
     return int(p99 > 50 or ratio > 10 or lost != 0)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on loopback that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -141,7 +142,7 @@ def _running(program: Program) -> Iterator[None]:
 
 @contextmanager
 def _bare(folder: Path) -> Iterator[Target]:
-    port = _free_port()
+    port = free_port()
     argv = [sys.executable, "-m", "bench.webhook.bare", str(port)]
     program = Program(
         "bare",
@@ -161,7 +162,7 @@ def _debian_webhook(folder: Path) -> Iterator[Target | None]:
         print("Debian's webhook is not installed: not measured")
         yield None
         return
-    port = _free_port()
+    port = free_port()
     hooks = folder / "hooks.json"
     true = shutil.which("true") or "/bin/true"
     hooks.write_text(json.dumps([{"id": "true", "execute-command": true}]), encoding="utf-8")
@@ -201,7 +202,7 @@ def _postgres(folder: Path) -> Iterator[Target]:
 @contextmanager
 def _responder(folder: Path, name: str, database: str, recorded: Count) -> Iterator[Target]:
     """A responder whose one host is over its limit in every alert, and cannot be reached."""
-    port = _free_port()
+    port = free_port()
     config = lonely(folder, database, exporter={"timeout": "1s"})
     one = responder(folder, port, config, name)
     with _running(one.program):

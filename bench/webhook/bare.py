@@ -8,7 +8,7 @@ import threading
 from cheroot.wsgi import Server
 from flask import Flask, Response, request
 
-from responder.web.server import THREADS
+from responder.web.server import CONNECTIONS, THREADS
 
 
 def main(port: int) -> None:
@@ -24,7 +24,8 @@ def main(port: int) -> None:
     def healthy() -> Response:
         return Response("healthy")
 
-    server = Server(("127.0.0.1", port), app, numthreads=THREADS)
+    server = Server(("127.0.0.1", port), app, numthreads=THREADS, request_queue_size=128)
+    server.keep_alive_conn_limit = CONNECTIONS
     server.prepare()
     threading.Thread(target=server.serve, daemon=True).start()
     threading.Event().wait()

@@ -49,6 +49,14 @@ def run(markers: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture(autouse=True)
+def hangup_is_not_ignored() -> Iterator[None]:
+    """Whoever runs the tests may ignore it, as nohup does, and commands would inherit that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def start(markers: Path, wait_until: Any) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start one in the background; it holds its marker and its command runs when this returns."""

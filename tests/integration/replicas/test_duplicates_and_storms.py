@@ -16,7 +16,7 @@ import yaml
 from demo.stack.http import answers
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
-from tests.integration.replicas.conftest import Site
+from tests.support.replicas import Site
 from tests.support.responder import UNUSED, Responder, alert, lonely, notification, responder
 from tests.support.stacks import find_or_skip
 

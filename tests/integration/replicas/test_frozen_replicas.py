@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from demo.stack.processes import wait_until
-from tests.integration.replicas.conftest import Site, halted_in_a_restart, is_restarted_once
+from tests.support.replicas import Site, halted_in_a_restart, is_restarted_once
 
 pytestmark = pytest.mark.integration
 

@@ -27,7 +27,7 @@ INSIDE = [
     "after:Inbox.put",  # stored, not handled
     "after:Requests.open_all",  # the request is there, nobody looked
     "after:Hosts.hold",  # connecting; nothing muted, nothing drained
-    "after:Mutes.put",
+    "after:Mutes.change",
     "after:ControllerClients.drain",
     "before:SshClient.run",
     "after:Requests.send",  # noted as sent, and not sent

@@ -1,0 +1,75 @@
+"""Two releases side by side, whose restarts have other steps: nothing is carried on by guess."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo.stack.processes import wait_until
+from tests.support.replicas import Site, halted_in_a_restart, is_restarted_once
+from tests.support.responder import alert
+
+pytestmark = pytest.mark.integration
+
+
+def has_its_word(site: Site) -> str:
+    """Wait until the one request has its word, and return it."""
+    wait_until(
+        "the request's word",
+        lambda: "open" not in site.outcomes(),
+        timeout_seconds=90,
+        seen=site.outcomes,
+    )
+    (word,) = site.outcomes()
+    return word
+
+
+def age_seconds(site: Site) -> float:
+    """Return how long ago the request was made."""
+    query = "SELECT extract(epoch FROM now()) - requested_at FROM memleash_restarts"
+    return float(site.postgres.query(query))
+
+
+def is_given_back(site: Site, by: str) -> None:
+    """Wait until the host is connected, not drained and not muted, as replica ``by`` shows it."""
+    replica = site.replicas[by]
+    host = site.stack.site.host
+    wait_until(
+        "the host to be connected",
+        lambda: replica.get(f"/api/v1/hosts/{host}")["state"] == "connected",
+        timeout_seconds=90,
+    )
+    wait_until("the undrain", lambda: site.observer.controller_calls()[-1] == "undrain")
+    wait_until("no mute", lambda: not replica.get(f"/api/v1/hosts/{host}/mute")["muted"])
+
+
+def test_what_the_old_release_began_it_ends_while_it_lives(site: Site) -> None:
+    halted_in_a_restart(site, "after-hold", second="tests.support.next_release")
+    wait_until("the new release to have swept", lambda: age_seconds(site) > 6)
+    assert site.outcomes() == ["open"]
+    site.go.touch()
+    is_restarted_once(site)
+
+
+def test_the_new_release_restarts_beside_the_old_one(site: Site) -> None:
+    site.replica("first")
+    second = site.replica("second", module="tests.support.next_release")
+    site.over_the_limit()
+    told = alert(1, host=site.stack.site.host, agent=site.stack.site.agent)
+    assert second.tell(told) == 202
+    is_restarted_once(site)
+
+
+def test_what_nobody_can_go_on_with_is_given_back_and_not_restarted(site: Site) -> None:
+    first, _ = halted_in_a_restart(site, "after-hold", second="tests.support.next_release")
+    first.program.kill()
+    assert has_its_word(site) == "facts_unavailable"
+    is_given_back(site, "second")
+    assert site.starts() == 1
+
+
+def test_what_had_its_command_is_taken_back_and_not_restarted_again(site: Site) -> None:
+    first, _ = halted_in_a_restart(site, "before-ready", second="tests.support.next_release")
+    first.program.kill()
+    assert has_its_word(site) == "command_failed"
+    is_given_back(site, "second")
+    assert site.starts() == 2

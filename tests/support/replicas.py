@@ -1,0 +1,141 @@
+"""Responders on one PostgreSQL, and a real host: sshd, exporter, agent, controller."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from demo.stack import configs
+from demo.stack.http import answers
+from demo.stack.observer import Observer
+from demo.stack.processes import wait_until
+from demo.stack.site import Pace
+from demo.stack.stack import Stack, prepared
+from tests.support.postgres import Postgres, running_postgres
+from tests.support.responder import Responder, alert, responder
+from tests.support.stacks import find_or_skip
+
+NEEDED = ("controller", "exporter", "alertmanager", "sshd")
+"""The parts of the stack that a restart needs. The limits are the host's own override."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """The host under test and how to put responders in charge of it."""
+
+    stack: Stack
+    postgres: Postgres
+    folder: Path
+    cleanup: ExitStack
+    replicas: dict[str, Responder] = dataclasses.field(default_factory=dict)
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        """Return the stack's own responder configuration, on PostgreSQL and in a hurry."""
+        file = self.stack.site.folder / "responder.yml"
+        config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        config["database"] = self.postgres.url
+        config["replicas"] = {"heartbeat": "500ms", "dead_after": "3s"}
+        config["ssh"]["command_timeout"] = "5s"
+        config["agents"][self.stack.site.agent]["readiness"]["interval"] = "200ms"
+        return config | changes
+
+    def replica(
+        self, name: str, *, halt_at: str | None = None, module: str | None = None, **changes: Any
+    ) -> Responder:
+        """Return a replica that is up.
+
+        ``halt_at`` as tests.support.halting_responder has it; ``module`` is run in its stead.
+        """
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        one = responder(self.folder, port, self.config(**changes), name)
+        if halt_at is not None:
+            halting = [sys.executable, "-m", "tests.support.halting_responder"]
+            one.program.argv = [*halting, halt_at, str(self.folder), *one.program.argv[1:]]
+        elif module is not None:
+            one.program.argv = [sys.executable, "-m", module, *one.program.argv[1:]]
+        self.cleanup.callback(one.program.stop)
+        one.program.start()
+        self.replicas[name] = one
+        return one
+
+    @property
+    def halted(self) -> Path:
+        return self.folder / "halted"
+
+    @property
+    def go(self) -> Path:
+        return self.folder / "go"
+
+    @property
+    def observer(self) -> Observer:
+        return Observer(self.stack.site)
+
+    def starts(self) -> int:
+        """Return how often the service was started, as its own log has it."""
+        return len(self.observer.starts())
+
+    def outcomes(self) -> list[str]:
+        """Return the words of all requests, the oldest first; ``open`` has none yet."""
+        query = "SELECT coalesce(outcome, 'open') FROM memleash_restarts ORDER BY requested_at"
+        return self.postgres.query(query).split()
+
+    def over_the_limit(self) -> None:
+        """Let the agent grow past its hard limit, and the exporter see it."""
+        self.stack.agent_does("grow", to_mib=210)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Site]:
+    """Run the host and what it needs, in ``folder``; no replica yet."""
+    pace = Pace(start_delay_seconds=0.5)
+    with (
+        running_postgres() as postgres,
+        prepared(find_or_skip("stable"), folder / "stack", pace) as stack,
+        ExitStack() as cleanup,
+    ):
+        service = (configs.SERVICE_SCRIPT, stack.site.service, "start")
+        subprocess.run(service, check=True, stdout=subprocess.DEVNULL)
+        for name in NEEDED:
+            stack.programs[name].start()
+        wait_until("the agent to answer", lambda: answers(stack.site.url("agent", "/host/echo")))
+        replicas = folder / "replicas"
+        replicas.mkdir()
+        yield Site(stack, postgres, replicas, cleanup)
+
+
+def halted_in_a_restart(
+    site: Site, point: str, *, second: str | None = None, **changes: Any
+) -> tuple[Responder, Responder]:
+    """Return a replica that halted at ``point`` of a restart, and another that is up.
+
+    ``second``: the module that the other runs, if it is not the responder's own. ``changes`` are
+    to the configuration of both.
+    """
+    first = site.replica("first", halt_at=point, **changes)
+    site.over_the_limit()
+    about = alert(1, host=site.stack.site.host, agent=site.stack.site.agent)
+    assert first.tell(about) == 202
+    wait_until(f"the first replica to halt at {point}", site.halted.exists, seen=site.outcomes)
+    return first, site.replica("second", module=second, **changes)
+
+
+def is_restarted_once(site: Site) -> None:
+    wait_until(
+        "the restart to end",
+        lambda: "open" not in site.outcomes(),
+        timeout_seconds=60,
+        seen=site.outcomes,
+    )
+    assert site.outcomes() == ["restarted"]
+    assert site.starts() == 2  # the first start, and one restart
+    assert site.observer.controller_calls().count("undrain") >= 1
