@@ -11,16 +11,16 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import paramiko
-import pytest
-import requests
 
+from demo.stack.http import answers
+from demo.stack.processes import Program
 from responder.core.facts import Host
 from responder.settings import Ssh
+from tests.support.stacks import find_or_skip
 from toolkit.settings import Duration
 
 
@@ -31,25 +31,10 @@ def free_port(address: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    """Poll for ``condition`` until it holds, or fail with ``what``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
-
-
 def accepts(port: int, address: str = "127.0.0.1") -> bool:
     with contextlib.suppress(OSError), socket.create_connection((address, port), 1):
         return True
     return False
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process group that this test started, and wait for it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def keygen(file: Path, kind: str = "ed25519") -> Path:
@@ -65,8 +50,7 @@ class Sshd:
     host_key: Path
     user_key: Path
     known_hosts: Path
-    log: Path
-    process: subprocess.Popen[bytes]
+    program: Program
 
     @property
     def host(self) -> Host:
@@ -74,7 +58,7 @@ class Sshd:
 
     def cut(self) -> None:
         """Cut every connection there is, as a host that dies does."""
-        for child in children(self.process.pid):
+        for child in children(self.program.pid):
             os.kill(child, signal.SIGKILL)
 
     def settings(self, **changes: object) -> Ssh:
@@ -137,32 +121,18 @@ def start_sshd(
     (folder / "ssh_config").write_text("")
     public = " ".join(host_key.with_suffix(".pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"[{address}]:{port} {public}\n")
-    log = folder / "log"
     Path("/run/sshd").mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        [_sshd(), "-D", "-f", folder / "sshd_config", "-E", log],
-        start_new_session=True,
-    )
-    stack.callback(end, process)
-    until(lambda: accepts(port, address), f"sshd listens; its log: {log}")
-    return Sshd(port, host_key, user_key, folder / "known_hosts", log, process)
+    argv: list[str | Path] = [_sshd(), "-D", "-e", "-f", folder / "sshd_config"]
+    program = Program("sshd", argv, folder / "log", lambda: accepts(port, address))
+    stack.callback(program.stop)
+    program.start()
+    return Sshd(port, host_key, user_key, folder / "known_hosts", program)
 
 
 def _sshd() -> str:
     found = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
     assert found, "openssh-server is not installed"
     return found
-
-
-NEWEST = Path(__file__).parents[3] / ".cache" / "tools" / "newest" / "usr" / "bin"
-
-
-def program(name: str, age: str) -> Path:
-    """Return a Prometheus program: the distribution's (``stable``) or the newest, or skip."""
-    found = shutil.which(name) if age == "stable" else shutil.which(name, path=NEWEST)
-    if found is None:
-        pytest.skip(f"{age} {name} is not here: run tools/setup test")
-    return Path(found)
 
 
 @dataclasses.dataclass
@@ -174,7 +144,11 @@ class Alertmanager:
     port: int
     cluster_port: int
     peer_port: int | None = None
-    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        """Prepare the program; its flags are made when it starts."""
+        log = self.folder / "log"
+        self.program = Program("alertmanager", [], log, lambda: answers(f"{self.url}/-/ready"))
 
     @property
     def url(self) -> str:
@@ -182,7 +156,8 @@ class Alertmanager:
 
     def start(self) -> None:
         cluster = f"127.0.0.1:{self.cluster_port}" if self.peer_port else ""
-        flags = [
+        self.program.argv = [
+            self.binary,
             f"--config.file={self.folder / 'alertmanager.yml'}",
             f"--storage.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
@@ -190,19 +165,13 @@ class Alertmanager:
             "--cluster.gossip-interval=50ms",
             "--cluster.pushpull-interval=1s",
             "--cluster.settle-timeout=1s",
+            *([f"--cluster.peer=127.0.0.1:{self.peer_port}"] if self.peer_port else []),
         ]
-        if self.peer_port:
-            flags.append(f"--cluster.peer=127.0.0.1:{self.peer_port}")
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [self.binary, *flags], stdout=log, stderr=log, start_new_session=True
-            )
-        until(lambda: _ready(self.url), f"Alertmanager is ready; its log: {self.folder / 'log'}")
+        self.program.start()
 
     def stop(self, *, forget: bool = False) -> None:
-        if self.process is not None:
-            end(self.process)
-            self.process = None
+        """End it at once, as a power cut does; ``program.stop`` lets it write its silences."""
+        self.program.kill()
         if forget:
             shutil.rmtree(self.folder / "data", ignore_errors=True)
 
@@ -211,7 +180,7 @@ def alertmanager(stack: contextlib.ExitStack, folder: Path, age: str, config: st
     """Return an Alertmanager, not yet started, that ends with ``stack``."""
     folder.mkdir()
     (folder / "alertmanager.yml").write_text(config)
-    binary = program("prometheus-alertmanager", age)
+    binary = find_or_skip(age).alertmanager
     result = Alertmanager(binary, folder, free_port(), free_port())
     stack.callback(result.stop)
     return result
@@ -222,21 +191,13 @@ def prometheus(stack: contextlib.ExitStack, folder: Path, age: str, config: str)
     folder.mkdir()
     (folder / "prometheus.yml").write_text(config)
     url = f"http://127.0.0.1:{free_port()}"
-    flags = [
+    argv: list[str | Path] = [
+        find_or_skip(age).prometheus,
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={url.removeprefix('http://')}",
     ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [program("prometheus", age), *flags], stdout=log, stderr=log, start_new_session=True
-        )
-    stack.callback(end, process)
-    until(lambda: _ready(url), f"Prometheus is ready; its log: {folder / 'log'}", 60)
+    program = Program("prometheus", argv, folder / "log", lambda: answers(f"{url}/-/ready"))
+    stack.callback(program.stop)
+    program.start()
     return url
-
-
-def _ready(url: str) -> bool:
-    with contextlib.suppress(OSError):
-        return bool(requests.get(f"{url}/-/ready", timeout=1).ok)
-    return False

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import requests
 
+from demo.stack.processes import wait_until
 from responder.adapters.alertmanager import AlertmanagerClient, Silence
 from responder.core.matchers import Matcher
 from responder.errors import AlertmanagerError
 from responder.settings import Alertmanager as Settings
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply
 from tests.integration.adapters import neighbours
-from tests.integration.adapters.neighbours import Alertmanager, until
+from tests.integration.adapters.neighbours import Alertmanager
 from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
@@ -162,9 +163,7 @@ def test_an_alertmanager_that_forgot_everything_gets_it_anew(am: Alertmanager) -
 def test_a_silence_survives_a_restart_and_is_renewed_in_place(am: Alertmanager) -> None:
     alertmanager, wanted = client(am.url), mute()
     silence_id = alertmanager.put(wanted)
-    assert am.process is not None
-    am.process.terminate()  # it writes its silences when it is asked to end
-    am.process.wait()
+    am.program.stop()  # it writes its silences when it is asked to end
     am.start()
     assert alertmanager.put(longer(wanted, silence_id)) == silence_id
 
@@ -282,7 +281,7 @@ def cluster(
     first.peer_port, second.peer_port = second.cluster_port, first.cluster_port
     first.start()
     second.start()
-    until(lambda: peers(first) == peers(second) == 2, "the two find each other", 60)
+    wait_until("the two find each other", lambda: peers(first) == peers(second) == 2)
     return first, second
 
 
@@ -297,15 +296,15 @@ def test_a_cluster_is_told_once_and_goes_on_when_one_is_down(
     first, second = cluster
     alertmanager, wanted = client(first.url, second.url), mute()
     silence_id = alertmanager.put(wanted)
-    until(lambda: states(second) == {silence_id: "active"}, "the second hears of it")
+    wait_until("the second hears of it", lambda: states(second) == {silence_id: "active"})
     first.stop()
     assert alertmanager.put(longer(wanted, silence_id)) == silence_id
     first.start()
     ends = (wanted.ends_at + timedelta(minutes=5)).isoformat()[:19]
-    until(lambda: ends in raw_silences(first), "the first hears of the renewal")
+    wait_until("the first hears of the renewal", lambda: ends in raw_silences(first))
     assert states(first) == states(second) == {silence_id: "active"}
     alertmanager.expire(silence_id)
-    until(lambda: states(first) == states(second) == {silence_id: "expired"}, "both end it")
+    wait_until("both end it", lambda: states(first) == states(second) == {silence_id: "expired"})
 
 
 def raw_silences(am: Alertmanager) -> str:
@@ -323,7 +322,7 @@ def test_an_answer_lost_with_its_peer_is_found_at_the_other(
         def dies_after_the_post(asked: Asked) -> Reply | Raw:
             pass_on(asked)
             if asked.method == "POST":
-                until(lambda: len(states(second)) == 1, "the second hears of it")
+                wait_until("the second hears of it", lambda: len(states(second)) == 1)
                 first.stop()
             return Raw()
 
@@ -355,9 +354,9 @@ def test_with_every_peer_down_each_is_named(refusing_port: int) -> None:
 def post_alerts(am: Alertmanager, *labels: dict[str, str]) -> None:
     body = [{"labels": one} for one in labels]
     requests.post(f"{am.url}/api/v2/alerts", json=body, timeout=5).raise_for_status()
-    until(
-        lambda: len(requests.get(f"{am.url}/api/v2/alerts", timeout=5).json()) == len(body),
-        "the alerts are there",
+    there = f"{am.url}/api/v2/alerts"
+    wait_until(
+        "the alerts are there", lambda: len(requests.get(there, timeout=5).json()) == len(body)
     )
 
 
@@ -394,4 +393,4 @@ def test_silenced_alerts_are_left_out_as_from_notifications(
     am: Alertmanager, hosts_of: Callable[..., set[str]]
 ) -> None:
     client(am.url).put(mute("node-3"))
-    until(lambda: hosts_of() == {"node-1", "node-2"}, "the silence takes effect")
+    wait_until("the silence takes effect", lambda: hosts_of() == {"node-1", "node-2"})

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from demo.stack.processes import wait_until
 from responder.adapters.prometheus import PrometheusClient
 from responder.errors import FactsUnavailable
 from responder.settings import Prometheus
 from tests.contract.adapters.peer import Asked, Peer, Reply
 from tests.integration.adapters import neighbours
-from tests.integration.adapters.neighbours import until
 from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
@@ -73,7 +73,7 @@ def ask(stack: contextlib.ExitStack, tmp_path: Path, age: str) -> Callable[..., 
             return limit("h", "agreed") == 7 and limit(ODD_HOST, "plain") > 0
         return False
 
-    until(there, "Prometheus scrapes and evaluates", 60)
+    wait_until("Prometheus scrapes and evaluates", there, timeout_seconds=60)
     return limit
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.stack.processes import wait_until
 from responder.adapters.ssh import SshClient
 from responder.errors import SshUnreachable
-from tests.integration.adapters.neighbours import Sshd, children, open_sessions, until
+from tests.integration.adapters.neighbours import Sshd, children, open_sessions
 from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
@@ -98,7 +99,7 @@ def test_the_last_look_comes_after_the_session_and_before_the_command(
     marker = tmp_path / "marker"
 
     def look() -> None:
-        assert children(sshd.process.pid), "there must be a session"
+        assert children(sshd.program.pid), "there must be a session"
         assert not marker.exists(), "the command must not have run"
         marker.touch()
 
@@ -117,7 +118,7 @@ def test_a_second_thought_goes_through_and_nothing_is_sent(
 
     with pytest.raises(SecondThought):
         client.run(sshd.host, f"touch {tmp_path / 'marker'}", before_command=refuse)
-    until(lambda: not children(sshd.process.pid), "the session ends")
+    wait_until("the session ends", lambda: not children(sshd.program.pid))
     assert not (tmp_path / "marker").exists()
 
 
@@ -126,7 +127,7 @@ def test_a_connection_lost_during_the_last_look_sends_nothing(
 ) -> None:
     def die() -> None:
         sshd.cut()
-        until(lambda: not open_sessions(), "the client sees that the connection is cut")
+        wait_until("the client sees that the connection is cut", lambda: not open_sessions())
 
     with pytest.raises(SshUnreachable, match="the connection was lost before the command"):
         client.run(sshd.host, f"touch {tmp_path / 'marker'}", before_command=die)

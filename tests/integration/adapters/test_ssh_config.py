@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from demo.stack.processes import wait_until
 from responder.adapters.ssh import SshClient
 from responder.core.facts import Host
 from responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreachable
 from responder.settings import Ssh
-from tests.integration.adapters.neighbours import Sshd, children, keygen, until
+from tests.integration.adapters.neighbours import Sshd, children, keygen
 from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
@@ -35,7 +36,7 @@ def target(sshd: Sshd) -> str:
 
 
 def sessions(sshd: Sshd) -> int:
-    return len(re.findall("Accepted publickey", sshd.log.read_text()))
+    return len(re.findall("Accepted publickey", sshd.program.log.read_text()))
 
 
 def trust_all(first: Sshd, *others: Sshd) -> None:
@@ -113,7 +114,7 @@ def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     socket = tmp_path / "agent.sock"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
     try:
-        until(socket.exists, "ssh-agent listens")
+        wait_until("ssh-agent listens", socket.exists)
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
         monkeypatch.setenv("HOME", str(tmp_path))
         yield
@@ -148,17 +149,17 @@ def test_jump_hosts_are_visited_in_the_order_given(start_sshd: StartSshd) -> Non
     assert asked_to_open(first) == [second.port]
     assert asked_to_open(second) == [end.port]
     for one in (first, second, end):
-        until(functools.partial(ended, one), "every session is ended")
+        wait_until("every session is ended", functools.partial(ended, one))
 
 
 def asked_to_open(sshd: Sshd) -> list[int]:
     """Return the ports that sshd's log says it was asked to connect to."""
-    log = sshd.log.read_text()
+    log = sshd.program.log.read_text()
     return [int(port) for port in re.findall(r"direct_tcpip: .* target \S+ port (\d+)", log)]
 
 
 def ended(sshd: Sshd) -> bool:
-    return not children(sshd.process.pid)
+    return not children(sshd.program.pid)
 
 
 def test_a_jump_host_may_be_an_alias_with_its_own_jump_host(start_sshd: StartSshd) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
+from demo.stack.processes import wait_until
 from responder.adapters.ssh import SshClient
 from responder.core.facts import Host
 from responder.core.outcomes import Outcome
@@ -28,7 +29,7 @@ from responder.errors import (
 )
 from responder.settings import Ssh
 from tests.integration.adapters.fake_sshd import FakeSshd
-from tests.integration.adapters.neighbours import Sshd, keygen, until
+from tests.integration.adapters.neighbours import Sshd, keygen
 from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
@@ -52,8 +53,8 @@ def nothing_is_left_open() -> Iterator[None]:
     """After each fault: no thread, no socket, no session of ours."""
     files_before = open_files()
     yield
-    until(lambda: threading.active_count() == 1, f"threads end: {threading.enumerate()}")
-    until(lambda: open_files() <= files_before, "file descriptors are closed")
+    wait_until(f"threads end: {threading.enumerate()}", lambda: threading.active_count() == 1)
+    wait_until("file descriptors are closed", lambda: open_files() <= files_before)
 
 
 @pytest.fixture
@@ -306,7 +307,7 @@ def test_a_command_whose_request_is_not_answered_is_lost_at_its_deadline(
 
 def ended(pidfile: Path) -> None:
     """End what a lost command left running."""
-    until(lambda: pidfile.exists() and bool(pidfile.read_text()), "the command writes its id")
+    wait_until("the command writes its id", lambda: pidfile.exists() and bool(pidfile.read_text()))
     with contextlib.suppress(ProcessLookupError):
         os.kill(int(pidfile.read_text()), signal.SIGKILL)
 

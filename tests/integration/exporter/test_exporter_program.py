@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -237,8 +236,6 @@ def test_scrapes_at_once_are_all_served(run_exporter: Run) -> None:
 def test_a_found_agent_costs_no_walk_over_proc_and_never_smaps(
     run_exporter: Run, agents: Any, tmp_path: Path
 ) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
     agent = agents(tmp_path.name)
     trace = tmp_path / "trace"
     exporter = run_exporter(

@@ -29,7 +29,7 @@ def down(site: Site) -> Iterator[Alertmanager]:
     """Alertmanager has gone; it is back after the test at the latest."""
     site.alertmanager.stop()
     yield site.alertmanager
-    if site.alertmanager.process is None:
+    if not site.alertmanager.program.running():
         site.alertmanager.start()
 
 
@@ -99,10 +99,7 @@ def test_a_mute_that_ended_while_alertmanager_was_down_leaves_no_silence(site: S
 
 def _stop_politely(alertmanager: Alertmanager) -> None:
     """Have it write its silences and end."""
-    assert alertmanager.process is not None
-    alertmanager.process.terminate()
-    alertmanager.process.wait()
-    alertmanager.process = None
+    alertmanager.program.stop()
 
 
 def test_an_alertmanager_that_forgot_everything_is_told_anew(site: Site) -> None:

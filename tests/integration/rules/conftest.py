@@ -18,9 +18,10 @@ from demo.stack.configs import quick_rules
 from demo.stack.http import answers, get
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
-from demo.stack.tools import ToolMissing, Tools, find
+from demo.stack.tools import Tools
 from rules.lint import RULES
 from tests.integration.rules.fleet import Fleet, serve
+from tests.support.stacks import find_or_skip
 
 MEMORY_GROUP_INTERVAL_SECONDS = 20  # 31 minutes in a fleet
 
@@ -107,10 +108,7 @@ def wait(expected: str, look: Any, *, timeout_seconds: float = 40) -> Any:
 
 @pytest.fixture(scope="session", params=["stable", "newest"])
 def tools(request: pytest.FixtureRequest) -> Tools:
-    try:
-        return find(request.param)
-    except ToolMissing as missing:
-        pytest.skip(str(missing))
+    return find_or_skip(request.param)
 
 
 @pytest.fixture(scope="session")
