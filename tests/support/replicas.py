@@ -89,6 +89,10 @@ class Site:
         query = "SELECT coalesce(outcome, 'open') FROM memleash_restarts ORDER BY requested_at"
         return self.postgres.query(query).split()
 
+    def reasons(self) -> str:
+        """Return why each request ended, one per line."""
+        return self.postgres.query("SELECT outcome, reason FROM memleash_restarts")
+
     def over_the_limit(self) -> None:
         """Let the agent grow past its hard limit, and the exporter see it."""
         self.stack.agent_does("grow", to_mib=210)
@@ -132,10 +136,10 @@ def halted_in_a_restart(
 def is_restarted_once(site: Site) -> None:
     wait_until(
         "the restart to end",
-        lambda: "open" not in site.outcomes(),
+        lambda: site.outcomes() and "open" not in site.outcomes(),
         timeout_seconds=60,
         seen=site.outcomes,
     )
-    assert site.outcomes() == ["restarted"]
+    assert site.outcomes() == ["restarted"], site.reasons()
     assert site.starts() == 2  # the first start, and one restart
     assert site.observer.controller_calls().count("undrain") >= 1
