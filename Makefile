@@ -5,7 +5,7 @@ TOOLS ?= stable
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean e2e dashboards bench-exporter bench-webhook bench-restart bench-rules
+.PHONY: help setup demo test lint clean e2e dashboards bench-exporter bench-webhook bench-restart bench-rules bench-takeover bench-growth
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,14 @@ bench-webhook: ## how fast the webhook answers, on SQLite and PostgreSQL, with t
 bench-restart: ## from the webhook to the command, and a hundred hosts, with the bars
 	@tools/setup test
 	@.venv/bin/python -m bench.restart
+
+bench-takeover: ## how long a dead replica's restart waits for another, with the bar
+	@tools/setup test
+	@.venv/bin/python -m bench.takeover
+
+bench-growth: ## what grows with hosts, alerts and history, and how
+	@tools/setup test
+	@.venv/bin/python -m bench.growth
 
 bench-rules: ## what the rules cost for 1,000 and 10,000 hosts, with the bar
 	@tools/setup test

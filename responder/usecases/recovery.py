@@ -40,7 +40,7 @@ class Recovery:
     def look(self) -> None:
         """Begin what is due: reconnects of lost hosts, owed undrains of hosts in service."""
         services, now = self._services, self._services.clock.now()
-        for record in services.memory.hosts.all().values():
+        for record in services.memory.hosts.in_need():
             if record.agent is None or services.outside.inventory.get(record.host) is None:
                 continue
             if record.state is HostState.CONNECTING:

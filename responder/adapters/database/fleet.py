@@ -59,6 +59,14 @@ class Hosts:
             rows = connection.execute(sa.select(hosts)).mappings()
             return {row["host"]: _host(row) for row in rows}
 
+    def in_need(self) -> list[HostRecord]:
+        """Return the hosts that are not simply in service: held, lost, or owed an undrain."""
+        in_need = sa.or_(hosts.c.state != HostState.CONNECTED, hosts.c.drained)
+        with self._database.read() as connection:
+            return [
+                _host(row) for row in connection.execute(sa.select(hosts).where(in_need)).mappings()
+            ]
+
     def hold(self, host: str, restart_id: str, agent: str, now: float) -> bool:
         """Let an open request hold a connected host; True also when it holds it already."""
         still_open = sa.select(restarts.c.id).where(
