@@ -5,10 +5,10 @@ TOOLS ?= stable
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean e2e dashboards bench-exporter bench-webhook bench-restart bench-rules bench-takeover bench-growth
+.PHONY: help setup demo test lint clean e2e dashboards bench-exporter
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing for demo and test, and the Python environments
 	@tools/setup test
@@ -39,25 +39,9 @@ bench-exporter: ## the exporter's cost beside process-exporter's, with the bars
 	@command -v prometheus-process-exporter >/dev/null || tools/setup packages prometheus-process-exporter
 	@.venv/bin/python -m bench.exporter
 
-bench-webhook: ## how fast the webhook answers, on SQLite and PostgreSQL, with the bars
+bench-%: ## webhook, restart, takeover, growth or rules: what it costs, with the bars
 	@tools/setup test
-	@.venv/bin/python -m bench.webhook
-
-bench-restart: ## from the webhook to the command, and a hundred hosts, with the bars
-	@tools/setup test
-	@.venv/bin/python -m bench.restart
-
-bench-takeover: ## how long a dead replica's restart waits for another, with the bar
-	@tools/setup test
-	@.venv/bin/python -m bench.takeover
-
-bench-growth: ## what grows with hosts, alerts and history, and how
-	@tools/setup test
-	@.venv/bin/python -m bench.growth
-
-bench-rules: ## what the rules cost for 1,000 and 10,000 hosts, with the bar
-	@tools/setup test
-	@.venv/bin/python -m bench.rules
+	@.venv/bin/python -m bench.$*
 
 clean: ## remove what the targets made here (packages of the machine stay)
 	rm -rf .venv .venv-* .cache .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

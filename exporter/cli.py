@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"memleash-exporter: {error}", file=sys.stderr)  # noqa: T201 - before logging matters
         return 1
     if flags.check_config:
-        print(f"{flags.config_file}: ok, {len(scraper.agent_names())} agents")  # noqa: T201 - the flag's purpose
+        ok = f"{flags.config_file}: ok, {len(scraper.agent_names())} agents"
+        print(*(f"warning: {one}" for one in scraper.warnings()), ok, sep="\n")  # noqa: T201 - the flag's purpose
         return 0
     if flags.once:
         scraper.start()

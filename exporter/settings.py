@@ -194,6 +194,15 @@ class Agent:
                 "beginning with a letter or digit"
             )
 
+    def warnings(self) -> list[str]:
+        """Return what a responder cannot do for this agent, as it is configured."""
+        missing = []
+        if not self.busy:
+            missing.append("no busy source: whether it is busy is unknown, so nothing restarts it")
+        if self.ready is None:
+            missing.append("no ready probe: a restart could not be proven, so nothing restarts it")
+        return [f"{self.name}: {one}" for one in missing]
+
     def named_sources(self) -> list[tuple[str, BusySource]]:
         """Return the busy sources with their label: the kind, the second of a kind ``http_2``."""
         count: Counter[str] = Counter()

@@ -49,7 +49,8 @@ class Systemctl:
             return None
         except (OSError, subprocess.SubprocessError) as error:
             self._silent_until = time.monotonic() + _PAUSE_AFTER_FAILURE_SECONDS
-            raise CannotTell(f"systemctl did not answer: {error}") from error
+            said = " ".join((getattr(error, "stderr", None) or str(error)).split())
+            raise CannotTell(f"systemctl did not answer: {said}") from error
         facts = dict(line.split("=", 1) for line in answer.stdout.splitlines() if "=" in line)
         pid = facts.get("MainPID", "")
         return UnitState(

@@ -95,6 +95,10 @@ class Scraper:
         """Return the names of the agents in force."""
         return [watch.agent.name for watch in self._watches]
 
+    def warnings(self) -> list[str]:
+        """Return what is missing for a restart, agent by agent."""
+        return [warning for watch in self._watches for warning in watch.agent.warnings()]
+
     def _families(self, samples: list[AgentSample]) -> Iterator[exposition.Family]:
         yield from families.of_agents(samples)
         yield from families.of_exporter(

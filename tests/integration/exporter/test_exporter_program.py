@@ -97,9 +97,22 @@ def test_a_bad_flag_is_named(flags: tuple[str, ...], problem: str) -> None:
 
 def test_check_config_says_ok_and_starts_nothing(tmp_path: Path) -> None:
     file = tmp_path / "exporter.yml"
-    file.write_text(json.dumps(config(itself(), itself("b"))))
+    complete = {"busy": [{"markers": {}}], "ready": {"tcp": "127.0.0.1:9"}}
+    file.write_text(json.dumps(config(itself(**complete), itself("b", **complete))))
     finished = program("--config.file", str(file), "--check-config")
     assert (finished.returncode, finished.stdout) == (0, f"{file}: ok, 2 agents\n")
+
+
+def test_check_config_warns_of_an_agent_that_nothing_would_restart(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text(json.dumps(config(itself("bare"))))
+    finished = program("--config.file", str(file), "--check-config")
+    assert finished.returncode == 0
+    assert finished.stdout.splitlines() == [
+        "warning: bare: no busy source: whether it is busy is unknown, so nothing restarts it",
+        "warning: bare: no ready probe: a restart could not be proven, so nothing restarts it",
+        f"{file}: ok, 1 agents",
+    ]
 
 
 def test_check_config_reads_the_web_configuration_too(tmp_path: Path) -> None:

@@ -227,3 +227,9 @@ class TestSystemctl:
             with pytest.raises(CannotTell, match="did not answer"):
                 systemctl.unit_state("a.service")
         assert log.read_text() == "asked\n"
+
+    def test_says_what_it_complains_of(self, tmp_path: Path) -> None:
+        complaint = "echo 'Failed to connect to bus:' >&2; echo 'Host is down' >&2; exit 1"
+        with pytest.raises(CannotTell) as told:
+            Systemctl(self.program(tmp_path, complaint)).unit_state("a.service")
+        assert str(told.value) == "systemctl did not answer: Failed to connect to bus: Host is down"
