@@ -36,12 +36,7 @@ def build() -> page.Page:
         uid="memleash-agent",
         title="memleash / Agent",
         description="One agent on one host: its memory, when it was busy, and its restarts.",
-        variables=[
-            page.datasource(),
-            page.job('{__name__=~"memleash_(exporter|responder)_build_info"}'),
-            page.host(several=False),
-            page.agent(several=False),
-        ],
+        variables=page.choices(several=False),
         annotations=[
             page.Mark(
                 "New life",

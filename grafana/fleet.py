@@ -55,12 +55,7 @@ def build() -> page.Page:
         uid="memleash-fleet",
         title="memleash / Fleet",
         description="Which agents are near their limits, and what memleash did about it.",
-        variables=[
-            page.datasource(),
-            page.job('{__name__=~"memleash_(exporter|responder)_build_info"}'),
-            page.host(),
-            page.agent(),
-        ],
+        variables=page.choices(),
         rows=[
             ("Now", _now()),
             ("Who is near the limits", _near()),

@@ -52,25 +52,20 @@ def _link(title: str, url: str, icon: str) -> dashboard.DashboardLink:
     return link.url(url).icon(icon).target_blank(True)
 
 
-def datasource() -> dashboard.DatasourceVariable:
-    """Return the choice of the Prometheus that everything on the page is asked of."""
-    return dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+def choices(*, several: bool = True) -> list[Builder[models.VariableModel]]:
+    """Return a page's variables: data source, jobs, hosts and the agents on them.
 
-
-def job(metric: str) -> dashboard.QueryVariable:
-    """Return the choice of the scrape jobs that have ``metric``."""
-    return _choice("job", f"label_values({metric}, job)", several=True)
-
-
-def host(*, several: bool = True) -> dashboard.QueryVariable:
-    query = 'label_values(memleash_agent_up{job=~"$job"}, host)'
-    return _choice("host", query, several=several)
-
-
-def agent(*, several: bool = True) -> dashboard.QueryVariable:
-    """Return the choice of the agents on the chosen hosts."""
-    query = 'label_values(memleash_agent_up{job=~"$job", host=~"$host"}, agent)'
-    return _choice("agent", query, several=several)
+    ``several``: whether more than one host and agent can be chosen.
+    """
+    jobs = 'label_values({__name__=~"memleash_(exporter|responder)_build_info"}, job)'
+    hosts = 'label_values(memleash_agent_up{job=~"$job"}, host)'
+    agents = 'label_values(memleash_agent_up{job=~"$job", host=~"$host"}, agent)'
+    return [
+        dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"),
+        _choice("job", jobs, several=True),
+        _choice("host", hosts, several=several),
+        _choice("agent", agents, several=several),
+    ]
 
 
 def _choice(name: str, query: str, *, several: bool) -> dashboard.QueryVariable:

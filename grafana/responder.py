@@ -34,12 +34,7 @@ def build() -> page.Page:
         uid="memleash-responder",
         title="memleash / Responder",
         description="The responder: notifications in, verdicts out, and its own health.",
-        variables=[
-            page.datasource(),
-            page.job('{__name__=~"memleash_(exporter|responder)_build_info"}'),
-            page.host(),
-            page.agent(),
-        ],
+        variables=page.choices(),
         rows=[
             ("Now", _now()),
             ("What it is told", _told()),
