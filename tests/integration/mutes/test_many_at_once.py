@@ -34,16 +34,24 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(params=["SQLite, one process", "PostgreSQL, two replicas"])
+@pytest.fixture(
+    params=[
+        ("stable", "SQLite, one process"),
+        ("newest", "SQLite, one process"),
+        ("stable", "PostgreSQL, two replicas"),
+    ],
+    ids=", ".join,
+)
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Site, list[Responder]]]:
     """A site of its own, and the responders that serve it."""
-    find_or_skip("stable")
-    if request.param.startswith("SQLite"):
-        with running(tmp_path, "stable") as site:
+    age, kind = request.param
+    find_or_skip(age)
+    if kind.startswith("SQLite"):
+        with running(tmp_path, age) as site:
             yield site, [site.responder]
         return
     database = request.getfixturevalue("postgres").url
-    with running(tmp_path, "stable", database=database) as site:
+    with running(tmp_path, age, database=database) as site:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
