@@ -17,7 +17,7 @@ demo: ## the main job on real parts, in under 3 minutes; KEEP=1 keeps it up, TOO
 	@tools/setup demo
 	@.venv/bin/python -m demo --tools $(TOOLS) $(if $(KEEP),--keep)
 
-test: ## all that CI runs: lint, rules, and every test
+test: ## all that CI runs but e2e: lint, rules, and every test
 	@tools/setup test
 	@tools/check
 

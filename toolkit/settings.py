@@ -9,7 +9,7 @@ A dataclass may check itself in ``__post_init__`` by raising ValueError (named a
 one with a classmethod ``from_text`` may be given as plain text as well.
 
 This is our own code because the exporter's memory budget has no room for a validation library
-(pydantic alone adds 10 MB to a 24 MB process), and both programs report mistakes alike.
+(pydantic alone adds 10 MB to a 20 MB process), and both programs report mistakes alike.
 """
 
 from __future__ import annotations

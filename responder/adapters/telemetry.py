@@ -73,6 +73,12 @@ class Telemetry:
             ["agent", "outcome"],
             registry=registry,
         )
+        self.diagnoses = Counter(
+            "memleash_responder_diagnoses",
+            "Requests for a diagnosis by their final word.",
+            ["agent", "verdict"],
+            registry=registry,
+        )
         self.step_seconds = Histogram(
             "memleash_responder_restart_step_seconds",
             "How long each step of a restart took.",

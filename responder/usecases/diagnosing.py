@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from prometheus_client import Counter
-
 from responder.adapters.database.diagnoses import Diagnosis
 from responder.adapters.database.requests import new_id
 from responder.core.alerts import Alert
@@ -25,12 +23,6 @@ class Diagnosing:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._total = Counter(
-            "memleash_responder_diagnoses",
-            "Requests for a diagnosis by their final word.",
-            ["agent", "verdict"],
-            registry=services.telemetry.registry,
-        )
 
     def ask(self, alert: Alert) -> Diagnosis | None:
         """Open a diagnosis for a firing alert; None: there is nothing new to do.
@@ -67,7 +59,7 @@ class Diagnosing:
             diagnosis_id, verdict, reason, artifact, self._services.clock.now()
         ):
             return
-        self._total.labels(diagnosis.agent, verdict).inc()
+        self._services.telemetry.diagnoses.labels(diagnosis.agent, verdict).inc()
         log.info(
             "diagnosis ended",
             extra={
