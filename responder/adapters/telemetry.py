@@ -14,6 +14,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from responder.core.outcomes import Outcome, Step
+from responder.diagnose.policy import Verdict
 
 
 class Part(StrEnum):
@@ -123,3 +124,5 @@ class Telemetry:
         for agent in agents:
             for outcome in Outcome:
                 self.restarts.labels(agent, outcome)
+            for verdict in Verdict:
+                self.diagnoses.labels(agent, verdict)
