@@ -121,6 +121,7 @@ class Responder:
         self._config_file = config_file
         configured = outside.settings
         database = Database(configured.database)
+        database.hold()
         database.create_tables()
         self._durable = Durable(database.url, executor_id=_executor_id(database))
         self._services = services = Services(
@@ -224,9 +225,7 @@ class Responder:
             log.error("configuration not reloaded", extra={"reason": str(error)})  # noqa: TRY400
 
     def _abandoned(self, restart_ids: Collection[str]) -> set[str]:
-        versions = self._services.memory.replicas.versions(
-            seconds=self._services.settings.replicas.dead_after
-        )
+        versions = self._services.memory.replicas.versions()
         return self._durable.abandoned(WORKFLOW, restart_ids, versions | {STEPS_VERSION})
 
     def _cancel(self, restart_id: str) -> None:
@@ -248,6 +247,7 @@ class Responder:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         signal.signal(signal.SIGHUP, lambda *_: self._workers.submit(self._reload_and_log))
+        self._server.bind()  # what cannot serve takes up no work
         self._durable.launch()
         self._size_queue()
         self._diagnosis.size_queue()
@@ -256,7 +256,7 @@ class Responder:
         self._workers.submit(self._admission.resume_open, before=everything)
         for name, work in self._threads().items():
             threading.Thread(target=work, name=name, daemon=True).start()
-        self._server.start()
+        self._server.serve()
         log.info("listening", extra={"address": self._server.address})
         while not stop.wait(1.0):  # a signal that comes just before the wait is seen after it
             pass

@@ -6,6 +6,7 @@ ResponderError
 +-- ReconnectFailed         reconnect_failed: a controller said no or nothing
 +-- AlertmanagerError       muting is late; never a reason not to restart; try again later
 +-- DatabaseUnavailable     nothing can be stored; Alertmanager tries again
++-- Overtaken               another works on the same request; look again at what it did
 +-- SshError
     +-- SshUnreachable      ssh_unreachable: not sent; try again later
     +-- SshAuthFailed       ssh_auth_failed: not sent; a person must mend the key
@@ -50,6 +51,10 @@ class BacklogFull(ResponderError):
 
 class DatabaseUnavailable(ResponderError):
     """The database cannot be written."""
+
+
+class Overtaken(ResponderError):
+    """Another has noted that it sends this request's command, or the request has its word."""
 
 
 class SshError(ResponderError):

@@ -212,8 +212,8 @@ class Replicas:
     """A replica that gives no sign for so long has its work taken over."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.heartbeat * 2 <= self.dead_after:
-            raise ValueError("dead_after must be at least twice heartbeat, which must not be 0s")
+        if not 0 < self.heartbeat * 3 <= self.dead_after:
+            raise ValueError("dead_after must be at least 3 x heartbeat, which must not be 0s")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -80,11 +81,14 @@ def parse_notification(raw: object) -> Notification:
     if not isinstance(truncated, int) or isinstance(truncated, bool) or truncated < 0:
         raise PayloadError("truncatedAlerts", "must be a whole number, not negative")
     receiver = body.get("receiver", "")
-    if not isinstance(receiver, str):
+    if not isinstance(receiver, str) or not _is_unicode(receiver):
         raise PayloadError("receiver", "must be text")
+    group_labels = _labels(body.get("groupLabels", {}), "groupLabels")
+    if not all(_is_unicode(name) and _is_unicode(value) for name, value in group_labels.items()):
+        raise PayloadError("groupLabels", "must be text, which half a character is not")
     return Notification(
         receiver=receiver,
-        group_labels=_labels(body.get("groupLabels", {}), "groupLabels"),
+        group_labels=group_labels,
         truncated_alerts=truncated,
         alerts=tuple(
             parse_alert(alert, f"alerts[{number}]") for number, alert in enumerate(alerts)
@@ -100,8 +104,8 @@ def parse_alert(raw: object, field: str) -> Alert:
         raise PayloadError(f"{field}.status", 'must be "firing" or "resolved"')
     labels = _labels(alert.get("labels"), f"{field}.labels")
     fingerprint = alert.get("fingerprint") or _fingerprint(labels)
-    if not isinstance(fingerprint, str) or len(fingerprint) > 128:
-        raise PayloadError(f"{field}.fingerprint", "must be text of at most 128 characters")
+    if not isinstance(fingerprint, str) or not re.fullmatch(r"[!-~]{1,128}", fingerprint):
+        raise PayloadError(f"{field}.fingerprint", "must be at most 128 characters of plain ASCII")
     starts_at = _time(alert.get("startsAt"), f"{field}.startsAt")
     ends_at = _time(alert["endsAt"], f"{field}.endsAt") if alert.get("endsAt") else None
     return Alert(fingerprint, status == "firing", labels, starts_at, ends_at)
@@ -119,6 +123,11 @@ def _labels(raw: object, field: str) -> Mapping[str, str]:
         if not isinstance(value, str):
             raise PayloadError(f"{field}.{name}", "must be text")
     return {name: str(value) for name, value in labels.items()}
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether ``text`` can be told to others: JSON also allows half a character, a surrogate."""
+    return not re.search("[\ud800-\udfff]", text)
 
 
 def _time(raw: object, field: str) -> float:

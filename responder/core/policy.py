@@ -51,7 +51,8 @@ class Fleet:
     max_restarts_per_hour: int = 20
     storm_fraction: float = 0.2
     """More than this share of the inventory's hosts over the limit is a storm."""
-    storm_window: Duration = Duration(300)
+    storm_window: Duration = Duration(660)
+    """Twice as long as Alertmanager takes to tell an alert again: none drops out in between."""
 
     def __post_init__(self) -> None:
         if self.max_concurrent_restarts < 1:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import queue
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 
 from responder.adapters.telemetry import Part
 from responder.core.alerts import Alert, Notification, PayloadError, parse_alert, parse_notification
@@ -68,8 +69,6 @@ class Intake:
         self._courtesy = Courtesy()
         self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
             (Remediation.RESTART, False): admission.resolve,
-            (Remediation.MUTE, True): self._look_at_busy,
-            (Remediation.MUTE, False): self._look_at_busy,
             (Remediation.DIAGNOSE, True): self._diagnose,
         }
 
@@ -90,12 +89,16 @@ class Intake:
             except queue.Empty:
                 continue
             self._courtesy.step_back(at_most_seconds=COURTESY_SECONDS)
-            try:
-                self._handle_patiently(notification_id)
-            except Exception:  # the loop's boundary: it stays in the inbox, and the sweep finds it
-                self._services.telemetry.failures.labels(Part.INTAKE).inc()
-                log.exception("notification not handled", extra={"id": notification_id})
-            self._queued.discard(notification_id)
+            self.take(notification_id)
+
+    def take(self, notification_id: int) -> None:
+        """Handle a notification; what fails stays in the inbox for the sweep, but not for ever."""
+        try:
+            self._handle_patiently(notification_id)
+        except Exception:  # the loop's boundary
+            self._services.telemetry.failures.labels(Part.INTAKE).inc()
+            log.exception("notification not handled", extra={"id": notification_id})
+            self._ended(notification_id, handled=False)
 
     def sweep(self, *, before: float) -> None:
         """Queue what was received before a unix time and never handled."""
@@ -135,9 +138,26 @@ class Intake:
         self._ask([one for one in known if one.firing and one.remediation is Remediation.RESTART])
         for alert in known:
             self._act(alert)
-        too_old = stored.received_at < self._services.clock.now() - LEFT_OUT_SECONDS
-        if left_out is not None or too_old:
-            self._services.memory.inbox.done(notification_id)
+        # A restart and a diagnosis are rows by now. A mute is not, until its agent was looked at.
+        busy = [one for one in known if one.remediation is Remediation.MUTE]
+        looks = [self._workers.submit(self._looked_at, one.host, one.agent) for one in busy]
+        _when_all_end(
+            looks,
+            lambda seen: self._ended(notification_id, handled=seen and left_out is not None),
+        )
+
+    def _looked_at(self, host: str, agent: str) -> bool:
+        return self._guarded(self._muting.look, host, agent)
+
+    def _ended(self, notification_id: int, *, handled: bool) -> None:
+        """Take a notification out of the inbox, or leave it to the sweep, but not for ever."""
+        inbox, now = self._services.memory.inbox, self._services.clock.now()
+        try:
+            if handled or notification_id in inbox.waiting(before=now - LEFT_OUT_SECONDS):
+                inbox.done(notification_id)
+        except DatabaseUnavailable as error:
+            log.warning("notification stays in the inbox", extra={"reason": str(error)})
+        self._queued.discard(notification_id)
 
     def _act(self, alert: Alert) -> None:
         if alert.remediation is None:
@@ -189,16 +209,15 @@ class Intake:
         if diagnosis is not None:
             self._workers.submit(self._guarded, self._diagnosis.consider, diagnosis.id)
 
-    def _look_at_busy(self, alert: Alert) -> None:
-        self._workers.submit(self._guarded, self._muting.look, alert.host, alert.agent)
-
-    def _guarded(self, work: Callable[..., None], *args: str) -> None:
-        """Run ``work`` in a worker, where nobody else would hear of its failure."""
+    def _guarded(self, work: Callable[..., None], *args: str) -> bool:
+        """Run ``work`` in a worker, where nobody else would hear of its failure; whether it ran."""
         try:
             work(*args)
         except Exception:
             self._services.telemetry.failures.labels(Part.WORKER).inc()
             log.exception("work failed; it is looked at again", extra={"about": args})
+            return False
+        return True
 
     def watch_for_storm(self) -> None:
         """Open the storm breaker, or close it when the fleet is calm."""
@@ -241,6 +260,26 @@ def _once_each(alerts: Iterable[Alert]) -> list[Alert]:
         asked = (alert.host, alert.agent, alert.remediation)
         first.setdefault(asked if alert.firing else (*asked, alert.fingerprint), alert)
     return list(first.values())
+
+
+def _when_all_end(looks: Sequence[Future[bool]], then: Callable[[bool], None]) -> None:
+    """Call ``then`` once every look has ended, with whether all of them went well."""
+    left = len(looks)
+    if not left:
+        then(True)
+        return
+    counting = threading.Lock()
+
+    def one_ended(_: Future[bool]) -> None:
+        nonlocal left
+        with counting:
+            left -= 1
+            last = left == 0
+        if last:
+            then(all(look.result() for look in looks))
+
+    for look in looks:
+        look.add_done_callback(one_ended)
 
 
 def decode(body: bytes) -> Notification:

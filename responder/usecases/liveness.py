@@ -1,6 +1,6 @@
 """How replicas on one PostgreSQL know who lives: heartbeats, takeover, and an end for the frozen.
 
-A replica whose heartbeat is older than ``dead_after`` has its work taken over. It may only be
+A replica whose heartbeat stands still for ``dead_after`` has its work taken over. It may only be
 frozen, though, and wake up in the middle of it. So each replica holds a dead man's switch: an
 alarm that the kernel rings, and that ends the process before it does anything else, unless a
 thread of its own puts it off in time. It rings earlier than another would take over.
@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable
 
 from responder.adapters.telemetry import Part
+from responder.core.signs import Watch, silent, watched
 from responder.errors import DatabaseUnavailable
 from responder.settings import Replicas
 from responder.usecases.services import Services
@@ -30,17 +31,27 @@ class Liveness:
         self._services = services
         self._version = version
         self._take_over = take_over
+        self._watch: Watch | None = None
 
     def beat(self) -> None:
-        """Show signs of life until the process stops: a thread of its own, held up by nothing."""
+        """Show signs of life until the process stops: a thread of its own, held up by nothing.
+
+        And watch the others', so that whoever comes to lead knows who has been silent.
+        """
         services = self._services
         while not services.stopping.is_set():
+            replicas, settings = services.memory.replicas, services.settings.replicas
             try:
-                services.memory.replicas.beat(services.executor_id, self._version)
+                replicas.beat(services.executor_id, self._version)
+                signs = replicas.signs()
             except DatabaseUnavailable as error:
                 services.telemetry.failures.labels(Part.HEARTBEAT).inc()
                 log.warning("no heartbeat", extra={"reason": str(error)})
-            services.stopping.wait(services.settings.replicas.heartbeat)
+            else:
+                uptime_seconds = services.clock.stamp().uptime_seconds
+                gap_seconds = settings.dead_after / 2
+                self._watch = watched(self._watch, signs, uptime_seconds, gap_seconds)
+            services.stopping.wait(settings.heartbeat)
 
     def hold_switch(self) -> None:
         """Put the alarm off again and again until the process stops: a thread of its own.
@@ -55,12 +66,17 @@ class Liveness:
 
     def look(self) -> None:
         """Take over what dead replicas left unfinished."""
-        replicas = self._services.memory.replicas
-        dead = replicas.silent(seconds=self._services.settings.replicas.dead_after)
+        services = self._services
+        if self._watch is None:
+            return
+        dead = silent(self._watch, services.executor_id, services.settings.replicas.dead_after)
+        # Whoever was forgotten already has no row any more, and a row that is written again lives.
+        still_there = services.memory.replicas.signs()
+        dead = [name for name in dead if still_there.get(name) == self._watch.signs[name][0]]
         if not dead:
             return
         count = self._take_over(dead)
-        replicas.forget(dead)
+        services.memory.replicas.forget(dead)
         log.warning("took over", extra={"replicas": ",".join(dead), "restarts": count})
 
 

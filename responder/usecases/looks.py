@@ -14,6 +14,7 @@ from responder.core.facts import AgentFacts, Host, Unknown, same_life
 from responder.core.guards import Refusal, Situation, first_refusal
 from responder.core.outcomes import Outcome, Step
 from responder.core.policy import RestartPolicy
+from responder.core.stamps import Stamp
 from responder.settings import Agent, restart_policy
 from responder.usecases.progress import Progress, Refused, Seen
 from responder.usecases.services import PAUSED, Services
@@ -62,19 +63,19 @@ def look(services: Services, restart: Restart, step: Step, admitted_life: float 
     return Look(situation.agent, situation.hard_limit_bytes, told)
 
 
-def look_and_send(services: Services, restart: Restart, admitted_life: float) -> Seen:
-    """Look a last time, and note that the command is being sent. Raises Refused.
+def look_and_send(services: Services, restart: Restart, admitted_life: float, stamp: Stamp) -> Seen:
+    """Look a last time, and note that the command is sent at ``stamp``. Raises Refused, Overtaken.
 
     What others sent is counted in the transaction that makes the note: two restarts that look
     at the same time do not share the last of the fleet's budget.
     """
     situation, policy = _see(services, restart, Step.RESTART, admitted_life)
-    now, stamp = services.clock.now(), services.clock.stamp()
+    now = services.clock.now()
 
     def refuse(sent: Sequence[SentCommand]) -> Refusal | None:
         return first_refusal(Step.RESTART, with_sent(situation, sent, stamp), policy, now)
 
-    refusal = services.memory.requests.send(restart.id, stamp, refuse)
+    refusal = services.memory.requests.send(restart, stamp, refuse)
     told = {str(Step.RESTART): seen(situation)}
     if refusal is not None:
         raise Refused(refusal.outcome, refusal.reason, told)

@@ -17,7 +17,7 @@ from responder.adapters.ssh import CommandResult
 from responder.core.facts import AgentFacts, Unknown, same_life
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome, Step
-from responder.errors import CommandLost, ControllerError, ReconnectFailed, SshError
+from responder.errors import CommandLost, ControllerError, Overtaken, ReconnectFailed, SshError
 from responder.usecases.evidence import before_restart
 from responder.usecases.hold import claim_mute, end_mute, undrain
 from responder.usecases.looks import (
@@ -89,8 +89,22 @@ def run_command(services: Services, restart: Restart, progress: Progress) -> Pro
 
     1. a life that was replaced already is left alone; 2. a command that was sent before, and
     whose end nobody saw, gets its whole deadline to show; 3. connect, look a last time, note
-    that it is being sent, send.
+    that it is being sent, send. Who finds that another sent it meanwhile begins anew, at 2.
     """
+    while True:
+        try:
+            return _run_command(services, restart, progress)
+        except (Overtaken, Refused) as error:
+            current = services.memory.requests.get(restart.id) or restart
+            if isinstance(error, Refused) and current.command_sent == restart.command_sent:
+                raise
+            if current.outcome is not None:
+                raise Refused(current.outcome, current.reason) from error
+            log.warning("another works on this restart, too", extra={"reason": str(error)})
+            restart = current
+
+
+def _run_command(services: Services, restart: Restart, progress: Progress) -> Progress:
     host, agent = host_of(services, restart), agent_of(services, restart)
     patience_seconds = services.settings.ssh.command_timeout
     if restart.command_sent is not None:
@@ -100,9 +114,12 @@ def run_command(services: Services, restart: Restart, progress: Progress) -> Pro
             return progress
 
     saw: dict[str, Any] = {}
+    noted = services.clock.stamp()
 
     def last_look() -> None:
-        saw.update(look_and_send(services, restart, progress.life))
+        nonlocal noted
+        noted = services.clock.stamp()
+        saw.update(look_and_send(services, restart, progress.life, noted))
 
     try:
         result = services.outside.ssh.run(host, agent.restart_command, before_command=last_look)
@@ -112,7 +129,7 @@ def run_command(services: Services, restart: Restart, progress: Progress) -> Pro
         raise Failed(error.outcome, str(error), saw) from error
     except SshError as error:
         if restart.command_sent is None:
-            services.memory.requests.not_sent(restart.id)
+            services.memory.requests.not_sent(restart.id, noted)
         raise Refused(error.outcome, str(error), saw) from error
     saw["command"] = dataclasses.asdict(result)
     if result.exit_code != 0:

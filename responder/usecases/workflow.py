@@ -70,7 +70,8 @@ class RestartWorkflow:
             made = steps.STEPS[step](services, restart, progress)
         except Ended as ended:
             made = dataclasses.replace(progress, seen=ended.seen)
-            result = _refused(ended.refusal, begun=begun or isinstance(ended, Failed))
+            begun = isinstance(ended, Failed) or _command_was_sent(services, restart_id)
+            result = _refused(ended.refusal, begun=begun)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # a step's boundary: the request still gets its word

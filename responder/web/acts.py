@@ -84,7 +84,6 @@ class Acts:
 
     def clear_quarantine(self, host: str, agent: str, by: str) -> None:
         """Allow an agent to be restarted again."""
-        known_agent(self._services, host, agent)
         if not self._services.memory.quarantine.clear(host, agent):
             raise Problem(404, "Not quarantined", f"{agent} on {host} is not quarantined")
         log.info("quarantine cleared", extra={"host": host, "agent": agent, "by": by})

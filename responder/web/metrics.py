@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from responder.adapters.database.requests import AWAITING_APPROVAL
 from responder.core.mutes import mute_in_force
 from responder.core.outcomes import NEEDS_A_PERSON, HostState
 from responder.core.storms import storm_reason
@@ -69,13 +70,15 @@ class StateCollector(Collector):
             "Open requests for a restart, by the step they are at.",
             labels=["host", "agent", "step"],
         )
-        for restart in requests.all_open():
-            progress.add_metric([restart.host, restart.agent, restart.step], 1)
         blocked = GaugeMetricFamily(
             f"{PREFIX}_restart_blocked",
-            "1 while the last request was refused for a reason that needs a person.",
+            "1 while the last request waits for a person, or was refused for what needs one.",
             labels=["host", "agent", "reason"],
         )
+        for restart in requests.all_open():
+            progress.add_metric([restart.host, restart.agent, restart.step], 1)
+            if restart.step == AWAITING_APPROVAL:
+                blocked.add_metric([restart.host, restart.agent, AWAITING_APPROVAL], 1)
         last = GaugeMetricFamily(
             f"{PREFIX}_last_restart_timestamp_seconds",
             "When the agent's last request ended, by its word.",
@@ -85,7 +88,7 @@ class StateCollector(Collector):
             if restart.outcome is None or restart.finished_at is None:
                 continue
             last.add_metric([restart.host, restart.agent, restart.outcome], restart.finished_at)
-            if restart.outcome in NEEDS_A_PERSON:
+            if restart.outcome in NEEDS_A_PERSON and self._is_ours(restart.host, restart.agent):
                 blocked.add_metric([restart.host, restart.agent, restart.outcome], 1)
         yield from (progress, blocked, last)
 
@@ -106,8 +109,14 @@ class StateCollector(Collector):
             labels=["host", "agent"],
         )
         for host, agent in self._services.memory.quarantine.all():
-            quarantined.add_metric([host, agent], 1)
+            if self._is_ours(host, agent):
+                quarantined.add_metric([host, agent], 1)
         yield from (states, quarantined)
+
+    def _is_ours(self, host: str, agent: str) -> bool:
+        """Whether there is anything that a person could still do about it here."""
+        known_host = self._services.outside.inventory.get(host) is not None
+        return known_host and agent in self._services.settings.agents
 
     def _flags(self) -> Iterator[Metric]:
         flags = self._services.memory.flags.all()

@@ -107,9 +107,12 @@ class Server:
         # Flask refuses what is a little too large, and counts it; this refuses the rest unread.
         server.max_request_body_size = app.config["MAX_CONTENT_LENGTH"] + _BODY_SLACK_BYTES
 
-    def start(self) -> None:
-        """Bind and serve in a thread. Raises OSError when the address cannot be had."""
+    def bind(self) -> None:
+        """Take the address. Raises OSError when it cannot be had."""
         self._server.prepare()
+
+    def serve(self) -> None:
+        """Serve in a thread, once bound."""
         threading.Thread(target=self._server.serve, name="web", daemon=True).start()
 
     @property

@@ -8,8 +8,10 @@ for each other before that: SQLite's own wait is a poll, of up to 100 ms.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +24,13 @@ from responder.errors import DatabaseUnavailable
 PATIENCE_SECONDS = 5
 """How long a connection, a turn, or a lock is waited for."""
 
+_SQLITE = {"timeout": PATIENCE_SECONDS}
+_POSTGRESQL = {
+    "connect_timeout": PATIENCE_SECONDS,
+    # A server that hangs, or a network that swallows packets, holds nobody for long either.
+    "options": f"-c statement_timeout={2 * PATIENCE_SECONDS}s",
+    "tcp_user_timeout": 2 * PATIENCE_SECONDS * 1000,
+}
 _AUTOCOMMIT = "AUTOCOMMIT"
 _PROBE = "probe"
 _ENCODINGS = ("UTF8", "SQL_ASCII")
@@ -51,12 +60,31 @@ class Database:
             max_overflow=0,
             pool_timeout=PATIENCE_SECONDS,
             pool_pre_ping=not self.is_sqlite,
-            connect_args={"timeout" if self.is_sqlite else "connect_timeout": PATIENCE_SECONDS},
+            connect_args=_SQLITE if self.is_sqlite else _POSTGRESQL,
         )
         self._writing = threading.Lock()
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
+
+    def hold(self) -> None:
+        """Keep other processes from the same SQLite file until this one ends.
+
+        Raises DatabaseUnavailable when there is one already: the two would take each other's work
+        for their own. On PostgreSQL replicas know of each other.
+        """
+        file = self.url.database
+        if not self.is_sqlite or not file:
+            return
+        try:
+            self._held = Path(f"{file}.lock").open("w")  # noqa: SIM115 - the kernel frees it at the end
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatabaseUnavailable(
+                f"the database {self.name} is another responder's; several need PostgreSQL"
+            ) from error
+        except OSError as error:
+            raise DatabaseUnavailable(f"{file}.lock cannot be used: {error}") from error
 
     def create_tables(self) -> None:
         """Create what is missing. Raises DatabaseUnavailable, also for a database without UTF-8."""

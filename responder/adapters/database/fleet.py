@@ -21,6 +21,7 @@ from responder.adapters.database.schema import (
 from responder.core.host_states import HostEvent, after
 from responder.core.mutes import Claim
 from responder.core.outcomes import HostState
+from responder.core.signs import RETIRED
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -279,23 +280,23 @@ class Replicas:
             keys = {"executor_id": executor_id}
             self._database.upsert(connection, replicas, keys, values)
 
-    def versions(self, *, seconds: float) -> set[str]:
-        """Return the versions of the replicas that gave a sign in the last ``seconds``."""
-        alive = replicas.c.beat_at >= self._database.now() - seconds
+    def versions(self) -> set[str]:
+        """Return the versions of all replicas but those that retired or were found dead."""
+        there = replicas.c.beat_at != RETIRED
         with self._database.read() as connection:
-            return set(connection.scalars(sa.select(replicas.c.version).where(alive)))
+            return set(connection.scalars(sa.select(replicas.c.version).where(there)))
+
+    def signs(self) -> Mapping[str, float]:
+        """Return each replica's last sign of life."""
+        query = sa.select(replicas.c.executor_id, replicas.c.beat_at)
+        with self._database.read() as connection:
+            return {row.executor_id: row.beat_at for row in connection.execute(query)}
 
     def retire(self, executor_id: str) -> None:
         """Say that a replica stops, so that its work is taken over at once."""
         with self._database.write() as connection:
             mine = replicas.update().where(replicas.c.executor_id == executor_id)
-            connection.execute(mine.values(beat_at=0))
-
-    def silent(self, *, seconds: float) -> list[str]:
-        """Return the replicas that gave no sign for ``seconds``."""
-        silent = replicas.c.beat_at < self._database.now() - seconds
-        with self._database.read() as connection:
-            return list(connection.scalars(sa.select(replicas.c.executor_id).where(silent)))
+            connection.execute(mine.values(beat_at=RETIRED))
 
     def forget(self, executor_ids: Iterable[str]) -> None:
         """Forget replicas whose work was taken over."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
 
-from responder.adapters.database.engine import Database
+from responder.adapters.database.engine import PATIENCE_SECONDS, Database
 from responder.adapters.database.schema import alerts, notifications
 from responder.core.alerts import Alert
 from responder.core.outcomes import Remediation
@@ -27,7 +28,7 @@ class StoredNotification:
     body: bytes
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class _Arrival:
     """A notification that wants to be stored, and what came of it."""
 
@@ -53,12 +54,18 @@ class Inbox:
         """
         mine = _Arrival(body, now)
         self._arrived.append(mine)
-        with self._storing:
+        if not self._storing.acquire(timeout=PATIENCE_SECONDS):
+            with contextlib.suppress(ValueError):  # where it is being stored, it may be twice
+                self._arrived.remove(mine)
+            raise DatabaseUnavailable(f"the write before has not ended in {PATIENCE_SECONDS} s")
+        try:
             if mine.id is None and mine.refused is None:
                 self._store_all()
-        if mine.refused is not None:
-            raise mine.refused
-        return mine.id or 0
+        finally:
+            self._storing.release()
+        if mine.id is None:
+            raise mine.refused or DatabaseUnavailable("it was not stored")
+        return mine.id
 
     def _store_all(self) -> None:
         """Store what has arrived, as far as the backlog allows, and tell each what came of it."""
@@ -73,9 +80,11 @@ class Inbox:
                     result = connection.execute(notifications.insert().values(values))
                     (identity,) = result.inserted_primary_key or (0,)
                     ids.append(int(identity))
-        except DatabaseUnavailable as error:
-            for one in [*arrivals, *self._taken()]:
-                one.refused = error
+        except BaseException as error:
+            for one in [*arrivals, *self._taken()]:  # whoever waits is never told that it is stored
+                one.refused = DatabaseUnavailable(str(error))
+            if not isinstance(error, DatabaseUnavailable):
+                raise
             return
         for one, identity in zip(arrivals, ids, strict=False):
             one.id = identity

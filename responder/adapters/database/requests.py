@@ -14,6 +14,7 @@ from responder.adapters.database.schema import restarts
 from responder.core.guards import Refusal, Request
 from responder.core.outcomes import Outcome
 from responder.core.stamps import Stamp
+from responder.errors import Overtaken
 
 NEWEST_COMMANDS = 1000
 """How far back sent commands are counted; more than any budget allows in its window."""
@@ -229,7 +230,7 @@ class Requests:
 
     def send(
         self,
-        restart_id: str,
+        restart: Restart,
         now: Stamp,
         refuse: Callable[[Sequence[SentCommand]], Refusal | None],
     ) -> Refusal | None:
@@ -237,19 +238,25 @@ class Requests:
 
         ``refuse`` is given what other requests sent. Looking and noting are one transaction that
         no second one overlaps, so that two restarts never share the last of a budget.
+
+        Raises Overtaken when the request is not as ``restart`` has it any more: it has its word,
+        or another has noted a command meanwhile.
         """
         with self._database.write() as connection:
             if not self._database.is_sqlite:  # whose writers are one at a time anyway
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7366)"))
-            refusal = refuse(_commands_sent(connection, NEWEST_COMMANDS, restart_id))
+            refusal = refuse(_commands_sent(connection, NEWEST_COMMANDS, restart.id))
             if refusal is None:
-                still_open = sa.and_(restarts.c.id == restart_id, restarts.c.outcome.is_(None))
-                connection.execute(restarts.update().where(still_open).values(_sent_columns(now)))
+                note = restarts.update().where(*_as_sent(restart.id, restart.command_sent))
+                if connection.execute(note.values(_sent_columns(now))).rowcount != 1:
+                    raise Overtaken(f"restart {restart.id} of {restart.agent} on {restart.host}")
             return refusal
 
-    def not_sent(self, restart_id: str) -> None:
-        """Take back that the command was sent: the connection was lost just before."""
-        self._update(restart_id, (), **_sent_columns(None))
+    def not_sent(self, restart_id: str, noted: Stamp) -> None:
+        """Take back the note that the command was sent: the connection was lost just before."""
+        with self._database.write() as connection:
+            note = restarts.update().where(*_as_sent(restart_id, noted))
+            connection.execute(note.values(_sent_columns(None)))
 
     def resolve(self, fingerprint: str, alert_started_at: float) -> int:
         """Say that an alert resolved; return how many open requests that concerns."""
@@ -370,6 +377,14 @@ def _commands_sent(connection: sa.Connection, newest: int, but: str | None) -> l
 
 
 _SENT_COLUMNS = ("command_sent_at", "command_sent_boot_id", "command_sent_uptime")
+
+
+def _as_sent(restart_id: str, sent: Stamp | None) -> list[sa.ColumnElement[bool]]:
+    """Return what is true of an open request while its command was last sent at that moment."""
+    was = [
+        restarts.c[name].is_not_distinct_from(value) for name, value in _sent_columns(sent).items()
+    ]
+    return [restarts.c.id == restart_id, restarts.c.outcome.is_(None), *was]
 
 
 def _sent_columns(sent: Stamp | None) -> dict[str, object]:

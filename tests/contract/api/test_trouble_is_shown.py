@@ -122,6 +122,16 @@ def test_a_quarantine_is_shown_cleared_and_gone(troubled: Face, database: Databa
     assert gone.status == 404
 
 
+def test_a_quarantine_of_a_host_that_left_is_no_alarm_and_can_be_cleared(
+    troubled: Face, database: Database
+) -> None:
+    Quarantine(database).add("left-long-ago", AGENT, "it leaked", time.time())
+    assert "left-long-ago" not in troubled.ask("GET", "/metrics").text
+    cleared = troubled.ask("DELETE", f"/api/v1/quarantine/left-long-ago/{AGENT}")
+    assert cleared.status == 204
+    assert Quarantine(database).all() == {}
+
+
 def test_a_storm_is_told_and_a_person_may_go_through_it(troubled: Face, database: Database) -> None:
     Flags(database).set(STORM, "9 of 10 hosts are over their hard limit", "test", time.time())
     page = home(troubled)

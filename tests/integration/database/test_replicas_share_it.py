@@ -17,6 +17,7 @@ from responder.adapters.database.requests import Requests, Restart, SentCommand
 from responder.core.guards import Refusal
 from responder.core.mutes import Claim
 from responder.core.outcomes import Outcome
+from responder.errors import Overtaken
 from tests.support.postgres import running_postgres
 
 pytestmark = pytest.mark.integration
@@ -66,8 +67,9 @@ def test_no_more_commands_are_noted_as_sent_than_the_budget_has_left(
     def restart(number: int) -> Refusal | None:
         requests = Requests(databases[number])
         name = f"restart-{number}"
-        requests.open(Restart(name, f"host-{number}", "a", clock.now(), "test", False, "restart"))
-        return requests.send(name, clock.stamp(), refuse)
+        new = Restart(name, f"host-{number}", "a", clock.now(), "test", False, "restart")
+        requests.open(new)
+        return requests.send(new, clock.stamp(), refuse)
 
     refusals = at_once(restart)
     assert refusals.count(None) == BUDGET
@@ -87,3 +89,30 @@ def test_no_change_of_a_claim_is_written_over_unseen(databases: list[Database]) 
     at_once(replica)
     (claim,) = Mutes(databases[0]).of_host("host-1")
     assert claim.until == AT_ONCE * EACH, "every change saw the one before it"
+
+
+def test_one_request_notes_one_command_however_many_work_on_it(databases: list[Database]) -> None:
+    clock, first = Clock(), Requests(databases[0])
+    first.open(Restart("restart", "host-1", "a", clock.now(), "test", False, "restart"))
+    seen = first.get("restart")
+    assert seen is not None
+
+    def send(number: int) -> str:
+        try:
+            Requests(databases[number]).send(seen, clock.stamp(), lambda _: None)
+        except Overtaken:
+            return "overtaken"
+        return "sent"
+
+    assert sorted(map(str, at_once(send))) == ["overtaken"] * (AT_ONCE - 1) + ["sent"]
+
+
+def test_a_request_that_has_its_word_notes_no_command(databases: list[Database]) -> None:
+    clock, requests = Clock(), Requests(databases[0])
+    requests.open(Restart("restart", "host-1", "a", clock.now(), "test", False, "restart"))
+    seen = requests.get("restart")
+    assert seen is not None
+    requests.finish("restart", Outcome.COMMAND_FAILED, "ended by another", clock.now())
+    with pytest.raises(Overtaken):
+        requests.send(seen, clock.stamp(), lambda _: None)
+    assert requests.commands_sent(newest=10) == []

@@ -119,3 +119,13 @@ def test_a_database_that_cannot_be_made_ends_the_start_with_one_message(
     assert "ended with code 1" in said
     assert f"memleash-responder: the database sqlite:///{nowhere} cannot be used" in said
     assert "Traceback" not in said
+
+
+def test_a_second_responder_on_the_same_file_is_refused(start: Start, tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'responder.db'}"
+    one = start(database)
+    with pytest.raises(ProgramFailed, match="is another responder's; several need PostgreSQL"):
+        start(database)
+    assert one.tell(alert(1)) == 202
+    one.program.kill()
+    start(database)  # what was killed holds nothing

@@ -97,7 +97,7 @@ def test_a_bad_flag_is_named(flags: tuple[str, ...], problem: str) -> None:
 
 def test_check_config_says_ok_and_starts_nothing(tmp_path: Path) -> None:
     file = tmp_path / "exporter.yml"
-    complete = {"busy": [{"markers": {}}], "ready": {"tcp": "127.0.0.1:9"}}
+    complete: dict[str, Any] = {"busy": [{"markers": {}}], "ready": {"tcp": "127.0.0.1:9"}}
     file.write_text(json.dumps(config(itself(**complete), itself("b", **complete))))
     finished = program("--config.file", str(file), "--check-config")
     assert (finished.returncode, finished.stdout) == (0, f"{file}: ok, 2 agents\n")

@@ -78,6 +78,23 @@ def test_an_alert_without_a_fingerprint_gets_one_of_its_labels() -> None:
     assert fingerprint(a="\ud800"), "half of a pair is text in JSON, and no UTF-8"
 
 
+@pytest.mark.parametrize("value", ["\ud800", "\0", "a b", "\u00e9", "", "x" * 129, 7])
+def test_a_fingerprint_is_plain_ascii(value: object) -> None:
+    """Seen: one that no database stores was accepted, and never left the inbox."""
+    if value == "":
+        assert told({"fingerprint": value}).alerts[0].fingerprint, "none: one of the labels"
+        return
+    with pytest.raises(PayloadError, match=r"alerts\[0\].fingerprint must be"):
+        told({"fingerprint": value})
+
+
+@pytest.mark.parametrize("field", ["receiver", "groupLabels"])
+def test_what_alertmanager_is_asked_with_is_whole_text(field: str) -> None:
+    half: dict[str, Any] = {"receiver": "\ud800", "groupLabels": {"host": "\ud800"}}
+    with pytest.raises(PayloadError, match=f"^{field} must be text"):
+        told(**{field: half[field]})
+
+
 HOSTILE = ["$(reboot)", "a\nb", "'\";--", "\0", "x" * 1_000_000]
 
 

@@ -64,3 +64,30 @@ def test_none_is_taken_for_stored_when_the_database_is_gone(database: Database) 
     for put in put_together(database, inbox):
         with pytest.raises(DatabaseUnavailable):
             put.result()
+
+
+def test_none_is_taken_for_stored_when_the_database_refuses_for_another_reason(
+    database: Database,
+) -> None:
+    """Seen: all but the first were told that theirs was stored."""
+    inbox = Inbox(database, max_backlog=100)
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER no BEFORE INSERT ON memleash_notifications"
+            " BEGIN SELECT raise(ABORT, 'not today'); END"
+        )
+    errors = [put.exception() for put in put_together(database, inbox)]
+    assert None not in errors
+    assert sum(isinstance(error, DatabaseUnavailable) for error in errors) == AT_ONCE - 1
+    assert inbox.length() == 0
+
+
+def test_a_write_that_hangs_holds_up_others_no_longer_than_their_patience(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("responder.adapters.database.inbox.PATIENCE_SECONDS", 0.1)
+    inbox = Inbox(database, max_backlog=100)
+    with inbox._storing, pytest.raises(DatabaseUnavailable, match="has not ended"):
+        inbox.put(b"impatient", 0.0)
+    inbox.put(b"next", 0.0)
+    assert inbox.length() == 1, "what was refused is not stored behind the sender's back"

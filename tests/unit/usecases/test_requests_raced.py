@@ -12,7 +12,11 @@ from responder.core.facts import AgentFacts, Host
 from responder.core.guards import Refusal
 from responder.core.outcomes import Mode, Outcome
 from responder.core.policy import Fleet, Guards
+from responder.errors import DatabaseUnavailable, Overtaken
 from responder.usecases import looks
+from responder.usecases.intake import LEFT_OUT_SECONDS
+from responder.usecases.progress import Progress
+from responder.usecases.restart import run_command
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, Killed, World
@@ -131,11 +135,11 @@ def test_two_restarts_at_once_do_not_share_the_last_of_the_fleets_budget(
     first, second = ids
     look_and_send = looks.look_and_send
 
-    def both_get_here(services: Any, restart: Any, life: float) -> Any:
+    def both_get_here(services: Any, restart: Any, life: float, stamp: Any) -> Any:
         """Let the second go all its way while the first is about to take its last look."""
         if restart.id == first:
             world.engine.run_one(second)
-        return look_and_send(services, restart, life)
+        return look_and_send(services, restart, life, stamp)
 
     monkeypatch.setattr("responder.usecases.restart.look_and_send", both_get_here)
     world.engine.run_pending()
@@ -212,7 +216,8 @@ def test_a_request_has_one_final_word(world: World) -> None:
     requests, now = world.services.memory.requests, world.clock.now()
     assert requests.finish(restart.id, Outcome.DENIED, "no", now)
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
-    assert requests.send(restart.id, world.clock.stamp(), lambda _: None) is None
+    with pytest.raises(Overtaken):
+        requests.send(restart, world.clock.stamp(), lambda _: None)
     after = requests.get(restart.id)
     assert after is not None
     assert (after.outcome, after.command_sent) == (Outcome.DENIED, None)
@@ -221,10 +226,92 @@ def test_a_request_has_one_final_word(world: World) -> None:
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
     first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
     requests = world.services.memory.requests
-    assert requests.send(first.id, world.clock.stamp(), lambda sent: None) is None
+    assert requests.send(first, world.clock.stamp(), lambda sent: None) is None
+    first = requests.get(first.id) or first
 
     def refuse(sent: Any) -> Refusal | None:
         assert sent == [], "its own earlier note is not another's"
         return Refusal(Outcome.COOLDOWN, "no")
 
-    assert requests.send(first.id, world.clock.stamp(), refuse) is not None
+    assert requests.send(first, world.clock.stamp(), refuse) is not None
+
+
+def before_the_last_look(world: World, act: Callable[[], None]) -> None:
+    """Do something once, when a session is open and the last look is yet to come."""
+    ssh: Any = world.services.outside.ssh
+    run = ssh.run
+
+    def interrupted(*args: Any, **how: Any) -> Any:
+        ssh.run = run
+        act()
+        return run(*args, **how)
+
+    ssh.run = interrupted
+
+
+def test_a_restart_that_two_work_on_at_once_sends_one_command(world: World) -> None:
+    """Seen: after an outage a replica took over from itself, and both sent."""
+    world.node.resident_bytes = LARGE
+    world.node.comes_up = True
+    lives = world.node.life
+
+    def another_does_it_all() -> None:
+        world.node.life = lives  # systemd is slow to stop it: the old life is still there
+        restart = world.services.memory.requests.open_of("node-1", AGENT)
+        assert restart is not None
+        run_command(world.services, restart, Progress(life=lives))
+
+    before_the_last_look(world, another_does_it_all)
+    world.alert()
+    world.run()
+    assert len(world.node.commands) == 1
+    assert world.outcomes() == ["restarted"]
+
+
+def test_who_comes_second_to_a_restart_watches_what_the_first_ones_command_does(
+    world: World,
+) -> None:
+    world.node.resident_bytes = LARGE
+
+    def another_only_notes() -> None:
+        restart = world.services.memory.requests.open_of("node-1", AGENT)
+        assert restart is not None
+        world.services.memory.requests.send(restart, world.clock.stamp(), lambda _: None)
+        world.later(10, lambda: world.restart_agent(world.node))
+
+    before_the_last_look(world, another_only_notes)
+    world.alert()
+    world.run()
+    assert world.node.commands == [], "the other's took effect within its time"
+    assert world.outcomes() == ["restarted"]
+    assert len(world.node.starts) == 1
+
+
+def test_a_busy_alert_stays_in_the_inbox_until_its_agent_was_looked_at(world: World) -> None:
+    """Seen: the look was lost with the process, or with the database, until the alert's repeat."""
+    muting, looked = world.intake._muting, list[str]()
+
+    def look(host: str, agent: str) -> None:
+        looked.append(host)
+        if len(looked) == 1:
+            raise DatabaseUnavailable("gone for a moment")
+
+    muting.look = look  # type: ignore[assignment, method-assign]
+    busy = {**world._payload("node-1", firing=True, at=world.clock.now())}
+    busy["alerts"][0]["labels"] |= {"alertname": "AgentBusy", "remediation": "mute"}
+    world.tell(busy)
+    (notification,) = world.services.memory.inbox.waiting(before=float("inf"))
+    world.intake.take(notification)
+    assert world.services.memory.inbox.length() == 1
+    world.intake.take(notification)
+    assert world.services.memory.inbox.length() == 0
+    assert looked == ["node-1", "node-1"]
+
+
+def test_a_notification_that_nobody_can_handle_leaves_the_inbox_after_an_hour(world: World) -> None:
+    notification = world.services.memory.inbox.put(b"no notification at all", world.clock.now())
+    world.intake.take(notification)
+    assert world.services.memory.inbox.length() == 1
+    world.clock.advance(LEFT_OUT_SECONDS + 1)
+    world.intake.take(notification)
+    assert world.services.memory.inbox.length() == 0

@@ -48,7 +48,8 @@ def app() -> Flask:
 @contextlib.contextmanager
 def running(web_config: WebConfig | None = None) -> Iterator[tuple[str, int]]:
     server = Server(app(), ("127.0.0.1", 0), web_config or WebConfig(None))
-    server.start()
+    server.bind()
+    server.serve()
     host, _, port = server.address.rpartition(":")
     try:
         yield host, int(port)
