@@ -192,7 +192,7 @@ COMPONENTS: dict[str, Schema] = {
                         "status": words(["firing", "resolved"]),
                         "labels": {"type": "object", "additionalProperties": TEXT},
                         "startsAt": TIME,
-                        "fingerprint": {"type": "string", "maxLength": 128},
+                        "fingerprint": {"type": "string", "pattern": "^[!-~]{0,128}$"},
                     },
                     "required": ["status", "labels", "startsAt"],
                 }

@@ -84,7 +84,9 @@ class Database:
                 f"the database {self.name} is another responder's; several need PostgreSQL"
             ) from error
         except OSError as error:
-            raise DatabaseUnavailable(f"{file}.lock cannot be used: {error}") from error
+            raise DatabaseUnavailable(
+                f"the database {self.name} cannot be used: {error}"
+            ) from error
 
     def create_tables(self) -> None:
         """Create what is missing. Raises DatabaseUnavailable, also for a database without UTF-8."""
