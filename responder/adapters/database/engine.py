@@ -25,12 +25,7 @@ PATIENCE_SECONDS = 5
 """How long a connection, a turn, or a lock is waited for."""
 
 _SQLITE = {"timeout": PATIENCE_SECONDS}
-_POSTGRESQL = {
-    "connect_timeout": PATIENCE_SECONDS,
-    # A server that hangs, or a network that swallows packets, holds nobody for long either.
-    "options": f"-c statement_timeout={2 * PATIENCE_SECONDS}s",
-    "tcp_user_timeout": 2 * PATIENCE_SECONDS * 1000,
-}
+_POSTGRESQL = {"connect_timeout": PATIENCE_SECONDS, "tcp_user_timeout": 2000 * PATIENCE_SECONDS}
 _AUTOCOMMIT = "AUTOCOMMIT"
 _PROBE = "probe"
 _ENCODINGS = ("UTF8", "SQL_ASCII")
@@ -66,6 +61,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
+        else:
+            event.listen(self.engine, "connect", _prepare_postgresql)
 
     def hold(self) -> None:
         """Keep other processes from the same SQLite file until this one ends.
@@ -197,6 +194,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_immediate alone
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    """Let a server that hangs, or a lock that stays, hold nobody for long."""
+    connection.autocommit = True
+    connection.execute(f"SET statement_timeout = '{2 * PATIENCE_SECONDS}s'")
+    connection.autocommit = False
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

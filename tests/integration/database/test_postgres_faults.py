@@ -6,6 +6,9 @@ is back, everything goes on by itself.
 
 from __future__ import annotations
 
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from demo.stack.processes import ProgramFailed, wait_until
@@ -72,6 +75,24 @@ def test_no_connection_left_answers_503(start: Start, postgres: Postgres) -> Non
     postgres.cut_connections()
     is_red(one)
     postgres.query("ALTER ROLE memleash CONNECTION LIMIT -1")
+    is_green_again(one)
+
+
+def test_a_database_that_hangs_answers_503_and_holds_up_nobody_else(
+    start: Start, postgres: Postgres
+) -> None:
+    """Seen: every worker of the web server waited for one write, and /-/healthy with them."""
+    one = start(postgres.url)
+    hanging = "BEGIN; LOCK TABLE memleash_notifications; SELECT pg_sleep(120)"
+    with ThreadPoolExecutor(41) as pool:
+        holder = pool.submit(postgres.query, hanging)
+        locks = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
+        wait_until("the table to be locked", lambda: int(postgres.query(locks)) > 0)
+        told = [pool.submit(one.tell, alert(number)) for number in range(40)]
+        assert one.status("/-/healthy") == 200
+        assert [answer.result() for answer in told] == [503] * 40
+        postgres.cut_connections()
+        assert isinstance(holder.exception(), subprocess.CalledProcessError)
     is_green_again(one)
 
 
