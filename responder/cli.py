@@ -14,10 +14,12 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from responder import settings
 from responder.adapters.clock import Clock
@@ -241,22 +243,18 @@ class Responder:
             threads["switch"] = self._liveness.hold_switch
         return threads
 
-    def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; return the exit code."""
+    def run(self) -> NoReturn:
+        """Serve until SIGTERM or SIGINT, and end the process: 0, or 1 when it could not start."""
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         signal.signal(signal.SIGHUP, lambda *_: self._workers.submit(self._reload_and_log))
-        self._server.bind()  # what cannot serve takes up no work
-        self._durable.launch()
-        self._size_queue()
-        self._diagnosis.size_queue()
-        everything = self._services.clock.now() + 1
-        self._intake.sweep(before=everything)
-        self._workers.submit(self._admission.resume_open, before=everything)
-        for name, work in self._threads().items():
-            threading.Thread(target=work, name=name, daemon=True).start()
-        self._server.serve()
+        try:
+            self._begin()
+        except BaseException as error:  # noqa: BLE001 - the threads that run by now must not go on
+            _tell(error)
+            logging.shutdown()
+            os._exit(1)
         log.info("listening", extra={"address": self._server.address})
         while not stop.wait(1.0):  # a signal that comes just before the wait is seen after it
             pass
@@ -267,6 +265,29 @@ class Responder:
             self._services.memory.replicas.retire(self._services.executor_id)
         logging.shutdown()
         os._exit(0)  # threads that wait for a host must not hold up the end
+
+    def _begin(self) -> None:
+        """Start every part. Raises what any of them raises, with threads of others running."""
+        services = self._services
+        self._server.bind()  # what cannot serve takes up no work
+        # Before any work is: who dies with some must be known to have lived.
+        services.memory.replicas.beat(services.executor_id, STEPS_VERSION)
+        self._durable.launch()
+        self._size_queue()
+        self._diagnosis.size_queue()
+        everything = self._services.clock.now() + 1
+        self._intake.sweep(before=everything)
+        self._workers.submit(self._admission.resume_open, before=everything)
+        for name, work in self._threads().items():
+            threading.Thread(target=work, name=name, daemon=True).start()
+        self._server.serve()
+
+
+def _tell(error: BaseException) -> None:
+    """Say why the start failed: in one line what people can mend, else with the traceback."""
+    if not isinstance(error, ConfigError | DatabaseUnavailable | OSError):
+        traceback.print_exception(error)
+    sys.stderr.write(f"memleash-responder: {error}\n")
 
 
 def _executor_id(database: Database) -> str:

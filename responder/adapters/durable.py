@@ -115,10 +115,20 @@ class Durable:
         DBOS.cancel_workflow(f"{workflow}:{work_id}")
 
     def take_over(self, executor_ids: list[str]) -> int:
-        """Queue again what dead replicas left unfinished; return how many."""
+        """Queue again what dead replicas left unfinished, of any version; return how much.
+
+        Raises what the database raises; then it is to be done again.
+        """
         # Without DBOS's hosted conductor, recovering another replica's work is the caller's to
-        # trigger, and this is the entry that its own admin server uses.
-        return len(DBOS._recover_pending_workflows(executor_ids))
+        # trigger. DBOS's own entry for it passes over other versions, and over its failures.
+        left = DBOS.list_workflows(
+            executor_id=executor_ids, status="PENDING", load_input=False, load_output=False
+        )
+        for one in left:
+            self._dbos._sys_db.reenqueue_for_recovery(
+                one.workflow_id, executor_ids, one.queue_name or ""
+            )
+        return len(left)
 
     def prune(self, *, before: datetime) -> None:
         """Delete the records of workflows that ended before a moment."""

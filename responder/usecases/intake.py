@@ -125,6 +125,7 @@ class Intake:
         """Record a stored notification's alerts, act on each, and take it out of the inbox."""
         stored = self._services.memory.inbox.get(notification_id)
         if stored is None:
+            self._queued.discard(notification_id)
             return
         notification = decode(stored.body)
         left_out = self._left_out(notification)
@@ -152,12 +153,12 @@ class Intake:
     def _ended(self, notification_id: int, *, handled: bool) -> None:
         """Take a notification out of the inbox, or leave it to the sweep, but not for ever."""
         inbox, now = self._services.memory.inbox, self._services.clock.now()
+        self._queued.discard(notification_id)  # first: once the row is gone, its id may come again
         try:
             if handled or notification_id in inbox.waiting(before=now - LEFT_OUT_SECONDS):
                 inbox.done(notification_id)
         except DatabaseUnavailable as error:
             log.warning("notification stays in the inbox", extra={"reason": str(error)})
-        self._queued.discard(notification_id)
 
     def _act(self, alert: Alert) -> None:
         if alert.remediation is None:

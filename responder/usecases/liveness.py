@@ -66,13 +66,13 @@ class Liveness:
 
     def look(self) -> None:
         """Take over what dead replicas left unfinished."""
-        services = self._services
-        if self._watch is None:
+        services, watch = self._services, self._watch  # which the other thread replaces
+        if watch is None:
             return
-        dead = silent(self._watch, services.executor_id, services.settings.replicas.dead_after)
+        dead = silent(watch, services.executor_id, services.settings.replicas.dead_after)
         # Whoever was forgotten already has no row any more, and a row that is written again lives.
         still_there = services.memory.replicas.signs()
-        dead = [name for name in dead if still_there.get(name) == self._watch.signs[name][0]]
+        dead = [name for name in dead if still_there.get(name) == watch.signs[name][0]]
         if not dead:
             return
         count = self._take_over(dead)

@@ -63,23 +63,22 @@ def look(services: Services, restart: Restart, step: Step, admitted_life: float 
     return Look(situation.agent, situation.hard_limit_bytes, told)
 
 
-def look_and_send(services: Services, restart: Restart, admitted_life: float, stamp: Stamp) -> Seen:
-    """Look a last time, and note that the command is sent at ``stamp``. Raises Refused, Overtaken.
+def look_and_send(services: Services, restart: Restart, admitted_life: float) -> tuple[Seen, Stamp]:
+    """Look a last time, and note that the command is sent, and when. Raises Refused, Overtaken.
 
     What others sent is counted in the transaction that makes the note: two restarts that look
     at the same time do not share the last of the fleet's budget.
     """
     situation, policy = _see(services, restart, Step.RESTART, admitted_life)
-    now = services.clock.now()
 
-    def refuse(sent: Sequence[SentCommand]) -> Refusal | None:
-        return first_refusal(Step.RESTART, with_sent(situation, sent, stamp), policy, now)
+    def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
+        return first_refusal(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
 
-    refusal = services.memory.requests.send(restart, stamp, refuse)
+    noted = services.memory.requests.send(restart, services.clock.stamp, refuse)
     told = {str(Step.RESTART): seen(situation)}
-    if refusal is not None:
-        raise Refused(refusal.outcome, refusal.reason, told)
-    return told
+    if isinstance(noted, Refusal):
+        raise Refused(noted.outcome, noted.reason, told)
+    return told, noted
 
 
 def _see(

@@ -17,6 +17,7 @@ from responder.adapters.ssh import CommandResult
 from responder.core.facts import AgentFacts, Unknown, same_life
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome, Step
+from responder.core.stamps import Stamp
 from responder.errors import CommandLost, ControllerError, Overtaken, ReconnectFailed, SshError
 from responder.usecases.evidence import before_restart
 from responder.usecases.hold import claim_mute, end_mute, undrain
@@ -114,12 +115,12 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
             return progress
 
     saw: dict[str, Any] = {}
-    noted = services.clock.stamp()
+    noted: Stamp | None = None
 
     def last_look() -> None:
         nonlocal noted
-        noted = services.clock.stamp()
-        saw.update(look_and_send(services, restart, progress.life, noted))
+        told, noted = look_and_send(services, restart, progress.life)
+        saw.update(told)
 
     try:
         result = services.outside.ssh.run(host, agent.restart_command, before_command=last_look)
@@ -128,7 +129,7 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
             return dataclasses.replace(progress, seen=saw)
         raise Failed(error.outcome, str(error), saw) from error
     except SshError as error:
-        if restart.command_sent is None:
+        if restart.command_sent is None and noted is not None:
             services.memory.requests.not_sent(restart.id, noted)
         raise Refused(error.outcome, str(error), saw) from error
     saw["command"] = dataclasses.asdict(result)

@@ -197,9 +197,10 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
-    """Let a server that hangs, or a lock that stays, hold nobody for long."""
+    """Let a server that hangs, or one that stops while it holds a lock, hold nobody for long."""
     connection.autocommit = True
-    connection.execute(f"SET statement_timeout = '{2 * PATIENCE_SECONDS}s'")
+    for what in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(f"SET {what} = '{2 * PATIENCE_SECONDS}s'")
     connection.autocommit = False
 
 

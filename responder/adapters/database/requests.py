@@ -231,13 +231,13 @@ class Requests:
     def send(
         self,
         restart: Restart,
-        now: Stamp,
-        refuse: Callable[[Sequence[SentCommand]], Refusal | None],
-    ) -> Refusal | None:
-        """Note that the command is about to be sent, unless ``refuse`` speaks against it.
+        clock: Callable[[], Stamp],
+        refuse: Callable[[Sequence[SentCommand], Stamp], Refusal | None],
+    ) -> Stamp | Refusal:
+        """Note that the command is being sent and return when, unless ``refuse`` speaks against it.
 
-        ``refuse`` is given what other requests sent. Looking and noting are one transaction that
-        no second one overlaps, so that two restarts never share the last of a budget.
+        ``refuse`` is given what other requests sent, and the moment. Looking and noting are one
+        transaction that no second one overlaps, so that two never share the last of a budget.
 
         Raises Overtaken when the request is not as ``restart`` has it any more: it has its word,
         or another has noted a command meanwhile.
@@ -245,12 +245,13 @@ class Requests:
         with self._database.write() as connection:
             if not self._database.is_sqlite:  # whose writers are one at a time anyway
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7366)"))
-            refusal = refuse(_commands_sent(connection, NEWEST_COMMANDS, restart.id))
+            now = clock()  # when the turn has come: what is noted earlier seems to be over earlier
+            refusal = refuse(_commands_sent(connection, NEWEST_COMMANDS, restart.id), now)
             if refusal is None:
                 note = restarts.update().where(*_as_sent(restart.id, restart.command_sent))
                 if connection.execute(note.values(_sent_columns(now))).rowcount != 1:
                     raise Overtaken(f"restart {restart.id} of {restart.agent} on {restart.host}")
-            return refusal
+            return refusal or now
 
     def not_sent(self, restart_id: str, noted: Stamp) -> None:
         """Take back the note that the command was sent: the connection was lost just before."""

@@ -129,3 +129,14 @@ def test_a_second_responder_on_the_same_file_is_refused(start: Start, tmp_path: 
     assert one.tell(alert(1)) == 202
     one.program.kill()
     start(database)  # what was killed holds nothing
+
+
+def test_a_start_that_fails_half_way_ends_with_its_reason(start: Start, tmp_path: Path) -> None:
+    """Seen: the web server's threads kept the process, its port and its lock for ever."""
+    database = tmp_path / "responder.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE VIEW workflow_status AS SELECT 'not a table of DBOS'")
+    with pytest.raises(ProgramFailed) as failed:
+        start(f"sqlite:///{database}")
+    assert "ended with code 1" in str(failed.value)
+    assert "DBOS failed to launch" in (tmp_path / "responder.log").read_text(encoding="utf-8")

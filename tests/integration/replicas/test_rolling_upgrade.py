@@ -59,6 +59,14 @@ def test_the_new_release_restarts_beside_the_old_one(site: Site) -> None:
     is_restarted_once(site)
 
 
+def test_what_a_dead_one_of_the_old_release_left_is_ended_by_another_of_it(site: Site) -> None:
+    """Seen: the new release took over only what had its own steps, and forgot the dead one."""
+    first, _ = halted_in_a_restart(site, "after-hold", second="tests.support.next_release")
+    site.replica("third")
+    first.program.kill()
+    is_restarted_once(site)
+
+
 def test_what_nobody_can_go_on_with_is_given_back_and_not_restarted(site: Site) -> None:
     first, _ = halted_in_a_restart(site, "after-hold", second="tests.support.next_release")
     first.program.kill()

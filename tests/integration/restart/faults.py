@@ -82,7 +82,7 @@ OF_SSH = [
         "command fails",
         "command_failed",
         starts=1,
-        reason="exit code 7: no such unit",
+        reason="ended with exit code 7: ",
         command="echo no such unit >&2; exit 7",
     ),
     failed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -135,11 +136,11 @@ def test_two_restarts_at_once_do_not_share_the_last_of_the_fleets_budget(
     first, second = ids
     look_and_send = looks.look_and_send
 
-    def both_get_here(services: Any, restart: Any, life: float, stamp: Any) -> Any:
+    def both_get_here(services: Any, restart: Any, life: float) -> Any:
         """Let the second go all its way while the first is about to take its last look."""
         if restart.id == first:
             world.engine.run_one(second)
-        return look_and_send(services, restart, life, stamp)
+        return look_and_send(services, restart, life)
 
     monkeypatch.setattr("responder.usecases.restart.look_and_send", both_get_here)
     world.engine.run_pending()
@@ -217,7 +218,7 @@ def test_a_request_has_one_final_word(world: World) -> None:
     assert requests.finish(restart.id, Outcome.DENIED, "no", now)
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
     with pytest.raises(Overtaken):
-        requests.send(restart, world.clock.stamp(), lambda _: None)
+        requests.send(restart, world.clock.stamp, lambda *_: None)
     after = requests.get(restart.id)
     assert after is not None
     assert (after.outcome, after.command_sent) == (Outcome.DENIED, None)
@@ -226,14 +227,14 @@ def test_a_request_has_one_final_word(world: World) -> None:
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
     first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
     requests = world.services.memory.requests
-    assert requests.send(first, world.clock.stamp(), lambda sent: None) is None
+    assert requests.send(first, world.clock.stamp, lambda *_: None) == world.clock.stamp()
     first = requests.get(first.id) or first
 
-    def refuse(sent: Any) -> Refusal | None:
+    def refuse(sent: Any, now: Any) -> Refusal | None:
         assert sent == [], "its own earlier note is not another's"
         return Refusal(Outcome.COOLDOWN, "no")
 
-    assert requests.send(first, world.clock.stamp(), refuse) is not None
+    assert isinstance(requests.send(first, world.clock.stamp, refuse), Refusal)
 
 
 def before_the_last_look(world: World, act: Callable[[], None]) -> None:
@@ -276,7 +277,7 @@ def test_who_comes_second_to_a_restart_watches_what_the_first_ones_command_does(
     def another_only_notes() -> None:
         restart = world.services.memory.requests.open_of("node-1", AGENT)
         assert restart is not None
-        world.services.memory.requests.send(restart, world.clock.stamp(), lambda _: None)
+        world.services.memory.requests.send(restart, world.clock.stamp, lambda *_: None)
         world.later(10, lambda: world.restart_agent(world.node))
 
     before_the_last_look(world, another_only_notes)
@@ -315,3 +316,15 @@ def test_a_notification_that_nobody_can_handle_leaves_the_inbox_after_an_hour(wo
     world.clock.advance(LEFT_OUT_SECONDS + 1)
     world.intake.take(notification)
     assert world.services.memory.inbox.length() == 0
+
+
+def test_an_id_that_comes_again_is_handled_again(world: World) -> None:
+    """Seen: SQLite gives an id anew once its row is gone, and nobody looked at the second."""
+    inbox, intake = world.services.memory.inbox, world.intake
+    first = inbox.put(json.dumps(world._payload("node-1", firing=True, at=0.0)).encode(), 0.0)
+    intake.sweep(before=float("inf"))
+    inbox.done(first)
+    intake.take(first)
+    assert inbox.put(b"", 0.0) == first
+    intake.sweep(before=float("inf"))
+    assert intake._ready.qsize() == 2
