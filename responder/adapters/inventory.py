@@ -56,8 +56,15 @@ class Inventory:
         return self._hosts
 
     def get(self, name: str) -> Host | None:
-        """Return the host called ``name``, if there is one."""
-        return self.hosts().get(name)
+        """Return the host called ``name``, if there is one.
+
+        A name that is not known yet waits for a new version that is being read.
+        """
+        host = self.hosts().get(name)
+        if host is None:
+            with self._reloading:
+                host = self._hosts.get(name)
+        return host
 
     def _reload(self) -> None:
         try:

@@ -73,10 +73,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     began = time.time()
     with prepared(find("stable"), tmp_path_factory.mktemp("watched") / "stack") as stack:
         stack.start()
-        observer, responder = Observer(stack.site), stack.site.url("responder", "/metrics")
+        observer = Observer(stack.site)
         call("PUT", stack.site.url("controller", "/faults"), {"drain": 500})
         stack.agent_does("grow", to_mib=150)
-        stack.agent_does("grow", mib_per_second=10)
+        stack.agent_does("grow", mib_per_second=5)
+        soon = "count(memleash:agent_memory_seconds_to_hard_limit)"
+        _until("a time to the limit", lambda: observer.query(soon))
         _until("the restart to be blocked", lambda: observer.restart_with("controller_unreachable"))
         stack.agent_does("grow", mib_per_second=0)
         stack.agent_does("dump", seconds=6)
@@ -85,13 +87,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         call("PUT", stack.site.url("controller", "/faults"), {})
         _until("the restart", lambda: observer.restart_with("restarted"))
         stack.programs["alertmanager"].stop()
-        _until("a failure", lambda: "failures_total{" in get(responder))
+        _until("a failure", lambda: observer.query("max(memleash_responder_failures_total)"))
         _until("a few scrapes of it", lambda: _scrapes_of_failures(observer) >= 4)
         yield Watched(stack, began, time.time())
 
 
 def _scrapes_of_failures(observer: Observer) -> float:
-    return observer.query("max(count_over_time(memleash_responder_failures_total[1m]))") or 0
+    failed = "(memleash_responder_failures_total > 0)"
+    return observer.query(f"max(count_over_time({failed}[1m:1s]))") or 0
 
 
 def _until(what: str, look: Any) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -200,3 +202,29 @@ def test_a_bad_new_version_keeps_the_old_one_and_is_logged_once(
 def test_the_given_mapping_cannot_be_changed(inventory: Inventory) -> None:
     with pytest.raises(TypeError):
         inventory.hosts()["evil"] = NODE_7  # type: ignore[index]
+
+
+def test_a_name_that_is_not_known_yet_waits_for_the_version_that_is_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: an alert about a new host came in the milliseconds in which its file was read."""
+    file = tmp_path / "hosts.yml"
+    file.write_text("[]")
+    asked = Inventory(InventorySettings((file,)))
+    reading, read_on = threading.Event(), threading.Event()
+
+    def slow(files: Iterable[Path]) -> Mapping[str, Host]:
+        reading.set()
+        assert read_on.wait(30)
+        return load(files)
+
+    monkeypatch.setattr("responder.adapters.inventory.load", slow)
+    file.write_text(json.dumps([{"targets": ["a:1"], "labels": {"host": "new"}}]))
+    with ThreadPoolExecutor(2) as pool:
+        reader = pool.submit(asked.hosts)
+        assert reading.wait(30)
+        assert asked.hosts() == {}, "who wants the list goes on with the old one"
+        waiting = pool.submit(asked.get, "new")
+        read_on.set()
+        assert waiting.result() is not None
+        assert list(reader.result()) == ["new"]
