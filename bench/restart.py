@@ -32,7 +32,8 @@ import fabric
 import paramiko
 
 from demo.stack.processes import wait_until
-from tests.support.fleet import Fleet, Member, Responder, running
+from tests.support.fleet import Fleet, Member, running
+from tests.support.fleet_responder import Responder
 
 RESULT = Path(__file__).with_suffix(".json")
 MAX_TIMES_FABRIC, MAX_TIMES_IDEAL = 1.5, 1.2

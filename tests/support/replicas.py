@@ -133,13 +133,18 @@ def halted_in_a_restart(
     return first, site.replica("second", module=second, **changes)
 
 
-def is_restarted_once(site: Site) -> None:
+def final_words(site: Site) -> list[str]:
+    """Wait until every request there is has its word, and return them, the oldest first."""
     wait_until(
-        "the restart to end",
+        "the requests' words",
         lambda: site.outcomes() and "open" not in site.outcomes(),
-        timeout_seconds=60,
+        timeout_seconds=90,
         seen=site.outcomes,
     )
-    assert site.outcomes() == ["restarted"], site.reasons()
+    return site.outcomes()
+
+
+def is_restarted_once(site: Site) -> None:
+    assert final_words(site) == ["restarted"], site.reasons()
     assert site.starts() == 2  # the first start, and one restart
     assert site.observer.controller_calls().count("undrain") >= 1

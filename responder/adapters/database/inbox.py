@@ -57,7 +57,10 @@ class Inbox:
         if not self._storing.acquire(timeout=PATIENCE_SECONDS):
             with contextlib.suppress(ValueError):  # where it is being stored, it may be twice
                 self._arrived.remove(mine)
-            raise DatabaseUnavailable(f"the write before has not ended in {PATIENCE_SECONDS} s")
+            raise DatabaseUnavailable(
+                f"the database {self._database.name} cannot be used: the notifications before this"
+                f" one are not stored after {PATIENCE_SECONDS} s"
+            )
         try:
             if mine.id is None and mine.refused is None:
                 self._store_all()

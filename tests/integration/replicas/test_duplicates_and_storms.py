@@ -16,7 +16,7 @@ import yaml
 from demo.stack.http import answers
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
-from tests.support.replicas import Site
+from tests.support.replicas import Site, final_words
 from tests.support.responder import UNUSED, Responder, alert, lonely, notification, responder
 from tests.support.stacks import find_or_skip
 
@@ -55,8 +55,7 @@ def test_a_thousand_duplicates_from_many_clients_are_one_restart(site: Site) -> 
     statuses = together(CLIENTS, [told] * 500, first) + together(CLIENTS, [told] * 500, second)
     assert statuses == [202] * 1000
     wait_until("every notification to be handled", lambda: first.metric(QUEUE) == 0)
-    wait_until("the requests to end", lambda: "open" not in site.outcomes(), seen=site.outcomes)
-    words = site.outcomes()
+    words = final_words(site)
     assert words[0] == "restarted"
     assert set(words[1:]) <= {"cooldown", "already_restarted"}  # told again after retry_after
     assert site.starts() == 2  # the first start, and one restart

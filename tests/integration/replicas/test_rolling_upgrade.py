@@ -5,22 +5,10 @@ from __future__ import annotations
 import pytest
 
 from demo.stack.processes import wait_until
-from tests.support.replicas import Site, halted_in_a_restart, is_restarted_once
+from tests.support.replicas import Site, final_words, halted_in_a_restart, is_restarted_once
 from tests.support.responder import alert
 
 pytestmark = pytest.mark.integration
-
-
-def has_its_word(site: Site) -> str:
-    """Wait until the one request has its word, and return it."""
-    wait_until(
-        "the request's word",
-        lambda: site.outcomes() and "open" not in site.outcomes(),
-        timeout_seconds=90,
-        seen=site.outcomes,
-    )
-    (word,) = site.outcomes()
-    return word
 
 
 def age_seconds(site: Site) -> float:
@@ -67,17 +55,16 @@ def test_what_a_dead_one_of_the_old_release_left_is_ended_by_another_of_it(site:
     is_restarted_once(site)
 
 
-def test_what_nobody_can_go_on_with_is_given_back_and_not_restarted(site: Site) -> None:
-    first, _ = halted_in_a_restart(site, "after-hold", second="tests.support.next_release")
+@pytest.mark.parametrize(
+    ("point", "word", "starts"),
+    [("after-hold", "facts_unavailable", 1), ("before-ready", "command_failed", 2)],
+    ids=["before the command", "after the command"],
+)
+def test_what_nobody_can_go_on_with_is_given_back_and_not_restarted(
+    site: Site, point: str, word: str, starts: int
+) -> None:
+    first, _ = halted_in_a_restart(site, point, second="tests.support.next_release")
     first.program.kill()
-    assert has_its_word(site) == "facts_unavailable"
+    assert final_words(site) == [word]
     is_given_back(site, "second")
-    assert site.starts() == 1
-
-
-def test_what_had_its_command_is_taken_back_and_not_restarted_again(site: Site) -> None:
-    first, _ = halted_in_a_restart(site, "before-ready", second="tests.support.next_release")
-    first.program.kill()
-    assert has_its_word(site) == "command_failed"
-    is_given_back(site, "second")
-    assert site.starts() == 2
+    assert site.starts() == starts

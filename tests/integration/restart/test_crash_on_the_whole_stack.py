@@ -11,7 +11,7 @@ from demo.stack.observer import Observer
 from demo.stack.processes import wait_until
 from demo.stack.stack import prepared
 from demo.stack.tools import find
-from tests.support.fleet import CRASHING
+from tests.support.fleet_responder import CRASHING
 
 pytestmark = pytest.mark.integration
 

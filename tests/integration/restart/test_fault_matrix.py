@@ -21,7 +21,8 @@ from responder.core.outcomes import Step
 from tests.integration.adapters.fake_sshd import FakeSshd
 from tests.integration.adapters.neighbours import keygen, start_sshd
 from tests.integration.restart.faults import FAULTS, Row
-from tests.support.fleet import Fleet, Member, Responder, running
+from tests.support.fleet import Fleet, Member, running
+from tests.support.fleet_responder import Responder
 from tests.support.peers import CONTROLLERS, Peers
 
 pytestmark = pytest.mark.integration

@@ -9,10 +9,10 @@ import pytest
 
 from responder import settings
 from responder.core.outcomes import Mode, Outcome, Step
-from responder.core.policy import Fleet, Guards
+from responder.core.policy import Guards
 from responder.settings import Readiness
 from responder.usecases.explain import explain
-from responder.usecases.services import PAUSED, STORM
+from responder.usecases.services import PAUSED
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE, LIMIT
 from tests.unit.usecases.world import AGENT, World
@@ -344,19 +344,6 @@ def test_an_error_that_nobody_thought_of_still_ends_in_a_word(world: World) -> N
 # -- the fleet, and what people see --------------------------------------------------------------
 
 
-def test_a_storm_restarts_nothing_until_a_person_resumes_or_it_calms(
-    make_world: MakeWorld,
-) -> None:
-    world = make_world(hosts=5, fleet=Fleet(storm_fraction=0.2))
-    for name, node in world.nodes.items():
-        node.resident_bytes = LARGE
-        world.alert(name)
-    world.run()
-    assert STORM in world.services.memory.flags.all()
-    late = [name for name in world.nodes if name != "node-1"]
-    assert {word for name in late for word in world.outcomes(name)} == {"storm"}
-
-
 def test_no_number_of_refusals_makes_a_cooldown_forgotten(make_world: MakeWorld) -> None:
     """Seen: of 10,000 requests kept, an observing fleet of 1000 fills 10,000 within the hour."""
     world = make_world(guards=Guards(startup_grace=Duration(0), retry_after=Duration(0)))
@@ -373,34 +360,6 @@ def test_no_number_of_refusals_makes_a_cooldown_forgotten(make_world: MakeWorld)
     leak_and_fire(world)
     world.run()
     assert world.outcomes()[-1] == "cooldown"
-
-
-def storm(make_world: MakeWorld) -> World:
-    world = make_world(hosts=5, fleet=Fleet(storm_fraction=0.2))
-    for name in world.nodes:
-        world.alert(name)
-    world.run()
-    assert STORM in world.services.memory.flags.all()
-    return world
-
-
-def test_a_storm_calms_by_itself_when_nobody_tells_of_it_any_more(make_world: MakeWorld) -> None:
-    """Seen: the breaker stayed open until the next notification, whenever that came."""
-    world = storm(make_world)
-    world.clock.advance(2 * 330)  # told again after 300 s, in turns of 15 s; one time was lost
-    world.intake.watch_for_storm()
-    assert STORM in world.services.memory.flags.all()
-    world.clock.advance(1)
-    world.intake.watch_for_storm()
-    assert STORM not in world.services.memory.flags.all()
-
-
-def test_a_clock_that_was_set_back_does_not_make_a_storm_last(make_world: MakeWorld) -> None:
-    """Seen: set back by a day, every alert of the day counted as told just now."""
-    world = storm(make_world)
-    world.clock.wall_offset -= 86_400
-    world.intake.watch_for_storm()
-    assert STORM not in world.services.memory.flags.all()
 
 
 def test_explain_runs_the_same_table_and_asks_for_the_tasks(world: World) -> None:
