@@ -87,7 +87,7 @@ def test_a_write_that_hangs_holds_up_others_no_longer_than_their_patience(
 ) -> None:
     monkeypatch.setattr("responder.adapters.database.inbox.PATIENCE_SECONDS", 0.1)
     inbox = Inbox(database, max_backlog=100)
-    with inbox._storing, pytest.raises(DatabaseUnavailable, match="has not ended"):
+    with inbox._storing, pytest.raises(DatabaseUnavailable, match="are not stored after"):
         inbox.put(b"impatient", 0.0)
     inbox.put(b"next", 0.0)
     assert inbox.length() == 1, "what was refused is not stored behind the sender's back"
