@@ -143,7 +143,10 @@ class Gate:
                 return Caller(f"user:{user}", _role_of(access.users, user))
             token = self._by_password(access, rest)
         else:
-            raise NotKnown("only Bearer and Basic credentials are understood")
+            raise NotKnown(
+                "only Bearer and Basic credentials are understood (some versions of Prometheus need"
+                " `type: Bearer` in http_sd_configs)"
+            )
         if token is None:
             raise NotKnown("these credentials are not valid")
         return Caller(f"token:{token.name}", ROLES[token.role])

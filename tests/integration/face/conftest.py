@@ -98,7 +98,8 @@ def _with_read_token(folder: Path) -> Callable[[Any], None]:
     def change(config: Any) -> None:
         for job in config["scrape_configs"]:
             for discovery in job.get("http_sd_configs", []):
-                credentials = {"credentials_file": str(folder / "prometheus.token")}
+                token = str(folder / "prometheus.token")
+                credentials = {"type": "Bearer", "credentials_file": token}
                 discovery["authorization"] = credentials
 
     return change
