@@ -31,10 +31,24 @@ def images(debian: str, sources: Path, tmp_path_factory: pytest.TempPathFactory)
         ],
         check=True,
     )
-    images = {target: f"memleash-e2e/{target}" for target in ("host", "control")}
+    _as_a_repository(sources, context / "memleash.git")
+    images = {target: f"memleash-e2e/{target}" for target in ("host", "control", "newcomer")}
     for target, tag in images.items():
         build(context, _DOCKERFILE, target, tag)
     return images
+
+
+def _as_a_repository(files: Path, bare: Path) -> None:
+    """Make of ``files`` what a person clones."""
+    git = ("git", "-c", "user.name=memleash", "-c", "user.email=memleash@example.org")
+    for arguments in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("add", "--all", "--", ".", ":!docker/wheels"),
+        ("commit", "--quiet", "--message=the files"),
+        ("clone", "--quiet", "--bare", ".", str(bare)),
+    ):
+        subprocess.run([*git, *arguments], cwd=files, check=True)
+    shutil.rmtree(files / ".git")
 
 
 @pytest.fixture(scope="session")

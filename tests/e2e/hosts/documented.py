@@ -1,13 +1,23 @@
-"""What docs/ssh.md tells people to put on their hosts, taken from the page itself."""
+"""What the documentation tells people to type and to write, taken from the pages themselves."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 
 from demo.stack.tools import REPOSITORY
 
 _PAGE = (REPOSITORY / "docs/ssh.md").read_text(encoding="utf-8")
 _AGENT = "zstack-kvmagent"
+
+
+def block(page: str, first: str) -> str:
+    """Return the indented block of docs/``page`` whose first line begins with ``first``."""
+    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE)
+    found = [each for each in map(textwrap.dedent, blocks) if each.startswith(first)]
+    assert len(found) == 1, f"{page}: {len(found)} blocks begin with {first!r}"
+    return found[0]
 
 
 def sudoers(*units: str) -> str:

@@ -39,7 +39,7 @@ HARDENED = "host-c"
 _AGENTS = 5
 """A sample agent on each host, and two of other people's."""
 _RELAYED = (10058, 7070)
-_AS_A_HOST = (
+AS_A_HOST = (
     *("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"),
     *("--cgroupns", "host", "-v", "/sys/fs/cgroup:/sys/fs/cgroup"),
     *("--tmpfs", "/run", "--tmpfs", "/run/lock"),
@@ -177,7 +177,7 @@ def running_fleet(host_image: str, control_image: str) -> Iterator[Fleet]:
         machines = {}
         for name, (network, address) in _PLACES.items():
             image = control_image if name == "control" else host_image
-            container = start(name, image, [*_AS_A_HOST, *_network(name, network, address)])
+            container = start(name, image, [*AS_A_HOST, *_network(name, network, address)])
             cleanup.callback(container.remove)
             machines[name] = Machine(container, network, address)
         docker("network", "connect", "--ip", _JUMP_FAR, FAR, "jump")

@@ -1,6 +1,7 @@
-# A real host: systemd, sshd, sudo, two agents from Debian's packages, and memleash installed as
-# docs/operations.md says. Target `control` is the machine that watches over the hosts.
-FROM memleash-e2e/debian AS host
+# Real machines with systemd and sshd. Target `host` has two agents from Debian's packages and memleash
+# installed as docs/operations.md says; `control` watches over the hosts; `newcomer` has Prometheus and
+# the network's stand-ins, and of memleash nothing.
+FROM memleash-e2e/debian AS machine
 ENV DEBIAN_FRONTEND=noninteractive container=docker
 RUN apt-get update && apt-get install -y --no-install-recommends \
         systemd systemd-sysv dbus openssh-server sudo iproute2 procps curl \
@@ -15,6 +16,10 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
 RUN install -d /etc/systemd/system/ssh.service.d && printf '%s\n' '[Service]' 'ExecStartPre=' \
         'ExecStartPre=/usr/bin/ssh-keygen -A' 'ExecStartPre=/usr/sbin/sshd -t' \
         >/etc/systemd/system/ssh.service.d/keys.conf
+STOPSIGNAL SIGRTMIN+3
+CMD ["/sbin/init"]
+
+FROM machine AS host
 COPY wheels /wheels
 RUN python3 -m venv /opt/memleash \
     && /opt/memleash/bin/pip install --no-cache-dir --no-index --find-links /wheels memleash
@@ -24,11 +29,23 @@ COPY packaging/systemd/memleash.tmpfiles.conf /etc/tmpfiles.d/memleash.conf
 COPY packaging/systemd/memleash.sysusers.conf /etc/sysusers.d/memleash.conf
 RUN systemd-sysusers memleash.conf
 RUN useradd --system --create-home --shell /bin/sh memleash
-STOPSIGNAL SIGRTMIN+3
-CMD ["/sbin/init"]
 
 FROM host AS control
 RUN apt-get install -y --no-install-recommends prometheus prometheus-alertmanager openssh-client \
     && systemctl disable prometheus.service prometheus-alertmanager.service prometheus-node-exporter.service || true
 RUN /opt/memleash/bin/pip install --no-cache-dir --no-index --find-links /wheels 'memleash[responder,postgres]'
 COPY packaging/systemd/memleash-responder.service /etc/systemd/system/
+
+FROM machine AS newcomer
+RUN apt-get install -y --no-install-recommends prometheus prometheus-alertmanager \
+        prometheus-blackbox-exporter openssl openssh-client \
+    && systemctl disable prometheus.service prometheus-alertmanager.service \
+        prometheus-blackbox-exporter.service prometheus-node-exporter.service || true
+# What `git clone` and `pip install` find in place of GitHub and PyPI.
+COPY wheels /srv/wheels
+COPY memleash.git /srv/memleash.git
+RUN printf '[install]\nno-index = true\nfind-links = /srv/wheels\n[wheel]\nno-index = true\nfind-links = /srv/wheels\n' \
+        >/etc/pip.conf \
+    && printf '[url "/srv/memleash.git"]\ninsteadOf = https://github.com/memleash/memleash\n[safe]\ndirectory = *\n' \
+        >/etc/gitconfig
+COPY demo /opt/demo/demo
