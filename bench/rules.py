@@ -1,13 +1,14 @@
 """What the rules cost: the evaluation time of each group, for a growing fleet.
 
-    python -m bench.rules                 # 1,000 and 10,000 hosts; about eight minutes
+    python -m bench.rules                 # 1,000 and 10,000 hosts; about eighteen minutes
     python -m bench.rules --tools newest  # with the newest Prometheus
 
-A real Prometheus scrapes the simulated fleet and evaluates our own rules, both every 10 s. After 15
-evaluations 8 are measured; the windows then hold about as many samples as 5 minutes hold when
-scraped every 15 s. Prints a table, writes bench/rules.json, and leaves with 1 when ten times the
-hosts cost more than 12 times the time. What counts for that is each group's fastest evaluation, the
-one that the machine's other work disturbed least; the medians stand beside it.
+A real Prometheus scrapes the simulated fleet and evaluates our own rules, both every 15 s, as
+they are shipped. After 20 evaluations, when windows of 5 minutes are full, 15 are measured. Prints
+a table, writes bench/rules.json, and leaves with 1 when ten times the hosts cost a group, or all
+of them together, more than 12 times the time. What counts for that is the median: the fastest
+evaluation of a small fleet is short enough to fall between two scrapes and two runs of Go's
+garbage collector, that of a large fleet never is. The fastest stands beside it.
 """
 
 import argparse
@@ -30,9 +31,9 @@ from demo.stack.processes import Program
 from demo.stack.tools import REPOSITORY, Tools, find
 
 RESULT = REPOSITORY / "bench/rules.json"
-INTERVAL_SECONDS = 10
-WARM_UP_EVALUATIONS = 15
-MEASURED_EVALUATIONS = 8
+INTERVAL_SECONDS = 15
+WARM_UP_EVALUATIONS = 20
+MEASURED_EVALUATIONS = 15
 LARGEST_GROWTH = 12.0
 
 Json = Any
@@ -58,7 +59,7 @@ def main() -> int:
     results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     RESULT.write_text(json.dumps(results | {options.tools: result}, indent=2) + "\n")
     sys.stdout.write(table(result))
-    return 0 if result["growth"]["all"] <= result["largest_growth_allowed"] else 1
+    return 0 if max(result["growth"].values()) <= result["largest_growth_allowed"] else 1
 
 
 def measure(tools: Tools, hosts: int) -> Json:
@@ -153,9 +154,9 @@ def summary(rounds: list[dict[str, float]]) -> Json:
 
 
 def growth(small: Json, large: Json) -> dict[str, float]:
-    """Returns by how much each group's fastest evaluation grew."""
+    """Returns by how much each group's median evaluation grew."""
     return {
-        name: round(seconds["fastest"] / small["group_seconds"][name]["fastest"], 1)
+        name: round(seconds["median"] / small["group_seconds"][name]["median"], 1)
         for name, seconds in large["group_seconds"].items()
     }
 
@@ -168,8 +169,8 @@ def table(result: Json) -> str:
     ]
     for name, times in result["growth"].items():
         cells = (
-            f"{fleet['group_seconds'][name]['fastest'] * 1000:.0f} ms "
-            f"(median {fleet['group_seconds'][name]['median'] * 1000:.0f})"
+            f"{fleet['group_seconds'][name]['median'] * 1000:.0f} ms "
+            f"(fastest {fleet['group_seconds'][name]['fastest'] * 1000:.0f})"
             for fleet in (small, large)
         )
         lines.append(f"| {name} | {' | '.join(cells)} | {times} x |")

@@ -83,8 +83,11 @@ def serve(hosts: int) -> Iterator[tuple[str, list[str]]]:
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(page)))
             self.end_headers()
+            self.wfile.write(page)
+
+        def handle(self) -> None:
             with suppress(ConnectionError):  # Prometheus gave up waiting, or ends
-                self.wfile.write(page)
+                super().handle()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
             """Say nothing."""
