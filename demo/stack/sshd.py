@@ -57,20 +57,23 @@ def configure(sshd: Path, folder: Path, port: int) -> Sshd:
             port=port,
             host_key=host_key,
             authorized_keys=authorized_keys,
-            use_pam="yes" if _locked_root() else "no",
+            use_pam="yes" if root_is_locked() else "no",
         ),
         encoding="utf-8",
     )
-    if (
-        os.geteuid() == 0
-    ):  # where sshd confines its unprivileged half; its package's service makes it
-        Path("/run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_confinement()
     log = folder / "sshd.log"
     program = Program("sshd", [sshd, "-D", "-e", "-f", config], log, lambda: _greets(port))
     return Sshd(program, port, getpass.getuser(), identity, known_hosts, log)
 
 
-def _locked_root() -> bool:
+def make_confinement() -> None:
+    """Make the folder where root's sshd confines its unprivileged half, as its service would."""
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
+
+
+def root_is_locked() -> bool:
     """Whether this is a root with a locked password, whom sshd lets in only when PAM decides."""
     try:
         lines = Path("/etc/shadow").read_text(encoding="utf-8").splitlines()

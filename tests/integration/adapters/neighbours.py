@@ -18,6 +18,7 @@ import paramiko
 
 from demo.stack.http import answers
 from demo.stack.processes import Program
+from demo.stack.sshd import make_confinement, root_is_locked
 from responder.core.facts import Host
 from responder.settings import Ssh
 from tests.support.stacks import find_or_skip
@@ -108,7 +109,7 @@ def start_sshd(
         "HostKey": str(host_key),
         "AuthorizedKeysFile": str(authorized),
         "PidFile": "none",
-        "UsePAM": "no",
+        "UsePAM": "yes" if root_is_locked() else "no",
         "StrictModes": "no",
         "PasswordAuthentication": "no",
         "KbdInteractiveAuthentication": "no",
@@ -121,7 +122,7 @@ def start_sshd(
     (folder / "ssh_config").write_text("")
     public = " ".join(host_key.with_suffix(".pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"[{address}]:{port} {public}\n")
-    Path("/run/sshd").mkdir(exist_ok=True)
+    make_confinement()
     argv: list[str | Path] = [_sshd(), "-D", "-e", "-f", folder / "sshd_config"]
     program = Program("sshd", argv, folder / "log", lambda: accepts(port, address))
     stack.callback(program.stop)
