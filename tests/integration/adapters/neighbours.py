@@ -59,8 +59,12 @@ class Sshd:
 
     def cut(self) -> None:
         """Cut every connection there is, as a host that dies does."""
-        for child in children(self.program.pid):
-            os.kill(child, signal.SIGKILL)
+        sessions = children(self.program.pid)
+        halves = [child for session in sessions for child in children(session)]
+        for process in (*halves, *sessions):  # a session may be two processes, one in the other
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if Path(f"/proc/{process}/comm").read_text().startswith("sshd"):
+                    os.kill(process, signal.SIGKILL)
 
     def settings(self, **changes: object) -> Ssh:
         given: dict[str, object] = {

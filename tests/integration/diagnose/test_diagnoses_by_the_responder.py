@@ -47,6 +47,7 @@ class Site:
     def configure(self, **more: object) -> None:
         """Have the agent diagnosed in short rounds; before the stack starts."""
         config = yaml.safe_load((self.folder / "responder.yml").read_text())
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         config["agents"][self.agent]["diagnose"] = {
             "discover": {"pidfile": str(self.stack.site.service / "agent.pid")},
             "rounds": 5,
@@ -54,7 +55,7 @@ class Site:
             "work_folder": str(self.folder / "work"),
             "busy_folder": str(self.stack.site.busy),
             "min_free_disk": 1,
-            "python": f"env PATH={os.environ['PATH']} {sys.executable}",
+            "python": f"env PATH={path} {sys.executable}",
             **more,
         }
         config["artifacts"] = {"folder": str(self.folder / "artifacts")}

@@ -88,6 +88,7 @@ def test_pause_resume_and_status(ctl: Ctl) -> None:
 
 
 def test_mutes_are_listed_and_expired(stack: Stack, ctl: Ctl) -> None:
+    wait_until("no mute", lambda: not ctl("-o", "json", "mutes").json, timeout_seconds=60)
     stack.agent_does("dump", seconds=20)
     wait_until("a mute", lambda: ctl("-o", "json", "mutes").json, timeout_seconds=60)
     assert stack.site.host in ctl("mutes", "list").out

@@ -42,7 +42,7 @@ def test_output_without_samples_names_nobody() -> None:
 @pytest.mark.parametrize(
     ("output", "told"),
     [
-        ("Could not attach: ptrace: Operation not permitted.", "ptrace"),
+        ("Could not attach: ptrace: Operation not permitted.", "CAP_SYS_PTRACE"),
         ("Error: Permission denied (os error 13)", "refused"),
         ("line one\nlast line\n\n", "gdb failed: last line"),
         ("", "gdb failed: it said nothing"),
