@@ -81,6 +81,9 @@ NEEDS_A_PERSON = frozenset(
 FAILED = frozenset({Outcome.COMMAND_FAILED, Outcome.NOT_READY, Outcome.RECONNECT_FAILED})
 """Words for a restart that was begun and did not end well: AgentRestartFailed pages for them."""
 
+BEGUN = FAILED | {Outcome.RESTARTED}
+"""Words for a restart that was begun; every other is a refusal."""
+
 
 class Mode(enum.StrEnum):
     """What the responder may do about an agent."""

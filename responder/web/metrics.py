@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from responder.adapters.database.requests import AWAITING_APPROVAL
 from responder.core.mutes import mute_in_force
-from responder.core.outcomes import NEEDS_A_PERSON, HostState
+from responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
 from responder.core.storms import storm_reason
 from responder.errors import DatabaseUnavailable
 from responder.usecases.services import PAUSED, STORM, Services
@@ -72,7 +72,7 @@ class StateCollector(Collector):
         )
         blocked = GaugeMetricFamily(
             f"{PREFIX}_restart_blocked",
-            "1 while the last request waits for a person, or was refused for what needs one.",
+            "1 while a request waits for a person, or the last was refused for want of one.",
             labels=["host", "agent", "reason"],
         )
         for restart in requests.all_open():
@@ -81,15 +81,18 @@ class StateCollector(Collector):
                 blocked.add_metric([restart.host, restart.agent, AWAITING_APPROVAL], 1)
         last = GaugeMetricFamily(
             f"{PREFIX}_last_restart_timestamp_seconds",
-            "When the agent's last request ended, by its word.",
+            "When the last request ended, and the last restart that was begun, by its word.",
             labels=["host", "agent", "outcome"],
         )
-        for restart in requests.latest():
-            if restart.outcome is None or restart.finished_at is None:
-                continue
-            last.add_metric([restart.host, restart.agent, restart.outcome], restart.finished_at)
+        # An alert that is told again opens a new request: until that has its word, the last stands.
+        ended, begun = requests.last_ended(), requests.last_ended(BEGUN)
+        for restart in {one.id: one for one in (*begun, *ended)}.values():
+            word = str(restart.outcome)
+            last.add_metric([restart.host, restart.agent, word], restart.finished_at or 0.0)
+        for restart in ended:
+            word = str(restart.outcome)
             if restart.outcome in NEEDS_A_PERSON and self._is_ours(restart.host, restart.agent):
-                blocked.add_metric([restart.host, restart.agent, restart.outcome], 1)
+                blocked.add_metric([restart.host, restart.agent, word], 1)
         yield from (progress, blocked, last)
 
     def _hosts(self) -> Iterator[Metric]:

@@ -1,0 +1,64 @@
+"""What /metrics tells of requests, as the alerts about them need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from responder.core.outcomes import Outcome
+from responder.web.metrics import StateCollector
+from tests.unit.usecases.outside import LARGE
+from tests.unit.usecases.world import AGENT, World
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = World(tmp_path)
+    monkeypatch.setattr("responder.usecases.workflow.run_step", made.engine.run_step)
+    yield made
+    made.services.memory.database.close()
+
+
+def told(world: World, name: str, label: str) -> set[str]:
+    families: Any = StateCollector(world.services).collect()
+    return {
+        sample.labels[label]
+        for family in families
+        if family.name == f"memleash_responder_{name}"
+        for sample in family.samples
+    }
+
+
+def again(world: World) -> None:
+    """Let a refusal become old enough, and Alertmanager tell of the same alert."""
+    world.clock.advance(300)
+    world.tell(world.last_alert)
+
+
+def test_a_refusal_stands_until_the_next_request_has_its_word(world: World) -> None:
+    world.node.resident_bytes, world.node.controller_answers = LARGE, False
+    world.alert()
+    world.run()
+    assert told(world, "restart_blocked", "reason") == {"controller_unreachable"}
+    again(world)
+    for notification in world.services.memory.inbox.waiting(before=float("inf")):
+        world.intake.handle(notification)
+    assert world.services.memory.requests.open_of("node-1", AGENT) is not None
+    assert told(world, "restart_blocked", "reason") == {"controller_unreachable"}
+    world.node.controller_answers = True
+    world.run()
+    assert told(world, "restart_blocked", "reason") == set()
+
+
+def test_a_failed_restart_is_told_beside_the_refusals_after_it(world: World) -> None:
+    world.node.resident_bytes, world.node.ssh = LARGE, "fails"
+    world.node.reconnects = False
+    world.alert()
+    world.run()
+    again(world)
+    world.run()
+    assert world.outcomes() == [Outcome.COMMAND_FAILED, Outcome.HOST_NOT_CONNECTED]
+    assert told(world, "last_restart_timestamp_seconds", "outcome") == set(world.outcomes())
