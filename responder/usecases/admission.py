@@ -17,7 +17,7 @@ from responder.adapters.database.requests import (
 )
 from responder.core.alerts import Alert
 from responder.core.guards import Refusal, Situation, refusals
-from responder.core.outcomes import Outcome, Step
+from responder.core.outcomes import Mode, Outcome, Step
 from responder.core.storms import storm_reason
 from responder.settings import restart_policy
 from responder.usecases.services import STORM, Services
@@ -75,24 +75,27 @@ class Admission:
         return finished_at is not None and not 0 <= now - finished_at < retry_after
 
     def ask_for_person(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
-        """Open or join a request of a person, whose asking is the approval."""
-        return self._open(
-            Restart(
-                id=new_id(),
-                host=host,
-                agent=agent,
-                requested_at=self._services.clock.now(),
-                requested_by=by,
-                forced=forced,
-                step=REQUESTED,
-                approval=APPROVED,
-                approval_by=by,
-            )
-        )
+        """Open a request of a person, whose asking is the approval, or join the one that is open.
 
-    def _open(self, new: Restart) -> Restart:
+        What is joined is then approved by that person, too, and forced if it was not.
+        """
+        new = Restart(
+            id=new_id(),
+            host=host,
+            agent=agent,
+            requested_at=self._services.clock.now(),
+            requested_by=by,
+            forced=forced,
+            step=REQUESTED,
+            approval=APPROVED,
+            approval_by=by,
+        )
         restart, created = self._services.memory.requests.open(new)
         self._log_request(dataclasses.replace(new, id=restart.id), created=created)
+        if not created:
+            self._services.memory.requests.second(restart.id, by, forced=forced)
+            if restart.step == AWAITING_APPROVAL:
+                self._take_up(restart.id)
         return restart
 
     def _log_request(self, new: Restart, *, created: bool) -> None:
@@ -137,9 +140,11 @@ class Admission:
             return Refusal(Outcome.UNKNOWN_AGENT, "the agent is not configured any more"), {}
         policy = restart_policy(services.settings, restart.agent)
         situation: Situation = read_situation(services, restart, Step.ADMIT)
+        # What is only observed comes no further: so it is told here what would be looked at later.
+        step = None if policy.mode is Mode.OBSERVE else Step.ADMIT
         verdicts = [
             refusal
-            for _, refusal in refusals(Step.ADMIT, situation, policy, services.clock.now())
+            for _, refusal in refusals(step, situation, policy, services.clock.now())
             if refusal is not None
         ]
         others = [dataclasses.asdict(refusal) for refusal in verdicts[1:]]

@@ -94,7 +94,7 @@ def _see(
 def wait_for_idle(services: Services, restart: Restart, progress: Progress) -> None:
     """Wait until it is time for another look at a busy agent. Raises Refused at the end of it.
 
-    A person's pause and the alert's end count within a second, so they end the wait.
+    A person's pause or force and the alert's end count within a second, so they end the wait.
     """
     guards, now = agent_of(services, restart).guards, services.clock.stamp()
     waited_seconds = (progress.held or now).age_seconds(now)
@@ -106,7 +106,8 @@ def wait_for_idle(services: Services, restart: Restart, progress: Progress) -> N
     while (passed := now.age_seconds(services.clock.stamp())) < wait_seconds:
         services.sleep(min(_LISTEN_SECONDS, wait_seconds - passed))
         current = services.memory.requests.get(restart.id)
-        if (current is not None and current.resolved) or PAUSED in services.memory.flags.all():
+        changed = current is not None and (current.resolved or current.forced)
+        if changed or PAUSED in services.memory.flags.all():
             return
 
 

@@ -135,12 +135,14 @@ class Requests:
         query = sa.select(restarts).where(restarts.c.outcome.is_(None))
         return self._many(query.order_by(restarts.c.requested_at))
 
-    def latest(self) -> list[Restart]:
-        """Return the newest request of each agent on each host."""
+    def last_ended(self, words: Collection[Outcome] = ()) -> list[Restart]:
+        """Return each agent's newest request that has its word, or has one of these ``words``."""
+        ended = restarts.c.outcome.in_(words) if words else restarts.c.outcome.is_not(None)
         newest = (
             sa.select(
                 restarts.c.host, restarts.c.agent, sa.func.max(restarts.c.requested_at).label("at")
             )
+            .where(ended)
             .group_by(restarts.c.host, restarts.c.agent)
             .subquery()
         )
@@ -152,7 +154,7 @@ class Requests:
                 restarts.c.requested_at == newest.c.at,
             ),
         )
-        return self._many(query)
+        return self._many(query.where(ended))
 
     def page(
         self,
@@ -273,6 +275,21 @@ class Requests:
             )
             return result.rowcount
 
+    def second(self, restart_id: str, by: str, *, forced: bool) -> None:
+        """Record that a person wants what is asked for already: approved, and forced if so said."""
+        wanted: dict[str, object] = {"approval": APPROVED, "approval_by": by}
+        wanted |= {"forced": True} if forced else {}
+        with self._database.write() as connection:
+            connection.execute(
+                restarts.update()
+                .where(
+                    restarts.c.id == restart_id,
+                    restarts.c.outcome.is_(None),
+                    restarts.c.approval.is_distinct_from(DENIED),
+                )
+                .values(wanted)
+            )
+
     def decide(self, restart_id: str, approval: str, by: str) -> bool:
         """Record a person's word; False when the request does not wait for one."""
         with self._database.write() as connection:
@@ -305,12 +322,18 @@ class Requests:
         return self._update(restart_id, at, outcome=outcome, reason=reason, finished_at=now)
 
     def prune(self, *, before: float, keep: int, counted_since: float) -> int:
-        """Delete what ended before a unix time, and all but the newest ``keep``.
+        """Delete what ended before a unix time, and all but ``keep``: repeats, then the oldest.
 
-        What sent a command since ``counted_since`` stays in any case: cooldowns and budgets
-        count it, however many refusals came after it.
+        A repeat is an answer to an alert that was told again and had the same answer later. What
+        sent a command since ``counted_since`` stays in any case: cooldowns and budgets count it,
+        however many refusals came after it.
         """
-        newest = sa.select(restarts.c.id).order_by(restarts.c.requested_at.desc()).limit(keep)
+        same = (restarts.c.fingerprint, restarts.c.alert_started_at, restarts.c.outcome)
+        by_person = sa.case((restarts.c.fingerprint.is_(None), restarts.c.id))
+        newest_first = restarts.c.requested_at.desc()
+        nth = sa.func.row_number().over(partition_by=(*same, by_person), order_by=newest_first)
+        newest = sa.select(restarts.c.id).order_by(sa.case((nth > 1, 1), else_=0), newest_first)
+        newest = newest.limit(keep)
         old = sa.or_(restarts.c.finished_at < before, restarts.c.id.not_in(newest))
         sent_at = sa.func.coalesce(restarts.c.command_sent_at, 0.0)
         with self._database.write() as connection:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+from responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from responder.adapters.database.engine import Database
 from responder.adapters.database.inbox import AlertRecord
 from responder.adapters.database.requests import Requests, Restart, new_id
 from responder.core.alerts import Alert
 from responder.core.outcomes import Outcome
+from responder.diagnose.policy import Verdict
 
 DAY = 86400.0
 RESTARTS_A_DAY, ALERTS_A_DAY = 20, 60
@@ -55,6 +58,37 @@ def test_an_open_request_is_never_pruned(tmp_path: Path) -> None:
     assert requests.open(waiting)[1]
     requests.prune(before=1e9, keep=0, counted_since=1e9)
     assert requests.get("waiting") is not None
+    database.close()
+
+
+def test_repeats_of_a_refusal_go_before_anything_else(tmp_path: Path) -> None:
+    """Seen: an alert that was refused every 5 minutes for a week left no room for the others."""
+    database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
+    database.create_tables()
+    requests = Requests(database)
+    others = [_ended(day=0, number=number, now=float(number)) for number in range(10)]
+    repeats = [
+        dataclasses.replace(_ended(day=1, number=0, now=DAY), id=new_id(), requested_at=DAY + again)
+        for again in range(100)
+    ]
+    requests.open_all([*others, *repeats])
+    requests.prune(before=0.0, keep=20, counted_since=1e9)
+    kept = {one.id for one in requests.page(limit=1000)}
+    assert kept == {one.id for one in (*others, *repeats[-10:])}
+    database.close()
+
+
+def test_diagnoses_go_when_they_are_old_and_open_ones_never(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
+    database.create_tables()
+    diagnoses = Diagnoses(database)
+    for day in range(3):
+        one = Diagnosis(f"day-{day}", f"node-{day}", "agent", day * DAY)
+        assert diagnoses.open(one)
+    for day in range(2):
+        assert diagnoses.finish(f"day-{day}", Verdict.DIAGNOSED, "", "", day * DAY)
+    diagnoses.prune(before=DAY)
+    assert {one.id for one in diagnoses.page()} == {"day-1", "day-2"}
     database.close()
 
 

@@ -200,6 +200,15 @@ def test_observe_says_what_would_be_done_and_does_nothing(make_world: MakeWorld)
     assert "before drain" not in world.boundaries
 
 
+def test_observe_tells_that_a_busy_agent_would_be_waited_for(make_world: MakeWorld) -> None:
+    world = make_world(agent={"mode": Mode.OBSERVE})
+    leak_and_fire(world, busy=True)
+    world.run()
+    (request,) = world.history()
+    (other,) = request.facts["also_refused"]
+    assert (request.outcome, other["outcome"]) == ("observe_mode", "busy")
+
+
 def test_approve_asks_a_person_and_looks_again_when_one_has_spoken(make_world: MakeWorld) -> None:
     world = make_world(agent={"mode": Mode.APPROVE})
     leak_and_fire(world)

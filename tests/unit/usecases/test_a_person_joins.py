@@ -1,0 +1,63 @@
+"""A person asks for a restart that is asked for already: it goes on as that person wants it."""
+
+from __future__ import annotations
+
+import pytest
+
+from responder.core.outcomes import Mode
+from tests.unit.usecases.conftest import MakeWorld
+from tests.unit.usecases.outside import LARGE
+from tests.unit.usecases.world import AGENT, World
+
+
+def ask(world: World, *, forced: bool) -> None:
+    joined = world.admission.ask_for_person("node-1", AGENT, "ann", forced=forced)
+    world.admission.consider(joined.id)
+
+
+def leak(world: World, *, busy: bool = False) -> None:
+    world.node.resident_bytes, world.node.busy = LARGE, busy
+    world.alert()
+
+
+@pytest.mark.parametrize(
+    ("forced", "word", "seconds"), [(True, "restarted", 11), (False, "busy", 1800)]
+)
+def test_force_ends_the_wait_for_idle_within_a_second(
+    world: World, forced: bool, word: str, seconds: float
+) -> None:
+    leak(world, busy=True)
+    began = world.clock.uptime_seconds
+    world.later(10, lambda: ask(world, forced=forced))
+    world.run()
+    (request,) = world.history()
+    assert (request.outcome, request.forced, request.approval_by) == (word, forced, "ann")
+    spent = (world.node.commands or [world.clock.uptime_seconds])[0] - began
+    assert seconds - 1 <= spent <= seconds
+
+
+def test_who_asks_for_what_awaits_approval_has_approved_it(make_world: MakeWorld) -> None:
+    world = make_world(agent={"mode": Mode.APPROVE})
+    leak(world)
+    world.run()
+    ask(world, forced=False)
+    world.run()
+    (request,) = world.history()
+    assert (request.outcome, request.approval, request.approval_by) == (
+        "restarted",
+        "approved",
+        "ann",
+    )
+
+
+def test_what_has_been_denied_stays_denied(make_world: MakeWorld) -> None:
+    world = make_world(agent={"mode": Mode.APPROVE})
+    leak(world)
+    world.run()
+    requests = world.services.memory.requests
+    (request,) = world.history()
+    assert requests.decide(request.id, "denied", "bob")  # and its word is about to be written
+    ask(world, forced=True)
+    world.run()
+    assert world.outcomes() == ["denied"]
+    assert not world.node.commands
