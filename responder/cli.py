@@ -145,6 +145,7 @@ class Responder:
         # Of its own: a controller that takes half an hour must not hold up what alerts need.
         reconnecting = ThreadPoolExecutor(max_workers=8, thread_name_prefix="recovery")
         self._recovery = Recovery(services, reconnecting)
+        self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweeper")
         self._liveness = Liveness(services, STEPS_VERSION, self._durable.take_over)
         self._keeper = Keeper(services, self._duties())
         app = create_app(
@@ -184,7 +185,7 @@ class Responder:
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
             # A fleet that has gone quiet tells of no calm.
             Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),
-            Duty(Part.SWEEP, sweep, lambda: SWEEP_SECONDS),
+            Duty(Part.SWEEP, sweep, lambda: SWEEP_SECONDS, aside=self._sweeper),
             Duty(Part.PRUNE, prune, lambda: 3600.0),
             Duty(Part.TAKE_OVER, self._liveness.look, lambda: services.settings.replicas.heartbeat),
         ]

@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 
 from responder.adapters.telemetry import Part
 from responder.errors import DatabaseUnavailable
@@ -29,9 +30,12 @@ class Duty:
     work: Callable[[], None]
     every_seconds: Callable[[], float]
     sooner: threading.Event | None = None
+    aside: Executor | None = None
+    """Who runs what waits for hosts, so that it holds up no other duty; never twice at once."""
     due_at: float = 0.0
     """Uptime, which a step of the wall clock leaves alone."""
     failures: int = 0
+    under_way: bool = False
 
 
 class Keeper:
@@ -63,8 +67,13 @@ class Keeper:
             if duty.sooner is not None and duty.sooner.is_set():
                 duty.sooner.clear()
                 duty.due_at = 0.0
-            if uptime_seconds >= duty.due_at:
+            if uptime_seconds < duty.due_at or duty.under_way:
+                continue
+            duty.under_way = True
+            if duty.aside is None:
                 self._run(duty)
+            else:
+                duty.aside.submit(self._run, duty)
 
     def _run(self, duty: Duty) -> None:
         """1. run; 2. plan the next run, later after each failure in a row, at most a minute."""
@@ -81,3 +90,4 @@ class Keeper:
         if duty.failures:
             wait_seconds = min(60.0, max(wait_seconds, 1.0) * 2.0 ** min(duty.failures, 6))
         duty.due_at = self._services.clock.stamp().uptime_seconds + wait_seconds
+        duty.under_way = False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from demo.stack.processes import wait_until
 from responder.adapters.telemetry import Part
 from responder.usecases.keeper import LEASE, Duty, Keeper
 from tests.unit.usecases.world import World
@@ -50,6 +53,33 @@ def test_what_fails_is_counted_and_tried_later_and_later(world: World) -> None:
 
     assert done_at(world, keeper(world, fail, 1.0), tried, 200) == [0, 2, 6, 14, 30, 62, 122, 182]
     assert world.services.telemetry.failures.labels(Part.PRUNE)._value.get() == 8
+
+
+def test_a_duty_aside_holds_up_no_other_and_is_never_run_twice_at_once(world: World) -> None:
+    goes_on, ran, done = threading.Event(), threading.Event(), [0, 0]
+
+    def slow() -> None:
+        done[0] += 1
+        ran.set()
+        goes_on.wait(60)
+
+    def quick() -> None:
+        done[1] += 1
+
+    with ThreadPoolExecutor(1) as aside:
+        slow_duty = Duty(Part.SWEEP, slow, lambda: 1.0, aside=aside)
+        one = Keeper(world.services, [slow_duty, Duty(Part.PRUNE, quick, lambda: 1.0)])
+        one.tick()
+        assert ran.wait(60)
+        for _ in range(5):
+            world.clock.advance(1)
+            one.tick()
+        assert done == [1, 6]
+        goes_on.set()
+        wait_until("the duty to end", lambda: not slow_duty.under_way)
+        world.clock.advance(1)
+        one.tick()
+    assert done == [2, 7]
 
 
 def test_who_does_not_hold_the_lease_does_nothing(world: World) -> None:
