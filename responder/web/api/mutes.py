@@ -15,6 +15,9 @@ from responder.web.shapes import mute_json
 
 TAG = "mutes"
 
+MAINTENANCE = "maintenance"
+"""The inventory's label of hosts that are not pinged while its value is ``true``."""
+
 
 def add_mutes(routes: Routes, services: Services, acts: Acts) -> None:
     """Add the operations about mutes, and HTTP SD for pings."""
@@ -78,7 +81,7 @@ def _add_discovery(routes: Routes, services: Services) -> None:
         Operation(
             "GET",
             "/api/v1/sd/ping-targets",
-            "Prometheus HTTP SD: the hosts to ping, without the muted ones.",
+            "Prometheus HTTP SD: the hosts to ping, without those muted or under maintenance.",
             TAG,
             Role.READ,
             {200: Answer("Target groups.", every(ref("PingTarget")))},
@@ -90,7 +93,8 @@ def _add_discovery(routes: Routes, services: Services) -> None:
         return [
             {"targets": [host.ssh_address], "labels": dict(host.labels)}
             for name, host in services.outside.inventory.hosts().items()
-            if mute_in_force(claims.get(name, ()), now) is None
+            if host.labels.get(MAINTENANCE) != "true"
+            and mute_in_force(claims.get(name, ()), now) is None
         ]
 
 

@@ -23,6 +23,8 @@ class Node:
         self.resident_bytes = GIB
         self.start_time = time.time() - 86_400
         self.exporter_answers = True
+        self.labels = {"zone": "z1"}
+        """What its entry in the inventory says beyond what must stand there."""
         self.looked_at = threading.Event()
         self.scrapes: list[float] = []
         """Unix times at which Prometheus read the exporter."""
@@ -38,7 +40,7 @@ class Node:
     def group(self) -> dict[str, Any]:
         """Return this host's entry in the inventory."""
         labels = {"host": self.name, "ssh_address": "127.0.0.1", "ping_url": self.ping_url}
-        return {"targets": [self.address], "labels": {**labels, "zone": "z1"}}
+        return {"targets": [self.address], "labels": labels | self.labels}
 
     def metrics(self) -> str:
         """Return what the exporter says now."""

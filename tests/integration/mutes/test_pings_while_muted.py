@@ -45,6 +45,16 @@ def test_a_muted_host_gets_no_ping_at_all_and_is_pinged_again_once_idle(pinged: 
     pinged.site.no_silence(node)
 
 
+def test_a_host_under_maintenance_gets_no_ping(pinged: Pinged) -> None:
+    node, other = pinged.site.add(labels={"maintenance": "true"}), pinged.site.add()
+    wait_until("pings of the other", lambda: other.pings, timeout_seconds=60)
+    pinged.rounds(other, 3)
+    assert not node.pings
+    node.labels = {"maintenance": "false"}
+    pinged.site.write_inventory()
+    wait_until("pings", lambda: node.pings, timeout_seconds=60)
+
+
 def test_a_host_is_muted_within_a_few_scrapes_of_getting_busy(pinged: Pinged) -> None:
     node = pinged.site.add()
     wait_until("pings", lambda: node.pings, timeout_seconds=60)
