@@ -1,0 +1,53 @@
+"""DBOS's own records of workflows: kept for a while, then pruned."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from dbos import DBOS
+
+from demo.stack.processes import wait_until
+from responder.adapters.durable import STEPS_VERSION, Durable
+
+pytestmark = pytest.mark.integration
+
+IDS = {"one", "two"}
+
+
+@pytest.fixture
+def durable(tmp_path: Path) -> Iterator[Durable]:
+    """The engine on a database of its own, where two workflows have ended."""
+    made = Durable(sa.make_url(f"sqlite:///{tmp_path / 'records.db'}"), "local")
+    made.workflow("work", lambda _: None)
+    made.launch()
+    try:
+        made.queue("queue", concurrency=2, polling_seconds=0.05)
+        for work_id in IDS:
+            made.enqueue("queue", "work", work_id)
+        wait_until("the work to end", lambda: made.abandoned("work", IDS, {STEPS_VERSION}) == IDS)
+        yield made
+    finally:
+        DBOS.destroy()
+
+
+def records(folder: Path) -> int:
+    database = sqlite3.connect(folder / "records.db")
+    try:
+        (count,) = database.execute("SELECT count(*) FROM workflow_status").fetchone()
+    finally:
+        database.close()
+    return int(count)
+
+
+def test_records_of_what_has_ended_are_pruned_when_they_are_old(
+    durable: Durable, tmp_path: Path
+) -> None:
+    durable.prune(before=datetime.now(UTC) - timedelta(days=1))
+    assert records(tmp_path) == len(IDS)
+    durable.prune(before=datetime.now(UTC) + timedelta(seconds=1))
+    assert records(tmp_path) == 0
