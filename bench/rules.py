@@ -1,24 +1,26 @@
 """What the rules cost: the evaluation time of each group, for a growing fleet.
 
-    python -m bench.rules                 # 1,000 and 10,000 hosts; about eighteen minutes
+    python -m bench.rules                 # 1,000 and 10,000 hosts; about nine minutes
     python -m bench.rules --tools newest  # with the newest Prometheus
 
-A real Prometheus scrapes the simulated fleet and evaluates our own rules, both every 15 s, as
-they are shipped. After 20 evaluations, when windows of 5 minutes are full, 15 are measured. Prints
-a table, writes bench/rules.json, and leaves with 1 when ten times the hosts cost a group, or all
-of them together, more than 12 times the time. What counts for that is the median: the fastest
-evaluation of a small fleet is short enough to fall between two scrapes and two runs of Go's
-garbage collector, that of a large fleet never is. The fastest stands beside it.
+Two real Prometheus side by side, each with a simulated fleet, scrape it and evaluate our own rules,
+both every 15 s, as they are shipped: so the machine is as quick for the one as for the other. After
+20 evaluations, when windows of 5 minutes are full, 15 are measured. Prints a table, writes
+bench/rules.json, and leaves with 1 when ten times the hosts cost all groups together more than 12
+times the time. What counts for that is the median; the fastest stands beside it.
 """
 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,12 @@ def main() -> int:
     options = parser.parse_args()
     put_first("self")
     tools = find(options.tools)
-    small, large = (measure(tools, hosts) for hosts in options.hosts)
+    with ExitStack() as running:
+        fleets = [start(tools, hosts, running) for hosts in options.hosts]
+        rounds = [[groups(each.url) for each in fleets] for _ in evaluations(fleets)]
+        small, large = (
+            each.told([one[number] for one in rounds]) for number, each in enumerate(fleets)
+        )
     result = {
         "versions": tools.versions(),
         "cores": os.cpu_count(),
@@ -59,40 +66,56 @@ def main() -> int:
     results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     RESULT.write_text(json.dumps(results | {options.tools: result}, indent=2) + "\n")
     sys.stdout.write(table(result))
-    return 0 if max(result["growth"].values()) <= result["largest_growth_allowed"] else 1
+    return 0 if result["growth"]["all"] <= result["largest_growth_allowed"] else 1
 
 
-def measure(tools: Tools, hosts: int) -> Json:
-    """Returns what Prometheus tells of its rules with a fleet of so many hosts."""
-    with ExitStack() as running:
-        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
-        port = running.enter_context(reserve_ports())[0]
-        address, paths = running.enter_context(serve(hosts))
-        config = configuration(address, paths)
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        url = f"http://127.0.0.1:{port}"
-        prometheus = Program(
-            "prometheus",
-            [
-                tools.prometheus,
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            folder / "log",
-            lambda: answers(f"{url}/-/ready"),
-        )
-        running.callback(prometheus.stop)
-        prometheus.start()
-        put_first(prometheus.pid)
-        rounds = [groups(url) for _ in evaluations(url)]
+@dataclass(frozen=True)
+class Fleet:
+    """So many hosts, and the Prometheus that watches them."""
+
+    hosts: int
+    url: str
+    pid: int
+
+    def told(self, rounds: list[dict[str, float]]) -> Json:
+        """Returns what ``rounds`` of this fleet's rules took, and what they were about."""
         return {
-            "hosts": hosts,
-            "series": int(get(f"{url}/api/v1/status/tsdb")["data"]["headStats"]["numSeries"]),
-            "alerts": len(get(f"{url}/api/v1/alerts", timeout_seconds=60)["data"]["alerts"]),
-            "resident_bytes": resident_bytes(prometheus.pid),
+            "hosts": self.hosts,
+            "series": int(get(f"{self.url}/api/v1/status/tsdb")["data"]["headStats"]["numSeries"]),
+            "alerts": len(get(f"{self.url}/api/v1/alerts", timeout_seconds=60)["data"]["alerts"]),
+            "resident_bytes": resident_bytes(self.pid),
             "group_seconds": summary(rounds),
         }
+
+
+def start(tools: Tools, hosts: int, running: ExitStack) -> Fleet:
+    """Starts a Prometheus on a fleet of so many hosts, until ``running`` is left.
+
+    Its rules are copies: Prometheus begins a group at a moment that follows from the file's name,
+    and the groups of the two are not to begin together.
+    """
+    folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+    port = running.enter_context(reserve_ports())[0]
+    address, paths = running.enter_context(serve(hosts))
+    for rules in (REPOSITORY / "rules").glob("*.rules.yml"):
+        shutil.copy(rules, folder)
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration(address, paths)))
+    url = f"http://127.0.0.1:{port}"
+    prometheus = Program(
+        "prometheus",
+        [
+            tools.prometheus,
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        folder / "log",
+        lambda: answers(f"{url}/-/ready"),
+    )
+    running.callback(prometheus.stop)
+    prometheus.start()
+    put_first(prometheus.pid)
+    return Fleet(hosts, url, prometheus.pid)
 
 
 def put_first(pid: int | str) -> None:
@@ -111,7 +134,7 @@ def configuration(address: str, paths: list[str]) -> Json:
             "scrape_interval": f"{INTERVAL_SECONDS}s",
             "evaluation_interval": f"{INTERVAL_SECONDS}s",
         },
-        "rule_files": [str(REPOSITORY / "rules/*.rules.yml")],
+        "rule_files": ["*.rules.yml"],
         "scrape_configs": [
             {"job_name": "fleet", "honor_labels": True, "static_configs": targets},
         ],
@@ -128,12 +151,12 @@ def groups(url: str) -> dict[str, float]:
     return {group["name"]: group["evaluationTime"] for group in told}
 
 
-def evaluations(url: str) -> Any:
+def evaluations(fleets: list[Fleet]) -> Iterator[None]:
     """Yields once in each interval that is measured, after the warm-up."""
     time.sleep(INTERVAL_SECONDS * WARM_UP_EVALUATIONS)
-    if not answers(f"{url}/-/ready"):
-        raise SystemExit("Prometheus is gone")
     for _ in range(MEASURED_EVALUATIONS):
+        if not all(answers(f"{each.url}/-/ready") for each in fleets):
+            raise SystemExit("a Prometheus is gone")
         time.sleep(INTERVAL_SECONDS)
         yield
 

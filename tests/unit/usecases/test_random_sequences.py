@@ -7,6 +7,7 @@ moment a command is sent is the truth about the host, not what the responder bel
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from datetime import datetime
 from functools import partial
@@ -21,8 +22,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from responder.adapters.database.requests import AWAITING_APPROVAL
 from responder.core.outcomes import Mode
 from responder.core.policy import Fleet, Guards
+from responder.core.storms import storm_reason
 from responder.usecases import workflow
-from responder.usecases.services import PAUSED
+from responder.usecases.services import PAUSED, STORM
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
 from tests.unit.usecases.world import AGENT, Killed, World
 from toolkit.settings import Duration
@@ -34,7 +36,7 @@ GUARDS = Guards(
     per=Duration(3600),
     wait_for_idle=Duration(60),
 )
-FLEET = Fleet(max_restarts_per_hour=3, storm_fraction=1.0)
+FLEET = Fleet(max_restarts_per_hour=3)
 HOSTS = st.sampled_from(["node-1", "node-2"])
 KILLS = st.one_of(st.none(), st.integers(0, 80))
 """At which boundary from now the process dies, if it does."""
@@ -56,15 +58,18 @@ FAULTS = st.sampled_from(
 class Restarts(RuleBasedStateMachine):
     """Two hosts, one responder, and everything that can come between them."""
 
-    @initialize(mode=st.sampled_from([Mode.ENFORCE, Mode.APPROVE]))
-    def begin(self, mode: Mode) -> None:
+    @initialize(
+        mode=st.sampled_from([Mode.ENFORCE, Mode.ENFORCE, Mode.APPROVE, Mode.OBSERVE]),
+        storm_fraction=st.sampled_from([1.0, 1.0, 0.9]),
+    )
+    def begin(self, mode: Mode, storm_fraction: float) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.patch = pytest.MonkeyPatch()
         self.world = World(
             Path(self.folder.name),
             hosts=2,
             guards=GUARDS,
-            fleet=FLEET,
+            fleet=dataclasses.replace(FLEET, storm_fraction=storm_fraction),
             agent={"mode": mode},
         )
         self.mode = mode
@@ -91,7 +96,12 @@ class Restarts(RuleBasedStateMachine):
         mine = self.sent_by_others(request.id, node.name)
         everyone = self.sent_by_others(request.id, None)
         begun = [at for sent_id, _, at in self.commands if sent_id == request.id]
+        memory = self.world.services.memory
+        storm = storm_reason(memory.flags.all().get(STORM, ("",))[0])
         holds = {
+            "never where it is only observed": self.mode is not Mode.OBSERVE,
+            "never in a storm": storm is None,
+            "never while quarantined": (node.name, AGENT) not in memory.quarantine.all(),
             "never while busy": request.forced or node.busy is False,
             "never with a running task": request.forced or not node.running,
             "never while new work may begin": node.drained,
