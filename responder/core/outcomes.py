@@ -82,7 +82,7 @@ FAILED = frozenset({Outcome.COMMAND_FAILED, Outcome.NOT_READY, Outcome.RECONNECT
 """Words for a restart that was begun and did not end well: AgentRestartFailed pages for them."""
 
 BEGUN = FAILED | {Outcome.RESTARTED}
-"""Words for a restart that was begun; every other is a refusal."""
+"""Words that only a restart that was begun ends with."""
 
 
 class Mode(enum.StrEnum):

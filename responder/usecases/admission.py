@@ -94,8 +94,7 @@ class Admission:
         self._log_request(dataclasses.replace(new, id=restart.id), created=created)
         if not created:
             self._services.memory.requests.second(restart.id, by, forced=forced)
-            if restart.step == AWAITING_APPROVAL:
-                self._take_up(restart.id)
+            self._take_up_if_decided(restart.id)
         return restart
 
     def _log_request(self, new: Restart, *, created: bool) -> None:
@@ -130,6 +129,7 @@ class Admission:
                     "approval awaited",
                     extra={"host": restart.host, "agent": restart.agent, "id": restart.id},
                 )
+                self._take_up_if_decided(restart.id)  # by who joined while it was looked at
         else:
             requests.note(restart.id, facts, at=(REQUESTED,))
             self._finish(restart, refusal, at=(REQUESTED,))
@@ -159,8 +159,8 @@ class Admission:
                 self._enqueue(restart.id)
             elif restart.step == REQUESTED:
                 self.consider(restart.id)
-            elif restart.step == AWAITING_APPROVAL and restart.approval is not None:
-                self._take_up(restart.id)
+            elif restart.step == AWAITING_APPROVAL:
+                self._take_up_if_decided(restart.id)
 
     def resolve(self, alert: Alert) -> None:
         """Cancel what an alert asked for, as far as it has not begun; start nothing."""
@@ -191,6 +191,13 @@ class Admission:
             return False
         self._finish(restart, Refusal(Outcome.DENIED, f"denied by {by}"), at=(AWAITING_APPROVAL,))
         return True
+
+    def _take_up_if_decided(self, restart_id: str) -> None:
+        current = self._services.memory.requests.get(restart_id)
+        if current is None or current.outcome is not None:
+            return
+        if current.step == AWAITING_APPROVAL and current.approval is not None:
+            self._take_up(restart_id)
 
     def _take_up(self, restart_id: str) -> None:
         """Look again at a request that a person decided on."""

@@ -72,22 +72,30 @@ class Keeper:
             duty.under_way = True
             if duty.aside is None:
                 self._run(duty)
-            else:
+                continue
+            try:
                 duty.aside.submit(self._run, duty)
+            except RuntimeError as error:  # no thread can be had
+                self._failed(duty, error)
+                duty.under_way = False
 
     def _run(self, duty: Duty) -> None:
         """1. run; 2. plan the next run, later after each failure in a row, at most a minute."""
         try:
             duty.work()
         except Exception as error:  # a loop's boundary: logged, counted, due again
-            duty.failures += 1
-            self._services.telemetry.failures.labels(duty.part).inc()
-            log.warning("duty failed", extra={"duty": duty.part, "reason": str(error)})
+            self._failed(duty, error)
             log.debug("duty failed", exc_info=True)
         else:
             duty.failures = 0
-        wait_seconds = duty.every_seconds()
-        if duty.failures:
-            wait_seconds = min(60.0, max(wait_seconds, 1.0) * 2.0 ** min(duty.failures, 6))
-        duty.due_at = self._services.clock.stamp().uptime_seconds + wait_seconds
-        duty.under_way = False
+        finally:
+            wait_seconds = duty.every_seconds()
+            if duty.failures:
+                wait_seconds = min(60.0, max(wait_seconds, 1.0) * 2.0 ** min(duty.failures, 6))
+            duty.due_at = self._services.clock.stamp().uptime_seconds + wait_seconds
+            duty.under_way = False
+
+    def _failed(self, duty: Duty, error: Exception) -> None:
+        duty.failures += 1
+        self._services.telemetry.failures.labels(duty.part).inc()
+        log.warning("duty failed", extra={"duty": duty.part, "reason": str(error)})

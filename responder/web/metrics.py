@@ -75,24 +75,28 @@ class StateCollector(Collector):
             "1 while a request waits for a person, or the last was refused for want of one.",
             labels=["host", "agent", "reason"],
         )
+        refused: set[tuple[str, str, str]] = set()
         for restart in requests.all_open():
             progress.add_metric([restart.host, restart.agent, restart.step], 1)
             if restart.step == AWAITING_APPROVAL:
-                blocked.add_metric([restart.host, restart.agent, AWAITING_APPROVAL], 1)
+                refused.add((restart.host, restart.agent, AWAITING_APPROVAL))
         last = GaugeMetricFamily(
             f"{PREFIX}_last_restart_timestamp_seconds",
-            "When the last request ended, and the last restart that was begun, by its word.",
+            "When the last request ended, and the last that was not refused, by its word.",
             labels=["host", "agent", "outcome"],
         )
         # An alert that is told again opens a new request: until that has its word, the last stands.
-        ended, begun = requests.last_ended(), requests.last_ended(BEGUN)
-        for restart in {one.id: one for one in (*begun, *ended)}.values():
-            word = str(restart.outcome)
-            last.add_metric([restart.host, restart.agent, word], restart.finished_at or 0.0)
+        ended = requests.last_ended()
+        at: dict[tuple[str, str, str], float] = {}
+        for restart in (*requests.last_ended(BEGUN), *ended):
+            at[restart.host, restart.agent, str(restart.outcome)] = restart.finished_at or 0.0
+        for labels, finished_at in at.items():
+            last.add_metric(labels, finished_at)
         for restart in ended:
-            word = str(restart.outcome)
             if restart.outcome in NEEDS_A_PERSON and self._is_ours(restart.host, restart.agent):
-                blocked.add_metric([restart.host, restart.agent, word], 1)
+                refused.add((restart.host, restart.agent, str(restart.outcome)))
+        for labels in refused:
+            blocked.add_metric(labels, 1)
         yield from (progress, blocked, last)
 
     def _hosts(self) -> Iterator[Metric]:

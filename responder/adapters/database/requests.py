@@ -276,19 +276,21 @@ class Requests:
             return result.rowcount
 
     def second(self, restart_id: str, by: str, *, forced: bool) -> None:
-        """Record that a person wants what is asked for already: approved, and forced if so said."""
-        wanted: dict[str, object] = {"approval": APPROVED, "approval_by": by}
-        wanted |= {"forced": True} if forced else {}
+        """Record that a person wants what is asked for already, while its command is not sent.
+
+        It is approved by that person, unless somebody decided before, and forced if so said.
+        """
+        mine = (
+            restarts.c.id == restart_id,
+            restarts.c.outcome.is_(None),
+            restarts.c.command_sent_at.is_(None),
+        )
+        approve = restarts.update().where(*mine, restarts.c.approval.is_(None))
+        force = restarts.update().where(*mine, restarts.c.approval == APPROVED)
         with self._database.write() as connection:
-            connection.execute(
-                restarts.update()
-                .where(
-                    restarts.c.id == restart_id,
-                    restarts.c.outcome.is_(None),
-                    restarts.c.approval.is_distinct_from(DENIED),
-                )
-                .values(wanted)
-            )
+            connection.execute(approve.values(approval=APPROVED, approval_by=by))
+            if forced:
+                connection.execute(force.values(forced=True))
 
     def decide(self, restart_id: str, approval: str, by: str) -> bool:
         """Record a person's word; False when the request does not wait for one."""

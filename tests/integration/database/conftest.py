@@ -38,3 +38,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def postgres() -> Iterator[Postgres]:
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of each kind, fresh and empty."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'responder.db'}"
+        return
+    with running_postgres() as server:
+        yield server.url

@@ -6,7 +6,6 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -19,20 +18,10 @@ from responder.core.mutes import Claim
 from responder.core.outcomes import Outcome
 from responder.core.stamps import Stamp
 from responder.errors import Overtaken
-from tests.support.postgres import running_postgres
 
 pytestmark = pytest.mark.integration
 
 AT_ONCE, BUDGET, EACH = 8, 3, 25
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'responder.db'}"
-        return
-    with running_postgres() as server:
-        yield server.url
 
 
 @pytest.fixture

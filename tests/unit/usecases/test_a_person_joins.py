@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from responder.core.outcomes import Mode
 from tests.unit.usecases.conftest import MakeWorld
-from tests.unit.usecases.outside import LARGE
+from tests.unit.usecases.outside import LARGE, Node
 from tests.unit.usecases.world import AGENT, World
 
 
@@ -48,6 +50,44 @@ def test_who_asks_for_what_awaits_approval_has_approved_it(make_world: MakeWorld
         "approved",
         "ann",
     )
+
+
+def test_who_joins_while_the_alert_is_looked_at_is_not_asked_again(make_world: MakeWorld) -> None:
+    world = make_world(agent={"mode": Mode.APPROVE})
+    leak(world)
+    exporter: Any = world.services.outside.exporter
+    facts = exporter.facts
+
+    def interrupted(*args: Any, **how: Any) -> Any:
+        exporter.facts = facts
+        world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+        return facts(*args, **how)
+
+    exporter.facts = interrupted
+    (notification,) = world.services.memory.inbox.waiting(before=float("inf"))
+    world.intake.handle(notification)
+    world.engine.run_pending()  # and no sweep
+    assert world.outcomes() == ["restarted"]
+
+
+def test_who_joins_after_the_command_changes_nothing_of_what_is_told(make_world: MakeWorld) -> None:
+    world = make_world(agent={"mode": Mode.APPROVE})
+    leak(world)
+    world.run()
+    (request,) = world.history()
+    assert world.admission.approve(request.id, "bob")
+    check = world.check_before_command
+    joined: list[str] = []
+
+    def joins(node: Node) -> None:
+        check(node)
+        joined.append(world.admission.ask_for_person("node-1", AGENT, "ann", forced=True).id)
+
+    world.check_before_command = joins  # type: ignore[method-assign]
+    world.run()
+    (request,) = world.history()
+    assert joined == [request.id]
+    assert (request.outcome, request.forced, request.approval_by) == ("restarted", False, "bob")
 
 
 def test_what_has_been_denied_stays_denied(make_world: MakeWorld) -> None:

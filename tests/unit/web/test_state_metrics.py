@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from responder.adapters.database.requests import Restart
 from responder.core.outcomes import Outcome
 from responder.web.metrics import StateCollector
 from tests.unit.usecases.outside import LARGE
@@ -51,6 +52,34 @@ def test_a_refusal_stands_until_the_next_request_has_its_word(world: World) -> N
     world.node.controller_answers = True
     world.run()
     assert told(world, "restart_blocked", "reason") == set()
+
+
+def test_no_series_is_told_twice(world: World) -> None:
+    requests = world.services.memory.requests
+    for alert in "ab":  # two alerts about one agent, told and refused in one go
+        world.node.resident_bytes = LARGE
+        requests.open_all([_refused(world, alert)])
+    families: Any = list(StateCollector(world.services).collect())
+    series = [(s.name, *sorted(s.labels.items())) for family in families for s in family.samples]
+    assert len(series) == len(set(series))
+    assert told(world, "restart_blocked", "reason") == {"storm"}
+
+
+def _refused(world: World, alert: str) -> Restart:
+    now = world.clock.now()
+    return Restart(
+        id=alert,
+        host="node-1",
+        agent=AGENT,
+        requested_at=now,
+        requested_by="alert",
+        forced=False,
+        step="requested",
+        fingerprint=alert,
+        alert_started_at=now,
+        outcome=Outcome.STORM,
+        finished_at=now,
+    )
 
 
 def test_a_failed_restart_is_told_beside_the_refusals_after_it(world: World) -> None:
