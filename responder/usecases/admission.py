@@ -18,9 +18,8 @@ from responder.adapters.database.requests import (
 from responder.core.alerts import Alert
 from responder.core.guards import Refusal, Situation, refusals
 from responder.core.outcomes import Mode, Outcome, Step
-from responder.core.storms import storm_reason
 from responder.settings import restart_policy
-from responder.usecases.services import STORM, Services
+from responder.usecases.services import Services, standing_storm
 from responder.usecases.situation import read_situation, seen
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class Admission:
         services, now = self._services, self._services.clock.now()
         last = services.memory.requests.last_for_alerts([one.fingerprint for one in alerts])
         new = [_request(alert, now) for alert in alerts if self._is_due(alert, last, now)]
-        storm = storm_reason(services.memory.flags.all().get(STORM, ("",))[0])
+        storm = standing_storm(services.memory.flags.all())
         if storm is not None:
             new = [
                 dataclasses.replace(one, outcome=Outcome.STORM, reason=storm, finished_at=now)
@@ -77,7 +76,7 @@ class Admission:
     def ask_for_person(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
         """Open a request of a person, whose asking is the approval, or join the one that is open.
 
-        What is joined is then approved by that person, too, and forced if it was not.
+        What is joined, and has not sent its command, is then approved, and forced if so said.
         """
         new = Restart(
             id=new_id(),
@@ -193,6 +192,7 @@ class Admission:
         return True
 
     def _take_up_if_decided(self, restart_id: str) -> None:
+        """Look again at a request that waits for a word that it has by now."""
         current = self._services.memory.requests.get(restart_id)
         if current is None or current.outcome is not None:
             return

@@ -72,15 +72,17 @@ class Keeper:
             duty.under_way = True
             if duty.aside is None:
                 self._run(duty)
-                continue
-            try:
-                duty.aside.submit(self._run, duty)
-            except RuntimeError as error:  # no thread can be had
-                self._failed(duty, error)
-                duty.under_way = False
+            else:
+                self._hand_over(duty, duty.aside)
+
+    def _hand_over(self, duty: Duty, aside: Executor) -> None:
+        try:
+            aside.submit(self._run, duty)
+        except RuntimeError as error:  # no thread can be had
+            self._failed(duty, error)
+            self._plan(duty)
 
     def _run(self, duty: Duty) -> None:
-        """1. run; 2. plan the next run, later after each failure in a row, at most a minute."""
         try:
             duty.work()
         except Exception as error:  # a loop's boundary: logged, counted, due again
@@ -89,13 +91,17 @@ class Keeper:
         else:
             duty.failures = 0
         finally:
-            wait_seconds = duty.every_seconds()
-            if duty.failures:
-                wait_seconds = min(60.0, max(wait_seconds, 1.0) * 2.0 ** min(duty.failures, 6))
-            duty.due_at = self._services.clock.stamp().uptime_seconds + wait_seconds
-            duty.under_way = False
+            self._plan(duty)
 
     def _failed(self, duty: Duty, error: Exception) -> None:
         duty.failures += 1
         self._services.telemetry.failures.labels(duty.part).inc()
         log.warning("duty failed", extra={"duty": duty.part, "reason": str(error)})
+
+    def _plan(self, duty: Duty) -> None:
+        """Make a duty due again, later after each failure in a row, at most a minute."""
+        wait_seconds = duty.every_seconds()
+        if duty.failures:
+            wait_seconds = min(60.0, max(wait_seconds, 1.0) * 2.0 ** min(duty.failures, 6))
+        duty.due_at = self._services.clock.stamp().uptime_seconds + wait_seconds
+        duty.under_way = False

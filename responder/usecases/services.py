@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Mapping
 
 from responder.adapters.alertmanager import AlertmanagerClient
 from responder.adapters.clock import Clock
@@ -18,6 +19,7 @@ from responder.adapters.inventory import Inventory
 from responder.adapters.prometheus import PrometheusClient
 from responder.adapters.ssh import SshClient
 from responder.adapters.telemetry import Telemetry
+from responder.core.storms import storm_reason
 from responder.settings import Settings
 
 
@@ -31,6 +33,11 @@ class Stopping(BaseException):
 PAUSED = "paused"
 STORM = "storm"
 """Names of the switches in Flags."""
+
+
+def standing_storm(flags: Mapping[str, tuple[str, float, str]]) -> str | None:
+    """Return why the storm breaker is open, by what ``Flags.all`` says; None while it is not."""
+    return storm_reason(flags[STORM][0]) if STORM in flags else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ from responder.core.facts import AgentFacts, Host, Unknown
 from responder.core.guards import Situation
 from responder.core.outcomes import Step
 from responder.core.stamps import Stamp
-from responder.core.storms import storm_reason
 from responder.errors import FactsUnavailable
-from responder.usecases.services import PAUSED, STORM, Services
+from responder.usecases.services import PAUSED, Services, standing_storm
 
 
 def read_situation(
@@ -42,7 +41,7 @@ def read_situation(
         paused=PAUSED in flags,
         quarantined=(restart.host, restart.agent) in memory.quarantine.all(),
         host_state=memory.hosts.get(restart.host).state,
-        storm=storm_reason(flags[STORM][0]) if STORM in flags else None,
+        storm=standing_storm(flags),
         admitted_life=admitted_life,
         tasks=outside.controllers.tasks(host, restart.agent) if asks_tasks else (),
     )

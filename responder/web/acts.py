@@ -8,11 +8,11 @@ from responder.adapters.database.fleet import HostRecord
 from responder.adapters.database.requests import Restart
 from responder.core.facts import Host
 from responder.core.outcomes import HostState
-from responder.core.storms import IGNORED, storm_reason
+from responder.core.storms import IGNORED
 from responder.usecases.admission import Admission
 from responder.usecases.muting import Muting
 from responder.usecases.recovery import reconnect
-from responder.usecases.services import PAUSED, STORM, Services
+from responder.usecases.services import PAUSED, STORM, Services, standing_storm
 from responder.web.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Acts:
         flags, now = self._services.memory.flags, self._services.clock.now()
         flags.set(RESUMED, "yes", by, now)
         flags.set(PAUSED, "", by, now)
-        if storm_reason(flags.all().get(STORM, ("",))[0]) is not None:
+        if standing_storm(flags.all()) is not None:
             flags.set(STORM, IGNORED, by, now)
         log.warning("resumed", extra={"by": by})
 

@@ -16,10 +16,9 @@ from responder.core.facts import AgentFacts, Host, Unknown
 from responder.core.guards import Refusal, Request, Situation, refusals
 from responder.core.mutes import Claim, mute_in_force
 from responder.core.outcomes import HostState
-from responder.core.storms import storm_reason
 from responder.errors import FactsUnavailable
 from responder.settings import restart_policy
-from responder.usecases.services import PAUSED, STORM, Services
+from responder.usecases.services import PAUSED, Services, standing_storm
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +154,7 @@ def remembered(services: Services) -> Remembered:
     return Remembered(
         now=services.clock.now(),
         paused=PAUSED in flags,
-        storm=storm_reason(flags[STORM][0]) if STORM in flags else None,
+        storm=standing_storm(flags),
         quarantined=memory.quarantine.all(),
         hosts=memory.hosts.all(),
         claims=memory.mutes.all(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from flask import Blueprint, Response, request
 from prometheus_client import CollectorRegistry
@@ -10,12 +10,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from responder.adapters.database.requests import AWAITING_APPROVAL
 from responder.core.mutes import mute_in_force
 from responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
-from responder.core.storms import storm_reason
 from responder.errors import DatabaseUnavailable
-from responder.usecases.services import PAUSED, STORM, Services
+from responder.usecases.services import PAUSED, Services, standing_storm
 from responder.web.routes import restricted
 
 PREFIX = "memleash_responder"
@@ -65,39 +63,35 @@ class StateCollector(Collector):
 
     def _restarts(self) -> Iterator[Metric]:
         requests = self._services.memory.requests
-        progress = GaugeMetricFamily(
-            f"{PREFIX}_restart_in_progress",
-            "Open requests for a restart, by the step they are at.",
-            labels=["host", "agent", "step"],
-        )
-        blocked = GaugeMetricFamily(
-            f"{PREFIX}_restart_blocked",
-            "1 while a request waits for a person, or the last was refused for want of one.",
-            labels=["host", "agent", "reason"],
-        )
-        refused: set[tuple[str, str, str]] = set()
-        for restart in requests.all_open():
-            progress.add_metric([restart.host, restart.agent, restart.step], 1)
-            if restart.step == AWAITING_APPROVAL:
-                refused.add((restart.host, restart.agent, AWAITING_APPROVAL))
-        last = GaugeMetricFamily(
-            f"{PREFIX}_last_restart_timestamp_seconds",
-            "When the last request ended, and the last that was not refused, by its word.",
-            labels=["host", "agent", "outcome"],
-        )
         # An alert that is told again opens a new request: until that has its word, the last stands.
-        ended = requests.last_ended()
-        at: dict[tuple[str, str, str], float] = {}
-        for restart in (*requests.last_ended(BEGUN), *ended):
-            at[restart.host, restart.agent, str(restart.outcome)] = restart.finished_at or 0.0
-        for labels, finished_at in at.items():
-            last.add_metric(labels, finished_at)
-        for restart in ended:
-            if restart.outcome in NEEDS_A_PERSON and self._is_ours(restart.host, restart.agent):
-                refused.add((restart.host, restart.agent, str(restart.outcome)))
-        for labels in refused:
-            blocked.add_metric(labels, 1)
-        yield from (progress, blocked, last)
+        under_way, ended = requests.all_open(), requests.last_ended()
+        yield _gauge(
+            "restart_in_progress",
+            "Open requests for a restart, by the step they are at.",
+            ["host", "agent", "step"],
+            {(one.host, one.agent, one.step): 1 for one in under_way},
+        )
+        waiting = [(one.host, one.agent, one.step) for one in under_way]
+        refused = [(one.host, one.agent, str(one.outcome)) for one in ended]
+        yield _gauge(
+            "restart_blocked",
+            "1 while a request waits for a person, or the last was refused for want of one.",
+            ["host", "agent", "reason"],
+            {
+                (host, agent, why): 1
+                for host, agent, why in (*waiting, *refused)
+                if why in NEEDS_A_PERSON and self._is_ours(host, agent)
+            },
+        )
+        yield _gauge(
+            "last_restart_timestamp_seconds",
+            "When the last request ended, and the last that was not refused, by its word.",
+            ["host", "agent", "outcome"],
+            {
+                (one.host, one.agent, str(one.outcome)): one.finished_at or 0.0
+                for one in (*requests.last_ended(BEGUN), *ended)
+            },
+        )
 
     def _hosts(self) -> Iterator[Metric]:
         states = GaugeMetricFamily(
@@ -130,7 +124,7 @@ class StateCollector(Collector):
         paused = GaugeMetricFamily(f"{PREFIX}_paused", "1 while a person paused the responder.")
         paused.add_metric([], float(PAUSED in flags))
         storm = GaugeMetricFamily(f"{PREFIX}_storm", "1 while the storm breaker is open.")
-        storm.add_metric([], float(storm_reason(flags.get(STORM, ("",))[0]) is not None))
+        storm.add_metric([], float(standing_storm(flags) is not None))
         yield from (paused, storm)
 
     def _queue(self) -> Metric:
@@ -139,6 +133,16 @@ class StateCollector(Collector):
         )
         queue.add_metric([], self._services.memory.inbox.length())
         return queue
+
+
+def _gauge(
+    name: str, text: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
+) -> Metric:
+    """Return a gauge with one series for each tuple of label values."""
+    gauge = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
+    for of, value in values.items():
+        gauge.add_metric(of, value)
+    return gauge
 
 
 def metrics(registry: CollectorRegistry) -> Blueprint:

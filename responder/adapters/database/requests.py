@@ -331,9 +331,9 @@ class Requests:
         however many refusals came after it.
         """
         same = (restarts.c.fingerprint, restarts.c.alert_started_at, restarts.c.outcome)
-        by_person = sa.case((restarts.c.fingerprint.is_(None), restarts.c.id))
+        alone = sa.case((restarts.c.fingerprint.is_(None), restarts.c.id))
         newest_first = restarts.c.requested_at.desc()
-        nth = sa.func.row_number().over(partition_by=(*same, by_person), order_by=newest_first)
+        nth = sa.func.row_number().over(partition_by=(*same, alone), order_by=newest_first)
         newest = sa.select(restarts.c.id).order_by(sa.case((nth > 1, 1), else_=0), newest_first)
         newest = newest.limit(keep)
         old = sa.or_(restarts.c.finished_at < before, restarts.c.id.not_in(newest))

@@ -9,8 +9,7 @@ from responder.access import Role
 from responder.adapters.database.requests import AWAITING_APPROVAL
 from responder.core.mutes import mute_in_force
 from responder.core.outcomes import HostState
-from responder.core.storms import storm_reason
-from responder.usecases.services import PAUSED, STORM, Services
+from responder.usecases.services import PAUSED, Services, standing_storm
 from responder.web.acts import RESUMED, Acts
 from responder.web.parameters import iso
 from responder.web.protection import caller
@@ -109,7 +108,7 @@ def status_json(services: Services) -> dict[str, Any]:
         "paused": PAUSED in flags,
         "changed_by": changed[2] if changed else None,
         "changed_at": iso(changed[1]) if changed else None,
-        "storm": storm_reason(flags[STORM][0]) if STORM in flags else None,
+        "storm": standing_storm(flags),
         "open_restarts": len(waiting),
         "awaiting_approval": sum(one.step == AWAITING_APPROVAL for one in waiting),
         "muted_hosts": sum(

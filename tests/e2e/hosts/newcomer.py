@@ -9,7 +9,10 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from demo.stack.http import Json, get
+from demo.stack.processes import wait_until
 from tests.e2e.docker import docker, start
 from tests.e2e.hosts import configs, documented
 from tests.e2e.hosts.fleet import AS_A_HOST
@@ -20,7 +23,7 @@ UNIT = f"{AGENT}.service"
 _NETWORK, _SUBNET = "memleash-pages", "10.88.3.0/24"
 _NODE_ADDRESS, _WATCH_ADDRESS = "10.88.3.7", "10.88.3.10"
 _NAMES = {NODE: _NODE_ADDRESS, "prometheus": _WATCH_ADDRESS, "alertmanager": _WATCH_ADDRESS}
-_CLONE = "/root/memleash"
+_CLONE = "~/memleash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,20 @@ class Newcomer:
         return _type(
             self.watch, f"memleashctl --token-file /etc/memleash/tokens/oncall {arguments}"
         )
+
+    def scrape_targets(self, job: str) -> list[Json]:
+        """Return the targets that Prometheus has of a job, each with its last scrape."""
+        targets = get(f"http://{self.watch.address}:9090/api/v1/targets?state=active")
+        return [each for each in targets["data"]["activeTargets"] if each["labels"]["job"] == job]
+
+    def scraped(self, times: int) -> None:
+        """Wait until Prometheus has read the host's exporter so many times more."""
+        for _ in range(times):
+            before = self.scrape_targets("memleash-exporter")
+            wait_until("a scrape", partial(self._has_other_targets, before))
+
+    def _has_other_targets(self, than: list[Json]) -> bool:
+        return self.scrape_targets("memleash-exporter") != than
 
     def pings(self) -> int:
         """Return how many ICMP echo requests have reached the host's kernel since its boot."""
@@ -89,7 +106,7 @@ def _edited(text: str, *changes: tuple[str, str]) -> str:
 
 def _install_exporter(node: Machine) -> None:
     install = documented.block("operations.md", "apt-get install -y git")
-    _type(node, "apt-get update -q\n" + install, where="/root")
+    _type(node, "apt-get update -q\n" + install, where="~")
     settings = documented.block("operations.md", "agents:")
     limits = "    limits: {alarm_threshold: 96MiB, hard_limit: 192MiB}\n"
     node.container.write("/etc/memleash/exporter.yml", settings + limits)
@@ -101,14 +118,14 @@ def _install_exporter(node: Machine) -> None:
 
 def _install_responder(watch: Machine) -> None:
     a_clone = documented.block("operations.md", "apt-get install -y git").splitlines()[:2]
-    _type(watch, "\n".join(["apt-get update -q", *a_clone]), where="/root")
+    _type(watch, "\n".join(["apt-get update -q", *a_clone]), where="~")
     _type(watch, documented.block("operations.md", "useradd --system"))
 
 
 def _let_the_responder_in(node: Machine, watch: Machine) -> None:
     _type(watch, documented.block("ssh.md", "ssh-keygen -t ed25519"))
     public = watch.run("cat", "/etc/memleash/id_ed25519.pub").strip()
-    _type(node, documented.block("ssh.md", "useradd --system"), where="/root")
+    _type(node, documented.block("ssh.md", "useradd --system"), where="~")
     node.container.write("/etc/sudoers.d/memleash", documented.sudoers(UNIT), mode="440")
     node.run("visudo", "-c", "-q")
     line = _edited(

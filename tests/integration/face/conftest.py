@@ -107,7 +107,8 @@ def _with_read_token(folder: Path) -> Callable[[Any], None]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")  # else Playwright's own, which says so if it is not there
+    chromium = shutil.which("chromium")  # else Playwright's own, where tools/setup puts it
+    os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", str(REPOSITORY / ".cache/browsers"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield browser

@@ -82,6 +82,18 @@ def test_a_duty_aside_holds_up_no_other_and_is_never_run_twice_at_once(world: Wo
     assert done == [2, 7]
 
 
+def test_a_duty_that_nobody_can_run_is_counted_and_tried_later(world: World) -> None:
+    aside = ThreadPoolExecutor(1)
+    aside.shutdown()
+    done: list[float] = []
+    duties = [
+        Duty(Part.SWEEP, lambda: None, lambda: 1.0, aside=aside),
+        Duty(Part.PRUNE, lambda: done.append(world.clock.uptime_seconds), lambda: 1.0),
+    ]
+    assert done_at(world, Keeper(world.services, duties), done, 7) == [0, 1, 2, 3, 4, 5, 6]
+    assert world.services.telemetry.failures.labels(Part.SWEEP)._value.get() == 3  # at 0, 2 and 6
+
+
 def test_who_does_not_hold_the_lease_does_nothing(world: World) -> None:
     done: list[float] = []
     one = keeper(world, lambda: done.append(0.0))

@@ -22,9 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from responder.adapters.database.requests import AWAITING_APPROVAL
 from responder.core.outcomes import Mode
 from responder.core.policy import Fleet, Guards
-from responder.core.storms import storm_reason
 from responder.usecases import workflow
-from responder.usecases.services import PAUSED, STORM
+from responder.usecases.services import PAUSED, standing_storm
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
 from tests.unit.usecases.world import AGENT, Killed, World
 from toolkit.settings import Duration
@@ -97,7 +96,7 @@ class Restarts(RuleBasedStateMachine):
         everyone = self.sent_by_others(request.id, None)
         begun = [at for sent_id, _, at in self.commands if sent_id == request.id]
         memory = self.world.services.memory
-        storm = storm_reason(memory.flags.all().get(STORM, ("",))[0])
+        storm = standing_storm(memory.flags.all())
         holds = {
             "never where it is only observed": self.mode is not Mode.OBSERVE,
             "never in a storm": storm is None,

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from responder.adapters.database.requests import Restart
 from responder.core.outcomes import Outcome
 from responder.web.metrics import StateCollector
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World(tmp_path)
-    monkeypatch.setattr("responder.usecases.workflow.run_step", made.engine.run_step)
-    yield made
-    made.services.memory.database.close()
 
 
 def told(world: World, name: str, label: str) -> set[str]:
@@ -57,7 +45,6 @@ def test_a_refusal_stands_until_the_next_request_has_its_word(world: World) -> N
 def test_no_series_is_told_twice(world: World) -> None:
     requests = world.services.memory.requests
     for alert in "ab":  # two alerts about one agent, told and refused in one go
-        world.node.resident_bytes = LARGE
         requests.open_all([_refused(world, alert)])
     families: Any = list(StateCollector(world.services).collect())
     series = [(s.name, *sorted(s.labels.items())) for family in families for s in family.samples]
