@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from responder.diagnose.host import debugger, heap, inject, postbox, process, tools
+from diagnoser import debugger, heap, inject, postbox, process, tools
 
 AFTERMATH_SECONDS = 1.0
 """Waited after what is done once, so that the agent tells of its stall."""

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from responder.diagnose.host import inject, postbox, process, tools
+from diagnoser import inject, postbox, process, tools
 
 TARGET = """
 import sys, threading, time

@@ -16,7 +16,9 @@ import shlex
 import zipfile
 from pathlib import Path
 
-_MAIN = "import sys\nfrom host.runs import main\nsys.exit(main(sys.argv[1:]))\n"
+import diagnoser
+
+_MAIN = "import sys\nfrom diagnoser.runs import main\nsys.exit(main(sys.argv[1:]))\n"
 _START = (
     "import os,sys,tempfile\n"
     "fd,path=tempfile.mkstemp('.zip')\n"
@@ -24,7 +26,7 @@ _START = (
     " with os.fdopen(fd,'wb') as file:\n"
     "  file.write(sys.stdin.buffer.read())\n"
     " sys.path.insert(0,path)\n"
-    " from host.runs import main\n"
+    " from diagnoser.runs import main\n"
     " code=main(sys.argv[1:])\n"
     "finally:\n"
     " os.unlink(path)\n"
@@ -36,7 +38,7 @@ _LATER = (
     ' print(\'{"state":"unknown"}\')\n'
     " sys.exit()\n"
     "sys.path.insert(0,sys.argv[1])\n"
-    "from host.runs import main\n"
+    "from diagnoser.runs import main\n"
     "sys.exit(main(sys.argv[2:]))"
 )
 
@@ -61,8 +63,9 @@ def packed() -> bytes:
     """Return the zip file of the collector; the same bytes for the same sources."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
-        sources = sorted((Path(__file__).parent / "host").glob("*.py"))
-        files = {f"host/{source.name}": source.read_bytes() for source in sources}
+        folder = Path(diagnoser.__file__).parent
+        sources = sorted(folder.glob("*.py"))
+        files = {f"{folder.name}/{source.name}": source.read_bytes() for source in sources}
         for name, content in {**files, "__main__.py": _MAIN.encode()}.items():
             target.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return archive.getvalue()
@@ -70,7 +73,7 @@ def packed() -> bytes:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Order:
-    """One diagnosis as the collector's plan understands it (host/plan.py has the defaults)."""
+    """One diagnosis as the collector's plan understands it (diagnoser/plan.py has the defaults)."""
 
     run: str
     agent: str

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from diagnoser import hook
 from responder.diagnose import shipping
-from responder.diagnose.host import hook
 from responder.diagnose.shipping import Order, Verb
 
 AGENTS = Path(__file__).parent / "agents"

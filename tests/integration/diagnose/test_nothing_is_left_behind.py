@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from diagnoser import process
 from exporter.decisions import markers
-from responder.diagnose.host import process
 from responder.diagnose.shipping import Verb
 from tests.integration.diagnose.conftest import Agent, Collector, eventually
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from responder.diagnose.host import debugger, tools
+from diagnoser import debugger, tools
 
 RECORDED = """\
 Breakpoint 1 at 0x7fe0c8313932: malloc. (2 locations)

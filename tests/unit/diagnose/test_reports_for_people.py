@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from responder.diagnose.host import render
-from responder.diagnose.host.evidence import Evidence
-from responder.diagnose.host.growth import Grown, GrownContainer
+from diagnoser import render
+from diagnoser.evidence import Evidence
+from diagnoser.growth import Grown, GrownContainer
 
 
 @pytest.fixture

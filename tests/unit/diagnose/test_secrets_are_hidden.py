@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from responder.diagnose.host import redact
+from diagnoser import redact
 
 
 @pytest.mark.parametrize(
