@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--busy-directory", type=Path, help="where the busy marker goes")
     parser.add_argument("--start-delay", type=float, default=3.0, metavar="SECONDS")
     parser.add_argument("--grow-mib-per-second", type=float, default=0.0, metavar="MIB")
+    parser.add_argument("--hold-mib", type=int, default=0, metavar="MIB", help="from its start on")
     parser.add_argument(
         "--end-with", type=int, metavar="PID", help="end when this process is gone (tests, demo)"
     )
@@ -144,6 +145,7 @@ def main() -> None:
     # Blocked in every thread, so that a late end-of-dump signal never kills the agent.
     signal.pthread_sigmask(signal.SIG_BLOCK, {END_OF_DUMP})
     agent = Agent(options.name, options.busy_directory)
+    agent.leak.add(options.hold_mib * MIB)
     agent.leak.mib_per_second = options.grow_mib_per_second
     threading.Thread(target=agent.leak.run, daemon=True).start()
     if options.end_with is not None:

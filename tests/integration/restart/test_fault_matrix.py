@@ -190,7 +190,9 @@ def test_what_the_command_said_is_kept(dealt: Dealt) -> None:
     assert command["stderr"].endswith("no such unit\n"), "after what the user's shell has to say"
 
 
-def test_a_fresh_process_near_the_limit_is_quarantined(dealt: Dealt) -> None:
+def test_a_new_life_that_is_over_the_limit_again_is_quarantined(dealt: Dealt) -> None:
     host = "over-the-limit-again"
+    facts = dealt.requests[host]["facts"]
+    assert facts["new_resident_bytes"] > facts["hard_limit_bytes"]
     (line,) = dealt.responder.metric("memleash_responder_quarantined")
     assert f'host="{host}"' in line
