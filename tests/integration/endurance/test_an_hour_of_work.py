@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -30,11 +29,11 @@ from tests.support.responder import (
     notification,
     responder,
 )
+from tests.support.usage import usage
 
 pytestmark = pytest.mark.integration
 
 SECONDS = 3600
-MOST_GROWTH_KIB = 24 * 1024
 PAYLOADS = 10_000
 AT_ONCE = 20
 
@@ -48,18 +47,6 @@ def one(tmp_path: Path) -> Iterator[Responder]:
         made.program.start()
         yield made
         made.program.stop()
-
-
-def usage(one: Responder) -> tuple[int, int, int]:
-    """Return the process's RSS in KiB, its threads and its open files."""
-    proc = Path(f"/proc/{one.program.pid}")
-    status = (proc / "status").read_text()
-
-    def number(name: str) -> int:
-        (value,) = re.findall(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
-        return int(value)
-
-    return number("VmRSS"), number("Threads"), len(list((proc / "fd").iterdir()))
 
 
 class Client:
@@ -116,14 +103,12 @@ def test_an_hour_of_mixed_work_does_not_let_the_responder_grow(one: Responder) -
     ask = Client(one)
     work(ask, range(SECONDS // 3))
     is_handled(one)
-    rss_kib, threads, files = usage(one)
+    before = usage(one.program.pid)
     work(ask, range(SECONDS // 3, SECONDS))
     is_handled(one)
-    rss_after_kib, threads_after, files_after = usage(one)
+    after = usage(one.program.pid)
     ask.close()
-    assert rss_after_kib - rss_kib < MOST_GROWTH_KIB
-    assert threads_after <= threads + 2
-    assert files_after <= files + 8
+    assert after.has_not_grown(since=before), (before, after)
 
 
 TEXTS = st.text(max_size=30) | st.sampled_from(["$(reboot)", "`id`", "a\nb", '"', HOST, AGENT])
@@ -173,15 +158,14 @@ def test_ten_thousand_made_up_payloads_cause_no_error_no_action_and_no_growth(
 
     work(ask, range(300))
     is_handled(one)
-    rss_kib, threads, _files = usage(one)
+    before = usage(one.program.pid)
     deliver()
     is_handled(one)
-    rss_after_kib, threads_after, _files = usage(one)
+    after = usage(one.program.pid)
     ask.close()
     assert sum(answers.values()) >= PAYLOADS
     assert min(answers.get(202, 0), answers.get(400, 0)) > PAYLOADS / 50  # both kinds were met
-    assert rss_after_kib - rss_kib < MOST_GROWTH_KIB
-    assert threads_after <= threads + 2
+    assert after.has_not_grown(since=before), (before, after)
     with closing(sqlite3.connect(tmp_path / "responder.db")) as connection:
         query = "SELECT count(*) FROM memleash_restarts WHERE command_sent_at IS NOT NULL"
         assert connection.execute(query).fetchone() == (0,)

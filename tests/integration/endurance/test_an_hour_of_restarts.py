@@ -1,0 +1,49 @@
+"""As many guarded restarts as an hour may have, with real agents, sshd and mutes: no growth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from demo.stack.processes import wait_until
+from responder.core.policy import Fleet as FleetPolicy
+from tests.support.fleet import OVER_MIB, QUICK, Fleet, Member, running
+from tests.support.fleet_responder import Responder
+from tests.support.usage import Usage, usage
+
+pytestmark = pytest.mark.integration
+
+HOSTS = [f"node-{number}" for number in range(4)]
+GUARDS = {"guards": QUICK | {"cooldown": "0s", "max_restarts": 1000}}
+ROUNDS = -(-FleetPolicy().max_restarts_per_hour // len(HOSTS))
+"""What the fleet's own limit allows in an hour, over all hosts; the first round is the warm-up."""
+
+
+def test_an_hour_of_restarts_does_not_let_the_responder_grow(tmp_path: Path) -> None:
+    members = [Member(host, settings=GUARDS) for host in HOSTS]
+    with running(tmp_path, members) as fleet, fleet.responder("only") as responder:
+        fleet.start_agents(HOSTS)
+        responder.start()
+        used: list[Usage] = []
+        for done in range(1, ROUNDS + 1):
+            restart_all(fleet, responder, done)
+            used.append(usage(responder.pid))
+        assert used[-1].has_not_grown(since=used[0]), used
+
+
+def restart_all(fleet: Fleet, responder: Responder, done: int) -> None:
+    """Let every agent leak, and be restarted; ``done`` is how often it is by then."""
+    for host in HOSTS:
+        fleet.agent_does(host, "grow", to_mib=OVER_MIB)
+    responder.alert(*HOSTS)
+    wait_until(
+        "all agents to be restarted",
+        lambda: responder.outcomes() == {"restarted": done * len(HOSTS)},
+        timeout_seconds=120,
+        seen=responder.outcomes,
+    )
+    wait_until("no silence", lambda: not any(map(fleet.peers.silenced, HOSTS)))
+    for host in HOSTS:
+        assert fleet.starts(host) == done + 1
+        assert fleet.peers.drained(host) == set()
