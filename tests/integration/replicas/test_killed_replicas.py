@@ -13,8 +13,7 @@ from tests.support.replicas import Site, halted_in_a_restart, is_restarted_once
 
 pytestmark = pytest.mark.integration
 
-STEPS = [step for step in Step if step is not Step.DIAGNOSE]
-POINTS = [*(f"before-{step}" for step in STEPS), "before-exec", "after-restart", "after-release"]
+POINTS = [*(f"before-{step}" for step in Step), "before-exec", "after-restart", "after-release"]
 
 
 @pytest.mark.parametrize("point", POINTS)
