@@ -15,6 +15,7 @@ from exporter.adapters import cgroups
 from exporter.adapters.procfs import Procfs, seconds_since_boot
 from exporter.adapters.systemd import Systemctl
 from exporter.decisions import trees
+from exporter.decisions.pids import checked_pid
 from exporter.errors import CannotTell, ProcessGone
 from exporter.settings import Discover
 
@@ -91,9 +92,10 @@ def by_pidfile(procfs: Procfs, pidfile: Path) -> int | None:
         return None
     except OSError as error:
         raise CannotTell(f"{pidfile} cannot be read: {error.strerror}") from error
-    if not content.isdigit() or int(content) == 0:
-        raise CannotTell(f"{pidfile} holds no pid")
-    pid = int(content)
+    try:
+        pid = checked_pid(int(content) if content.isdigit() else content)
+    except ValueError as error:
+        raise CannotTell(f"{pidfile} holds no pid") from error
     try:
         with procfs.open(pid) as process:
             started_at = procfs.boot_time() + seconds_since_boot(process.stat().start_ticks)

@@ -7,6 +7,7 @@ timeouts start anew with every byte that drips in.
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from exporter.settings import Url
 
 _MAX_BODY_BYTES = 65536
 _MAX_HEAD_BYTES = 16384
+_STATUS = re.compile(rb"[1-5][0-9]{2}")
+_LENGTH = re.compile(rb"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def _head(connection: socket.socket, deadline: _Deadline) -> tuple[int, dict[byt
     head, _, body = received.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     words = lines[0].split()
-    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not _STATUS.fullmatch(words[1]):
         raise ProbeFailed("the answer is not HTTP")
     headers = (line.partition(b":") for line in lines[1:])
     return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in headers}, body
@@ -86,8 +89,10 @@ def _head(connection: socket.socket, deadline: _Deadline) -> tuple[int, dict[byt
 def _body(
     connection: socket.socket, deadline: _Deadline, headers: dict[bytes, bytes], body: bytes
 ) -> bytes:
-    length = headers.get(b"content-length", b"")
-    expected = int(length) if length.isdigit() else None
+    length = headers.get(b"content-length")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise ProbeFailed("the answer's Content-Length is not a number of bytes")
+    expected = None if length is None else int(length)
     while expected is None or len(body) < expected:
         if max(len(body), expected or 0) > _MAX_BODY_BYTES:
             raise ProbeFailed(f"the body is over {_MAX_BODY_BYTES} bytes")

@@ -6,6 +6,7 @@ Each returns its word or raises ProbeFailed, within its deadline whatever the ot
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -28,9 +29,9 @@ def http_busy(url: Url, field: str, timeout: float) -> bool:
         if not isinstance(value, dict) or key not in value:
             raise ProbeFailed(f"the body has no field {field}")
         value = value[key]
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float) and 0 <= value < math.inf:
         return value > 0
-    raise ProbeFailed(f"field {field} is neither true, false nor a number")
+    raise ProbeFailed(f"field {field} is neither true, false nor a number from 0 on")
 
 
 def http_ready(url: Url, timeout: float) -> bool:

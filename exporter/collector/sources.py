@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from exporter.settings import (
     Url,
     split_address,
 )
+
+log = logging.getLogger(__name__)
 
 ProbeSettings = HttpBusy | CommandBusy | HttpReady | TcpReady
 
@@ -130,6 +133,10 @@ def report(name: str, ask: Ask, question: Question) -> Report:
     """Return what the source says; what cannot be told is unknown."""
     try:
         word, since = ask(question)
-    except (CannotTell, ProcessGone):
+    except (CannotTell, ProcessGone) as error:
+        log.debug("busy source cannot tell", extra={"source": name, "problem": error})
+        return Report(name, Word.UNKNOWN)
+    except Exception:  # a source's boundary: one that breaks must not take the agent along
+        log.exception("busy source broke", extra={"source": name})
         return Report(name, Word.UNKNOWN)
     return Report(name, word, since)

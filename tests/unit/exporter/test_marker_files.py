@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +91,37 @@ def test_a_zombie_does_not_hold_its_marker(fake_procfs: Any, directory: Path) ->
     assert busy_since(directory, fake_procfs.open(), NOW) is None
 
 
-def test_only_regular_files_are_markers_and_none_can_block_us(
+def test_an_unfinished_marker_does_not_count(fake_procfs: Any, directory: Path) -> None:
+    put(directory / ".unfinished")
+    assert busy_since(directory, fake_procfs.open(), NOW) is None
+
+
+def test_a_marker_of_the_future_counts_from_now(fake_procfs: Any, directory: Path) -> None:
+    put(directory / "a", age=-86400)
+    assert busy_since(directory, fake_procfs.open(), NOW) == NOW
+
+
+def test_a_process_that_may_be_hidden_is_not_known_to_be_over(
     fake_procfs: Any, directory: Path
 ) -> None:
-    put(directory / ".unfinished")
-    (directory / "folder").mkdir()
-    os.mkfifo(directory / "pipe")
-    (directory / "link").symlink_to("/etc/passwd")
-    (directory / "dangling").symlink_to("nowhere")
-    assert busy_since(directory, fake_procfs.open(), NOW) is None
+    put(directory / "a", {"pid": 77})
+    shutil.rmtree(fake_procfs.root / "1")
+    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 10
+
+
+def test_a_process_that_cannot_be_read_holds_its_marker(fake_procfs: Any, directory: Path) -> None:
+    stat = fake_procfs.add(7) / "stat"
+    stat.write_text("7 (agent) nonsense")
+    put(directory / "a", {"pid": 7, "pid_start_ticks": 100})
+    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 10
+
+
+def test_a_directory_that_is_a_link_to_nowhere_cannot_tell(
+    fake_procfs: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "agent").symlink_to("nowhere")
+    with pytest.raises(CannotTell, match="a link that leads nowhere"):
+        busy_since(tmp_path / "agent", fake_procfs.open(), NOW)
 
 
 def test_a_directory_that_cannot_be_listed_cannot_tell(fake_procfs: Any, directory: Path) -> None:

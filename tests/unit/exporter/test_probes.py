@@ -75,6 +75,7 @@ def answer(
         (b'{"busy": true}', "busy", True),
         (b'{"busy": false}', "busy", False),
         (b'{"running": 3}', "running", True),
+        (b'{"running": ' + b"9" * 400 + b"}", "running", True),
         (b'{"running": 0}', "running", False),
         (b'{"a": {"b": {"c": true}}}', "a.b.c", True),
     ],
@@ -130,6 +131,26 @@ def _endless_head(connection: socket.socket) -> None:
         (answer(b'{"bussy": true}'), "the body has no field busy"),
         (answer(b'{"busy": "yes"}'), "field busy is neither true, false nor a number"),
         (answer(b'{"busy": null}'), "field busy is neither true, false nor a number"),
+        (answer(b'{"busy": NaN}'), "field busy is neither true, false nor a number"),
+        (answer(b'{"busy": 1e999}'), "field busy is neither true, false nor a number"),
+        (answer(b'{"busy": -1}'), "field busy is neither true, false nor a number from 0 on"),
+        (answer(b'{"busy": ' + b"9" * 5000 + b"}"), "the body is not JSON"),
+        (
+            lambda connection: connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n{}"
+            ),
+            "the answer's Content-Length is not a number of bytes",
+        ),
+        (
+            lambda connection: connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}"
+            ),
+            "the answer's Content-Length is not a number of bytes",
+        ),
+        (
+            lambda connection: connection.sendall(b"HTTP/1.1 " + b"2" * 5000 + b" OK\r\n\r\n{}"),
+            "the answer is not HTTP",
+        ),
         (
             lambda connection: connection.sendall(
                 b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from exporter.adapters import marker_files
 from exporter.adapters.discovery import Walk
 from exporter.collector.agent import AgentWatch
 from exporter.collector.sample import AgentSample
@@ -27,7 +28,7 @@ def scraper(fake_procfs: Any, tmp_path: Path) -> Scraper:
         json.dumps(
             {
                 "agents": [
-                    {"name": "one", "discover": {"cmdline": "^one$"}},
+                    {"name": "one", "discover": {"cmdline": "^one$"}, "busy": [{"markers": {}}]},
                     {"name": "two", "discover": {"cmdline": "^two$"}},
                 ]
             }
@@ -53,6 +54,21 @@ def test_an_agent_that_breaks_is_unknown_and_takes_nobody_along(
     assert 'memleash_agent_up{agent="one"}' not in text
     errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert errors == ["agent cannot be sampled"]
+
+
+def test_a_busy_source_that_breaks_is_unknown_and_takes_nothing_else_along(
+    scraper: Scraper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(marker_files, "busy_since", broken)
+    text = scraper.scrape().decode()
+    assert 'memleash_agent_up{agent="one"} 1\n' in text
+    assert 'memleash_agent_busy_source_success{agent="one",source="markers"} 0\n' in text
+    assert 'memleash_agent_busy{agent="one"}' not in text
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == ["busy source broke"]
 
 
 def test_the_start_time_of_a_life_never_flaps(scraper: Scraper) -> None:
