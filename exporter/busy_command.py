@@ -3,6 +3,9 @@
 The marker names this process, so that it stops counting when this process is killed outright.
 Exit codes are the command's own; 125 when the marker cannot be placed (the command is not run:
 it would be interrupted), 126 and 127 when the command cannot be run, as with env(1).
+
+A signal that the caller ignores (nohup, a shell's background job) stays ignored, here and in the
+command: what the caller protects from a hangup or from Ctrl-C is protected as a whole.
 """
 
 from __future__ import annotations
@@ -130,6 +133,8 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="memleash-busy",
         usage="%(prog)s AGENT [--reason TEXT] [--for DURATION] [--directory DIR] -- COMMAND ...",
         description="Holds an agent busy while a command runs.",
+        epilog="Signals are passed on to the command. One that was ignored when this was started "
+        "(nohup, a background job of a shell) stays ignored, by the command too.",
         allow_abbrev=False,
     )
     parser.add_argument("agent", metavar="AGENT", type=_agent, help="the agent's name")

@@ -18,6 +18,7 @@ from exporter.web import routes
 from exporter.web.http_server import HttpServer
 from toolkit import VERSION, logs
 from toolkit.settings import ConfigError
+from toolkit.termination import ending_signals
 from toolkit.web_config import WebConfig
 
 _ONCE_WAIT_SECONDS = 10.0
@@ -52,7 +53,7 @@ def _serve(scraper: Scraper, web: WebConfig, flags: argparse.Namespace) -> int:
 
     1. Listens; an address that cannot be used is an error before anything starts.
     2. Starts the background probes and the server's threads.
-    3. Waits for signals: SIGHUP reloads, SIGTERM and SIGINT end.
+    3. Waits for signals: SIGHUP reloads, even where nohup ignored it; the others end.
     """
     host, port = flags.web_listen_address
     application = routes.application(scraper, flags.web_telemetry_path, web.allows)
@@ -61,7 +62,7 @@ def _serve(scraper: Scraper, web: WebConfig, flags: argparse.Namespace) -> int:
     except OSError as error:
         log.error("cannot listen", extra={"address": f"{host}:{port}", "problem": error})  # noqa: TRY400
         return 1
-    signals = _signals(signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+    signals = _signals(signal.SIGHUP, *ending_signals())
     scraper.start()
     gc.freeze()  # what start-up made stays: no collection need look at it again
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()

@@ -43,6 +43,7 @@ from responder.web.front import Front
 from responder.web.server import Server, parse_address
 from toolkit import logs
 from toolkit.settings import ConfigError
+from toolkit.termination import ending_signals
 
 log = logging.getLogger("responder")
 
@@ -245,9 +246,9 @@ class Responder:
         return threads
 
     def run(self) -> NoReturn:
-        """Serve until SIGTERM or SIGINT, and end the process: 0, or 1 when it could not start."""
+        """Serve until a signal ends the process: 0, or 1 when it could not start."""
         stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ending_signals():
             signal.signal(number, lambda *_: stop.set())
         signal.signal(signal.SIGHUP, lambda *_: self._workers.submit(self._reload_and_log))
         try:

@@ -282,3 +282,22 @@ def test_a_found_agent_costs_no_walk_over_proc_and_never_smaps(
     assert len(others) <= 1, "only the exporter itself besides the agent"
     for word in ("smaps", "pagemap", "maps"):
         assert word not in searching + found
+
+
+def test_ignored_from_the_start_sigint_ends_nothing_and_sighup_reloads(
+    run_exporter: Run, wait_until: Any, tmp_path: Path
+) -> None:
+    """As under nohup and in a shell's background job."""
+    ignoring = ("sh", "-c", 'trap "" INT HUP; exec "$@"', "sh")
+    exporter = run_exporter(config(itself()), prefix=ignoring)
+    exporter.process.send_signal(signal.SIGINT)
+    (tmp_path / "exporter.yml").write_text(json.dumps(config(itself("b"))))
+    exporter.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "memleash_agent_up{agent=b}" in exporter.scrape(), "the new agent")
+    assert exporter.end() == 0
+
+
+def test_sigint_ends_it_as_sigterm_does(run_exporter: Run) -> None:
+    exporter = run_exporter(config(itself()))
+    exporter.process.send_signal(signal.SIGINT)
+    assert exporter.process.wait(60) == 0

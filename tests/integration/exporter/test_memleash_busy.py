@@ -49,14 +49,6 @@ def run(markers: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(autouse=True)
-def hangup_is_not_ignored() -> Iterator[None]:
-    """Whoever runs the tests may ignore it, as nohup does, and commands would inherit that."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
 @pytest.fixture
 def start(markers: Path, wait_until: Any) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start one in the background; it holds its marker and its command runs when this returns."""
@@ -140,12 +132,16 @@ def test_a_command_that_cleans_up_is_given_the_time(markers: Path, start: Any) -
     assert held(markers) == []
 
 
-def test_a_signal_that_our_caller_ignores_is_not_passed_on(markers: Path) -> None:
+@pytest.mark.parametrize("name", ["HUP", "INT"])
+def test_a_signal_that_our_caller_ignores_ends_neither_us_nor_the_command(
+    markers: Path, name: str
+) -> None:
+    """As under nohup (HUP) and in a background job (INT)."""
     finished = subprocess.run(
         [
-            *("sh", "-c", 'trap "" HUP; "$@"; echo ended with $?', "sh"),
+            *("sh", "-c", f'trap "" {name}; "$@"; echo ended with $?', "sh"),
             *(*COMMAND, "--directory", str(markers), "agent", "--"),
-            *("sh", "-c", "kill -HUP $PPID; sleep 0.2; exit 3"),
+            *("sh", "-c", f"kill -{name} $PPID; kill -{name} $$; exit 3"),
         ],
         cwd=ROOT,
         capture_output=True,
