@@ -53,8 +53,13 @@ def test_a_program_begins_with_the_same_surroundings() -> None:
 def test_a_run_in_hostile_surroundings_gives_them_too(workers: str, tmp_path: Path) -> None:
     (tmp_path / "a blank").mkdir()
     hostile = {
-        **{"http_proxy": "http://127.0.0.1:1", "SSH_AUTH_SOCK": "/nonexistent", "PGHOST": "x"},
-        **{"GIT_DIR": "/nonexistent", "PYTHONWARNINGS": "ignore", "LC_ALL": "C", "TZ": "Asia/Aden"},
+        "http_proxy": "http://127.0.0.1:1",
+        "SSH_AUTH_SOCK": "/nonexistent",
+        "PGHOST": "x",
+        "GIT_DIR": "/nonexistent",
+        "PYTHONWARNINGS": "ignore",
+        "LC_ALL": "C",
+        "TZ": "Asia/Aden",
         "TMPDIR": str(tmp_path / "a blank"),
         "PATH": "/usr/bin",
     }
