@@ -23,8 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from toolkit import documents
 from toolkit.units import parse_duration, parse_size
 
 T = TypeVar("T")
@@ -64,62 +63,22 @@ class _Place:
         return ConfigError(str(self.source), self.path, problem)
 
 
-# libyaml's parser where PyYAML has it: an inventory of 10,000 hosts takes a tenth of the time.
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc]
-    """YAML's safe loader that refuses a key given twice instead of keeping the last."""
-
-
-def _mapping_without_duplicates(
-    loader: _UniqueKeyLoader, node: yaml.MappingNode
-) -> dict[object, object]:
-    loader.flatten_mapping(node)
-    result: dict[object, object] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str | int | float | bool | None):
-            raise yaml.constructor.ConstructorError(
-                None, None, "a key must be plain text", key_node.start_mark
-            )
-        if key in result:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} is given twice", key_node.start_mark
-            )
-        result[key] = loader.construct_object(value_node, deep=True)
-    return result
-
-
-_UniqueKeyLoader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates
-)
-
-
-def read_yaml(file: Path) -> object:
-    """Return what ``file`` holds, as plain Python data. Raises ConfigError."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            str(file), "", f"cannot be read: {error.strerror or error}; give a readable file"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(file), "", f"is not UTF-8 text: {error.reason}") from error
-    return parse_yaml(text, file)
-
-
 def parse_yaml(text: str, source: Path) -> object:
     """Return what the YAML ``text`` holds, as plain Python data. Raises ConfigError."""
+    return understood(lambda: documents.parse_yaml(text), source)
+
+
+def understood(read: Callable[[], object], source: Path) -> object:
+    """Return what ``read`` gives. Raises ConfigError, naming ``source``, for its DocumentError."""
     try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(str(source), "", f"is not valid YAML: {_one_line(error)}") from error
+        return read()
+    except documents.DocumentError as error:
+        raise ConfigError(str(source), "", str(error)) from error
 
 
 def load(cls: type[T], file: Path) -> T:
     """Read ``file`` and return it as a ``cls``. Raises ConfigError."""
-    return build(cls, read_yaml(file), file)
+    return build(cls, understood(lambda: documents.read_yaml(file), file), file)
 
 
 def build(cls: type[T], raw: object, source: Path, path: str = "") -> T:
@@ -241,7 +200,3 @@ _SCALARS: dict[object, Callable[[Any, _Place], object]] = {
 def _show(raw: object) -> str:
     text = repr(raw)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -7,7 +7,6 @@ Format: https://prometheus.io/docs/prometheus/latest/configuration/configuration
 from __future__ import annotations
 
 import glob
-import json
 import logging
 import re
 import threading
@@ -17,7 +16,8 @@ from types import MappingProxyType
 
 from responder.core.facts import Host
 from responder.settings import InventorySettings
-from toolkit.settings import ConfigError, read_yaml
+from toolkit import documents
+from toolkit.settings import ConfigError, understood
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,12 @@ class Inventory:
         self._reloading = threading.Lock()
         self._seen = _signature(self._files)
         self._hosts = load(self._files)
+        self._valid = True
+
+    @property
+    def valid(self) -> bool:
+        """Whether the files as they were last seen could be used; else an older version stays."""
+        return self._valid
 
     def hosts(self) -> Mapping[str, Host]:
         """Return the hosts by name, read again first when a file changed.
@@ -70,8 +76,10 @@ class Inventory:
         try:
             self._hosts = load(self._files)
         except ConfigError as error:
+            self._valid = False
             log.error("inventory is not valid, the old one stays", extra={"problem": str(error)})  # noqa: TRY400 - the message says it all
             return
+        self._valid = True
         log.info("inventory read", extra={"hosts": len(self._hosts)})
 
 
@@ -120,7 +128,8 @@ def _signature(files: Iterable[Path]) -> _Signature:
 
 
 def _groups(file: Path) -> list[tuple[str, dict[str, object]]]:
-    raw = _read(file)
+    read = documents.read_json if file.suffix == ".json" else documents.read_yaml
+    raw = understood(lambda: read(file), file)
     if raw is None:  # what is left when the writing of a file was cut short
         raise ConfigError(str(file), "", "is empty; write [] for no hosts")
     if not isinstance(raw, list):
@@ -139,17 +148,6 @@ def _groups(file: Path) -> list[tuple[str, dict[str, object]]]:
                 )
         groups.append((place, group))
     return groups
-
-
-def _read(file: Path) -> object:
-    if file.suffix != ".json":
-        return read_yaml(file)
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(str(file), "", f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(str(file), "", f"is not valid JSON: {error}") from error
 
 
 def _host(group: Mapping[str, object], file: Path, place: str) -> Host:

@@ -7,7 +7,6 @@ twice changes nothing.
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
@@ -25,6 +24,7 @@ from responder.usecases.courtesy import Courtesy
 from responder.usecases.diagnosis import DiagnosisWorkflow
 from responder.usecases.muting import Muting
 from responder.usecases.services import STORM, Services
+from toolkit import documents
 
 log = logging.getLogger(__name__)
 
@@ -286,9 +286,9 @@ def _when_all_end(looks: Sequence[Future[bool]], then: Callable[[bool], None]) -
 def decode(body: bytes) -> Notification:
     """Return a webhook's ``body`` as a Notification. Raises PayloadError."""
     try:
-        raw = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise PayloadError("the body", f"is not JSON: {error}") from error
+        raw = documents.parse_json(body)
+    except documents.DocumentError as error:
+        raise PayloadError("the body", str(error)) from error
     return parse_notification(raw)
 
 

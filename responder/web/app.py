@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 
 from responder.usecases.admission import Admission
 from responder.usecases.intake import Intake
@@ -30,6 +32,18 @@ from responder.web.problems import handle_problems
 from responder.web.protection import protect
 from responder.web.reloading import reloading
 from responder.web.routes import Routes
+from toolkit import documents
+
+
+class _Json(DefaultJSONProvider):
+    """What is sent keeps the order it was made in; what comes has a depth."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> object:
+        """Return what ``s`` holds. Raises ValueError, which Flask answers with 400."""
+        del kwargs
+        return documents.parse_json(s)
 
 
 def create_app(
@@ -44,7 +58,7 @@ def create_app(
     app = Flask("responder", static_folder=None, template_folder="web/templates")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.webhook.max_body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.json.sort_keys = False  # type: ignore[attr-defined] # Flask's default provider has it
+    app.json = _Json(app)
     acts, reader = Acts(services, admission, muting), FleetReader(services)
     protect(app, services, gate)
     add_etags(app)

@@ -26,7 +26,8 @@ class StateCollector(Collector):
         self._services = services
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges; with the database gone only that it is gone."""
+        """Yield the gauges; of those in the database, when it is gone, only that it is gone."""
+        yield self._inventory()
         up = GaugeMetricFamily(f"{PREFIX}_database_up", "Whether the database can be read.")
         try:
             families = [
@@ -43,6 +44,15 @@ class StateCollector(Collector):
         up.add_metric([], 1)
         yield up
         yield from families
+
+    def _inventory(self) -> Metric:
+        self._services.outside.inventory.hosts()  # looks whether the files have changed
+        valid = GaugeMetricFamily(
+            f"{PREFIX}_inventory_last_reload_successful",
+            "Whether the inventory's files, as they are now, could be read and used.",
+        )
+        valid.add_metric([], float(self._services.outside.inventory.valid))
+        return valid
 
     def _mutes(self) -> Iterator[Metric]:
         now = self._services.clock.now()

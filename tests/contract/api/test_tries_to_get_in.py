@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.api.conftest import OPERATE, PASSWORD, READ
+from tests.contract.api.conftest import OPERATE, PASSWORD, READ, WEBHOOK
 from tests.support.faces import AGENT, Face, World, _write, free_port
 
 RESTART = f"/hosts/node-1/agents/{AGENT}/restart"
@@ -275,3 +275,25 @@ def test_an_address_that_others_reach_is_refused_without_access(folder: Path, wo
     assert done.returncode == 1
     assert "no access is configured" in done.stderr
     assert "listen on 127.0.0.1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "token"), [("/api/v1/alertmanager", WEBHOOK), ("/api/v1/restarts", OPERATE)]
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 30_000,
+        '{"a":' * 10_000,
+        '{"a": %s}' % ("[" * 700 + "]" * 700),
+        '{"alerts": [{"labels": {"a": %s}}]}' % ("[" * 700 + "]" * 700),
+    ],
+    ids=["brackets", "objects", "deep", "deep label"],
+)
+def test_a_body_nested_deeper_than_anybody_writes_is_the_senders_mistake(
+    guarded: Face, path: str, token: str, body: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = guarded.ask("POST", path, body, token=token, headers=headers)
+    assert answer.status == 400
+    assert answer.json["status"] == 400

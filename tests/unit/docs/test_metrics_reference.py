@@ -26,7 +26,7 @@ def published(tmp_path: Path) -> set[str]:
     database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
     database.create_tables()
     node = Host("node-1", "127.0.0.1:1", "127.0.0.1", {"host": "node-1"})
-    outside = SimpleNamespace(inventory=SimpleNamespace(hosts=lambda: {"node-1": node}))
+    outside = SimpleNamespace(inventory=SimpleNamespace(hosts=lambda: {"node-1": node}, valid=True))
     services: Any = SimpleNamespace(
         memory=Memory.on(database, max_backlog=1), outside=outside, clock=Clock()
     )

@@ -175,6 +175,7 @@ class FakeSsh:
 @dataclasses.dataclass
 class FakeInventory:
     nodes: Mapping[str, Node]
+    valid: bool = True
 
     def get(self, name: str) -> Host | None:
         if name not in self.nodes:
