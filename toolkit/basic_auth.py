@@ -1,8 +1,9 @@
 """HTTP basic authentication against bcrypt hashes, as exporter-toolkit does it.
 
 A bcrypt comparison takes tenths of a second on purpose, so its verdict is remembered; what is
-remembered is a keyed digest, never a password. An unknown user costs the same comparison as a
-known one, so that the time taken does not tell who exists.
+remembered is a keyed digest, never a password. Every question costs what a comparison with the
+dearest of the configured hashes does, be the user unknown or one with a cheaper hash, so that the
+time taken does not tell who exists.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 import bcrypt
 
 _HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
-_NOBODY = b"$2b$10$" + b"." * 53
+_NOBODY = b"." * 53  # salt and digest of a hash that stands for nobody's password
 _MOST_REMEMBERED = 128
 _BCRYPT_BYTES = 72  # bcrypt looks at no more; Go's, the schema's own, cuts there as well
 
@@ -34,6 +35,7 @@ class BasicAuth:
                     f"the password of {user!r} must be a bcrypt hash (htpasswd -nBC 10 {user})"
                 )
         self._hashes = {user: text.encode() for user, text in users.items()}
+        self._highest_cost = max(map(_cost, self._hashes.values()), default=0)
         self._key = secrets.token_bytes(32)
         self._verdicts: dict[bytes, bool] = {}
         self._one_at_a_time = threading.Lock()
@@ -53,12 +55,33 @@ class BasicAuth:
         if verdict is None:
             # One comparison at a time: a flood of guesses takes one core at most.
             with self._one_at_a_time:
-                right = bcrypt.checkpw(password[:_BCRYPT_BYTES], self._hashes.get(user, _NOBODY))
-                verdict = right and user in self._hashes
+                verdict = self._compare(password[:_BCRYPT_BYTES], self._hashes.get(user))
                 if len(self._verdicts) >= _MOST_REMEMBERED:
                     self._verdicts.clear()
                 self._verdicts[question] = verdict
         return verdict
+
+    def _compare(self, password: bytes, password_hash: bytes | None) -> bool:
+        """Whether ``password`` is the one; after 2**highest_cost rounds, whoever was asked for.
+
+        A cost of c means 2**c rounds, and 2**c + 2**c + 2**(c+1) + ... + 2**(h-1) = 2**h.
+        """
+        if password_hash is None:
+            bcrypt.checkpw(password, _nobody(self._highest_cost))
+            return False
+        right = bcrypt.checkpw(password, password_hash)
+        for cost in range(_cost(password_hash), self._highest_cost):
+            bcrypt.checkpw(password, _nobody(cost))
+        return right
+
+
+def _cost(password_hash: bytes) -> int:
+    """Return the binary logarithm of a hash's rounds."""
+    return int(password_hash[4:6])
+
+
+def _nobody(cost: int) -> bytes:
+    return b"$2b$%02d$" % cost + _NOBODY
 
 
 def _credentials(authorization: str | None) -> tuple[str, bytes] | None:

@@ -10,8 +10,8 @@ import pytest
 from toolkit.basic_auth import BasicAuth
 
 
-def hashed(password: str) -> str:
-    return bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode()
+def hashed(password: str, cost: int = 4) -> str:
+    return bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(cost)).decode()
 
 
 def header(user: str, password: str) -> str:
@@ -59,12 +59,13 @@ def test_hashes_of_htpasswd_and_go_are_understood() -> None:
         assert BasicAuth({"u": prefix + rest}).user(header("u", "x")) == "u"
 
 
-def _count_comparisons(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    asked: list[bytes] = []
+def _count_rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the rounds of each comparison that is made from now on: what its time goes by."""
+    asked: list[int] = []
     compare = bcrypt.checkpw
 
     def counted(password: bytes, hashed_password: bytes) -> bool:
-        asked.append(password)
+        asked.append(2 ** int(hashed_password.split(b"$")[2]))
         return compare(password, hashed_password)
 
     monkeypatch.setattr(bcrypt, "checkpw", counted)
@@ -73,17 +74,45 @@ def _count_comparisons(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def test_a_verdict_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     users = BasicAuth({"u": hashed("x")})
-    asked = _count_comparisons(monkeypatch)
+    asked = _count_rounds(monkeypatch)
     for password in ("x", "x", "y", "y"):
         assert (users.user(header("u", password)) == "u") is (password == "x")
     assert len(asked) == 2
 
 
-def test_an_unknown_user_costs_a_comparison_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("costs", [(4,), (6,), (4, 7), (5, 6, 8)])
+def test_every_user_costs_the_same_rounds_known_or_not(
+    monkeypatch: pytest.MonkeyPatch, costs: tuple[int, ...]
+) -> None:
+    """Seen: an unknown user was refused in 66 ms, one with a hash of cost 12 in 240 ms."""
+    users = BasicAuth({f"of-{cost}": hashed("x", cost) for cost in costs})
+    asked = _count_rounds(monkeypatch)
+    for user in [*(f"of-{cost}" for cost in costs), "nobody", ""]:
+        for password in ("wrong", "", "\u00fc" * 80):
+            asked.clear()
+            assert users.user(header(user, password)) is None
+            assert sum(asked) == 2 ** max(costs), user
+
+
+@pytest.mark.parametrize("user", ["u", "nobody"])
+def test_what_is_remembered_of_a_wrong_password_tells_nothing_either(
+    monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
     users = BasicAuth({"u": hashed("x")})
-    asked = _count_comparisons(monkeypatch)
-    assert users.user(header("nobody", "x")) is None
-    assert len(asked) == 1
+    asked = _count_rounds(monkeypatch)
+    for _ in range(3):
+        assert users.user(header(user, "wrong")) is None
+    assert asked == [16]
+
+
+@pytest.mark.parametrize("user", ["u", "nobody"])
+def test_a_password_with_a_nul_is_refused_at_the_same_cost(
+    monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    users = BasicAuth({"u": hashed("x")})
+    asked = _count_rounds(monkeypatch)
+    assert users.user(header(user, "x\0y")) is None
+    assert asked == [16]
 
 
 def test_a_flood_of_guesses_does_not_fill_the_memory() -> None:
