@@ -93,6 +93,11 @@ class Telemetry:
             ["part"],
             registry=registry,
         )
+        self.silences_corrected = Counter(
+            "memleash_responder_silences_corrected",
+            "Silences of memleash's own that were not as it writes them, and were expired.",
+            registry=registry,
+        )
         self.reload_successful = Gauge(
             "memleash_responder_config_last_reload_successful",
             "Whether the last reload of the configuration was valid.",

@@ -32,6 +32,13 @@ class Matcher:
         hit = re.fullmatch(self.value, value) is not None if self.is_regex else value == self.value
         return hit is self.is_equal
 
+    def __str__(self) -> str:
+        """Return this in amtool's notation."""
+        operator = "=" if self.is_equal else "!="
+        if self.is_regex:
+            operator = "=~" if self.is_equal else "!~"
+        return f"{self.name}{operator}{json.dumps(self.value, ensure_ascii=False)}"
+
 
 def parse_matcher(text: str) -> Matcher:
     """Return ``alertname="X"``, ``a!="b"``, ``a=~"b|c"`` or ``a!~"b"`` as a Matcher.

@@ -19,6 +19,7 @@ from responder.adapters.telemetry import Part
 from responder.core.matchers import Matcher, parse_matcher
 from responder.core.mutes import (
     ENDED_BY_HAND,
+    SKEW_SECONDS,
     Claim,
     HeldSilence,
     after_look,
@@ -158,10 +159,17 @@ class Muting:
 
     def _agree(self) -> None:
         services = self._services
-        ours = _by_host(services.outside.alertmanager.silences())
+        silences = services.outside.alertmanager.silences()
+        ours = _by_host(silences)
         claimed = services.memory.mutes.all().keys()
         known = services.outside.inventory.hosts().keys()
         failures: list[str] = []
+        for silence in silences:
+            try:
+                if host_of(silence) is None:  # no memleash writes such a one
+                    self._expire_changed(silence)
+            except AlertmanagerError as error:
+                failures.append(f"{silence.id}: {error}")
         # A silence of a host that is neither known nor claimed may be another memleash's.
         for host in sorted((claimed | ours.keys()) & known | (claimed - known)):
             try:
@@ -180,7 +188,7 @@ class Muting:
         alertmanager, now = services.outside.alertmanager, services.clock.now()
         mute = mute_in_force(services.memory.mutes.of_host(host), now)
         wanted = matchers_of(host, services.settings.mute)
-        right = [silence for silence in held if set(silence.matchers) == set(wanted)]
+        right = [silence for silence in held if _is_as_written(silence, wanted, now)]
         plan = plan_silence(
             mute, [HeldSilence(one.id or "", one.ends_at.timestamp()) for one in right]
         )
@@ -195,9 +203,24 @@ class Muting:
                     comment=f"memleash: {mute.reason}",
                 )
             )
-        wrong = [one.id for one in held if one not in right and one.id]
-        for silence_id in (*plan.expire, *wrong):
+        for silence_id in plan.expire:
             alertmanager.expire(silence_id)
+        for silence in held:
+            if silence not in right:
+                self._expire_changed(silence)
+
+    def _expire_changed(self, silence: Silence) -> None:
+        """End a silence that bears our name and is not as we write it: too wide, or too narrow.
+
+        Somebody edited it in Alertmanager, or ``mute.matchers`` was another when it was made.
+        What has to be silent has a silence of its own by now.
+        """
+        self._services.outside.alertmanager.expire(silence.id or "")
+        self._services.telemetry.silences_corrected.inc()
+        log.warning(
+            "silence expired: its author is memleash, but it is not as memleash writes it",
+            extra={"silence": silence.id, "matchers": ", ".join(map(str, silence.matchers))},
+        )
 
     def _give_up(self, host: str, held: list[Silence]) -> None:
         """End the silences of a host that left the inventory, then forget why it had them."""
@@ -220,12 +243,28 @@ def matchers_of(host: str, policy: Mute) -> tuple[Matcher, ...]:
     return (Matcher("host", host), *(parse_matcher(text) for text in policy.matchers))
 
 
+def host_of(silence: Silence) -> str | None:
+    """Return the one host that a silence of ours is for; None when it is for no one host."""
+    named = {
+        matcher.value if matcher.is_equal and not matcher.is_regex else ""
+        for matcher in silence.matchers
+        if matcher.name == "host"
+    }
+    return named.pop() or None if len(named) == 1 else None
+
+
+def _is_as_written(silence: Silence, wanted: tuple[Matcher, ...], now: float) -> bool:
+    """Whether a silence says what is ``wanted``, and says it already."""
+    has_begun = silence.starts_at.timestamp() <= now + SKEW_SECONDS
+    return has_begun and set(silence.matchers) == set(wanted)
+
+
 def _by_host(silences: Iterable[Silence]) -> dict[str, list[Silence]]:
     by_host: dict[str, list[Silence]] = {}
     for silence in silences:
-        for matcher in silence.matchers:
-            if matcher.name == "host" and matcher.is_equal and not matcher.is_regex:
-                by_host.setdefault(matcher.value, []).append(silence)
+        host = host_of(silence)
+        if host is not None:
+            by_host.setdefault(host, []).append(silence)
     return by_host
 
 

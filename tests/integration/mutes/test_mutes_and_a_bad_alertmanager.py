@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -147,6 +147,57 @@ def test_silences_of_people_are_left_alone(site: Site) -> None:
     assert site.unmute(node) == 204
     site.no_silence(node)
     assert _state(site, by_hand) == "active"
+
+
+def _edited(site: Site, silence: Json, **changes: Any) -> str:
+    """Edit a silence as Alertmanager's own page does: everything but the changes stays."""
+    return _post(site, {**{name: silence[name] for name in _EDITABLE}, **changes})
+
+
+_EDITABLE = ("id", "matchers", "startsAt", "endsAt", "createdBy", "comment")
+
+
+def _matcher(name: str, value: str, **kind: bool) -> dict[str, Any]:
+    return {"name": name, "value": value, "isRegex": False, "isEqual": True, **kind}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda _: {"matchers": [_matcher("alertname", ".+", isRegex=True)]},
+        lambda _: {"matchers": [_matcher("host", "node-.*", isRegex=True)]},
+        lambda host: {"matchers": [_matcher("host", host, isEqual=False)]},
+        lambda host: {"matchers": [_matcher("host", host)]},
+        lambda host: {
+            "matchers": [
+                _matcher("host", host),
+                _matcher("alertname", "HostPingFailed"),
+                _matcher("severity", "critical"),
+            ]
+        },
+        lambda _: {"startsAt": (datetime.now(UTC) + timedelta(minutes=4)).isoformat()},
+    ],
+    ids=["every alert", "every host", "every other host", "the host", "fewer pings", "later"],
+)
+def test_a_silence_of_ours_that_somebody_edited_is_put_right_and_it_is_said(
+    site: Site, edit: Callable[[str], dict[str, Any]]
+) -> None:
+    """Seen: one that was widened to every alert stayed, since it named no host any more."""
+    node = site.add()
+    silence = site.gets_busy(node)
+    before = site.responder.metric("memleash_responder_silences_corrected_total")
+    edited = _edited(site, silence, **edit(node.name))
+
+    def is_right() -> bool:
+        live = site.silences(None, "active", "pending")
+        written = {"host": node.name, "alertname": "HostPingFailed"}
+        return _state(site, edited) == "expired" and [
+            {one["name"]: one["value"] for one in silence["matchers"]} for silence in live
+        ] == [written]
+
+    wait_until("the one right silence", is_right, seen=lambda: site.silences(None))
+    assert site.responder.metric("memleash_responder_silences_corrected_total") == before + 1
+    assert edited in site.responder.program.log.read_text(encoding="utf-8")
 
 
 def test_an_alertmanager_that_hangs_does_not_hold_up_the_renewals(site: Site) -> None:
