@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable
@@ -23,6 +24,8 @@ from responder.settings import Authorization, Controller, HttpConfig
 _ASKED_AT_ONCE = 2
 _TRY_AGAIN_SECONDS = 2.0
 _SHORTEST_PAUSE_SECONDS = 0.5
+_URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # RFC 3986, section 2
+_LONGEST_LOCATION, _SHOWN_OF_LOCATION = 2000, 100
 
 T = TypeVar("T")
 
@@ -140,7 +143,7 @@ class _Client:
         body = {**_named(host, agent), "restart_libvirtd": False}
         answer = self._insist("POST", url, wait, json=body)
         if answer.status == 202:
-            place = _same_origin(url, answer)
+            place = _place_to_poll(url, answer)
             while answer.status == 202:
                 wait.pause(_retry_after_seconds(answer))
                 answer = self._insist("GET", place, wait)
@@ -219,23 +222,34 @@ def _task(raw: object) -> Task:
     return Task(id=task_id, name=str(raw.get("name") or task_id))
 
 
-def _same_origin(url: str, answer: http.Answer) -> str:
-    """Return where to poll: our credentials go to the controller alone. Raises http.HttpError."""
+def _place_to_poll(url: str, answer: http.Answer) -> str:
+    """Return the URL that a 202 points to. Raises http.HttpError.
+
+    Absolute or relative, it must be a URL, and at the origin of ``url``: our credentials go to
+    the controller alone.
+    """
     location = answer.headers.get("Location")
     if not location:
         raise http.HttpError(f"{answer.asked}: answered 202 without a Location to poll")
-    place = urllib.parse.urljoin(url, location)
-    if _origin(place) != _origin(url):
-        raise http.HttpError(f"{answer.asked}: answered 202 with a Location elsewhere: {place!r}")
+    told = f"{answer.asked}: answered 202 with a Location"
+    if len(location) > _LONGEST_LOCATION or not _URL.fullmatch(location):
+        raise http.HttpError(f"{told} that is not a URL: {location[:_SHOWN_OF_LOCATION]!r}")
+    try:
+        place, _ = urllib.parse.urldefrag(urllib.parse.urljoin(url, location))
+        is_ours = _origin(place) == _origin(url)
+    except ValueError as error:  # a port that is no number, an address that is none
+        raise http.HttpError(
+            f"{told} that is not a URL: {location[:_SHOWN_OF_LOCATION]!r}: {error}"
+        ) from error
+    if not is_ours:
+        raise http.HttpError(f"{told} elsewhere: {location[:_SHOWN_OF_LOCATION]!r}")
     return place
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError as error:
-        raise http.HttpError(f"{url!r} is not a URL") from error
+    """Return scheme, host and port. Raises ValueError."""
+    parts = urllib.parse.urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname, port
 
 

@@ -70,7 +70,7 @@ class Answer:
         """Return the status and the beginning of the body, for messages."""
         text = f"{self.asked}: answered {self.status}"
         if 300 <= self.status < 400:
-            where = self.headers.get("Location", "nowhere")
+            where = self.headers.get("Location", "nowhere")[:200]
             return f"{text} to {where!r}; redirects are not followed, configure the final URL"
         return f"{text}: {self.excerpt()}" if self.body else text
 
