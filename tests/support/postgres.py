@@ -60,8 +60,8 @@ def running_postgres(*, max_connections: int = 100) -> Iterator[Postgres]:
     """Make a cluster and run it; nothing of it is left when this is."""
     owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     as_owner = owner if os.getuid() == 0 else []  # PostgreSQL refuses to run as root
-    # Not in pytest's folders: those are closed to other users, again and again.
-    with tempfile.TemporaryDirectory(prefix="memleash-postgres-") as scratch:
+    # Not in pytest's folders, nor in a TMPDIR of root's: those are closed to other users.
+    with tempfile.TemporaryDirectory(prefix="memleash-postgres-", dir="/tmp") as scratch:
         folder, data = Path(scratch), Path(scratch) / "data"
         data.mkdir(mode=0o700)
         if as_owner:

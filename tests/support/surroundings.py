@@ -8,15 +8,17 @@ cron job, behind a proxy or with a strict umask. ``settle`` is called once, when
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-KEPT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "GOLDEN")
-"""Where programs, libraries and room are, and what a person asks of the tests."""
+KEPT = ("LD_LIBRARY_PATH", "GOLDEN")
+"""Where libraries are, and what a person asks of the tests."""
 
 KEPT_PREFIXES = ("PYTEST_", "DOCKER_", "MEMLEASH_TEST_", "MEMLEASH_E2E", "MEMLEASH_SCREENSHOTS")
 
@@ -26,6 +28,10 @@ GIT_*, PYTHON*, MEMLEASH_*) is gone."""
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """At the end of every PATH: a user's own often lacks the folders where sshd and ip are."""
+
+PLAIN_PATH = re.compile(r"/[\w./-]{1,40}", re.ASCII)
+"""A TMPDIR that is kept: one with a blank would have to be quoted in the configurations of a dozen
+programs, and in a long one no socket can be made."""
 
 OPEN_FILES = 4096
 """The largest tests need about a thousand."""
@@ -37,7 +43,8 @@ IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 def settle() -> None:
     """Give this process, and so all that it starts, the same surroundings everywhere.
 
-    1. The environment is a short list, the time zone UTC and the umask 022.
+    1. The environment is a short list, the time zone UTC and the umask 022. Temporary files go
+       to TMPDIR where its path is plain.
     2. A signal that was ignored (nohup, a shell's background job) goes on having no effect here,
        but by a handler: those are not inherited, so programs begin with the default.
     3. No signal is blocked.
@@ -47,6 +54,7 @@ def settle() -> None:
     os.environ.clear()
     os.environ.update(given)
     time.tzset()
+    tempfile.tempdir = None  # pytest has asked for it by now
     os.umask(0o022)
     for number in signal.valid_signals() - IGNORED_BY_PYTHON:
         if signal.getsignal(number) == signal.SIG_IGN:
@@ -62,6 +70,8 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
         for name, value in inherited.items()
         if name in KEPT or name.startswith(KEPT_PREFIXES)
     }
+    if PLAIN_PATH.fullmatch(inherited.get("TMPDIR", "")):
+        kept["TMPDIR"] = inherited["TMPDIR"]
     own = Path(sys.executable).parent
     path = f"{own}:{inherited.get('PATH', '')}:{SYSTEM_PATH}".split(":")
     return {**kept, **SET, "PATH": ":".join(dict.fromkeys(filter(None, path)))}

@@ -81,3 +81,11 @@ def test_only_what_tests_are_asked_by_is_kept() -> None:
     assert kept == {"PYTEST_X": "1", "PATH": kept["PATH"], **SET}
     assert kept["PATH"].split(os.pathsep)[1] == "/opt/bin"
     assert "/usr/sbin" in kept["PATH"].split(os.pathsep)
+
+
+@pytest.mark.parametrize(
+    ("folder", "kept"),
+    [("/var/tmp/me", True), ("/tmp/a blank", False), ("here", False), ("/" + "x" * 60, False)],
+)
+def test_files_go_to_a_folder_that_needs_no_quotes_and_is_short(folder: str, kept: bool) -> None:
+    assert ("TMPDIR" in environment({"TMPDIR": folder})) == kept
