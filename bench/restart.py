@@ -2,7 +2,7 @@
 
 1. From the webhook's arrival to the restart command starting on the host, all guards passed,
    beside `ssh host true` and a bare Fabric run to the same sshd, one after the other in turn.
-   The bar: at most 1.5 times the bare Fabric run.
+   The bar: at most twice the bare Fabric run.
 2. 100 hosts over the limit, 10 at a time, beside the ideal: what one restart takes by itself,
    command and readiness, times 100 / 10. The bar: at most 1.2 times the ideal.
 
@@ -36,7 +36,7 @@ from tests.support.fleet import Fleet, Member, running
 from tests.support.fleet_responder import Responder
 
 RESULT = Path(__file__).with_suffix(".json")
-MAX_TIMES_FABRIC, MAX_TIMES_IDEAL = 1.5, 1.2
+MAX_TIMES_FABRIC, MAX_TIMES_IDEAL = 2.0, 1.2
 AGENTS_PER_EXPORTER = 5
 """A host has a few; one exporter for all would make each look at a host a look at all of them."""
 START_DELAY_SECONDS = 5.0

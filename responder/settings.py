@@ -136,6 +136,8 @@ class Ssh:
     connect_timeout: Duration = Duration(10)
     """For each of: TCP connect, banner, authentication, opening the channel."""
     command_timeout: Duration = Duration(60)
+    pty: bool = False
+    """For hosts whose sudo has ``requiretty``: commands get a terminal, and stderr is in stdout."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,36 +1,33 @@
-"""Commands and files over SSH: run once, seen to their end, within deadlines.
+"""Commands over SSH: run once, seen to their end, within deadlines.
 
-The session is Fabric's (ssh_session). The command itself goes over the session's paramiko channel,
-since Connection.run can neither be stopped between opening the channel and sending the command,
-nor bound the answer to the request, nor cap what it keeps of the output.
+The session is Fabric's (ssh_session), and so is the command: ``Connection.run``. What Invoke's
+runner leaves open is closed in ``_Runner``, each with the test that shows it.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import dataclasses
+import functools
+import io
 import logging
-import os
-import select
-import stat
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
+import fabric.runners
 import paramiko
 
-from responder.adapters.ssh_ahead import SessionsAhead
 from responder.adapters.ssh_session import closing_after, connected
 from responder.core.facts import Host
-from responder.errors import CommandLost, SshError, SshUnreachable
+from responder.errors import CommandLost, SshUnreachable
 from responder.settings import Ssh
 
 MAX_OUTPUT_BYTES = 64 * 1024
 """Kept of each of stdout and stderr; the rest is read and thrown away."""
-_LOOK_EVERY_SECONDS = 0.1
 _OUTPUT_GRACE_SECONDS = 0.5
 _CHUNK_BYTES = 64 * 1024
-_SFTP_CHUNK_BYTES = 32 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,25 +42,15 @@ class CommandResult:
     duration_seconds: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FetchResult:
-    """A file that was brought over."""
-
-    size_bytes: int
-    truncated: bool
-    """Whether the file was longer than what was wanted of it."""
-
-
 def _nothing() -> None:
     """Do nothing: the default last look."""
 
 
 class SshClient:
-    """Runs commands on hosts and fetches files from them, a session for each."""
+    """Runs commands on hosts, a session for each."""
 
     def __init__(self, settings: Ssh) -> None:
         self._settings = settings
-        self._sessions = SessionsAhead(self._opened, _is_alive)
         # paramiko logs a traceback for each host that is down; what it says, our errors say.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
@@ -78,8 +65,7 @@ class SshClient:
     ) -> CommandResult:
         """Run ``command`` on ``host`` once and return how it ended.
 
-        1. Connects, authenticates, opens a channel: each within ``connect_timeout``; or takes
-           what ``open_ahead`` has opened.
+        1. Connects, authenticates, opens a channel: each within ``connect_timeout``.
         2. Calls ``before_command``; what it raises goes through, and nothing is sent.
         3. Sends the command and sees it to its end within ``timeout_seconds``.
 
@@ -87,162 +73,101 @@ class SshClient:
         sent; CommandLost when it was and its end was not seen.
         """
         seconds = self._settings.command_timeout if timeout_seconds is None else timeout_seconds
-        with self._sessions.session(host) as (transport, channel):
-            before_command()
-            if not _is_alive((transport, channel)):
-                raise SshUnreachable(f"{host.name}: the connection was lost before the command")
+        sent = _Sent(host.name, before_command, seconds)
+        runner = functools.partial(_Runner, sent=sent)
+        with connected(self._settings, host, runner) as connection, sent.until_deadline:
             try:
-                with closing_after(seconds, lambda: transport):
-                    return _execute(channel, command, stdin, time.monotonic() + seconds)
+                result = connection.run(
+                    command,
+                    hide=True,
+                    warn=True,
+                    pty=self._settings.pty and stdin is None,
+                    in_stream=io.BytesIO(stdin or b""),
+                )
+                _check_exit_status(result)
             except (paramiko.SSHException, OSError, EOFError) as error:
+                why = str(error) or type(error).__name__
+                if sent.at is None:
+                    raise SshUnreachable(self._no_channel(host, why)) from error
                 raise CommandLost(
                     f"{host.name}: the command was sent and its end not seen within {seconds:g} s: "
-                    f"{_why(error)}; it may still run: look at the host"
+                    f"{why}; it may still run: look at the host"
                 ) from error
+        return sent.result(result)
 
-    def open_ahead(self, host: Host) -> None:
-        """Begin to open the session that the next ``run`` on ``host`` will need; it comes soon."""
-        self._sessions.begin(host)
-
-    @contextlib.contextmanager
-    def _opened(self, host: Host) -> Iterator[tuple[paramiko.Transport, paramiko.Channel]]:
-        with connected(self._settings, host) as transport:
-            channel = self._channel(transport, host)
-            try:
-                yield transport, channel
-            finally:
-                channel.close()
-
-    def fetch(
-        self,
-        host: Host,
-        remote_path: str,
-        local_path: Path,
-        *,
-        max_bytes: int,
-        timeout_seconds: float,
-    ) -> FetchResult:
-        """Bring the first ``max_bytes`` of a file over SFTP to ``local_path``. Raises SshError."""
-        with connected(self._settings, host) as transport:
-            try:
-                with closing_after(timeout_seconds, lambda: transport):
-                    return _fetch(transport, remote_path, local_path, max_bytes)
-            except (paramiko.SSHException, OSError, EOFError) as error:
-                raise SshError(
-                    f"{host.name}: {remote_path} was not fetched within {timeout_seconds:g} s: "
-                    f"{_why(error)}"
-                ) from error
-
-    def _channel(self, transport: paramiko.Transport, host: Host) -> paramiko.Channel:
+    def _no_channel(self, host: Host, why: str) -> str:
         seconds = self._settings.connect_timeout
-        try:
-            return transport.open_session(timeout=seconds)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise SshUnreachable(
-                f"{host.name}: sshd opened no channel within {seconds:g} s: "
-                f"{_why(error)}; look at its MaxSessions and its log"
-            ) from error
+        hint = ", and give a key with `restrict` also `pty`" if self._settings.pty else ""
+        return (
+            f"{host.name}: sshd opened no channel within {seconds:g} s: {why}; "
+            f"look at its MaxSessions and its log{hint}"
+        )
 
 
-def _is_alive(session: tuple[paramiko.Transport, paramiko.Channel]) -> bool:
-    transport, channel = session
-    return transport.is_active() and not channel.closed
-
-
-def _why(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-class _Output:
-    """The beginning of one stream."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-        self.truncated = False
-
-    def add(self, data: bytes) -> None:
-        room = MAX_OUTPUT_BYTES - len(self._kept)
-        self._kept += data[:room]
-        self.truncated = self.truncated or len(data) > room
-
-    def text(self) -> str:
-        # NUL is no text for PostgreSQL, and a terminal's business neither.
-        return self._kept.decode("utf-8", "replace").replace("\0", "\ufffd")
-
-
-def _execute(
-    channel: paramiko.Channel, command: str, stdin: bytes | None, deadline: float
-) -> CommandResult:
-    """Send ``command`` and read until it ends. Raises SSHException, OSError, EOFError."""
-    started = time.monotonic()
-    channel.settimeout(max(0.0, deadline - started))
-    channel.exec_command(command)
-    with contextlib.suppress(OSError):  # it may end without reading; its exit status tells
-        if stdin:
-            channel.sendall(stdin)
-        channel.shutdown_write()
-    out, err = _Output(), _Output()
-    _read_to_end(channel, out, err, deadline)
-    exit_code = channel.recv_exit_status() if channel.exit_status_ready() else -1
-    if exit_code < 0:
+def _check_exit_status(result: fabric.Result) -> None:
+    if result.exited < 0:
         raise EOFError("it ended without an exit status: the connection was lost or it was killed")
-    truncated = out.truncated or err.truncated
-    seconds = time.monotonic() - started
-    return CommandResult(exit_code, out.text(), err.text(), truncated, seconds)
 
 
-def _read_to_end(channel: paramiko.Channel, out: _Output, err: _Output, deadline: float) -> None:
-    """Read both streams until they end, or the command did and a child of it holds them open."""
-    arrival = select.poll()
-    arrival.register(channel.fileno(), select.POLLIN)
-    ended_at: float | None = None
-    while not (channel.eof_received or channel.closed):
-        arrival.poll(_LOOK_EVERY_SECONDS * 1000)
-        _read_ready(channel, out, err)
-        now = time.monotonic()
-        if now >= deadline:
-            raise TimeoutError("the deadline passed")
-        if channel.exit_status_ready():
-            ended_at = now if ended_at is None else ended_at
-            if now - ended_at >= _OUTPUT_GRACE_SECONDS:
-                return
-    while _read_ready(channel, out, err):
-        pass
-    channel.status_event.wait(max(0.0, deadline - time.monotonic()))
+@dataclasses.dataclass(slots=True)
+class _Sent:
+    """One command as it is sent: what comes right before it, and what is seen of it."""
+
+    host_name: str
+    before_command: Callable[[], None]
+    seconds: float
+    at: float | None = None
+    """On the monotonic clock; None: it was surely not sent."""
+    truncated: bool = False
+    until_deadline: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
+
+    def result(self, ended: fabric.Result) -> CommandResult:
+        """Return how it ended; NUL is no text for PostgreSQL, nor for a terminal."""
+        stdout, stderr = (text.replace("\0", "\ufffd") for text in (ended.stdout, ended.stderr))
+        duration_seconds = time.monotonic() - (self.at or 0.0)
+        return CommandResult(ended.exited, stdout, stderr, self.truncated, duration_seconds)
 
 
-def _read_ready(channel: paramiko.Channel, out: _Output, err: _Output) -> bool:
-    """Read at most one chunk of each stream without waiting; return whether there was one."""
-    ready = False
-    if channel.recv_ready():
-        out.add(channel.recv(_CHUNK_BYTES))
-        ready = True
-    if channel.recv_stderr_ready():
-        err.add(channel.recv_stderr(_CHUNK_BYTES))
-        ready = True
-    return ready
+class _Runner(fabric.runners.Remote):  # type: ignore[misc] # Fabric ships no types
+    """Fabric's runner, held to what a restart needs; tests/integration/adapters shows each.
 
+    1. The last look comes between the open channel and the command, and may call it off.
+    2. The deadline covers sshd's answer to the request, which Fabric's own waits for without end.
+    3. Of the output a part is kept; Invoke keeps all of it.
+    4. A child that holds the output open is not waited for; Invoke joins its readers without end.
+    5. Standard input goes out in one piece; Invoke sends a byte every 10 ms.
+    """
 
-def _fetch(
-    transport: paramiko.Transport, remote_path: str, local_path: Path, max_bytes: int
-) -> FetchResult:
-    partial = local_path.with_name(local_path.name + ".partial")
-    sftp = paramiko.SFTPClient.from_transport(transport)
-    if sftp is None:
-        raise paramiko.SSHException("sshd has no SFTP")
-    with sftp, contextlib.ExitStack() as cleanup:
-        mode = sftp.stat(remote_path).st_mode
-        if mode is None or not stat.S_ISREG(mode):
-            raise OSError("it is not a regular file")
-        cleanup.callback(partial.unlink, missing_ok=True)
-        size = 0
-        with sftp.open(remote_path, "rb") as remote, partial.open("wb") as local:
-            while size < max_bytes:
-                data = remote.read(min(_SFTP_CHUNK_BYTES, max_bytes - size))
-                if not data:
-                    break
-                local.write(data)
-                size += len(data)
-            truncated = bool(remote.read(1))
-        os.replace(partial, local_path)  # noqa: PTH105 - over an older one, in one step
-        return FetchResult(size, truncated)
+    def __init__(self, *args: Any, sent: _Sent, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sent = sent
+
+    def send_start_message(self, command: str) -> None:
+        """Look a last time, and send ``command``. Raises what the look raises."""
+        sent, transport = self._sent, self.context.transport
+        sent.before_command()
+        if self.channel.closed or not transport.is_active():
+            raise SshUnreachable(f"{sent.host_name}: the connection was lost before the command")
+        sent.until_deadline.enter_context(closing_after(sent.seconds, lambda: transport))
+        sent.at = time.monotonic()
+        super().send_start_message(command)
+
+    def handle_stdin(self, input_: io.BytesIO, output: object, echo: bool = False) -> None:  # noqa: ARG002
+        """Send all of ``input_``, and its end."""
+        with contextlib.suppress(OSError):  # it may end without reading; its exit status tells
+            self.channel.sendall(input_.read())
+            self.close_proc_stdin()
+
+    def read_proc_output(self, reader: Callable[[int], bytes]) -> Iterator[str]:
+        """Yield the beginning of a stream as text, and read the rest of it."""
+        return codecs.iterdecode(self._beginning(reader), "utf-8", "replace")
+
+    def _beginning(self, reader: Callable[[int], bytes]) -> Iterator[bytes]:
+        room = MAX_OUTPUT_BYTES
+        while data := reader(_CHUNK_BYTES):
+            self._sent.truncated |= len(data) > room
+            yield data[:room]
+            room -= len(data[:room])
+
+    def _thread_join_timeout(self, target: object) -> float:  # noqa: ARG002 - Invoke's signature
+        return _OUTPUT_GRACE_SECONDS

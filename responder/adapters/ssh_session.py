@@ -41,16 +41,18 @@ _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
 @contextlib.contextmanager
-def connected(settings: Ssh, host: Host) -> Iterator[paramiko.Transport]:
-    """Hold an authenticated transport to ``host``; every hop of it is closed at the end.
+def connected(
+    settings: Ssh, host: Host, runner: Callable[..., fabric.runners.Remote]
+) -> Iterator[fabric.Connection]:
+    """Hold an open connection to ``host``, whose commands ``runner`` runs; close every hop of it.
 
     Raises SshUnreachable, SshAuthFailed, HostKeyMismatch.
     """
-    hops = _hops(settings, host)
+    hops = _hops(settings, host, runner)
     try:
         for hop in reversed(hops):
             _open(hop, settings, where=f"{host.name} ({hop.user}@{hop.host}:{hop.port})")
-        yield hops[0].transport
+        yield hops[0]
     finally:
         for hop in hops:
             hop.client.close()  # Fabric's own close passes over a session that is not up
@@ -159,11 +161,12 @@ def _keyscan(name: str, key: paramiko.PKey) -> str:
     return f"ssh-keyscan -p {port} -t {kind} {host}"
 
 
-def _hops(settings: Ssh, host: Host) -> list[_Hop]:
+def _hops(settings: Ssh, host: Host, runner: Callable[..., fabric.runners.Remote]) -> list[_Hop]:
     """Return the connections to make: the host's own first, the nearest jump host last."""
     address, port = _address(host.ssh_address)
     ssh_config = _ssh_config(settings, address, port or settings.port)
-    overrides = {"user": settings.user} if settings.user else {}
+    overrides: dict[str, Any] = {"user": settings.user} if settings.user else {}
+    overrides["runners"] = {"remote": runner}
     # Lazy, since Fabric would else read /etc/fabric.py and ~/.fabric.py, which are programs.
     config = fabric.Config(overrides=overrides, ssh_config=ssh_config, lazy=True)
     try:

@@ -53,15 +53,13 @@ def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Take the host out of service, before its tasks are looked at.
 
     1. the host's state becomes connecting, and an undrain is owed; 2. its pings are muted, as
-    far as Alertmanager lets; 3. every controller is drained, so that no new work begins. The
-    SSH session is opened meanwhile, and through the looks that follow: it takes the longest.
+    far as Alertmanager lets; 3. every controller is drained, so that no new work begins.
     """
     host, now = host_of(services, restart), services.clock.now()
     agent_of(services, restart)
     if not services.memory.hosts.hold(restart.host, restart.id, restart.agent, now):
         state = services.memory.hosts.get(restart.host).state
         raise Refused(Outcome.HOST_NOT_CONNECTED, f"the host is {state}")
-    services.outside.ssh.open_ahead(host)
     claim_mute(services, restart, now)
     try:
         services.outside.controllers.drain(host, restart.agent)
@@ -209,7 +207,8 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
 
 def _failure(command: str, result: CommandResult) -> str:
     said = (result.stderr or result.stdout).strip()[-500:]
-    return f"{command!r} ended with exit code {result.exit_code}: {said or 'it said nothing'}"
+    hint = "; set ssh.pty: true" if "must have a tty" in said else ""
+    return f"{command!r} ended with exit code {result.exit_code}: {said or 'it said nothing'}{hint}"
 
 
 STEPS: Mapping[Step, Callable[[Services, Restart, Progress], Progress]] = {

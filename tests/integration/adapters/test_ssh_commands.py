@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,29 @@ def test_the_last_look_comes_after_the_session_and_before_the_command(
         marker.touch()
 
     assert client.run(sshd.host, f"test -e {marker}", before_command=look).exit_code == 0
+
+
+@pytest.mark.parametrize(("pty", "exit_code"), [(False, 1), (True, 0)])
+def test_a_command_gets_a_terminal_where_one_is_asked_for(
+    sshd: Sshd, pty: bool, exit_code: int
+) -> None:
+    result = SshClient(sshd.settings(pty=pty)).run(sshd.host, "tty; test -t 0 && test -t 1")
+    assert result.exit_code == exit_code
+    assert result.stdout.startswith("/dev/" if pty else "not a tty")
+
+
+def test_what_is_sent_to_a_command_never_passes_a_terminal(sshd: Sshd) -> None:
+    binary = bytes(range(256)) * 100
+    result = SshClient(sshd.settings(pty=True)).run(sshd.host, "cksum", stdin=binary)
+    own = subprocess.run(["cksum"], input=binary, capture_output=True, check=True)
+    assert result.stdout == own.stdout.decode()
+
+
+def test_a_terminal_that_the_key_may_not_have_is_unreachable_and_named(sshd: Sshd) -> None:
+    authorized = sshd.known_hosts.with_name("authorized_keys")
+    authorized.write_text(f"restrict {authorized.read_text()}")
+    with pytest.raises(SshUnreachable, match="give a key with `restrict` also `pty`"):
+        SshClient(sshd.settings(pty=True)).run(sshd.host, "true")
 
 
 class SecondThought(Exception):

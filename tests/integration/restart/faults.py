@@ -86,6 +86,13 @@ OF_SSH = [
         command="echo no such unit >&2; exit 7",
     ),
     failed(
+        "sudo wants a terminal",
+        "command_failed",
+        starts=1,
+        reason="you must have a tty to run sudo; set ssh.pty: true",
+        command="echo 'sudo: sorry, you must have a tty to run sudo' >&2; exit 1",
+    ),
+    failed(
         "command hangs", "command_failed", starts=1, reason="not seen within", command="sleep 9"
     ),
     failed("cut before it took effect", "command_failed", starts=1, command=f"{CUT_SSH}; exit 0"),

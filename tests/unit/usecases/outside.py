@@ -141,9 +141,6 @@ class FakeSsh:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def open_ahead(self, host: Host) -> None:
-        """Sessions cost nothing here."""
-
     def run(
         self, host: Host, command: str, *, before_command: Callable[[], None], **_: object
     ) -> CommandResult:
