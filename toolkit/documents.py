@@ -130,7 +130,7 @@ def _check_bounds(text: str) -> None:
     begun: list[tuple[str | None, int]] = []
     for event in yaml.parse(text, Loader=_SafeLoader):
         match event:
-            case yaml.AliasEvent(anchor=anchor):
+            case yaml.AliasEvent(anchor=str(anchor)):
                 values += _size_of(anchor, sizes, begun)
             case yaml.CollectionStartEvent(anchor=anchor):
                 begun.append((anchor, values))
