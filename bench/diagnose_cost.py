@@ -5,8 +5,8 @@
 Runs an agent that holds so many objects and works as fast as it can, then looks at it in every
 way the collector has, each time at a fresh agent, and prints a Markdown table. Looks follow each
 other after a second, where a fleet's are 300 s apart. CPU is what the agent's process took for
-one operation, which holds on a machine that others use too; speed and stalls do not. Wants gdb,
-gcc and py-spy; --memray compares with memray attach.
+one operation, which holds on a machine that others use too; speed and stalls do not. Wants
+elfutils, gcc and py-spy; --memray compares with memray attach.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from diagnoser import debugger, heap, inject, postbox, process, tools
+from diagnoser import heap, process, stacks, tools
 
 AFTERMATH_SECONDS = 1.0
 """Waited after what is done once, so that the agent tells of its stall."""
@@ -130,40 +130,6 @@ def idle(_agent: Agent, seconds: float) -> str:
     return ""
 
 
-def hook(*kinds: str) -> Callable[[Agent, float], str]:
-    """Return a trial in which the hook looks again and again."""
-
-    def trial(agent: Agent, seconds: float) -> str:
-        found = process.find(agent.pid)
-        box, _ = inject.open_mailbox(found, postbox.Request(1, kinds))
-        until, number, looks = time.monotonic() + seconds, 1, []
-        while time.monotonic() < until:
-            box.ask(postbox.Request(number, kinds))
-            while (answer := box.answer(number)) is None:
-                box.renew()
-                time.sleep(0.05)
-            looks.append(answer["cpu_seconds"])
-            number += 1
-            time.sleep(1)
-        box.stop()
-        box.close()
-        return f"{len(looks)} looks of up to {max(looks):.2f} s CPU each"
-
-    return trial
-
-
-def names(agent: Agent, _seconds: float) -> str:
-    """Ask once who holds a container."""
-    box, _ = inject.open_mailbox(process.find(agent.pid), postbox.Request(1, ("types",)))
-    while (answer := box.answer(1)) is None:
-        time.sleep(0.05)
-    box.ask(postbox.Request(2, (), tuple(answer["containers"])[:1]))
-    while (answer := box.answer(2)) is None:
-        time.sleep(0.05)
-    box.stop()
-    return f"one look, then one naming of {answer['cpu_seconds']:.2f} s CPU"
-
-
 def py_spy(*options: str) -> Callable[[Agent, float], str]:
     """Return a trial in which py-spy dumps every second."""
 
@@ -188,10 +154,10 @@ def memray(agent: Agent, seconds: float) -> str:
     return f"a file of {capture.stat().st_size / 2**20:.0f} MiB"
 
 
-def gdb_stacks(agent: Agent, _seconds: float) -> str:
+def native_stacks(agent: Agent, _seconds: float) -> str:
     """Take all stacks once."""
     began = time.monotonic()
-    debugger.gdb(process.find(agent.pid), ["thread apply all backtrace 60"])
+    stacks.of_native(process.find(agent.pid))
     took = time.monotonic() - began
     time.sleep(AFTERMATH_SECONDS)
     return f"once, {took:.2f} s"
@@ -208,29 +174,15 @@ def walks(agent: Agent, seconds: float) -> str:
     return f"{len(looks)} walks of up to {max(looks):.2f} s CPU, none of it the agent's"
 
 
-def sampling(agent: Agent, _seconds: float) -> str:
-    """Break on malloc, once, for a size that is never asked for: every call is looked at."""
-    began = time.monotonic()
-    debugger.allocation_sites(process.find(agent.pid), [777216])
-    took = time.monotonic() - began
-    time.sleep(AFTERMATH_SECONDS)
-    return f"once, {took:.2f} s"
-
-
 Trial = Callable[[Agent, float], str]
 PYTHON_TRIALS: dict[str, Trial] = {
     "nothing": idle,
-    "types": hook("types"),
-    "sites": hook("sites"),
-    "naming": names,
-    "py-spy dump": py_spy(),
-    "py-spy dump --native": py_spy("--native"),
+    "py-spy dump": py_spy("--nonblocking"),
 }
 C_TRIALS: dict[str, Trial] = {
     "nothing": idle,
     "heap walk": walks,
-    "gdb stacks": gdb_stacks,
-    "gdb sampling of malloc": sampling,
+    "eu-stack": native_stacks,
 }
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from diagnoser import inject, postbox, process, tools
+from diagnoser import process
 
 TARGET = """
 import sys, threading, time
@@ -130,29 +130,6 @@ def debugpy(target: Target) -> bool:
     return _turns_up(lambda: any("socket:" in str(fd.readlink()) for fd in fds.iterdir()))
 
 
-def _own_way(name: str) -> Callable[[Target], bool]:
-    """Return the trial of one of the collector's own ways: does the hook count types?"""
-    attempt = dict(inject.WAYS)[name]
-
-    def trial(target: Target) -> bool:
-        found = process.find(target.pid)
-        name = f"memleash-bench-{time.monotonic_ns()}"
-        text = inject.launcher(name, postbox.Request(1, ("types",)).text())
-        with contextlib.ExitStack() as until_read:
-            try:
-                attempt(found, text, until_read)
-            except tools.Refused:
-                return False
-            box = inject.wait_for(found, name)
-        if box is None:
-            return False
-        counted = _turns_up(lambda: "builtins.dict" in (box.answer(1) or {}).get("types", {}))
-        box.stop()
-        return counted
-
-    return trial
-
-
 TRIALS: dict[str, Callable[[Target], bool]] = {
     "py-spy dump": py_spy,
     "py-spy dump --native": py_spy_native,
@@ -161,7 +138,6 @@ TRIALS: dict[str, Callable[[Target], bool]] = {
     "pyrasite": pyrasite,
     "hypno": hypno,
     "debugpy --pid": debugpy,
-    **{name: _own_way(name) for name, _ in inject.WAYS},
 }
 
 

@@ -1,6 +1,7 @@
 """One diagnosis from beginning to end, within its limits, under its busy marker."""
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -9,12 +10,12 @@ import signal
 import time
 import typing
 
-from . import debugger, facts, marker, process, redact, render, rounds, tools
+from . import facts, marker, process, redact, render, rounds, stacks, tools
 from .evidence import Evidence
 from .plan import Plan
 from .process import Gone, Process
 
-_Stacks = typing.Callable[[Process, Plan], str]
+_Stacks = typing.Callable[[Process], str]
 
 
 class Stopped(BaseException):
@@ -119,10 +120,10 @@ def _take(
 
     evidence.facts, notes = facts.take(target)
     evidence.notes += notes
-    for name, stacks in _STACKS[plan.profile]:
+    for name, take in _stacks(plan):
         tick()
         try:
-            text = redact.text(stacks(target, plan))
+            text = redact.text(take(target))
         except tools.Refused as refusal:
             evidence.note(f"{name}: {refusal}")
             continue
@@ -137,20 +138,15 @@ def _take(
     target.check()
 
 
-def _python_stacks(target: Process, plan: Plan) -> str:
-    options = ["--native"] * plan.native_stacks + ["--locals"] * plan.locals
-    return tools.run([tools.find("py-spy"), "dump", "--pid", str(target.pid), *options], 60.0)
-
-
-def _native_stacks(target: Process, _: Plan) -> str:
-    return debugger.gdb(target, ["thread apply all backtrace 60"])
-
-
-_STACKS: typing.Dict[str, typing.Tuple[typing.Tuple[str, _Stacks], ...]] = {
-    "python": (("stacks-python.txt", _python_stacks),),
-    "native": (("stacks-native.txt", _native_stacks),),
-    "none": (),
-}
+def _stacks(plan: Plan) -> typing.List[typing.Tuple[str, _Stacks]]:
+    """Return what stacks to take: the file's name, and how."""
+    python = functools.partial(stacks.of_python, with_locals=plan.locals)
+    taken: typing.List[typing.Tuple[str, _Stacks]] = []
+    if plan.profile == "python":
+        taken.append(("stacks-python.txt", python))
+    if plan.profile == "native" or (plan.profile == "python" and plan.native_stacks):
+        taken.append(("stacks-native.txt", stacks.of_native))
+    return taken
 
 
 def write(evidence: Evidence, folder: str, most_bytes: int) -> None:

@@ -24,15 +24,14 @@ class Evidence:
         self.memory: typing.List[typing.Dict[str, float]] = []
         """VmRSS and the like at each look, bytes, with the seconds since the first."""
         self.way = ""
-        """How the hook came to run in the agent."""
+        """How what lives in the agent was counted."""
         self.looks_seconds: typing.List[float] = []
         """How long each look took inside the agent."""
         self.grown: typing.Dict[str, typing.List[Grown]] = {}
-        """By kind: types, sites (Python), chunks (native)."""
+        """By kind: types, sites (Python), chunks, mappings (native)."""
         self.containers: typing.List[GrownContainer] = []
         self.names: typing.Dict[str, typing.List[typing.Any]] = {}
         """Container id to (holder, type of its elements, their mean bytes)."""
-        self.allocation_sites: typing.List[typing.Dict[str, typing.Any]] = []
         self.heap: typing.Dict[str, int] = {}
         self.files: typing.List[str] = []
 

@@ -88,6 +88,16 @@ def mappings(process: Process) -> typing.List[Mapping]:
     ]
 
 
+def mapping_sizes(process: Process) -> typing.Dict[str, typing.List[int]]:
+    """Return (count, bytes) of the mappings by name and rights; address space, not memory held."""
+    sizes: typing.Dict[str, typing.List[int]] = collections.defaultdict(lambda: [0, 0])
+    for mapping in mappings(process):
+        entry = sizes[f"{mapping.name or '(anonymous)'} {mapping.rights}"]
+        entry[0] += 1
+        entry[1] += mapping.size_bytes
+    return dict(sizes)
+
+
 def _maps_summary(process: Process) -> Facts:
     kinds: typing.Dict[str, typing.List[int]] = collections.defaultdict(lambda: [0, 0])
     files: typing.Counter[str] = collections.Counter()

@@ -5,9 +5,9 @@ An agent's author may copy this one file, which needs nothing but CPython 3.8 or
     import memleash_hook
     memleash_hook.install()                      # answers SIGUSR2; any other free signal will do
 
-The collector runs the same file inside an agent through gdb or sys.remote_exec where the
-author did nothing. Until it is asked it costs one file descriptor. While it works it is one
-thread, which leaves when it is told to, and by itself when nobody renews the lease.
+Where the settings allow it, the collector runs the same file through sys.remote_exec (3.14). Until
+it is asked it costs one file descriptor. While it works it is one thread, which leaves when it is
+told to, and by itself when nobody renews the lease.
 
 The mailbox is a memfd, so that it needs no folder, no rights and leaves nothing behind: the
 first REQUEST_BYTES hold the collector's request (JSON, padded), answers follow, one JSON a line.

@@ -25,10 +25,11 @@ class Plan(typing.NamedTuple):
     rounds: int = 5
     """0: facts and stacks alone."""
     interval_seconds: float = 300.0
+    remote_exec: bool = False
+    """Use sys.remote_exec of CPython 3.14, which writes the path of a script into the agent."""
     native_stacks: bool = False
+    """Python: eu-stack shows the C frames too."""
     locals: bool = False
-    sample_sites: bool = True
-    """Let gdb put breakpoints on malloc for a moment, to name who allocates what grew."""
     least_growth_bytes: int = 64 * 1024
     max_rss_bytes: int = 4 * 1024**3
     max_seconds: float = 2100.0

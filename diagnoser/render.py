@@ -11,7 +11,10 @@ _KINDS = {
     "sites": ("Python allocation sites", "file and line"),
     "types": ("Python types", "type"),
     "chunks": ("malloc chunks, by size", "chunk size"),
+    "mappings": ("Mappings", "mapping"),
 }
+
+_WORDS = (("types", "type"), ("chunks", "malloc chunks of size"), ("mappings", "mapping"))
 
 
 def markdown(evidence: Evidence) -> str:
@@ -20,10 +23,9 @@ def markdown(evidence: Evidence) -> str:
         _head(evidence),
         _verdict(evidence),
         _notes(evidence),
-        _allocation_sites(evidence),
         _containers(evidence),
     ]
-    parts += [_grown(evidence, kind) for kind in ("sites", "types", "chunks")]
+    parts += [_grown(evidence, kind) for kind in _KINDS]
     parts += [_memory(evidence), _facts(evidence), _files(evidence)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -56,12 +58,6 @@ def _rounds(evidence: Evidence) -> str:
 def suspects(evidence: Evidence) -> typing.List[str]:
     """Return what most likely leaks, one line a kind, the most telling first; empty: nothing."""
     found: typing.List[str] = []
-    for site in evidence.allocation_sites[:1]:
-        where = f" ({site['where']})" if site["where"] else ""
-        found.append(
-            f"{_code(site['function'])}{where} allocates chunks of {site['chunk_bytes']} bytes,"
-            " which grew in every round"
-        )
     for entry in evidence.grown.get("sites", [])[:1]:
         grown = size(entry.growth_bytes)
         found.append(f"{_code(entry.name)} allocated {grown} that live on")
@@ -70,7 +66,7 @@ def suspects(evidence: Evidence) -> typing.List[str]:
         name = _code(holder) or "(held by no module, class or object)"
         content = f", of {_code(element)} (about {size(mean)} each)" if element else ""
         found.append(f"{box.type} {name} grew by {box.growth} elements{content}")
-    for kind, words in (("types", "type"), ("chunks", "malloc chunks of size")):
+    for kind, words in _WORDS:
         for entry in sorted(evidence.grown.get(kind, []), key=_is_a_part)[:1]:
             more = entry.counts[-1] - entry.counts[0]
             grown = size(entry.growth_bytes)
@@ -93,27 +89,6 @@ def _notes(evidence: Evidence) -> str:
     if not evidence.notes:
         return ""
     return "## What could not be had\n\n" + "\n".join("- " + _plain(n) for n in evidence.notes)
-
-
-def _allocation_sites(evidence: Evidence) -> str:
-    if not evidence.allocation_sites:
-        return ""
-    rows = [
-        [
-            str(site["samples"]),
-            str(site["chunk_bytes"]),
-            _code(site["function"]),
-            _code(site["where"]),
-        ]
-        for site in evidence.allocation_sites
-    ]
-    table = _table(["samples", "chunk bytes", "function", "where"], rows)
-    stack = "\n".join(evidence.allocation_sites[0]["stack"])
-    return (
-        "## Who allocates chunks of the sizes that grew\n\n"
-        "A sample of calls, not of leaks: a function that frees what it takes can be here too.\n\n"
-        "{}\n\nThe first one's stack:\n\n```\n{}\n```".format(table, stack.replace("```", "'''"))
-    )
 
 
 def _containers(evidence: Evidence) -> str:
@@ -176,7 +151,7 @@ def _facts(evidence: Evidence) -> str:
         lines.append("malloc: " + ", ".join(totals))
     if evidence.looks_seconds:
         shown = ", ".join(f"{seconds:g}" for seconds in evidence.looks_seconds)
-        lines.append(f"the hook ({evidence.way}) was at work for {shown} s")
+        lines.append(f"it was counted by {evidence.way}, in {shown} s")
     return "\n".join(["## The process", "", *(f"- {line}" for line in lines)])
 
 

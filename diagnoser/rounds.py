@@ -1,86 +1,64 @@
 """Looks at an agent again and again, and keeps what grew each time."""
 
+import contextlib
 import os
 import threading
 import time
 import typing
 
-from . import debugger, facts, growth, heap, inject, postbox, tools
+from . import facts, growth, heap, postbox, ways
 from .evidence import Evidence
 from .plan import Plan
 from .process import Process
+from .ways import Tick
 
-ANSWER_SECONDS = 300.0
 HEAP_SECONDS = 60.0
 LEAST_LENGTH_GROWTH = 50
 KEPT = 30
 NAMED = 10
 
-Tick = typing.Callable[[], None]
-"""Called about every second: renews the busy marker, and ends the run by raising."""
-
 
 def python(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None:
-    """Have the hook count in the agent, ``plan.rounds`` times after a first look.
+    """Count what lives in the agent, ``plan.rounds`` times after a first look.
 
-    Raises tools.Refused when no way leads into the agent, and what ``tick`` raises.
+    Raises tools.Refused when there is no way to count, and what ``tick`` raises.
     """
-    box, evidence.way = inject.open_mailbox(process, postbox.Request(1, plan.kinds))
     looks: typing.List[postbox.Answer] = []
-    try:
-        for number in range(1, plan.rounds + 2):
+    with contextlib.closing(ways.begin(process, plan)) as counting:
+        evidence.way = counting.way
+        for number in range(plan.rounds + 1):
+            if number:
+                _wait(plan.interval_seconds, tick, counting.renew)
             _remember_memory(process, evidence)
-            looks.append(_answer(box, postbox.Request(number, plan.kinds), tick))
+            looks.append(counting.look(plan.kinds, tick))
             evidence.looks_seconds.append(looks[-1]["seconds"])
             evidence.notes += looks[-1]["notes"]
             _judge(looks, plan, evidence)
-            if number <= plan.rounds:
-                _wait(plan.interval_seconds, tick, box.renew)
         wanted = tuple(found.id for found in evidence.containers[:NAMED])
         if wanted:
-            answer = _answer(box, postbox.Request(plan.rounds + 2, (), wanted), tick)
+            answer = counting.names(wanted, tick)
             evidence.names = answer.get("names", {})
             evidence.looks_seconds.append(answer["seconds"])
-    finally:
-        box.stop()
-        box.close()
 
 
 def native(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None:
-    """Walk malloc's heaps from outside in each round, then ask gdb who allocates what grew."""
-    looks: typing.List[growth.Counts] = []
-    for number in range(1, plan.rounds + 2):
+    """Walk malloc's heaps from outside and measure the mappings, in each round."""
+    heaps: typing.List[growth.Counts] = []
+    maps: typing.List[growth.Counts] = []
+    for number in range(plan.rounds + 1):
+        if number:
+            _wait(plan.interval_seconds, tick)
         _remember_memory(process, evidence)
+        maps.append(facts.mapping_sizes(process))
         found = _niced(lambda: heap.walk(process, HEAP_SECONDS))
         process.check()
-        looks.append(found.counts())
+        heaps.append(found.counts())
         evidence.heap = found.facts()
         for line in found.notes:
             if line not in evidence.notes:
                 evidence.note(line)
-        evidence.grown["chunks"] = growth.grown(looks, plan.least_growth_bytes)[:KEPT]
-        if number <= plan.rounds:
-            _wait(plan.interval_seconds, tick)
-    largest = [int(entry.name) for entry in evidence.grown["chunks"][:3]]
-    if largest and plan.sample_sites:
-        try:
-            sites = debugger.allocation_sites(process, largest)
-        except tools.Refused as refusal:
-            evidence.note(f"who allocates: {refusal}")
-        else:
-            evidence.allocation_sites = [dict(site._asdict()) for site in sites]
-
-
-def _answer(box: postbox.Mailbox, request: postbox.Request, tick: Tick) -> postbox.Answer:
-    """Ask and wait for the answer. Raises tools.Refused after ANSWER_SECONDS."""
-    box.ask(request)
-    until = time.monotonic() + ANSWER_SECONDS
-    while time.monotonic() < until:
-        answer = box.answer(request.round)
-        if answer is not None:
-            return answer
-        _wait(0.25, tick, box.renew)
-    raise tools.Refused(f"the hook gave no answer in {ANSWER_SECONDS:.0f} s")
+        for kind, looks in (("chunks", heaps), ("mappings", maps)):
+            evidence.grown[kind] = growth.grown(looks, plan.least_growth_bytes)[:KEPT]
 
 
 def _wait(seconds: float, tick: Tick, renew: typing.Callable[[], None] = lambda: None) -> None:

@@ -1,8 +1,7 @@
-"""Runs other programs (gdb, py-spy) within limits, and says what to do when they cannot run.
+"""Runs other programs (eu-stack, py-spy) within limits, and says what to do when they cannot run.
 
 A tool that stops the agent while it works (a ptrace attach) is not niced: its turn on the CPU is
-the agent's pause. It is told to end with SIGTERM, on which gdb detaches cleanly; it is never
-killed outright, for an agent whose tracer dies in the middle of a call does not survive that.
+the agent's pause.
 """
 
 import ctypes
@@ -17,7 +16,7 @@ MOST_OUTPUT_BYTES = 4 * 1024**2
 EXTRA_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/memleash/bin", "~/.local/bin")
 
 INSTALL = {
-    "gdb": "install gdb (Debian, Ubuntu: apt install gdb; RHEL: dnf install gdb)",
+    "eu-stack": "install elfutils (apt install elfutils, dnf install elfutils)",
     "py-spy": "install py-spy where the SSH user finds it (pip install py-spy)",
 }
 
@@ -36,16 +35,12 @@ def find(name: str) -> str:
     return found
 
 
-def run(
-    argv: typing.List[str], seconds: float, *, any_exit: bool = False, cut: bool = False
-) -> str:
+def run(argv: typing.List[str], seconds: float, *, exits: typing.Tuple[int, ...] = (0,)) -> str:
     """Return what ``argv`` printed, at most MOST_OUTPUT_BYTES. Raises Refused.
 
-    ``any_exit`` takes a non-zero exit for an answer, ``cut`` takes what was printed in time.
-
-    It must be over in ``seconds``; then, or when the collector is told to end or dies, it gets
-    SIGTERM, and is waited for until it has let the agent go. Its output goes to a file, not a
-    pipe: a debugger that nobody listens to any more must not die of it either.
+    ``exits`` are the exit codes of a tool that did its work. It must be over in ``seconds``; then,
+    or when the collector is told to end or dies, it gets SIGTERM. Its output goes to a file, not a
+    pipe: a tool that nobody listens to any more must not stop in the middle.
     """
     with open(os.devnull, "rb") as nothing, tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
@@ -60,15 +55,14 @@ def run(
         try:
             child.wait(seconds)
         except subprocess.TimeoutExpired:
-            if not cut:
-                raise Refused(f"{_name(argv)} was not done in {seconds:.0f} s") from None
+            raise Refused(f"{_name(argv)} was not done in {seconds:.0f} s") from None
         finally:
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
                 child.wait()
         output.seek(0)
         text = output.read(MOST_OUTPUT_BYTES).decode("utf-8", "replace")
-    if child.returncode != 0 and not any_exit and not cut:
+    if child.returncode not in exits:
         raise Refused(explain(_name(argv), text))
     return text
 

@@ -98,12 +98,12 @@ class Diagnose:
     """Python: what is counted. Sites cost memory and speed for as long as the rounds last."""
     rounds: int = 5
     interval: Duration = Duration(300)
+    remote_exec: bool = False
+    """CPython 3.14: let ``sys.remote_exec`` write the path of a script into the agent."""
     native_stacks: bool = False
-    """py-spy also shows C frames, for which it stops the agent longer."""
+    """Python: C frames too, for which each thread is stopped for a moment."""
     locals: bool = False
     """py-spy also shows local variables, which may hold what is nobody's business."""
-    sample_allocations: bool = True
-    """Native: let gdb break on malloc for some seconds, to name who allocates what grew."""
     min_growth: Size = Size(64 * 1024)
     """What grew by less in all rounds together is not told."""
     max_rss: Size = Size(4 * GIB)

@@ -84,9 +84,9 @@ class Order:
     kinds: tuple[str, ...]
     rounds: int
     interval_seconds: float
+    remote_exec: bool
     native_stacks: bool
     locals: bool
-    sample_sites: bool
     least_growth_bytes: int
     max_rss_bytes: int
     max_seconds: float

@@ -1,0 +1,167 @@
+"""The ways to count what lives in a CPython agent; none is forced on it. The first that works:
+
+own hook      the agent's author, or its environment, has the hook (hook.py): exact.
+remote exec   sys.remote_exec of CPython 3.14, where the settings allow it: exact. It writes the
+              path of a script into the agent and sets a flag there, by CPython's own interface.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import time
+import typing
+
+from . import postbox, tools
+from .hook import MAILBOX
+from .plan import Plan
+from .process import Process
+
+ANSWER_SECONDS = 300.0
+TURN_UP_SECONDS = 5.0
+REMOTE_EXEC_SECONDS = 30.0
+
+Tick = typing.Callable[[], None]
+"""Called about every second: renews the busy marker, and ends the run by raising."""
+
+
+class Counting:
+    """A hook that answers in rounds through its mailbox."""
+
+    def __init__(self, way: str, box: postbox.Mailbox) -> None:
+        self.way = way
+        self._box = box
+        self._rounds = 0
+
+    def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+        """Return one look at all of ``kinds``. Raises tools.Refused, and what ``tick`` raises."""
+        return self._answer(kinds, (), tick)
+
+    def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+        """Return who holds the containers ``wanted``. Raises like look."""
+        return self._answer((), wanted, tick)
+
+    def renew(self) -> None:
+        """Say that we are still there."""
+        self._box.renew()
+
+    def close(self) -> None:
+        """Tell the hook to leave."""
+        self._box.stop()
+        self._box.close()
+
+    def _answer(
+        self, kinds: typing.Tuple[str, ...], names: typing.Tuple[str, ...], tick: Tick
+    ) -> postbox.Answer:
+        self._rounds += 1
+        self._box.ask(postbox.Request(self._rounds, kinds, names))
+        until = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < until:
+            answer = self._box.answer(self._rounds)
+            if answer is not None:
+                return answer
+            tick()
+            self.renew()
+            time.sleep(0.25)
+        raise tools.Refused(f"the hook gave no answer in {ANSWER_SECONDS:.0f} s")
+
+
+def begin(process: Process, plan: Plan) -> Counting:
+    """Return the best way of counting that works. Raises tools.Refused with every way's reason."""
+    reasons = []
+    for way, attempt in _WAYS:
+        try:
+            return Counting(way, attempt(process, plan))
+        except tools.Refused as refusal:
+            reasons.append(f"{way}: {refusal}")
+    raise tools.Refused("; ".join(reasons))
+
+
+def _own_hook(process: Process, plan: Plan) -> postbox.Mailbox:
+    signum = postbox.hook_signal(process)
+    box = None if signum is None else postbox.find(process, f"{MAILBOX}:{signum}")
+    if signum is None or box is None:
+        raise tools.Refused("none; the agent's author can add memleash_hook.py")
+    box.ask(postbox.Request(0, plan.kinds))
+    process.check()
+    os.kill(process.pid, signum)
+    return box
+
+
+def _remote_exec(process: Process, plan: Plan) -> postbox.Mailbox:
+    """Ask through sys.remote_exec, with an interpreter of the agent's own version."""
+    if not plan.remote_exec:
+        raise tools.Refused("not allowed by the settings (remote_exec)")
+    wanted = version(process)
+    if wanted is None or wanted < (3, 14):
+        raise tools.Refused("wants CPython 3.14 or newer")
+    python = _same_python(process, wanted)
+    name = f"memleash-{os.getpid()}-{int(time.time())}"
+    text = _launcher(name, postbox.Request(0, plan.kinds).text())
+    with contextlib.ExitStack() as until_read:
+        try:
+            with tempfile.NamedTemporaryFile(
+                "w", dir=process.path("root", "tmp"), suffix=".py", delete=False
+            ) as script:
+                until_read.callback(os.unlink, script.name)
+                script.write(text)
+            os.chmod(script.name, 0o644)
+        except OSError as error:
+            raise tools.Refused(f"no script can be put into its /tmp: {error}") from error
+        seen_as = os.path.join("/tmp", os.path.basename(script.name))
+        code = "import sys; sys.remote_exec(int(sys.argv[1]), sys.argv[2])"
+        tools.run([*python, "-I", "-c", code, str(process.pid), seen_as], REMOTE_EXEC_SECONDS)
+        return _wait_for(process, name)
+
+
+def _launcher(name: str, request: str) -> str:
+    """Return the text that starts the hook in a thread of its own, which compiles it too."""
+    hook_path = os.path.join(os.path.dirname(__file__), "hook.py")
+    source = _read_source(hook_path) + f"\nbegin({name!r}, {request!r})\n"
+    scope = "{'__name__': 'memleash_hook', '__file__': '<string>'}"
+    return f"import _thread; _thread.start_new_thread(exec, ({source!r}, {scope}))\n"
+
+
+def _wait_for(process: Process, name: str) -> postbox.Mailbox:
+    until = time.monotonic() + TURN_UP_SECONDS
+    while time.monotonic() < until:
+        process.check()
+        box = postbox.find(process, name)
+        if box is not None:
+            return box
+        time.sleep(0.1)
+    raise tools.Refused(f"the agent did not run it within {TURN_UP_SECONDS} s")
+
+
+def version(process: Process) -> typing.Optional[typing.Tuple[int, int]]:
+    """Return the CPython version ``process`` runs, as its files are called; None: cannot tell."""
+    names = os.readlink(process.path("exe")) + "\n" + process.read("maps")
+    found = re.search(r"python([23])\.(\d+)", names)
+    return (int(found.group(1)), int(found.group(2))) if found else None
+
+
+def _same_python(process: Process, wanted: typing.Tuple[int, int]) -> typing.List[str]:
+    """Return the command of an interpreter of version ``wanted`` that sees pids as we do."""
+    if sys.version_info[:2] == wanted:
+        return [sys.executable]
+    executable = os.readlink(process.path("exe"))
+    if os.path.samefile(process.path("root"), "/"):
+        return [executable]
+    if "\t" in process.status("NSpid"):
+        raise tools.Refused("the agent has pids of its own (a container)")
+    root = os.readlink(process.path("root"))
+    inside = executable[len(root) :] if executable.startswith(root + "/") else executable
+    return [tools.find("chroot"), process.path("root"), inside]
+
+
+def _read_source(path: str) -> str:
+    """Return this package's own source, from the folder or the zip file it runs from."""
+    content: bytes = globals()["__loader__"].get_data(path)
+    return content.decode()
+
+
+_WAYS: typing.Tuple[typing.Tuple[str, typing.Callable[[Process, Plan], postbox.Mailbox]], ...] = (
+    ("own hook", _own_hook),
+    ("remote exec", _remote_exec),
+)
