@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from responder.adapters import http
 from responder.core.matchers import Matcher
+from responder.core.moments import as_datetime, parse
 from responder.errors import AlertmanagerError
 from responder.settings import Alertmanager
 
@@ -229,8 +230,8 @@ def _silence(raw: Mapping[str, Any]) -> Silence:
             Matcher(one["name"], one["value"], one["isRegex"], one.get("isEqual", True))
             for one in raw["matchers"]
         ),
-        starts_at=datetime.fromisoformat(raw["startsAt"]),
-        ends_at=datetime.fromisoformat(raw["endsAt"]),
+        starts_at=as_datetime(parse(raw["startsAt"])),
+        ends_at=as_datetime(parse(raw["endsAt"])),
         comment=str(raw["comment"]),
         created_by=str(raw["createdBy"]),
     )

@@ -3,11 +3,12 @@
 What requests leaves open is closed here:
 1. Its timeout is for each recv, so that a peer that drips holds the caller for ever: here one
    deadline covers connecting, headers and body.
-2. A body has no limit there: here it has.
+2. A body has no limit there, and is unpacked as it comes: here it has one, and is not.
 3. Credentials and certificates are read from their files at each use, so that they can rotate.
 4. Environment, netrc, cookies and redirects are not believed: a request goes where the
    configuration says and nowhere else, and its credentials with it.
-5. A connection is used once. A kept one may be closed by the peer in the moment a POST is sent,
+5. It lets ValueErrors through, for a timeout of 0 or an odd name: here they are HttpErrors, too.
+6. A connection is used once. A kept one may be closed by the peer in the moment a POST is sent,
    and then nobody knows whether it was heard.
 """
 
@@ -26,6 +27,7 @@ import urllib3
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from responder.adapters.http_deadline import DeadlineAdapter, deadline
+from responder.core.untrusted import line
 from responder.settings import HttpConfig
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -60,9 +62,9 @@ class Answer:
         return 200 <= self.status < 300
 
     def json(self) -> Any:
-        """Return the body as JSON. Raises HttpError."""
+        """Return the body as JSON, which knows no NaN. Raises HttpError."""
         try:
-            return json.loads(self.body)
+            return json.loads(self.body, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
             raise HttpError(f"{self.asked}: the answer is not JSON: {self.excerpt()}") from error
 
@@ -70,13 +72,13 @@ class Answer:
         """Return the status and the beginning of the body, for messages."""
         text = f"{self.asked}: answered {self.status}"
         if 300 <= self.status < 400:
-            where = self.headers.get("Location", "nowhere")[:200]
-            return f"{text} to {where!r}; redirects are not followed, configure the final URL"
+            where = line(self.headers.get("Location", "nowhere"))
+            return f"{text} to '{where}'; redirects are not followed, configure the final URL"
         return f"{text}: {self.excerpt()}" if self.body else text
 
     def excerpt(self) -> str:
-        """Return the first 200 characters of the body on one line."""
-        return " ".join(self.body[:200].decode("utf-8", "replace").split())
+        """Return the beginning of the body on one line."""
+        return line(self.body[:2000].decode("utf-8", "replace"), 200)
 
 
 def session(config: HttpConfig) -> requests.Session:
@@ -115,8 +117,8 @@ def request(
     """
     asked = f"{method} {_without_userinfo(url)}"
     token = deadline.set(time.monotonic() + timeout_seconds)
-    timeout = urllib3.Timeout(total=timeout_seconds)
     try:
+        timeout = urllib3.Timeout(total=timeout_seconds)
         with session.request(
             method,
             url,
@@ -127,7 +129,7 @@ def request(
         ) as response:
             body = _read(response, max_bytes, asked)
             return Answer(response.status_code, response.headers, body, asked)
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise _translated(error, asked, timeout_seconds) from error
     finally:
         deadline.reset(token)
@@ -135,7 +137,8 @@ def request(
 
 def _read(response: requests.Response, max_bytes: int, asked: str) -> bytes:
     body = bytearray()
-    for chunk in response.iter_content(64 * 1024):
+    # Not unpacked, whatever it says that it is: a few kilobytes of gzip may be gigabytes.
+    for chunk in response.raw.stream(64 * 1024, decode_content=False):
         body += chunk
         if len(body) > max_bytes:
             raise HttpError(f"{asked}: the answer is larger than {max_bytes} bytes")
@@ -172,7 +175,11 @@ def _roots(error: BaseException) -> list[BaseException]:
 
 def _short(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())[:200]
+    return line(str(text), 200)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _without_userinfo(url: str) -> str:

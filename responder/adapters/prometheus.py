@@ -8,10 +8,11 @@ Thanos, Mimir and VictoriaMetrics speak it too.
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from responder.adapters import http
+from responder.core.moments import SKEW_SECONDS, rfc3339, unix_seconds
+from responder.core.untrusted import decimal, line, listed, size_bytes
 from responder.errors import FactsUnavailable
 from responder.settings import Prometheus
 
@@ -27,49 +28,67 @@ class PrometheusClient:
         self._session = http.session(settings)
         self._url = settings.url.rstrip("/") + "/api/v1/query"
 
-    def hard_limit_bytes(self, host: str, agent: str) -> int:
-        """Return the hard limit in force, 0 = off. Raises FactsUnavailable.
+    def hard_limit_bytes(self, host: str, agent: str, now: float) -> int:
+        """Return the hard limit in force at unix time ``now``, 0 = off. Raises FactsUnavailable.
 
-        Value and age come from one evaluation, and the age by Prometheus's own clock.
+        Value and age come from one evaluation, and the age by Prometheus's own clock. The answer
+        is believed if it is one series of this very host and agent, evaluated now.
         """
         selector = f"{LIMIT_RULE}{{host={_quoted(host)},agent={_quoted(agent)}}}"
-        values: set[float] = set()
-        ages: list[float] = []
-        for part, number in self._query(_value_and_age(selector)):
-            if part == "age":
-                ages.append(number)
-            else:
-                values.add(number)
+        parts: dict[str, list[object]] = {"value": [], "age": []}
+        for labels, evaluated_at, raw in self._query(_value_and_age(selector)):
+            if (labels.get("host"), labels.get("agent")) != (host, agent):
+                raise self._unavailable(f"{selector} was answered for {_told(labels)}")
+            if labels.get(_PART) not in parts:
+                raise self._unavailable(f"{selector} was answered with {_told(labels)}")
+            self._check_evaluation(selector, evaluated_at, now)
+            parts[labels[_PART]].append(raw)
+        values, ages = parts["value"], parts["age"]
         if not values or not ages:
             raise self._unavailable(f"{selector} has no sample; are memleash's rules loaded?")
-        if len(values) > 1:
-            raise self._unavailable(f"{selector} has several values: {sorted(values)}")
-        (value,) = values
-        # Series that agree may be replicas of one Prometheus: the freshest vouches for the value.
-        age = min(ages)
-        if not age <= self._settings.max_sample_age:
+        if len(values) > 1 or len(ages) > 1:
             raise self._unavailable(
-                f"{selector} is {age:.0f} s old, at most {self._settings.max_sample_age:.0f} s are "
+                f"{selector} has several series: {listed([*map(line, values)])}"
+            )
+        self._check_age(selector, decimal(ages[0]), ages[0])
+        limit = size_bytes(decimal(values[0]))
+        if limit is None:
+            raise self._unavailable(f"{selector} is '{line(values[0])}', which is no limit")
+        return limit
+
+    def _check_evaluation(self, selector: str, evaluated_at: object, now: float) -> None:
+        """Raise FactsUnavailable unless the answer was made now, as far as clocks agree."""
+        moment = unix_seconds(evaluated_at)
+        if moment is None:
+            raise self._unavailable(f"{selector} was evaluated at no moment")
+        if abs(moment - now) > SKEW_SECONDS:
+            raise self._unavailable(
+                f"{selector} was evaluated at {rfc3339(moment)}, and it is {rfc3339(now)};"
+                " do the clocks agree?"
+            )
+
+    def _check_age(self, selector: str, age: float | None, raw: object) -> None:
+        """Raise FactsUnavailable unless the sample is of now, or of a little while ago."""
+        oldest = self._settings.max_sample_age
+        if age is None or age < -SKEW_SECONDS:
+            raise self._unavailable(f"{selector} is '{line(raw)}' s old, which is no age")
+        if age > oldest:
+            raise self._unavailable(
+                f"{selector} is {age:.0f} s old, at most {oldest:.0f} s are "
                 "believed; are memleash's rules evaluated?"
             )
-        if not math.isfinite(value) or value < 0:
-            raise self._unavailable(f"{selector} is {value}, which is no limit")
-        return int(value)
 
     def by_agent(self, expression: str) -> dict[tuple[str, str], float]:
         """Return the value of ``expression`` for each (host, agent). Raises FactsUnavailable.
 
-        For overviews of the whole fleet; what a restart rests on is read one by one.
+        For overviews of the whole fleet; what a restart rests on is read one by one. What is no
+        number is left out.
         """
-        try:
-            return {
-                (item["metric"].get("host", ""), item["metric"].get("agent", "")): float(
-                    item["value"][1]
-                )
-                for item in self._ask(f"max by (host, agent) ({expression})")
-            }
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise self._unavailable("the answer is not an instant vector") from error
+        return {
+            (labels.get("host", ""), labels.get("agent", "")): value
+            for labels, _, raw in self._query(f"max by (host, agent) ({expression})")
+            if (value := decimal(raw)) is not None
+        }
 
     def reachable(self) -> bool:
         """Return whether it answers a query now."""
@@ -79,11 +98,12 @@ class PrometheusClient:
             return False
         return True
 
-    def _query(self, expression: str) -> list[tuple[str, float]]:
+    def _query(self, expression: str) -> list[tuple[dict[str, str], object, object]]:
+        """Return labels, time of evaluation and value of each series. Raises FactsUnavailable."""
         result = self._ask(expression)
         try:
-            return [(item["metric"][_PART], float(item["value"][1])) for item in result]
-        except (LookupError, TypeError, ValueError) as error:
+            return [(_labels(item["metric"]), *_pair(item["value"])) for item in result]
+        except (LookupError, TypeError) as error:
             raise self._unavailable("the answer is not an instant vector") from error
 
     def _ask(self, expression: str) -> Any:
@@ -106,10 +126,13 @@ class PrometheusClient:
             success, result = body["status"] == "success", body["data"]["result"]
         except (LookupError, TypeError, AttributeError) as error:
             raise self._unavailable(f"not a query's answer: {answer.excerpt()}") from error
+        if not isinstance(result, list):
+            raise self._unavailable(f"not a query's answer: {answer.excerpt()}")
         if not success:
             raise self._unavailable(f"the query failed: {answer.excerpt()}")
         if complaints:
-            raise self._unavailable(f"the answer may be partial: {complaints}")
+            first = complaints[:3] if isinstance(complaints, list) else [str(complaints is True)]
+            raise self._unavailable(f"the answer may be partial: {'; '.join(map(line, first))}")
         return result
 
     def _unavailable(self, why: str) -> FactsUnavailable:
@@ -121,6 +144,24 @@ def _value_and_age(selector: str) -> str:
         f'label_replace({selector}, "{_PART}", "value", "", "")'
         f' or label_replace(time() - timestamp({selector}), "{_PART}", "age", "", "")'
     )
+
+
+def _labels(raw: object) -> dict[str, str]:
+    """Return a series' labels. Raises TypeError."""
+    if not isinstance(raw, dict) or not all(isinstance(one, str) for one in raw.values()):
+        raise TypeError("not labels")
+    return raw
+
+
+def _pair(raw: object) -> tuple[object, object]:
+    """Return a sample's time of evaluation and its value. Raises TypeError."""
+    if not isinstance(raw, list) or len(raw) != 2:
+        raise TypeError("not a time and a value")
+    return raw[0], raw[1]
+
+
+def _told(labels: dict[str, str]) -> str:
+    return line(json.dumps(labels, sort_keys=True))
 
 
 def _quoted(value: str) -> str:

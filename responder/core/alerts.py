@@ -11,17 +11,18 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
+from responder.core import moments
 from responder.core.outcomes import Remediation
+from responder.core.untrusted import line
 
 
 class PayloadError(ValueError):
     """A notification that is not version 4: names the field, what it is, and what it must be."""
 
     def __init__(self, field: str, problem: str) -> None:
-        self.field = field
-        super().__init__(f"{field} {problem}")
+        self.field = line(field)
+        super().__init__(f"{self.field} {line(problem)}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def parse_notification(raw: object) -> Notification:
     """Return the decoded JSON ``raw`` as a Notification. Raises PayloadError."""
     body = _mapping(raw, "the body")
     if body.get("version", "4") != "4":
-        raise PayloadError("version", f'is {body["version"]!r}; only "4" is understood')
+        raise PayloadError("version", f"is '{line(body['version'], 16)}'; only '4' is understood")
     alerts = body.get("alerts")
     if not isinstance(alerts, list):
         raise PayloadError("alerts", "must be a list of alerts")
@@ -132,14 +133,10 @@ def _is_unicode(text: str) -> bool:
 
 def _time(raw: object, field: str) -> float:
     try:
-        if not isinstance(raw, str):
-            raise ValueError("not text")  # noqa: TRY301, TRY004 - one message for both
-        when = datetime.fromisoformat(raw)
+        # Alertmanager's webhook tells nanoseconds, its API milliseconds of the same moment.
+        return moments.parse(raw, fraction_digits=3)
     except ValueError as error:
         raise PayloadError(field, "must be an RFC 3339 time") from error
-    # Alertmanager's webhook tells nanoseconds, its API milliseconds of the same moment.
-    when = when.replace(microsecond=when.microsecond // 1000 * 1000, tzinfo=when.tzinfo or UTC)
-    return when.timestamp()
 
 
 def _fingerprint(labels: Mapping[str, str]) -> str:

@@ -14,13 +14,11 @@ import math
 from collections.abc import Iterable
 
 from responder.core.facts import AgentFacts, Unknown
+from responder.core.moments import SKEW_SECONDS
 from responder.core.policy import Mute
 
 ENDED_BY_HAND = "ended-by-hand"
 """The claimant of a person's word."""
-
-SKEW_SECONDS = 60.0
-"""How far the clocks of two replicas may be apart."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

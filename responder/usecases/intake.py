@@ -15,7 +15,7 @@ from concurrent.futures import Executor, Future
 
 from responder.adapters.telemetry import Part
 from responder.core.alerts import Alert, Notification, PayloadError, parse_alert, parse_notification
-from responder.core.mutes import SKEW_SECONDS
+from responder.core.moments import SKEW_SECONDS
 from responder.core.outcomes import Outcome, Remediation
 from responder.core.storms import after_count
 from responder.errors import AlertmanagerError, DatabaseUnavailable

@@ -78,7 +78,8 @@ def read_hard_limit(
     if isinstance(facts, AgentFacts) and facts.hard_limit_bytes is not None:
         return facts.hard_limit_bytes
     try:
-        return services.outside.prometheus.hard_limit_bytes(host.name, agent)
+        now = services.clock.now()
+        return services.outside.prometheus.hard_limit_bytes(host.name, agent, now)
     except FactsUnavailable as error:
         return Unknown(str(error))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 
+from responder.core import moments
 from responder.web.routes import Query
 from toolkit.units import parse_duration
 
@@ -18,15 +18,11 @@ SINCE = {
     "examples": ["7d", "2026-01-31T12:00:00Z"],
 }
 """A moment, or how long ago it was."""
-_LATEST = 253402300799.0  # the end of the year 9999, where datetime ends
 
 
 def iso(unix_seconds: float | None) -> str | None:
     """Return a unix time as RFC 3339 in UTC."""
-    if unix_seconds is None:
-        return None
-    moment = datetime.fromtimestamp(min(max(unix_seconds, 0.0), _LATEST), tz=UTC)
-    return moment.isoformat().replace("+00:00", "Z")
+    return None if unix_seconds is None else moments.rfc3339(unix_seconds)
 
 
 def whole(lowest: int, highest: int) -> Callable[[str], int]:
@@ -66,9 +62,8 @@ def moment(now: Callable[[], float]) -> Callable[[str], float]:
         if re.fullmatch(_AGO, value):
             return now() - parse_duration(value)
         try:
-            when = datetime.fromisoformat(value)
-            return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError) as error:
+            return moments.parse(value)
+        except ValueError as error:
             raise ValueError("must be a duration such as 7d, or an RFC 3339 time") from error
 
     return parse

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
 
 from responder.adapters.database.requests import AWAITING_APPROVAL, QUEUED, REQUESTED, Restart
 from responder.core.facts import Unknown
+from responder.core.moments import as_datetime
 from responder.core.outcomes import FAILED, Outcome, Step
 from responder.web.fleet import Reading
 from toolkit.units import format_duration, format_size
@@ -71,12 +71,12 @@ def clock(unix_seconds: float | None) -> str:
     """Return a moment as people write it, in UTC."""
     if unix_seconds is None:
         return "never"
-    return f"{datetime.fromtimestamp(unix_seconds, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{as_datetime(unix_seconds):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def machine_time(unix_seconds: float) -> str:
     """Return a moment for a ``time`` element."""
-    return f"{datetime.fromtimestamp(unix_seconds, tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{as_datetime(unix_seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _two_units(seconds: float) -> str:

@@ -14,12 +14,20 @@ from tests.contract.adapters.peer import Peer, Raw, Reply, as_json
 from toolkit.settings import Duration
 
 TEN_GIB = 10 * 1024**3
+NOW = 1_800_000_000.0
+OURS = {"host": "h", "agent": "a"}
+GOOD = (("value", TEN_GIB), ("age", 3))
 
 
-def vector(*samples: tuple[str, object], **beside: Any) -> Reply:
-    """An answer with (part, value) samples, as Prometheus writes them."""
+def vector(
+    *samples: tuple[str, object], at: object = NOW, of: object = OURS, **beside: Any
+) -> Reply:
+    """An answer with (part, value) samples as Prometheus writes them, evaluated ``at`` a time."""
     result = [
-        {"metric": {"host": "h", "agent": "a", "memleash_part": part}, "value": [1.5, str(value)]}
+        {
+            "metric": {**of, "memleash_part": part} if isinstance(of, dict) else of,
+            "value": [at, value if isinstance(value, bool | list) else str(value)],
+        }
         for part, value in samples
     ]
     return as_json(
@@ -43,16 +51,15 @@ def asked_query(peer: Peer) -> str:
         ([("value", TEN_GIB), ("age", 3)], TEN_GIB),
         ([("value", "1.073741824e+10"), ("age", 60)], TEN_GIB),
         ([("value", 0), ("age", 3)], 0),
-        ([("value", TEN_GIB), ("value", TEN_GIB), ("age", 3), ("age", 200)], TEN_GIB),
         ([("value", TEN_GIB), ("age", -0.2)], TEN_GIB),
     ],
-    ids=["bytes", "exponent, at the age", "off", "replicas that agree", "recorded just now"],
+    ids=["bytes", "exponent, at the age", "off", "recorded just now"],
 )
 def test_a_fresh_unambiguous_sample_is_the_limit(
     peer: Peer, samples: list[tuple[str, object]], limit: int
 ) -> None:
     peer.answer = lambda _: vector(*samples)
-    assert client(peer).hard_limit_bytes("h", "a") == limit
+    assert client(peer).hard_limit_bytes("h", "a", NOW) == limit
 
 
 @pytest.mark.parametrize(
@@ -61,11 +68,33 @@ def test_a_fresh_unambiguous_sample_is_the_limit(
         (vector(), "has no sample; are memleash's rules loaded?"),
         (vector(("value", TEN_GIB)), "has no sample"),
         (vector(("value", TEN_GIB), ("age", 61)), "is 61 s old, at most 60 s are believed"),
-        (vector(("value", TEN_GIB), ("age", "NaN")), "is nan s old"),
-        (vector(("value", 1), ("value", 2), ("age", 1)), "has several values: [1.0, 2.0]"),
-        (vector(("value", "NaN"), ("age", 1)), "is nan, which is no limit"),
-        (vector(("value", "+Inf"), ("age", 1)), "is inf, which is no limit"),
-        (vector(("value", -1), ("age", 1)), "is -1.0, which is no limit"),
+        (vector(("value", TEN_GIB), ("age", "NaN")), "is 'NaN' s old"),
+        (vector(("value", TEN_GIB), ("age", "-Inf")), "is '-Inf' s old, which is no age"),
+        (vector(("value", TEN_GIB), ("age", -600)), "is '-600' s old, which is no age"),
+        (vector(("value", 1), ("value", 2), ("age", 1)), "has several series: 1, 2"),
+        (vector(("value", 1), ("age", 1), ("value", 1), ("age", 1)), "has several series: 1, 1"),
+        (vector(("value", "NaN"), ("age", 1)), "is 'NaN', which is no limit"),
+        (vector(("value", "+Inf"), ("age", 1)), "is '+Inf', which is no limit"),
+        (vector(("value", -1), ("age", 1)), "is '-1', which is no limit"),
+        (vector(("value", True), ("age", 1)), "is 'bool', which is no limit"),
+        (vector(("value", "true"), ("age", 1)), "is 'true', which is no limit"),
+        (vector(("value", "1_000"), ("age", 1)), "is '1_000', which is no limit"),
+        (vector(("value", " 7 "), ("age", 1)), "is '7', which is no limit"),
+        (vector(("value", "\u0667"), ("age", 1)), "which is no limit"),
+        (vector(("value", "9" * 400), ("age", 1)), "…', which is no limit"),
+        (vector(("value", "1e19"), ("age", 1)), "is '1e19', which is no limit"),
+        (vector(*GOOD, at=NOW - 86_400), "; do the clocks agree?"),
+        (vector(*GOOD, at=NOW + 600), "; do the clocks agree?"),
+        (vector(*GOOD, at="now"), "was evaluated at no moment"),
+        (vector(*GOOD, at=True), "was evaluated at no moment"),
+        (vector(*GOOD, at=10**400), "was evaluated at no moment"),
+        (vector(*GOOD, of={"host": "h", "agent": "b"}), 'was answered for {"agent": "b", "host"'),
+        (vector(*GOOD, of={"host": "i", "agent": "a"}), "was answered for {"),
+        (vector(*GOOD, of={}), "was answered for {"),
+        (vector(*GOOD, of={"host": 7, "agent": "a"}), "not an instant vector"),
+        (vector(*GOOD, of=[]), "not an instant vector"),
+        (vector(*GOOD, ("value", TEN_GIB), of=OURS | {"replica": "b"}), "has several series"),
+        (vector(("other", 1), *GOOD), "was answered with {"),
         (vector(("value", 1), ("age", 1), warnings=["a store is gone"]), "a store is gone"),
         (vector(("value", 1), ("age", 1), isPartial=True), "may be partial"),
         (as_json({"status": "error", "error": "x", "data": {"result": []}}), "the query failed"),
@@ -73,6 +102,9 @@ def test_a_fresh_unambiguous_sample_is_the_limit(
         (as_json({"status": "success", "data": None}), "not a query's answer"),
         (as_json([]), "not a query's answer"),
         (as_json({"status": "success", "data": {"result": [1.5, "1"]}}), "not an instant vector"),
+        (as_json({"status": "success", "data": {"result": {"a": 1}}}), "not a query's answer"),
+        (Reply(200, b"[" * 100_000), "the answer is not JSON"),
+        (Reply(200, b'{"status": NaN}'), "the answer is not JSON"),
         (Reply(200, b"<html>"), "the answer is not JSON"),
         (Reply(503, b"starting"), "answered 503: starting"),
         (Raw(), "GET "),
@@ -83,20 +115,38 @@ def test_a_fresh_unambiguous_sample_is_the_limit(
 def test_any_doubt_is_facts_unavailable(peer: Peer, answer: Reply | Raw, why: str) -> None:
     peer.answer = lambda _: answer
     with pytest.raises(FactsUnavailable) as caught:
-        client(peer).hard_limit_bytes("h", "a")
+        client(peer).hard_limit_bytes("h", "a", NOW)
     assert str(caught.value).startswith("Prometheus: ")
     assert why in str(caught.value)
 
 
 def test_notes_that_are_no_warnings_do_not_matter(peer: Peer) -> None:
     peer.answer = lambda _: vector(("value", 1), ("age", 1), infos=["not a counter"], warnings=[])
-    assert client(peer).hard_limit_bytes("h", "a") == 1
+    assert client(peer).hard_limit_bytes("h", "a", NOW) == 1
 
 
 def test_label_values_cannot_leave_their_quotes(peer: Peer) -> None:
-    peer.answer = lambda _: vector(("value", 1), ("age", 1))
-    client(peer).hard_limit_bytes('h"} or vector(0) #', "a\\\n\u00e9")
+    host, agent = 'h"} or vector(0) #', "a\\\n\u00e9"
+    peer.answer = lambda _: vector(*GOOD, of={"host": host, "agent": agent})
+    assert client(peer).hard_limit_bytes(host, agent, NOW) == TEN_GIB
     assert '{host="h\\"} or vector(0) #",agent="a\\\\\\n\u00e9"}' in asked_query(peer)
+
+
+def test_whatever_is_told_the_reason_stays_short(peer: Peer) -> None:
+    peer.answer = lambda _: vector(*GOOD, of=OURS | {"agent": "x" * 100_000})
+    with pytest.raises(FactsUnavailable) as caught:
+        client(peer).hard_limit_bytes("h", "a", NOW)
+    assert len(str(caught.value)) < 1000
+
+
+def test_an_overview_leaves_out_what_is_no_number(peer: Peer) -> None:
+    samples = [("a", 1), ("b", "NaN"), ("c", True), ("d", "9" * 400), ("e", "1e3")]
+    result = [
+        {"metric": {"host": "h", "agent": a}, "value": [NOW, v]}
+        for a, v in [(a, v if isinstance(v, bool) else str(v)) for a, v in samples]
+    ]
+    peer.answer = lambda _: as_json({"status": "success", "data": {"result": result}})
+    assert client(peer).by_agent("up") == {("h", "a"): 1.0, ("h", "e"): 1000.0}
 
 
 def test_a_prefix_in_the_url_is_kept(peer: Peer) -> None:

@@ -43,7 +43,7 @@ def test_every_metric_of_the_contract_becomes_its_fact() -> None:
     }
 
 
-@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-1"])
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-1", "9" * 400, "1e19"])
 @pytest.mark.parametrize(
     ("metric", "field"),
     [
@@ -64,6 +64,17 @@ def test_an_absurd_value_is_unknown_and_never_zero(metric: str, field: str, valu
 @pytest.mark.parametrize("value", ["2", "0.5"])
 def test_a_truth_that_is_neither_0_nor_1_is_unknown(value: str) -> None:
     assert agent_facts(f'memleash_agent_busy{{agent="a"}} {value}\n')["a"].busy is None
+
+
+def test_a_sample_of_another_time_is_unknown() -> None:
+    text = 'memleash_agent_up{agent="a"} 1 1700000000000\nmemleash_agent_busy{agent="a"} 0\n'
+    assert agent_facts(text) == {"a": AgentFacts(busy=False)}
+
+
+def test_a_line_that_would_take_minutes_to_parse_is_refused_at_once() -> None:
+    escaped_quotes = '\\"' * 1_000_000
+    with pytest.raises(ValueError, match="a line of more than 4096 characters"):
+        agent_facts(f'memleash_agent_up{{agent="{escaped_quotes}"}} 1\n')
 
 
 def test_samples_without_an_agent_are_passed_over() -> None:
@@ -88,11 +99,24 @@ def test_a_sample_that_is_there_twice_with_two_values_is_refused() -> None:
         'memleash_agent_up{agent="a"\n',
         'memleash_agent_up{agent="a"}\n',
         '{"error": "not metrics"}',
+        'memleash_agent_up{agent="a"} 1_0\n',
+        'memleash_agent_threads{agent="a"} 1 ' + "9" * 400,
     ],
 )
 def test_text_that_is_not_the_format_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not the Prometheus text format"):
         agent_facts(text)
+
+
+VALUES = st.integers() | st.floats() | st.sampled_from(["9" * 400, "9" * 5000, "1e999", "0x1", "-"])
+
+
+@given(VALUES, VALUES | st.just(""), st.sampled_from(["up", "start_time_seconds", "busy", "other"]))
+def test_any_value_and_any_time_give_facts_or_a_value_error(
+    value: object, at: object, name: str
+) -> None:
+    with contextlib.suppress(ValueError):
+        agent_facts(f'memleash_agent_{name}{{agent="a"}} {value} {at}\n')
 
 
 @given(st.text() | st.text(alphabet='memleash_agent_up{}="\\ 10\n#TYPE,a'))

@@ -97,7 +97,7 @@ class FakePrometheus:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def hard_limit_bytes(self, host: str, agent: str) -> int:
+    def hard_limit_bytes(self, host: str, agent: str, now: float) -> int:
         if not self._world.prometheus_answers:
             raise FactsUnavailable("Prometheus: refused")
         return LIMIT
