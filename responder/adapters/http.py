@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import http.cookiejar
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from responder.adapters.http_deadline import DeadlineAdapter, deadline
 from responder.core.untrusted import line
 from responder.settings import HttpConfig
+from toolkit.documents import DocumentError, parse_json
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 _HEADERS = {
@@ -62,10 +62,10 @@ class Answer:
         return 200 <= self.status < 300
 
     def json(self) -> Any:
-        """Return the body as JSON, which knows no NaN. Raises HttpError."""
+        """Return the body as JSON. Raises HttpError."""
         try:
-            return json.loads(self.body, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
+            return parse_json(self.body)
+        except DocumentError as error:
             raise HttpError(f"{self.asked}: the answer is not JSON: {self.excerpt()}") from error
 
     def describe(self) -> str:
@@ -176,10 +176,6 @@ def _roots(error: BaseException) -> list[BaseException]:
 def _short(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return line(str(text), 200)
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _without_userinfo(url: str) -> str:

@@ -104,7 +104,7 @@ def test_a_fresh_unambiguous_sample_is_the_limit(
         (as_json({"status": "success", "data": {"result": [1.5, "1"]}}), "not an instant vector"),
         (as_json({"status": "success", "data": {"result": {"a": 1}}}), "not a query's answer"),
         (Reply(200, b"[" * 100_000), "the answer is not JSON"),
-        (Reply(200, b'{"status": NaN}'), "the answer is not JSON"),
+        (Reply(200, b'{"status": NaN, "data": {"result": NaN}}'), "not a query's answer"),
         (Reply(200, b"<html>"), "the answer is not JSON"),
         (Reply(503, b"starting"), "answered 503: starting"),
         (Raw(), "GET "),
