@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from responder.adapters.alertmanager import Silence
 from responder.adapters.telemetry import Part
 from responder.core.matchers import Matcher, parse_matcher
+from responder.core.moments import SKEW_SECONDS
 from responder.core.mutes import (
     ENDED_BY_HAND,
-    SKEW_SECONDS,
     Claim,
     HeldSilence,
     after_look,
