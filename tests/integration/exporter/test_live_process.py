@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from demo.stack.processes import wait_until
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +58,7 @@ def test_an_exec_is_the_same_life_with_fresh_memory(
 
 
 def test_children_count_in_the_tree_alone_and_show_as_busy(
-    agents: Any, run_exporter: Callable[..., Any], wait_until: Any, tmp_path: Path
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
 ) -> None:
     agent = agents(tmp_path.name)
     exporter = run_exporter(
@@ -78,7 +80,7 @@ def test_children_count_in_the_tree_alone_and_show_as_busy(
         return bool(now[TREE] > now[RSS] and now["memleash_agent_busy{agent=a}"] == 1)
 
     from_start = newborn[RSS]
-    wait_until(grown, "the child counts in the tree and as busy")
+    wait_until("the child to count in the tree and as busy", grown)
     assert exporter.scrape()[RSS] == pytest.approx(from_start, abs=MIB)
 
 

@@ -215,14 +215,14 @@ def test_a_name_that_is_not_known_yet_waits_for_the_version_that_is_being_read(
 
     def slow(files: Iterable[Path]) -> Mapping[str, Host]:
         reading.set()
-        assert read_on.wait(30)
+        assert read_on.wait(60)
         return load(files)
 
     monkeypatch.setattr("responder.adapters.inventory.load", slow)
     file.write_text(json.dumps([{"targets": ["a:1"], "labels": {"host": "new"}}]))
     with ThreadPoolExecutor(2) as pool:
         reader = pool.submit(asked.hosts)
-        assert reading.wait(30)
+        assert reading.wait(60)
         assert asked.hosts() == {}, "who wants the list goes on with the old one"
         waiting = pool.submit(asked.get, "new")
         read_on.set()
