@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -126,14 +127,20 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 
 
 @pytest.fixture
-def as_nobody(tmp_path: Path) -> tuple[str, ...]:
+def tmp_path() -> Iterator[Path]:
+    """A folder that everybody may enter; every run of pytest closes those of its user."""
+    with tempfile.TemporaryDirectory(prefix="memleash-exporter-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def as_nobody() -> tuple[str, ...]:
     """Return what to put before a command so that it runs without any privilege."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("needs root, to become somebody else")
     if subprocess.run([*NOBODY, sys.executable, "-c", ""], check=False).returncode != 0:
         pytest.skip("this Python cannot be run by nobody")
-    for directory in (tmp_path, *tmp_path.parents[:-2]):
-        directory.chmod(0o755)
     return NOBODY
 
 
