@@ -14,7 +14,7 @@ import pytest
 from demo.stack.processes import wait_until
 from exporter.adapters import probes
 from exporter.errors import ProbeFailed
-from exporter.settings import Url
+from toolkit.addresses import Url
 
 TIMEOUT = 0.3
 SLACK = 30.0  # a shared machine may be slow; a probe that hangs would take for ever
