@@ -10,12 +10,13 @@ import signal
 import time
 import typing
 
-from . import facts, marker, process, redact, render, rounds, stacks, tools
+from . import asked, facts, marker, process, redact, render, rounds, stacks, tools
 from .evidence import Evidence
 from .plan import Plan
 from .process import Gone, Process
+from .ways import Tick
 
-_Stacks = typing.Callable[[Process], str]
+_Stacks = typing.Callable[[Process], bytes]
 
 
 class Stopped(BaseException):
@@ -118,24 +119,49 @@ def _take(
         target.check()
         touch()
 
+    def ask(when: str) -> None:
+        for name, question in questions:
+            tick()
+            _keep(folder, f"{name}-{when}", functools.partial(question, target, tick), evidence)
+
     evidence.facts, notes = facts.take(target)
     evidence.notes += notes
     for name, take in _stacks(plan):
         tick()
+        _keep(folder, name, functools.partial(take, target), evidence)
+    questions = asked.questions(plan)
+    ask("first")
+    if plan.rounds > 0 and (plan.profile != "none" or questions):
         try:
-            text = redact.text(take(target))
-        except tools.Refused as refusal:
-            evidence.note(f"{name}: {refusal}")
-            continue
-        _write_text(os.path.join(folder, "raw", name), text)
-        evidence.files.append("raw/" + name)
-    growing = {"python": rounds.python, "native": rounds.native}.get(plan.profile)
-    if growing is not None and plan.rounds > 0:
-        try:
-            growing(target, plan, evidence, tick)
+            _ROUNDS[plan.profile](target, plan, evidence, tick)
         except (tools.Refused, PermissionError) as refusal:
             evidence.note(f"growth: {refusal}")
+        ask("last")
     target.check()
+
+
+_ROUNDS: typing.Dict[str, typing.Callable[[Process, Plan, Evidence, Tick], None]] = {
+    "python": rounds.python,
+    "native": rounds.native,
+    "none": rounds.memory_alone,
+}
+
+
+def _keep(folder: str, name: str, take: typing.Callable[[], bytes], evidence: Evidence) -> None:
+    """Write what ``take`` gives into a raw file, text without its secrets; or a line why not."""
+    try:
+        content = take()
+    except (tools.Refused, PermissionError) as refusal:
+        evidence.note(f"{name}: {refusal}")
+        return
+    try:
+        content = redact.text(content.decode()).encode()
+        name += ".txt"
+    except UnicodeDecodeError:
+        name += ".bin"
+    with open(os.path.join(folder, "raw", name), "wb") as file:
+        file.write(content)
+    evidence.files.append("raw/" + name)
 
 
 def _stacks(plan: Plan) -> typing.List[typing.Tuple[str, _Stacks]]:
@@ -143,9 +169,9 @@ def _stacks(plan: Plan) -> typing.List[typing.Tuple[str, _Stacks]]:
     python = functools.partial(stacks.of_python, with_locals=plan.locals)
     taken: typing.List[typing.Tuple[str, _Stacks]] = []
     if plan.profile == "python":
-        taken.append(("stacks-python.txt", python))
+        taken.append(("stacks-python", python))
     if plan.profile == "native" or (plan.profile == "python" and plan.native_stacks):
-        taken.append(("stacks-native.txt", stacks.of_native))
+        taken.append(("stacks-native", stacks.of_native))
     return taken
 
 

@@ -1,10 +1,28 @@
 """What the collector is asked to do: JSON from the responder, checked here once more."""
 
 import json
+import re
+import signal
 import typing
 
 PROFILES = ("python", "native", "none")
 KINDS = ("types", "sites")
+
+
+class Signal(typing.NamedTuple):
+    """A signal on which the agent tells of itself, and the log that it writes to then."""
+
+    name: str
+    """Without SIG: USR2, RTMIN+3."""
+    log: str
+
+
+class Command(typing.NamedTuple):
+    """A command of the host that asks the agent; ``{pid}`` in its words is the agent's."""
+
+    argv: typing.Tuple[str, ...]
+    timeout: float
+    """Seconds."""
 
 
 class Plan(typing.NamedTuple):
@@ -30,6 +48,9 @@ class Plan(typing.NamedTuple):
     native_stacks: bool = False
     """Python: eu-stack shows the C frames too."""
     locals: bool = False
+    signal: typing.Optional[Signal] = None
+    urls: typing.Tuple[str, ...] = ()
+    command: typing.Optional[Command] = None
     least_growth_bytes: int = 64 * 1024
     max_rss_bytes: int = 4 * 1024**3
     max_seconds: float = 2100.0
@@ -41,17 +62,46 @@ class Plan(typing.NamedTuple):
     work_root: str = "/var/tmp/memleash-diagnose"
 
 
+def signal_number(name: str) -> int:
+    """Return the number of the signal called ``name``: USR2, RTMIN+3. Raises ValueError."""
+    realtime = re.match(r"RTMIN\+(\d+)$", name)
+    if realtime:
+        number = signal.SIGRTMIN + int(realtime.group(1))
+    else:
+        number = signal.Signals.__members__.get("SIG" + name, 0)
+    if not 0 < number <= signal.SIGRTMAX:
+        raise ValueError(f"{name!r} is no signal")
+    return int(number)
+
+
+_ASKED: typing.Tuple[typing.Tuple[str, typing.Any], ...] = (
+    ("signal", lambda raw: Signal(**raw)),
+    ("command", lambda raw: Command(tuple(raw["argv"]), float(raw["timeout"]))),
+)
+
+
+def text(plan: Plan) -> str:
+    """Return the text that ``parse`` makes ``plan`` of."""
+    asked = {name: getattr(plan, name) for name, _ in _ASKED}
+    given = {name: value._asdict() for name, value in asked.items() if value is not None}
+    return json.dumps(dict(plan._asdict(), **given))
+
+
 def parse(text: str) -> Plan:
     """Return the plan in ``text``. Raises ValueError that names the key."""
     raw = json.loads(text)
     unknown = set(raw) - set(Plan._fields)
     if unknown:
         raise ValueError("unknown keys: {}".format(", ".join(sorted(unknown))))
-    plan = Plan(**dict(raw, kinds=tuple(raw.get("kinds", ("types",)))))
+    asked = {name: kind(raw[name]) for name, kind in _ASKED if raw.get(name) is not None}
+    lists = {name: tuple(raw[name]) for name in ("kinds", "urls") if name in raw}
+    plan = Plan(**dict(raw, **lists, **asked))
     for name in ("run", "agent"):
         value = getattr(plan, name)
         if not value or "/" in value or "\0" in value or value.startswith("."):
             raise ValueError(f"{name} {value!r} cannot be the name of a folder")
+    if plan.signal is not None:
+        signal_number(plan.signal.name)
     if plan.profile not in PROFILES:
         raise ValueError(f"profile {plan.profile!r} must be one of {PROFILES}")
     if not set(plan.kinds) <= set(KINDS):

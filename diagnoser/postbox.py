@@ -2,15 +2,16 @@
 
 import json
 import os
-import re
 import time
 import typing
 
-from .hook import MAILBOX, REQUEST_BYTES
+from . import tools
+from .hook import REQUEST_BYTES
 from .process import Process
 
 LEASE_SECONDS = 30.0
 MOST_ANSWER_BYTES = 16 * 1024**2
+MOST_LETTERS = 300
 
 Answer = typing.Dict[str, typing.Any]
 
@@ -23,9 +24,51 @@ class Request(typing.NamedTuple):
     names: typing.Tuple[str, ...] = ()
     stop: bool = False
 
-    def text(self) -> str:
-        """Return it as the hook reads it, with a fresh lease."""
-        return json.dumps(dict(self._asdict(), lease_until=time.monotonic() + LEASE_SECONDS))
+    def text(self, run: str = "") -> str:
+        """Return it as the hook reads it, with a fresh lease; ``run`` comes back in the answer."""
+        lease = {"run": run, "lease_until": time.monotonic() + LEASE_SECONDS}
+        return json.dumps(dict(self._asdict(), **lease))
+
+
+def _parsed(line: bytes) -> Answer:
+    """Return an answer whose every part has the type that it must have. Raises tools.Refused.
+
+    A mailbox is in the agent's hands: what stands there may be anything.
+    """
+    try:
+        raw = json.loads(line.decode())
+        answer: Answer = {
+            "run": raw["run"],
+            "round": int(raw["round"]),
+            "seconds": float(raw["seconds"]),
+            "notes": [str(note)[:MOST_LETTERS] for note in raw["notes"][:10]],
+        }
+        for kind in ("types", "sites"):
+            if kind in raw:
+                answer[kind] = {
+                    name[:MOST_LETTERS]: [int(count), int(size)]
+                    for name, (count, size) in raw[kind].items()
+                }
+        if "containers" in raw:
+            answer["containers"] = {
+                key[:MOST_LETTERS]: [str(kind)[:MOST_LETTERS], int(length)]
+                for key, (kind, length) in raw["containers"].items()
+            }
+        if "names" in raw:
+            answer["names"] = {
+                key[:MOST_LETTERS]: [holder[:MOST_LETTERS], element[:MOST_LETTERS], int(size)]
+                for key, (holder, element, size) in raw["names"].items()
+            }
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise tools.Refused(f"the hook's answer cannot be understood: {error}") from error
+    return answer
 
 
 class Mailbox:
@@ -33,6 +76,7 @@ class Mailbox:
 
     def __init__(self, path: str) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._run = os.urandom(8).hex()
         self._request: typing.Optional[Request] = None
 
     def ask(self, request: Request) -> None:
@@ -43,7 +87,7 @@ class Mailbox:
     def renew(self) -> None:
         """Renew the lease of what was asked last."""
         if self._request is not None:
-            content = self._request.text().encode()
+            content = self._request.text(self._run).encode()
             if len(content) > REQUEST_BYTES:
                 raise ValueError(f"a request of {len(content)} bytes has no room in the mailbox")
             os.pwrite(self._fd, content.ljust(REQUEST_BYTES), 0)
@@ -57,9 +101,9 @@ class Mailbox:
         size = min(os.fstat(self._fd).st_size - REQUEST_BYTES, MOST_ANSWER_BYTES)
         lines = os.pread(self._fd, max(size, 0), REQUEST_BYTES).split(b"\n")[:-1]
         for line in reversed(lines):
-            found = json.loads(line.decode())
-            if found["round"] == number:
-                return typing.cast(Answer, found)
+            found = _parsed(line)
+            if (found["run"], found["round"]) == (self._run, number):
+                return found
         return None
 
     def close(self) -> None:
@@ -77,21 +121,4 @@ def find(process: Process, name: str) -> typing.Optional[Mailbox]:
             continue
         if target.startswith(f"/memfd:{name} "):
             return Mailbox(path)
-    return None
-
-
-def hook_signal(process: Process) -> typing.Optional[int]:
-    """Return the signal that the agent's own hook answers; None when it has no hook.
-
-    A signal that the agent does not catch would end it: the kernel's word is asked too.
-    """
-    caught = int(process.status("SigCgt") or "0", 16)
-    for fd in os.listdir(process.path("fd")):
-        try:
-            target = os.readlink(process.path("fd", fd))
-        except FileNotFoundError:
-            continue
-        hook = re.match(rf"/memfd:{MAILBOX}:(\d+) ", target)
-        if hook and caught >> (int(hook.group(1)) - 1) & 1:
-            return int(hook.group(1))
     return None

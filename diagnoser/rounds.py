@@ -24,7 +24,7 @@ def python(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None
     Raises tools.Refused when there is no way to count, and what ``tick`` raises.
     """
     looks: typing.List[postbox.Answer] = []
-    with contextlib.closing(ways.begin(process, plan)) as counting:
+    with contextlib.closing(ways.begin(process, plan, tick)) as counting:
         evidence.way = counting.way
         for number in range(plan.rounds + 1):
             if number:
@@ -59,6 +59,14 @@ def native(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None
                 evidence.note(line)
         for kind, looks in (("chunks", heaps), ("mappings", maps)):
             evidence.grown[kind] = growth.grown(looks, plan.least_growth_bytes)[:KEPT]
+
+
+def memory_alone(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None:
+    """Note how much memory the agent holds, in each round."""
+    for number in range(plan.rounds + 1):
+        if number:
+            _wait(plan.interval_seconds, tick)
+        _remember_memory(process, evidence)
 
 
 def _wait(seconds: float, tick: Tick, renew: typing.Callable[[], None] = lambda: None) -> None:

@@ -47,7 +47,7 @@ def _start(plan: Plan) -> Reply:
     shutil.copyfile(_my_zip(), program)
     with open(os.path.join(folder, "log.txt"), "wb") as log, open(os.devnull, "rb") as nothing:
         child = subprocess.Popen(
-            [sys.executable, program, "collect", json.dumps(plan._asdict())],
+            [sys.executable, program, "collect", plans.text(plan)],
             stdin=nothing,
             stdout=log,
             stderr=log,

@@ -18,7 +18,7 @@ _CUT_SHORT = 1
 """The exit code of eu-stack that printed all but the frames that it could not unwind."""
 
 
-def of_python(process: Process, *, with_locals: bool) -> str:
+def of_python(process: Process, *, with_locals: bool) -> bytes:
     """Return the Python stack of every thread. Raises tools.Refused, Gone."""
     argv = [tools.find("py-spy"), "dump", "--nonblocking", "--pid", str(process.pid)]
     argv += ["--locals"] * with_locals
@@ -31,7 +31,7 @@ def of_python(process: Process, *, with_locals: bool) -> str:
     return tools.run(argv, PY_SPY_SECONDS)
 
 
-def of_native(process: Process) -> str:
+def of_native(process: Process) -> bytes:
     """Return the native stack of every thread. Raises tools.Refused, Gone."""
     argv = [tools.find("eu-stack"), "-n", str(MOST_FRAMES), "-p", str(process.pid)]
     process.check()

@@ -4,6 +4,7 @@ A tool that stops the agent while it works (a ptrace attach) is not niced: its t
 the agent's pause.
 """
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -13,6 +14,8 @@ import tempfile
 import typing
 
 MOST_OUTPUT_BYTES = 4 * 1024**2
+END_SECONDS = 5.0
+"""From SIGTERM to SIGKILL."""
 EXTRA_FOLDERS = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/memleash/bin", "~/.local/bin")
 
 INSTALL = {
@@ -35,12 +38,12 @@ def find(name: str) -> str:
     return found
 
 
-def run(argv: typing.List[str], seconds: float, *, exits: typing.Tuple[int, ...] = (0,)) -> str:
+def run(argv: typing.List[str], seconds: float, *, exits: typing.Tuple[int, ...] = (0,)) -> bytes:
     """Return what ``argv`` printed, at most MOST_OUTPUT_BYTES. Raises Refused.
 
     ``exits`` are the exit codes of a tool that did its work. It must be over in ``seconds``; then,
-    or when the collector is told to end or dies, it gets SIGTERM. Its output goes to a file, not a
-    pipe: a tool that nobody listens to any more must not stop in the middle.
+    or when the collector is told to end or dies, it gets SIGTERM, and SIGKILL if it stays on. Its
+    output goes to a file, not a pipe: a tool that nobody listens to any more must not stop.
     """
     with open(os.devnull, "rb") as nothing, tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
@@ -57,14 +60,21 @@ def run(argv: typing.List[str], seconds: float, *, exits: typing.Tuple[int, ...]
         except subprocess.TimeoutExpired:
             raise Refused(f"{_name(argv)} was not done in {seconds:.0f} s") from None
         finally:
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-                child.wait()
+            _end(child)
         output.seek(0)
-        text = output.read(MOST_OUTPUT_BYTES).decode("utf-8", "replace")
+        content = output.read(MOST_OUTPUT_BYTES)
     if child.returncode not in exits:
-        raise Refused(explain(_name(argv), text))
-    return text
+        raise Refused(explain(_name(argv), content.decode("utf-8", "replace")))
+    return content
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """End ``child`` and what it started: all of its session's group."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(subprocess.TimeoutExpired, ProcessLookupError):
+            if child.poll() is None:
+                os.killpg(child.pid, signum)
+            child.wait(END_SECONDS)
 
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl

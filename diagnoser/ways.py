@@ -19,6 +19,8 @@ from .plan import Plan
 from .process import Process
 
 ANSWER_SECONDS = 300.0
+HEARS_SECONDS = 20.0
+"""How long the agent's next garbage collection is waited for."""
 TURN_UP_SECONDS = 5.0
 REMOTE_EXEC_SECONDS = 30.0
 
@@ -67,29 +69,37 @@ class Counting:
         raise tools.Refused(f"the hook gave no answer in {ANSWER_SECONDS:.0f} s")
 
 
-def begin(process: Process, plan: Plan) -> Counting:
+def begin(process: Process, plan: Plan, tick: Tick) -> Counting:
     """Return the best way of counting that works. Raises tools.Refused with every way's reason."""
     reasons = []
     for way, attempt in _WAYS:
         try:
-            return Counting(way, attempt(process, plan))
+            return Counting(way, attempt(process, plan, tick))
         except tools.Refused as refusal:
             reasons.append(f"{way}: {refusal}")
     raise tools.Refused("; ".join(reasons))
 
 
-def _own_hook(process: Process, plan: Plan) -> postbox.Mailbox:
-    signum = postbox.hook_signal(process)
-    box = None if signum is None else postbox.find(process, f"{MAILBOX}:{signum}")
-    if signum is None or box is None:
-        raise tools.Refused("none; the agent's author can add memleash_hook.py")
-    box.ask(postbox.Request(0, plan.kinds))
-    process.check()
-    os.kill(process.pid, signum)
-    return box
+def _own_hook(process: Process, _: Plan, tick: Tick) -> postbox.Mailbox:
+    """Ask the agent's own hook, and wait until its next garbage collection has it hear."""
+    own_pid = process.status("NSpid").split()[-1:] or [str(process.pid)]
+    box = postbox.find(process, f"{MAILBOX}:{own_pid[0]}")
+    if box is None:
+        raise tools.Refused("the agent has none (docs/diagnostics.md says how it comes to one)")
+    box.ask(postbox.Request(0, ()))
+    until = time.monotonic() + HEARS_SECONDS
+    while time.monotonic() < until:
+        if box.answer(0) is not None:
+            return box
+        tick()
+        box.renew()
+        time.sleep(0.1)
+    box.stop()
+    box.close()
+    raise tools.Refused(f"it did not hear: no garbage collection in {HEARS_SECONDS:.0f} s")
 
 
-def _remote_exec(process: Process, plan: Plan) -> postbox.Mailbox:
+def _remote_exec(process: Process, plan: Plan, _: Tick) -> postbox.Mailbox:
     """Ask through sys.remote_exec, with an interpreter of the agent's own version."""
     if not plan.remote_exec:
         raise tools.Refused("not allowed by the settings (remote_exec)")
@@ -98,7 +108,7 @@ def _remote_exec(process: Process, plan: Plan) -> postbox.Mailbox:
         raise tools.Refused("wants CPython 3.14 or newer")
     python = _same_python(process, wanted)
     name = f"memleash-{os.getpid()}-{int(time.time())}"
-    text = _launcher(name, postbox.Request(0, plan.kinds).text())
+    text = _launcher(name, postbox.Request(0, ()).text())
     with contextlib.ExitStack() as until_read:
         try:
             with tempfile.NamedTemporaryFile(
@@ -116,11 +126,18 @@ def _remote_exec(process: Process, plan: Plan) -> postbox.Mailbox:
 
 
 def _launcher(name: str, request: str) -> str:
-    """Return the text that starts the hook in a thread of its own, which compiles it too."""
+    """Return the text that starts the hook in a thread of its own, which compiles it too.
+
+    Under eventlet or gevent it starts nothing: their threads would hold up all the others.
+    """
     hook_path = os.path.join(os.path.dirname(__file__), "hook.py")
     source = _read_source(hook_path) + f"\nbegin({name!r}, {request!r})\n"
     scope = "{'__name__': 'memleash_hook', '__file__': '<string>'}"
-    return f"import _thread; _thread.start_new_thread(exec, ({source!r}, {scope}))\n"
+    return (
+        "import _thread, time\n"
+        "if all(isinstance(f, type(len)) for f in (_thread.start_new_thread, time.sleep)):\n"
+        f"    _thread.start_new_thread(exec, ({source!r}, {scope}))\n"
+    )
 
 
 def _wait_for(process: Process, name: str) -> postbox.Mailbox:
@@ -161,7 +178,9 @@ def _read_source(path: str) -> str:
     return content.decode()
 
 
-_WAYS: typing.Tuple[typing.Tuple[str, typing.Callable[[Process, Plan], postbox.Mailbox]], ...] = (
+_WAYS: typing.Tuple[
+    typing.Tuple[str, typing.Callable[[Process, Plan, Tick], postbox.Mailbox]], ...
+] = (
     ("own hook", _own_hook),
     ("remote exec", _remote_exec),
 )

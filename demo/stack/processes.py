@@ -14,12 +14,6 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 120.0
-"""How long to wait for what must come: no measure of speed, a slow machine has to get there too."""
-
-ENDING_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
-"""Before a command: should this process be killed, the kernel ends the child along with it."""
-
 _STOP_SECONDS = 10
 _POLL_SECONDS = 0.05
 
@@ -41,7 +35,7 @@ def wait_until(
     expected: str,
     look: Callable[[], T | None],
     *,
-    timeout_seconds: float = PATIENCE_SECONDS,
+    timeout_seconds: float = 60.0,
     every_seconds: float = _POLL_SECONDS,
     seen: Callable[[], object] = lambda: "nothing",
 ) -> T:
@@ -78,11 +72,12 @@ class Program:
             raise ProgramFailed(f"{self.name} is not running")
         return self._process.pid
 
-    def start(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
+    def start(self, timeout_seconds: float = 60.0) -> None:
         """Start the program and wait until it answers. Raises ProgramFailed."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*ENDING_WITH_US, *self.argv],
+                # Should this process be killed, the kernel ends the child along with it.
+                ["setpriv", "--pdeathsig", "KILL", "--", *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

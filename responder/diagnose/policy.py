@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 from collections.abc import Collection
 from typing import Literal
+from urllib.parse import urlsplit
 
 from responder.core.facts import AgentFacts, Unknown, same_life
 from responder.core.outcomes import Mode
+from toolkit.settings import Duration, Size
 from toolkit.units import format_size
-from toolkit.values import Command, Count, Duration, Line, Pattern, Service, Size, SizeOrZero
 
 GIB = 1024**3
 MIB = 1024**2
@@ -74,9 +76,9 @@ TRY_AGAIN = frozenset(
 class Discover:
     """How the collector finds the agent's main process on the host; exactly one is given."""
 
-    systemd_unit: Service | None = None
-    pidfile: Line | None = None
-    cmdline: Pattern | None = None
+    systemd_unit: str | None = None
+    pidfile: str | None = None
+    cmdline: str | None = None
     """A regular expression that one process's command line matches."""
 
     def __post_init__(self) -> None:
@@ -89,6 +91,44 @@ class Discover:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class AgentSignal:
+    """A signal on which the agent tells of itself, and the log that it writes to then."""
+
+    name: str
+    """USR1, USR2, QUIT or RTMIN+n; sent only while the kernel says that the agent catches it."""
+    log: str
+    """Its new lines are fetched."""
+
+    def __post_init__(self) -> None:
+        if not _ASKING_SIGNAL.fullmatch(self.name):
+            raise ValueError(
+                f"signal {self.name!r} must be USR1, USR2, QUIT or RTMIN+1 to RTMIN+30"
+            )
+        if not self.log.startswith("/"):
+            raise ValueError(f"log {self.log!r} must be an absolute path")
+
+
+_ASKING_SIGNAL = re.compile(r"USR1|USR2|QUIT|RTMIN\+([1-9]|[12]\d|30)")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AgentCommand:
+    """A command that asks the agent, run on its host by the collector."""
+
+    argv: tuple[str, ...]
+    """``{pid}`` in a word is the agent's pid."""
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        if not self.argv or not all(self.argv) or any("\0" in word for word in self.argv):
+            raise ValueError("argv must have words, none of them empty")
+        if not self.argv[0].startswith("/"):
+            raise ValueError(f"argv must begin with an absolute path, not {self.argv[0]!r}")
+        if not 0 < self.timeout <= 300:
+            raise ValueError("timeout must be more than 0s and at most 5m")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Diagnose:
     """What evidence is taken of one kind of agent, and within which limits."""
 
@@ -96,7 +136,7 @@ class Diagnose:
     profile: Literal["python", "native", "none"] = "python"
     growth: tuple[Literal["types", "sites"], ...] = ("types",)
     """Python: what is counted. Sites cost memory and speed for as long as the rounds last."""
-    rounds: Count = 5
+    rounds: int = 5
     interval: Duration = Duration(300)
     remote_exec: bool = False
     """CPython 3.14: let ``sys.remote_exec`` write the path of a script into the agent."""
@@ -104,38 +144,57 @@ class Diagnose:
     """Python: C frames too, for which each thread is stopped for a moment."""
     locals: bool = False
     """py-spy also shows local variables, which may hold what is nobody's business."""
-    min_growth: SizeOrZero = Size(64 * 1024)
+    signal: AgentSignal | None = None
+    urls: tuple[str, ...] = ()
+    """What the agent says of its memory: fetched on the host; no redirect is followed."""
+    command: AgentCommand | None = None
+    min_growth: Size = Size(64 * 1024)
     """What grew by less in all rounds together is not told."""
     max_rss: Size = Size(4 * GIB)
     max_report: Size = Size(16 * MIB)
     max_cpu: Duration = Duration(300)
     """The CPU time that the collector may take on the host."""
-    min_free_disk: SizeOrZero = Size(256 * MIB)
+    min_free_disk: Size = Size(256 * MIB)
     slack: Duration = Duration(300)
     """What a diagnosis may take beyond rounds of interval."""
     before_restart: bool = False
     """Take stacks and facts, without rounds, in a restart before its command."""
     before_restart_timeout: Duration = Duration(60)
     """The most that a restart waits for them."""
-    python: Command = "python3"
+    python: str = "python3"
     """The host's Python; with sudo where the SSH user may not trace the agent."""
-    work_folder: Line = "/var/tmp/memleash-diagnose"  # noqa: S108 - checked on the host to be its own
-    busy_folder: Line = "/run/memleash/busy"
+    work_folder: str = "/var/tmp/memleash-diagnose"  # noqa: S108 - checked on the host to be its own
+    busy_folder: str = "/run/memleash/busy"
     """Where the exporter looks for busy markers."""
 
     def __post_init__(self) -> None:
-        if self.rounds > 100:
+        if not 1 <= self.rounds <= 100:
             raise ValueError(f"rounds {self.rounds} must be from 1 to 100")
-        if self.max_cpu < 1:
-            raise ValueError("max_cpu must be at least 1s")
+        if self.interval <= 0 or self.slack <= 0 or self.max_cpu < 1:
+            raise ValueError("interval and slack must be more than 0s, max_cpu at least 1s")
         for folder in (self.work_folder, self.busy_folder):
             if not folder.startswith("/") or ".." in folder.split("/"):
                 raise ValueError(f"{folder!r} must be an absolute path without ..")
+        for url in self.urls:
+            _check_url(url)
+        if not self.python.strip():
+            raise ValueError("python must not be empty")
 
     @property
     def max_seconds(self) -> float:
         """Return how long a diagnosis may take on the host."""
         return self.rounds * self.interval + self.slack
+
+
+def _check_url(url: str) -> None:
+    """Raise ValueError for what the collector could not fetch, or would show a password of."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():
+        raise ValueError(f"{url!r} must be an http or https URL with a host")
+    if " " in url or "@" in parts.netloc or parts.fragment:
+        raise ValueError(f"{url!r} must have no blank, user or fragment")
+    if parts.port == 0:  # a port that is no number, or over 65535, is urlsplit's to refuse
+        raise ValueError(f"{url!r} must have a port from 1 to 65535")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

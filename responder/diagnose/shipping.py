@@ -17,6 +17,7 @@ import zipfile
 from pathlib import Path
 
 import diagnoser
+from responder.diagnose.policy import AgentCommand, AgentSignal
 
 _MAIN = "import sys\nfrom diagnoser.runs import main\nsys.exit(main(sys.argv[1:]))\n"
 _START = (
@@ -87,6 +88,9 @@ class Order:
     remote_exec: bool
     native_stacks: bool
     locals: bool
+    signal: AgentSignal | None
+    urls: tuple[str, ...]
+    command: AgentCommand | None
     least_growth_bytes: int
     max_rss_bytes: int
     max_seconds: float

@@ -12,26 +12,43 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demo.stack.processes import ENDING_WITH_US, PATIENCE_SECONDS, wait_until
 from diagnoser import hook
 from responder.diagnose import shipping
 from responder.diagnose.shipping import Order, Verb
 
 AGENTS = Path(__file__).parent / "agents"
+PACKAGED_HOOK = Path(__file__).parents[3] / "packaging" / "hook"
+
+
+def _pythons() -> list[str]:
+    """Return this interpreter, and one of each other version from 3.8 on that pyenv has here."""
+    found = {sys.version_info[:2]: sys.executable}
+    for python in sorted(Path("~/.pyenv/versions").expanduser().glob("3.*/bin/python")):
+        major, minor, *_ = python.parents[1].name.split(".")
+        if int(minor) >= 8:
+            found.setdefault((int(major), int(minor)), str(python))
+    return [found[version] for version in sorted(found)]
+
+
+PYTHONS = _pythons()
 MIB = 1024**2
 
 
-def eventually(
-    condition: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS, what: str
-) -> Any:
+def eventually(condition: Callable[[], Any], *, seconds: float = 30.0, what: str) -> Any:
     """Return the first true answer of ``condition``; fails when there is none in time."""
-    return wait_until(what, condition, timeout_seconds=seconds)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if answer := condition():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
 @pytest.fixture(scope="session")
@@ -51,12 +68,14 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
     shutil.copyfile(hook.__file__, tmp_path / "memleash_hook.py")
     with contextlib.ExitStack() as stack:
 
-        def start(*argv: str | Path, python: str = sys.executable) -> subprocess.Popen[bytes]:
+        def start(
+            *argv: str | Path, python: str | Path = sys.executable, path: str = str(tmp_path)
+        ) -> subprocess.Popen[bytes]:
             first = Path(argv[0])
             words = [python, AGENTS / first] if first.suffix == ".py" else [first]
             child = subprocess.Popen(
-                [*ENDING_WITH_US, *map(str, words), *map(str, argv[1:])],
-                env={**os.environ, "PYTHONPATH": str(tmp_path), "AGENT_PASSWORD": "hunter2"},
+                [*map(str, words), *map(str, argv[1:])],
+                env={**os.environ, "PYTHONPATH": path, "AGENT_PASSWORD": "hunter2"},
             )
             stack.callback(child.wait)
             stack.callback(child.kill)
@@ -102,7 +121,9 @@ class Collector:
             packed += piece
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
             files = {name: tar.extractfile(name) for name in tar.getnames()}
-            texts = {name: file.read().decode() for name, file in files.items() if file}
+            texts = {
+                name: file.read().decode(errors="replace") for name, file in files.items() if file
+            }
         return {**json.loads(texts["report.json"]), "md": texts["report.md"], "texts": texts}
 
     def markers(self) -> list[Path]:
@@ -133,6 +154,9 @@ def collector(tmp_path: Path) -> Callable[..., Collector]:
             remote_exec=False,
             native_stacks=False,
             locals=False,
+            signal=None,
+            urls=(),
+            command=None,
             least_growth_bytes=16 * 1024,
             max_rss_bytes=1024 * MIB,
             max_seconds=60.0,
