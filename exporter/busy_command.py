@@ -23,8 +23,9 @@ from pathlib import Path
 
 from exporter.adapters.procfs import Procfs
 from exporter.decisions.markers import MAX_AGE_SECONDS
-from exporter.settings import AGENT_NAME, BUSY_MARKERS_DIRECTORY
+from exporter.settings import BUSY_MARKERS_DIRECTORY
 from toolkit.units import parse_duration
+from toolkit.values import NAME
 
 DIRECTORY_VARIABLE = "MEMLEASH_BUSY_DIRECTORY"
 
@@ -165,7 +166,7 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _agent(text: str) -> str:
-    if not AGENT_NAME.fullmatch(text):
+    if not NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not an agent's name")
     return text
 

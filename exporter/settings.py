@@ -5,68 +5,45 @@ Validated once when read; the rest of the package sees only these classes.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.settings import Duration, Size
+from toolkit.values import (
+    Duration,
+    HostAndPort,
+    HttpUrl,
+    Line,
+    Name,
+    OneOrMore,
+    Pattern,
+    Service,
+    SizeOrZero,
+)
 
 BUSY_MARKERS_DIRECTORY = Path("/run/memleash/busy")
 """Where markers are looked for and put: one directory per agent below it."""
-
-AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
-_URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?"
-    r"(?P<target>/[!-~]*)?"
-)
-_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
-
-
-@dataclass(frozen=True, slots=True)
-class Url:
-    """An http or https URL, taken apart. It has no place for secrets."""
-
-    scheme: str
-    host: str
-    port: int
-    target: str
-
-    @classmethod
-    def parsed(cls, text: str) -> Url:
-        """Return ``text`` taken apart. Raises ValueError that says what is allowed."""
-        match = _URL.fullmatch(text)
-        if not match or int(match["port"] or 80) not in range(1, 65536):
-            raise ValueError(f"url {text!r} must be http(s)://host[:port][/path]")
-        port = int(match["port"] or {"http": 80, "https": 443}[match["scheme"]])
-        target = (match["target"] or "/").partition("#")[0]
-        return cls(match["scheme"], match["host"].strip("[]"), port, target)
 
 
 @dataclass(frozen=True, slots=True)
 class Discover:
     """How the agent's main process is found: by exactly one of these."""
 
-    systemd_unit: str | None = None
+    systemd_unit: Service | None = None
     pidfile: Path | None = None
-    cmdline: str | None = None  # regular expression, searched in the arguments joined by spaces
+    cmdline: Pattern | None = None
+    """Searched for in the arguments joined by spaces."""
 
     def __post_init__(self) -> None:
         _exactly_one(self, "systemd_unit", "pidfile", "cmdline")
-        if self.cmdline is not None:
-            _check_regex("cmdline", self.cmdline)
-        if self.systemd_unit is not None and not re.fullmatch(
-            r"[A-Za-z0-9:_.@\\-]+\.service", self.systemd_unit
-        ):
-            raise ValueError(f"systemd_unit {self.systemd_unit!r} must be the name of a .service")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """This host's override of the limits in the rules; 0 switches one off."""
 
-    alarm_threshold: Size | None = None
-    hard_limit: Size | None = None
+    alarm_threshold: SizeOrZero | None = None
+    hard_limit: SizeOrZero | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +55,13 @@ class Markers:
 class HttpBusy:
     """Busy while ``field`` (dots go deeper) of the JSON at ``url`` is true, or a number over 0."""
 
-    url: str
-    field: str = "busy"
+    url: HttpUrl
+    field: Line = "busy"
     timeout: Duration = Duration(2.0)
     interval: Duration = Duration(5.0)
     max_age: Duration = Duration(15.0)
 
     def __post_init__(self) -> None:
-        Url.parsed(self.url)
         _check_pace(self.timeout, self.interval, self.max_age)
 
 
@@ -93,23 +69,20 @@ class HttpBusy:
 class Children:
     """Busy while a descendant's command line matches."""
 
-    cmdline: str
-
-    def __post_init__(self) -> None:
-        _check_regex("cmdline", self.cmdline)
+    cmdline: Pattern
 
 
 @dataclass(frozen=True, slots=True)
 class CommandBusy:
     """Busy when ``argv`` exits 0, idle when it exits 1, as with pgrep or grep; else unknown."""
 
-    argv: tuple[str, ...]
+    argv: OneOrMore[str]
     timeout: Duration = Duration(2.0)
     interval: Duration = Duration(5.0)
     max_age: Duration = Duration(15.0)
 
     def __post_init__(self) -> None:
-        if not self.argv or not self.argv[0].startswith("/"):
+        if not self.argv[0].startswith("/"):
             raise ValueError("argv must begin with the absolute path of a program")
         _check_pace(self.timeout, self.interval, self.max_age)
 
@@ -136,13 +109,12 @@ class BusySource:
 class HttpReady:
     """Ready while ``url`` answers with a status of 200 to 299."""
 
-    url: str
+    url: HttpUrl
     timeout: Duration = Duration(2.0)
     interval: Duration = Duration(5.0)
     max_age: Duration = Duration(15.0)
 
     def __post_init__(self) -> None:
-        Url.parsed(self.url)
         _check_pace(self.timeout, self.interval, self.max_age)
 
 
@@ -150,17 +122,16 @@ class HttpReady:
 class TcpReady:
     """Ready while ``address`` (host:port) accepts a connection. May be given as that text alone."""
 
-    address: str
+    address: HostAndPort
     timeout: Duration = Duration(2.0)
     interval: Duration = Duration(5.0)
     max_age: Duration = Duration(15.0)
 
     def __post_init__(self) -> None:
-        split_address(self.address)
         _check_pace(self.timeout, self.interval, self.max_age)
 
     @classmethod
-    def from_text(cls, text: str) -> TcpReady:
+    def from_text(cls, text: HostAndPort) -> TcpReady:
         """Return the probe of ``text`` at the default pace."""
         return cls(text)
 
@@ -180,19 +151,12 @@ class Ready:
 class Agent:
     """A watched process."""
 
-    name: str
+    name: Name
     discover: Discover
     limits: Limits = Limits()
     include_children: bool = False
     busy: tuple[BusySource, ...] = ()
     ready: Ready | None = None
-
-    def __post_init__(self) -> None:
-        if not AGENT_NAME.fullmatch(self.name):
-            raise ValueError(
-                f"name {self.name!r} must be letters, digits and _.@- only, at most 128, "
-                "beginning with a letter or digit"
-            )
 
     def warnings(self) -> list[str]:
         """Return what a responder cannot do for this agent, as it is configured."""
@@ -227,14 +191,6 @@ class Settings:
                 raise ValueError(f"agents: the name {name!r} is given {count} times")
 
 
-def split_address(text: str) -> tuple[str, int]:
-    """Return ``host:port`` as its parts. Raises ValueError that says what is allowed."""
-    match = _ADDRESS.fullmatch(text)
-    if not match or int(match["port"]) not in range(1, 65536):
-        raise ValueError(f"address {text!r} must be host:port")
-    return match["host"].strip("[]"), int(match["port"])
-
-
 def _exactly_one(settings: object, *names: str) -> None:
     given = [name for name in names if getattr(settings, name) is not None]
     if len(given) != 1:
@@ -243,17 +199,6 @@ def _exactly_one(settings: object, *names: str) -> None:
         )
 
 
-def _check_regex(key: str, pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{key} {pattern!r} is not a regular expression: {error}") from error
-    if re.search(pattern, "") is not None:
-        raise ValueError(f"{key} {pattern!r} matches every process")
-
-
 def _check_pace(timeout: float, interval: float, max_age: float) -> None:
-    if timeout <= 0 or interval <= 0:
-        raise ValueError("timeout and interval must be over 0s")
     if max_age < timeout + interval:
         raise ValueError("max_age must be at least timeout + interval, or words expire too early")

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import re
 from pathlib import Path
 from typing import Literal
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+from toolkit.values import BaseUrl, Line, Name
 
 
 class Role(enum.StrEnum):
@@ -39,13 +38,10 @@ ROLES: dict[Role, frozenset[Role]] = {
 class Token:
     """A bearer token. Its file is read again when it changes."""
 
-    name: str
+    name: Name
     """What the history shows of whoever used it: ``token:<name>``."""
     role: Role
     file: Path
-
-    def __post_init__(self) -> None:
-        _check_name(self.name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,9 +49,9 @@ class Access:
     """Who is let in beyond what ``--web.config.file`` says, and in which role."""
 
     tokens: tuple[Token, ...] = ()
-    users: dict[str, Role] | None = None
+    users: dict[Line, Role] | None = None
     """Roles of the web configuration's users. Absent: each of them may do everything."""
-    certificates: dict[str, Role] | None = None
+    certificates: dict[Line, Role] | None = None
     """Roles of verified client certificates, by common or subject alternative name. Absent:
     each may do everything, unless there are tokens or users to tell people apart by."""
     anonymous: Literal["nobody", "read"] = "nobody"
@@ -71,17 +67,6 @@ class Access:
 class Links:
     """Where the pages link to: addresses as people's browsers reach them. Absent: no link."""
 
-    grafana: str | None = None
-    prometheus: str | None = None
-    alertmanager: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("grafana", "prometheus", "alertmanager"):
-            url = getattr(self, name)
-            if url is not None and not url.startswith(("http://", "https://")):
-                raise ValueError(f"{name}: {url!r} must begin with http:// or https://")
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"name {name!r} must be 1 to 64 letters, digits, '.', '_', '@' or '-'")
+    grafana: BaseUrl | None = None
+    prometheus: BaseUrl | None = None
+    alertmanager: BaseUrl | None = None

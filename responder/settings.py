@@ -7,14 +7,28 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 from responder.access import Access, Links
 from responder.core.outcomes import Mode
 from responder.core.policy import Fleet, Guards, Mute, RestartPolicy
+from responder.core.values import DatabaseUrl, UrlPath, UrlTemplate
 from responder.diagnose.artifacts import ArtifactSettings
 from responder.diagnose.policy import Diagnose
 from toolkit import settings as toolkit_settings
-from toolkit.settings import Duration, Size
+from toolkit.values import (
+    BaseUrl,
+    Command,
+    Count,
+    Duration,
+    Line,
+    Name,
+    OneOrMore,
+    Port,
+    Secret,
+    Size,
+    Word,
+)
 
 MIB = 1024**2
 
@@ -23,8 +37,8 @@ MIB = 1024**2
 class Authorization:
     """Prometheus's http_config ``authorization``."""
 
-    type: str = "Bearer"
-    credentials: str = dataclasses.field(default="", repr=False)
+    type: Word = "Bearer"
+    credentials: Secret = dataclasses.field(default="", repr=False)
     credentials_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -36,8 +50,8 @@ class Authorization:
 class BasicAuth:
     """Prometheus's http_config ``basic_auth``."""
 
-    username: str
-    password: str = dataclasses.field(default="", repr=False)
+    username: Line
+    password: Secret = dataclasses.field(default="", repr=False)
     password_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -76,60 +90,42 @@ class HttpConfig:
 class Prometheus(HttpConfig):
     """Where the rules are evaluated, or Thanos, Mimir, VictoriaMetrics in its place."""
 
-    url: str = "http://127.0.0.1:9090"
+    url: BaseUrl = "http://127.0.0.1:9090"
     timeout: Duration = Duration(10)
     max_sample_age: Duration = Duration(300)
     """A recorded limit older than this is not believed."""
-
-    def __post_init__(self) -> None:
-        HttpConfig.__post_init__(self)
-        _check_url(self.url)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Alertmanager(HttpConfig):
     """The peers of one Alertmanager cluster. A silence is posted to one of them."""
 
-    urls: tuple[str, ...] = ("http://127.0.0.1:9093",)
+    urls: OneOrMore[BaseUrl] = ("http://127.0.0.1:9093",)
     timeout: Duration = Duration(10)
-
-    def __post_init__(self) -> None:
-        HttpConfig.__post_init__(self)
-        if not self.urls:
-            raise ValueError("urls must name at least one Alertmanager")
-        for url in self.urls:
-            _check_url(url)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Exporter(HttpConfig):
     """How to scrape the hosts' exporters; their addresses stand in the inventory."""
 
-    scheme: str = "http"
-    metrics_path: str = "/metrics"
+    scheme: Literal["http", "https"] = "http"
+    metrics_path: UrlPath = "/metrics"
     timeout: Duration = Duration(5)
-
-    def __post_init__(self) -> None:
-        HttpConfig.__post_init__(self)
-        if self.scheme not in ("http", "https"):
-            raise ValueError(f"scheme {self.scheme!r} must be http or https")
-        if not self.metrics_path.startswith("/"):
-            raise ValueError(f"metrics_path {self.metrics_path!r} must begin with /")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InventorySettings:
     """Files in Prometheus's file_sd format; globs are allowed in the last part, as there."""
 
-    files: tuple[Path, ...]
+    files: OneOrMore[Path]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ssh:
     """How to reach the hosts. Host keys are always checked."""
 
-    user: str | None = None
-    port: int | None = None
+    user: Word | None = None
+    port: Port | None = None
     identity_file: Path | None = None
     known_hosts_file: Path | None = None
     config_file: Path | None = None
@@ -144,11 +140,11 @@ class Ssh:
 class Controller(HttpConfig):
     """A management node that gives agents tasks. ``{host}`` and ``{agent}`` are filled in."""
 
-    name: str = ""
-    drain_url: str | None = None
-    undrain_url: str | None = None
-    tasks_url: str | None = None
-    reconnect_url: str | None = None
+    name: Name = ""
+    drain_url: UrlTemplate | None = None
+    undrain_url: UrlTemplate | None = None
+    tasks_url: UrlTemplate | None = None
+    reconnect_url: UrlTemplate | None = None
     bearer_token_file: Path | None = None
     timeout: Duration = Duration(10)
 
@@ -160,30 +156,22 @@ class Controller(HttpConfig):
             raise ValueError("drain_url and undrain_url go together")
         if self.bearer_token_file and (self.authorization or self.basic_auth):
             raise ValueError("give one of bearer_token_file, authorization and basic_auth")
-        for url in (self.drain_url, self.undrain_url, self.tasks_url, self.reconnect_url):
-            if url is not None:
-                _check_url(url)
-                _check_template(url)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Readiness:
     """How long a new life may take to answer."""
 
-    probes: int = 60
+    probes: Count = 60
     timeout: Duration = Duration(10)
     interval: Duration = Duration(1)
-
-    def __post_init__(self) -> None:
-        if self.probes < 1:
-            raise ValueError(f"probes {self.probes} must be at least 1")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Agent:
     """What may be done about one kind of agent, and how."""
 
-    restart_command: str
+    restart_command: Command
     mode: Mode = Mode.OBSERVE
     readiness: Readiness = dataclasses.field(default_factory=Readiness)
     reconnect_timeout: Duration = Duration(1800)
@@ -191,18 +179,14 @@ class Agent:
     diagnose: Diagnose | None = None
     """None: no evidence is taken of it."""
 
-    def __post_init__(self) -> None:
-        if not self.restart_command.strip():
-            raise ValueError("restart_command must not be empty")
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Retention:
     """How much of the past is kept."""
 
     age: Duration = Duration(90 * 86400)
-    restarts: int = 10_000
-    alerts: int = 100_000
+    restarts: Count = 10_000
+    alerts: Count = 100_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -214,8 +198,8 @@ class Replicas:
     """A replica that gives no sign for so long has its work taken over."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.heartbeat * 3 <= self.dead_after:
-            raise ValueError("dead_after must be at least 3 x heartbeat, which must not be 0s")
+        if self.heartbeat * 3 > self.dead_after:
+            raise ValueError("dead_after must be at least 3 x heartbeat")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -223,7 +207,7 @@ class Webhook:
     """What a notification may weigh, and how many may wait."""
 
     max_body_bytes: Size = Size(32 * MIB)
-    max_backlog: int = 10_000
+    max_backlog: Count = 10_000
     """Notifications stored and not yet handled; beyond it Alertmanager is told to try again."""
 
 
@@ -232,10 +216,10 @@ class Settings:
     """The whole file."""
 
     inventory: InventorySettings
-    agents: dict[str, Agent]
+    agents: dict[Name, Agent]
     prometheus: Prometheus = dataclasses.field(default_factory=Prometheus)
     alertmanager: Alertmanager = dataclasses.field(default_factory=Alertmanager)
-    database: str = "sqlite:////var/lib/memleash/responder.db"
+    database: DatabaseUrl = "sqlite:////var/lib/memleash/responder.db"
     ssh: Ssh = dataclasses.field(default_factory=Ssh)
     controllers: tuple[Controller, ...] = ()
     exporter: Exporter = dataclasses.field(default_factory=Exporter)
@@ -249,8 +233,6 @@ class Settings:
     links: Links = dataclasses.field(default_factory=Links)
 
     def __post_init__(self) -> None:
-        if not self.database.startswith(("sqlite:///", "postgresql://")):
-            raise ValueError("database must begin with sqlite:/// or postgresql://")
         names = [controller.name for controller in self.controllers]
         if len(set(names)) != len(names):
             raise ValueError(f"controllers: names must differ: {', '.join(names)}")
@@ -271,15 +253,3 @@ def counted_seconds(settings: Settings) -> float:
 def load(file: Path) -> Settings:
     """Read the configuration ``file``. Raises toolkit.settings.ConfigError."""
     return toolkit_settings.load(Settings, file)
-
-
-def _check_url(url: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url!r} must be a URL that begins with http:// or https://")
-
-
-def _check_template(url: str) -> None:
-    try:
-        url.format(host="", agent="")
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"{url!r}: only {{host}} and {{agent}} can be filled in") from error

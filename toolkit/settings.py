@@ -3,8 +3,8 @@
 A settings class is a dataclass; its field types say what is accepted and its defaults stand
 beside the fields. Unknown keys, missing keys, wrong types and bad values are each reported as
 a ConfigError that names the file, the path inside it, the value, and what is allowed.
-Beyond plain types there are ``Size`` (bytes), ``Duration`` (seconds), enums, ``Literal``,
-``tuple[T, ...]`` for lists, ``dict[str, T]``, ``Path`` (relative to the file) and ``X | None``.
+Beyond the kinds of toolkit.values there are ``bool``, enums, ``Literal``, ``tuple[T, ...]`` for
+lists, ``dict[K, T]``, ``Path`` (relative to the file), ``object`` and ``X | None``.
 A dataclass may check itself in ``__post_init__`` by raising ValueError (named at its path), and
 one with a classmethod ``from_text`` may be given as plain text as well.
 
@@ -16,23 +16,20 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
+import re
+import reprlib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from toolkit import documents
-from toolkit.units import parse_duration, parse_size
+from toolkit.values import KINDS, AtLeastOne, Duration, Parser, Size, parse_command
+
+__all__ = ["ConfigError", "Duration", "Size", "build", "load", "parse_yaml", "show", "understood"]
 
 T = TypeVar("T")
-
-Size = typing.NewType("Size", int)
-"""Bytes, written as ``2GiB``."""
-
-Duration = typing.NewType("Duration", float)
-"""Seconds, written as ``5m``."""
 
 
 class ConfigError(Exception):
@@ -54,7 +51,8 @@ class _Place:
     path: str = ""
 
     def key(self, name: object) -> _Place:
-        return dataclasses.replace(self, path=f"{self.path}.{name}" if self.path else str(name))
+        shown = _cut(name) if isinstance(name, str) else show(name)
+        return dataclasses.replace(self, path=f"{self.path}.{shown}" if self.path else shown)
 
     def index(self, number: int) -> _Place:
         return dataclasses.replace(self, path=f"{self.path}[{number}]")
@@ -93,11 +91,26 @@ def _convert(kind: Any, raw: object, at: _Place) -> object:
     if dataclasses.is_dataclass(kind):
         return _dataclass(typing.cast(type, kind), raw, at)
     origin = typing.get_origin(kind)
+    if origin is Annotated:
+        under, mark = typing.get_args(kind)
+        return _annotated(under, mark, raw, at)
     if origin is not None:
         return _generic(origin, typing.get_args(kind), raw, at)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return _one_of({member.value: member for member in kind}, raw, at)
-    return _SCALARS[kind](raw, at)
+    if kind is Path:
+        return _path(raw, at)
+    if kind is bool and not isinstance(raw, bool):
+        raise at.error(f"{show(raw)} must be true or false")
+    return raw if kind in (bool, object) else _parsed(KINDS[kind], raw, at)
+
+
+def _annotated(kind: Any, mark: Parser | AtLeastOne, raw: object, at: _Place) -> object:
+    if isinstance(mark, Parser):
+        return _parsed(mark, raw, at)
+    if raw == []:
+        raise at.error("[] must hold at least one")
+    return _convert(kind, raw, at)
 
 
 def _generic(origin: Any, args: tuple[Any, ...], raw: object, at: _Place) -> object:
@@ -108,12 +121,13 @@ def _generic(origin: Any, args: tuple[Any, ...], raw: object, at: _Place) -> obj
         return _one_of({value: value for value in args}, raw, at)
     if origin is tuple:
         if not isinstance(raw, list):
-            raise at.error(f"{_show(raw)} must be a list")
+            raise at.error(f"{show(raw)} must be a list")
         return tuple(_convert(args[0], item, at.index(n)) for n, item in enumerate(raw))
     if not isinstance(raw, dict):
-        raise at.error(f"{_show(raw)} must be a mapping")
+        raise at.error(f"{show(raw)} must be a mapping")
     return {
-        _text(key, at.key(key)): _convert(args[1], value, at.key(key)) for key, value in raw.items()
+        _convert(args[0], key, at.key(key)): _convert(args[1], value, at.key(key))
+        for key, value in raw.items()
     }
 
 
@@ -123,13 +137,16 @@ def _dataclass(cls: type, raw: object, at: _Place) -> object:
     if raw is None:
         raw = {}
     if isinstance(raw, str) and hasattr(cls, "from_text"):
-        return _checked(lambda: cls.from_text(raw), at)
+        kind = typing.get_type_hints(cls.from_text, include_extras=True)["text"]
+        text = _convert(kind, raw, at)
+        return _checked(lambda: cls.from_text(text), at)
+    kinds = typing.get_type_hints(cls, include_extras=True)
     if not isinstance(raw, dict):
-        raise at.error(f"{_show(raw)} must be a mapping; {allowed}")
+        shown = _HIDDEN if any(map(_is_secret, kinds.values())) else show(raw)
+        raise at.error(f"{shown} must be a mapping; {allowed}")
     for key in raw:
         if key not in fields:
-            raise at.key(key).error(f"unknown key {_show(key)}; {allowed}")
-    kinds = typing.get_type_hints(cls)
+            raise at.key(key).error(f"unknown key {show(key)}; {_meant(key, fields)}{allowed}")
     values = {}
     for name, field in fields.items():
         if name in raw:
@@ -143,60 +160,61 @@ def _checked(make: Callable[[], object], at: _Place) -> object:
     try:
         return make()
     except ValueError as error:
-        raise at.error(str(error)) from error
+        raise at.error(_cut(_USER_AND_PASSWORD.sub("…@", str(error)), most=400)) from error
+
+
+def _meant(key: object, fields: Iterable[str]) -> str:
+    """Return a question after the key that was meant, empty when none is near."""
+    import difflib  # noqa: PLC0415 - only for a mistake
+
+    close = difflib.get_close_matches(key, fields, n=1) if isinstance(key, str) else []
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def _one_of(choices: Mapping[object, object], raw: object, at: _Place) -> object:
     for value, choice in choices.items():
         if type(value) is type(raw) and value == raw:
             return choice
-    raise at.error(f"{_show(raw)} must be one of {', '.join(str(value) for value in choices)}")
+    raise at.error(f"{show(raw)} must be one of {', '.join(str(value) for value in choices)}")
 
 
-def _plain(kind: type[T], name: str) -> Callable[[object, _Place], T]:
-    def convert(raw: object, at: _Place) -> T:
-        if not isinstance(raw, kind) or (isinstance(raw, bool) and kind is not bool):
-            raise at.error(f"{_show(raw)} must be {name}")
-        return raw
+def _parsed(parser: Parser, raw: object, at: _Place) -> object:
+    try:
+        return parser.parse(raw)
+    except ValueError as error:
+        shown = _HIDDEN if parser.is_secret else show(raw)
+        raise at.error(f"{shown} {error}") from error
 
-    return convert
+
+_HIDDEN = "what stands here (it is not shown)"
 
 
-def _number(raw: object, at: _Place) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or math.isnan(raw):
-        raise at.error(f"{_show(raw)} must be a number")
-    return float(raw)
+def _is_secret(kind: object) -> bool:
+    parser = next(iter(getattr(kind, "__metadata__", ())), None)
+    return isinstance(parser, Parser) and parser.is_secret
 
 
 def _path(raw: object, at: _Place) -> Path:
-    if not isinstance(raw, str) or not raw or "\0" in raw:
-        raise at.error(f"{_show(raw)} must be the path of a file")
-    return at.source.parent / Path(raw).expanduser()
+    try:
+        return at.source.parent / Path(parse_command(raw)).expanduser()
+    except ValueError as error:
+        raise at.error(f"{show(raw)} must be the path of a file") from error
+    except RuntimeError as error:
+        raise at.error(f"{show(raw)} must be in the home of a user who exists") from error
 
 
-def _parsed(parse: Callable[[object], T]) -> Callable[[object, _Place], T]:
-    def convert(raw: object, at: _Place) -> T:
-        try:
-            return parse(raw)
-        except (ValueError, OverflowError) as error:
-            raise at.error(f"{_show(raw)} {error}") from error
-
-    return convert
-
-
-_text = _plain(str, "text")
-_SCALARS: dict[object, Callable[[Any, _Place], object]] = {
-    str: _text,
-    bool: _plain(bool, "true or false"),
-    int: _plain(int, "a whole number"),
-    float: _number,
-    Size: _parsed(parse_size),
-    Duration: _parsed(parse_duration),
-    Path: _path,
-    object: lambda raw, _: raw,
-}
+def show(raw: object) -> str:
+    """Return ``raw`` for a message: cut, on one line, and without a password in a URL."""
+    try:
+        # What YAML's aliases make of a few lines may be more than repr finds memory for.
+        text = repr(raw) if isinstance(raw, str) else reprlib.repr(raw)
+    except ValueError:  # a whole number of thousands of digits
+        text = "a number of very many digits"
+    return _cut(_USER_AND_PASSWORD.sub("…@", text))
 
 
-def _show(raw: object) -> str:
-    text = repr(raw)
-    return text if len(text) <= 80 else text[:77] + "..."
+_USER_AND_PASSWORD = re.compile(r"(?<=://)\S*@")
+
+
+def _cut(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

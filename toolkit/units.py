@@ -14,8 +14,13 @@ _SIZE_FACTORS = {
     **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGTP", start=1)},
     **{f"{prefix}B": 1000**power for power, prefix in enumerate("KMGTP", start=1)},
 }
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)")
-_SIZE_FORMS = "a whole number of bytes, or a number with one of " + ", ".join(_SIZE_FACTORS)
+_SIZE = re.compile(r"(?P<number>[0-9]{1,18}(?:\.[0-9]{1,18})?) *(?P<unit>[A-Za-z]*)")
+_SIZE_FORMS = (
+    "a whole number of bytes, or a number with one of "
+    + ", ".join(_SIZE_FACTORS)
+    + ", under 8192PiB"
+)
+_LARGEST_SIZE = 2**63 - 1  # what databases and kernels count with
 
 _DURATION_SECONDS = {
     "y": 365 * 86400.0,
@@ -27,10 +32,10 @@ _DURATION_SECONDS = {
     "ms": 0.001,
 }
 _DURATION = re.compile(
-    r"(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?"
-    r"(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+)s)?(?:(?P<ms>\d+)ms)?"
+    "".join(rf"(?:(?P<{unit}>[0-9]{{1,12}}){unit}(?!s))?" for unit in _DURATION_SECONDS)
 )
-_DURATION_FORMS = "a duration such as 500ms, 30s, 5m or 1h30m"
+_DURATION_FORMS = "a duration such as 500ms, 30s, 5m or 1h30m, at most 100y"
+_LONGEST_SECONDS = 100 * _DURATION_SECONDS["y"]  # clocks and sockets take no more than about 290
 
 
 def parse_size(value: object) -> int:
@@ -38,15 +43,22 @@ def parse_size(value: object) -> int:
 
     Raises ValueError that says which forms are allowed.
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
+    size: object = value
     if isinstance(value, str):
-        if value.isascii() and value.isdigit():
-            return int(value)
-        match = _SIZE.fullmatch(value)
-        if match and match["unit"] in _SIZE_FACTORS:
-            return int(float(match["number"]) * _SIZE_FACTORS[match["unit"]])
+        size = _size(value)
+    if isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= _LARGEST_SIZE:
+        return size
     raise ValueError(f"must be {_SIZE_FORMS}")
+
+
+def _size(text: str) -> int | None:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        return None
+    if not match["unit"]:
+        return int(text) if text.isdigit() else None
+    factor = _SIZE_FACTORS.get(match["unit"])
+    return None if factor is None else int(float(match["number"]) * factor)
 
 
 def parse_duration(value: object) -> float:
@@ -56,14 +68,15 @@ def parse_duration(value: object) -> float:
     """
     if value in ("0", 0) and not isinstance(value, bool):
         return 0.0
-    if isinstance(value, str) and value:
-        match = _DURATION.fullmatch(value)
-        if match:
-            return sum(
-                int(count) * _DURATION_SECONDS[unit]
-                for unit, count in match.groupdict().items()
-                if count is not None
-            )
+    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
+    if match:
+        seconds = sum(
+            int(count) * _DURATION_SECONDS[unit]
+            for unit, count in match.groupdict().items()
+            if count is not None
+        )
+        if seconds <= _LONGEST_SECONDS:
+            return seconds
     raise ValueError(f"must be {_DURATION_FORMS}")
 
 

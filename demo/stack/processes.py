@@ -14,6 +14,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 120.0
+"""How long to wait for what must come: no measure of speed, a slow machine has to get there too."""
+
+ENDING_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Before a command: should this process be killed, the kernel ends the child along with it."""
+
 _STOP_SECONDS = 10
 _POLL_SECONDS = 0.05
 
@@ -35,7 +41,7 @@ def wait_until(
     expected: str,
     look: Callable[[], T | None],
     *,
-    timeout_seconds: float = 60.0,
+    timeout_seconds: float = PATIENCE_SECONDS,
     every_seconds: float = _POLL_SECONDS,
     seen: Callable[[], object] = lambda: "nothing",
 ) -> T:
@@ -72,12 +78,11 @@ class Program:
             raise ProgramFailed(f"{self.name} is not running")
         return self._process.pid
 
-    def start(self, timeout_seconds: float = 60.0) -> None:
+    def start(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Start the program and wait until it answers. Raises ProgramFailed."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                # Should this process be killed, the kernel ends the child along with it.
-                ["setpriv", "--pdeathsig", "KILL", "--", *self.argv],
+                [*ENDING_WITH_US, *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

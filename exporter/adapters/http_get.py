@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 
 from exporter.errors import ProbeFailed
-from exporter.settings import Url
+from toolkit.addresses import Url
 
 _MAX_BODY_BYTES = 65536
 _MAX_HEAD_BYTES = 16384
@@ -42,10 +42,11 @@ def get(url: Url, timeout: float, *, with_body: bool = True) -> tuple[int, bytes
     Raises ProbeFailed when there is no whole answer by then.
     """
     deadline = _Deadline.after(timeout)
+    name = url.host.partition("%")[0]  # an IPv6 zone means something on this host alone
     try:
         with socket.create_connection((url.host, url.port), timeout=timeout) as plain:
-            connection = _encrypted(plain, url.host, deadline) if url.scheme == "https" else plain
-            host = f"[{url.host}]" if ":" in url.host else url.host
+            connection = _encrypted(plain, name, deadline) if url.scheme == "https" else plain
+            host = f"[{name}]" if ":" in name else name
             connection.settimeout(deadline.remaining())
             connection.sendall(
                 f"GET {url.target} HTTP/1.0\r\nHost: {host}:{url.port}\r\n"

@@ -13,7 +13,7 @@ import socket
 
 from exporter.adapters import http_get
 from exporter.errors import ProbeFailed
-from exporter.settings import Url
+from toolkit.addresses import Url
 
 
 def http_busy(url: Url, field: str, timeout: float) -> bool:

@@ -20,9 +20,8 @@ from exporter.settings import (
     HttpBusy,
     HttpReady,
     TcpReady,
-    Url,
-    split_address,
 )
+from toolkit.addresses import parse_host_and_port, parse_url
 
 log = logging.getLogger(__name__)
 
@@ -62,16 +61,16 @@ def _question(settings: ProbeSettings) -> Callable[[], bool]:
     timeout = settings.timeout
     match settings:
         case HttpBusy():
-            url, field = Url.parsed(settings.url), settings.field
+            url, field = parse_url(settings.url), settings.field
             return lambda: probes.http_busy(url, field, timeout)
         case CommandBusy():
             argv = settings.argv
             return lambda: probes.command_busy(argv, timeout)
         case HttpReady():
-            ready_url = Url.parsed(settings.url)
+            ready_url = parse_url(settings.url)
             return lambda: probes.http_ready(ready_url, timeout)
         case TcpReady():
-            address = split_address(settings.address)
+            address = parse_host_and_port(settings.address)
             return lambda: probes.tcp_ready(address, timeout)
 
 

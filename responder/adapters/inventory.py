@@ -17,12 +17,12 @@ from types import MappingProxyType
 from responder.core.facts import Host
 from responder.settings import InventorySettings
 from toolkit import documents
-from toolkit.settings import ConfigError, understood
+from toolkit.addresses import parse_host_and_port, parse_ssh_address
+from toolkit.settings import ConfigError, show, understood
+from toolkit.values import parse_text
 
 log = logging.getLogger(__name__)
 
-_TARGET = re.compile(r"(?P<address>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
-_SSH_ADDRESS = re.compile(r"(?!-)[A-Za-z0-9._%:\[\]-]{1,253}")
 _HOST = re.compile(r"(?!\.{1,2}$)[^\x00-\x20\x7f-\x9f/\\\ud800-\udfff]{1,253}")
 _GROUP_KEYS = ("targets", "labels")
 
@@ -133,18 +133,18 @@ def _groups(file: Path) -> list[tuple[str, dict[str, object]]]:
     if raw is None:  # what is left when the writing of a file was cut short
         raise ConfigError(str(file), "", "is empty; write [] for no hosts")
     if not isinstance(raw, list):
-        raise ConfigError(str(file), "", f"{_show(raw)} must be a list of targets and labels")
+        raise ConfigError(str(file), "", f"{show(raw)} must be a list of targets and labels")
     groups = []
     for number, group in enumerate(raw):
         place = f"[{number}]"
         if not isinstance(group, dict):
-            raise ConfigError(str(file), place, f"{_show(group)} must have targets and labels")
+            raise ConfigError(str(file), place, f"{show(group)} must have targets and labels")
         for key in group:
             if key not in _GROUP_KEYS:
                 raise ConfigError(
                     str(file),
                     f"{place}.{key}",
-                    f"unknown key {_show(key)}; allowed here: {', '.join(_GROUP_KEYS)}",
+                    f"unknown key {show(key)}; allowed here: {', '.join(_GROUP_KEYS)}",
                 )
         groups.append((place, group))
     return groups
@@ -157,29 +157,27 @@ def _host(group: Mapping[str, object], file: Path, place: str) -> Host:
         raise ConfigError(
             str(file),
             f"{place}.labels.host",
-            f"{_show(name)} must name the host: no spaces, slashes or control characters"
+            f"{show(name)} must name the host: no spaces, slashes or control characters"
             if name
             else "is missing; every group names its host",
         )
     target, address = _target(group.get("targets"), file, f"{place}.targets")
     ssh_address = labels.get("ssh_address", address)
-    if not _SSH_ADDRESS.fullmatch(ssh_address):
-        raise ConfigError(
-            str(file),
-            f"{place}.labels.ssh_address",
-            f"{_show(ssh_address)} must be a name, an address or an ssh_config alias, with :port "
-            "if need be",
-        )
+    try:
+        parse_ssh_address(ssh_address)
+    except ValueError as error:
+        at = f"{place}.labels.ssh_address"
+        raise ConfigError(str(file), at, f"{show(ssh_address)} {error}") from error
     return Host(name, target, ssh_address, labels)
 
 
 def _labels(raw: object, file: Path, place: str) -> dict[str, str]:
     if not isinstance(raw, dict):
-        raise ConfigError(str(file), place, f"{_show(raw)} must be a mapping with at least host")
+        raise ConfigError(str(file), place, f"{show(raw)} must be a mapping with at least host")
     labels = {}
     for name, value in raw.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise ConfigError(str(file), f"{place}.{name}", f"{_show(value)} must be text")
+            raise ConfigError(str(file), f"{place}.{name}", f"{show(value)} must be text")
         labels[name] = value
     return labels
 
@@ -190,15 +188,11 @@ def _target(raw: object, file: Path, place: str) -> tuple[str, str]:
         raise ConfigError(
             str(file),
             place,
-            f"{_show(raw)} must be a list of one address:port: one host, one group",
+            f"{show(raw)} must be a list of one address:port: one host, one group",
         )
     (target,) = raw
-    match = _TARGET.fullmatch(target) if isinstance(target, str) else None
-    if match is None or not 1 <= int(match["port"]) <= 65535:
-        raise ConfigError(str(file), f"{place}[0]", f"{_show(target)} must be address:port")
-    return match.string, match["address"].strip("[]")
-
-
-def _show(raw: object) -> str:
-    text = repr(raw)
-    return text if len(text) <= 80 else text[:77] + "..."
+    try:
+        address, _ = parse_host_and_port(parse_text(target))
+    except ValueError as error:
+        raise ConfigError(str(file), f"{place}[0]", f"{show(target)} {error}") from error
+    return target, address

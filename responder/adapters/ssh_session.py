@@ -33,10 +33,10 @@ from responder.adapters.ssh_keys import OfferKeys, explained
 from responder.core.facts import Host
 from responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreachable
 from responder.settings import Ssh
+from toolkit.addresses import parse_ssh_address
 
 _CONFIG_FILES = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
 _KNOWN_HOSTS_FILES = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
-_ADDRESS = re.compile(r"\[(?P<v6>[^\]]+)\](?::(?P<v6_port>\d+))?|(?P<name>[^:]+):(?P<port>\d+)")
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -163,7 +163,7 @@ def _keyscan(name: str, key: paramiko.PKey) -> str:
 
 def _hops(settings: Ssh, host: Host, runner: Callable[..., fabric.runners.Remote]) -> list[_Hop]:
     """Return the connections to make: the host's own first, the nearest jump host last."""
-    address, port = _address(host.ssh_address)
+    address, port = parse_ssh_address(host.ssh_address)
     ssh_config = _ssh_config(settings, address, port or settings.port)
     overrides: dict[str, Any] = {"user": settings.user} if settings.user else {}
     overrides["runners"] = {"remote": runner}
@@ -176,15 +176,6 @@ def _hops(settings: Ssh, host: Host, runner: Callable[..., fabric.runners.Remote
     except (paramiko.SSHException, ValueError) as error:
         raise SshUnreachable(f"{host.name}: ssh_config cannot be used: {error}") from error
     return hops
-
-
-def _address(text: str) -> tuple[str, int | None]:
-    """Return name and port of an inventory's ``ssh_address``: name, name:port, [v6]:port, v6."""
-    match = _ADDRESS.fullmatch(text)
-    if match is None:
-        return text, None
-    port = match["v6_port"] or match["port"]
-    return match["v6"] or match["name"], int(port) if port else None
 
 
 def _ssh_config(settings: Ssh, address: str, port: int | None) -> paramiko.SSHConfig:

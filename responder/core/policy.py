@@ -6,7 +6,7 @@ import dataclasses
 
 from responder.core.matchers import check_mute_matchers, parse_matcher
 from responder.core.outcomes import Mode
-from toolkit.settings import Duration, Size
+from toolkit.values import Count, Duration, DurationOrZero, Line, Share, Size
 
 GIB = 1024**3
 
@@ -18,53 +18,33 @@ TRIGGERS = ("AgentMemoryHardLimitExceeded", "AgentMemoryGrowing", "AgentBusy")
 class Guards:
     """An agent's guards."""
 
-    startup_grace: Duration = Duration(300)
+    startup_grace: DurationOrZero = Duration(300)
     """A process younger than this is not restarted."""
-    cooldown: Duration = Duration(1800)
+    cooldown: DurationOrZero = Duration(1800)
     """The least time between two restarts of one agent on one host."""
-    max_restarts: int = 3
+    max_restarts: Count = 3
     per: Duration = Duration(6 * 3600)
     """No more than max_restarts of one agent on one host in this window."""
-    wait_for_idle: Duration = Duration(1800)
+    wait_for_idle: DurationOrZero = Duration(1800)
     """How long a request waits for a busy agent before it is refused."""
     idle_interval: Duration = Duration(30)
     """How often a busy agent is looked at again."""
-    futile_ratio: float = 0.7
+    futile_ratio: Share = 0.7
     """A fresh process above this share of the hard limit quarantines the agent."""
-    retry_after: Duration = Duration(240)
+    retry_after: DurationOrZero = Duration(240)
     """A refused alert that is told again this long after the refusal is looked at again."""
-
-    def __post_init__(self) -> None:
-        if self.max_restarts < 1:
-            raise ValueError(f"max_restarts {self.max_restarts} must be at least 1")
-        if not 0 < self.futile_ratio <= 1:
-            raise ValueError(f"futile_ratio {self.futile_ratio} must be above 0 and at most 1")
-        if self.idle_interval <= 0:
-            raise ValueError("idle_interval must be more than 0s")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fleet:
     """Limits over all hosts."""
 
-    max_concurrent_restarts: int = 1
-    max_restarts_per_hour: int = 20
-    storm_fraction: float = 0.2
+    max_concurrent_restarts: Count = 1
+    max_restarts_per_hour: Count = 20
+    storm_fraction: Share = 0.2
     """More than this share of the inventory's hosts over the limit is a storm."""
     storm_window: Duration = Duration(660)
     """Twice as long as Alertmanager takes to tell an alert again: none drops out in between."""
-
-    def __post_init__(self) -> None:
-        if self.max_concurrent_restarts < 1:
-            raise ValueError(
-                f"max_concurrent_restarts {self.max_concurrent_restarts} must be at least 1"
-            )
-        if self.max_restarts_per_hour < 1:
-            raise ValueError(
-                f"max_restarts_per_hour {self.max_restarts_per_hour} must be at least 1"
-            )
-        if not 0 < self.storm_fraction <= 1:
-            raise ValueError(f"storm_fraction {self.storm_fraction} must be above 0 and at most 1")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,16 +57,14 @@ class Mute:
     """The most that one renewal gives."""
     max_hold: Duration = Duration(4 * 3600)
     """The most that one stretch of being busy gets, renewals included."""
-    tail: Duration = Duration(60)
+    tail: DurationOrZero = Duration(60)
     """What is left of a mute once the agent is idle again."""
     interval: Duration = Duration(15)
     """How often busy is read again while a mute is held."""
-    matchers: tuple[str, ...] = ('alertname="HostPingFailed"',)
+    matchers: tuple[Line, ...] = ('alertname="HostPingFailed"',)
     """Which alerts of the host are silenced, in amtool's notation."""
 
     def __post_init__(self) -> None:
-        if self.base <= 0 or self.step_bytes <= 0 or self.interval <= 0:
-            raise ValueError("base, step_bytes and interval must be more than 0")
         if self.base < 2 * self.interval:
             raise ValueError("base must be at least twice interval, or mutes end between renewals")
         if self.longest < self.base:

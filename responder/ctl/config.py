@@ -8,7 +8,7 @@ from typing import Literal
 
 from responder.settings import Authorization, HttpConfig
 from toolkit import settings as toolkit_settings
-from toolkit.settings import Duration
+from toolkit.values import BaseUrl, Duration
 
 FILES = (Path("~/.config/memleash/ctl.yml"), Path("/etc/memleash/ctl.yml"))
 """The first of them that is there counts."""
@@ -18,7 +18,7 @@ FILES = (Path("~/.config/memleash/ctl.yml"), Path("/etc/memleash/ctl.yml"))
 class CtlConfig(HttpConfig):
     """The whole file. Flags win over it."""
 
-    url: str = "http://127.0.0.1:10059"
+    url: BaseUrl = "http://127.0.0.1:10059"
     token_file: Path | None = None
     """Short for authorization.credentials_file."""
     output: Literal["table", "json"] = "table"
@@ -27,8 +27,6 @@ class CtlConfig(HttpConfig):
 
     def __post_init__(self) -> None:
         HttpConfig.__post_init__(self)
-        if not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"url {self.url!r} must begin with http:// or https://")
         if self.token_file is not None and (self.authorization or self.basic_auth):
             raise ValueError("give one of token_file, authorization and basic_auth")
 

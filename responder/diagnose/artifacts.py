@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import quote, unquote
 
-from toolkit.settings import Size
+from toolkit.values import Count, Size
 
 MAX_MEMBERS = 100
 _TIME = "%Y%m%dT%H%M%SZ"
@@ -62,14 +62,10 @@ class ArtifactSettings:
     """Where reports are kept, and how many."""
 
     folder: Path = Path("/var/lib/memleash/artifacts")
-    keep_per_agent: int = 10
+    keep_per_agent: Count = 10
     """On each host."""
     keep_bytes: Size = Size(1024**3)
     """All together; the oldest go first."""
-
-    def __post_init__(self) -> None:
-        if self.keep_per_agent < 1:
-            raise ValueError(f"keep_per_agent {self.keep_per_agent} must be at least 1")
 
     def store(self) -> Artifacts:
         """Return the store that these describe."""

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from responder.core.facts import AgentFacts, Unknown, same_life
 from responder.core.outcomes import Mode
-from toolkit.settings import Duration, Size
 from toolkit.units import format_size
+from toolkit.values import Command, Count, Duration, Line, Pattern, Service, Size, SizeOrZero
 
 GIB = 1024**3
 MIB = 1024**2
@@ -76,9 +76,9 @@ TRY_AGAIN = frozenset(
 class Discover:
     """How the collector finds the agent's main process on the host; exactly one is given."""
 
-    systemd_unit: str | None = None
-    pidfile: str | None = None
-    cmdline: str | None = None
+    systemd_unit: Service | None = None
+    pidfile: Line | None = None
+    cmdline: Pattern | None = None
     """A regular expression that one process's command line matches."""
 
     def __post_init__(self) -> None:
@@ -136,7 +136,7 @@ class Diagnose:
     profile: Literal["python", "native", "none"] = "python"
     growth: tuple[Literal["types", "sites"], ...] = ("types",)
     """Python: what is counted. Sites cost memory and speed for as long as the rounds last."""
-    rounds: int = 5
+    rounds: Count = 5
     interval: Duration = Duration(300)
     remote_exec: bool = False
     """CPython 3.14: let ``sys.remote_exec`` write the path of a script into the agent."""
@@ -148,37 +148,35 @@ class Diagnose:
     urls: tuple[str, ...] = ()
     """What the agent says of its memory: fetched on the host; no redirect is followed."""
     command: AgentCommand | None = None
-    min_growth: Size = Size(64 * 1024)
+    min_growth: SizeOrZero = Size(64 * 1024)
     """What grew by less in all rounds together is not told."""
     max_rss: Size = Size(4 * GIB)
     max_report: Size = Size(16 * MIB)
     max_cpu: Duration = Duration(300)
     """The CPU time that the collector may take on the host."""
-    min_free_disk: Size = Size(256 * MIB)
+    min_free_disk: SizeOrZero = Size(256 * MIB)
     slack: Duration = Duration(300)
     """What a diagnosis may take beyond rounds of interval."""
     before_restart: bool = False
     """Take stacks and facts, without rounds, in a restart before its command."""
     before_restart_timeout: Duration = Duration(60)
     """The most that a restart waits for them."""
-    python: str = "python3"
+    python: Command = "python3"
     """The host's Python; with sudo where the SSH user may not trace the agent."""
-    work_folder: str = "/var/tmp/memleash-diagnose"  # noqa: S108 - checked on the host to be its own
-    busy_folder: str = "/run/memleash/busy"
+    work_folder: Line = "/var/tmp/memleash-diagnose"  # noqa: S108 - checked on the host to be its own
+    busy_folder: Line = "/run/memleash/busy"
     """Where the exporter looks for busy markers."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.rounds <= 100:
+        if self.rounds > 100:
             raise ValueError(f"rounds {self.rounds} must be from 1 to 100")
-        if self.interval <= 0 or self.slack <= 0 or self.max_cpu < 1:
-            raise ValueError("interval and slack must be more than 0s, max_cpu at least 1s")
+        if self.max_cpu < 1:
+            raise ValueError("max_cpu must be at least 1s")
         for folder in (self.work_folder, self.busy_folder):
             if not folder.startswith("/") or ".." in folder.split("/"):
                 raise ValueError(f"{folder!r} must be an absolute path without ..")
         for url in self.urls:
             _check_url(url)
-        if not self.python.strip():
-            raise ValueError("python must not be empty")
 
     @property
     def max_seconds(self) -> float:

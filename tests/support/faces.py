@@ -180,8 +180,8 @@ class Face:
         """Return a connection that is not opened yet."""
         context = tls or self.tls
         if context is None:
-            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        return http.client.HTTPSConnection("localhost", self.port, timeout=30, context=context)
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return http.client.HTTPSConnection("localhost", self.port, timeout=60, context=context)
 
     def form(self, path: str, fields: str, **how: Any) -> Answer:
         """Send a form as a browser does from the responder's own page."""

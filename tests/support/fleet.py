@@ -214,12 +214,11 @@ class Fleet:
         """Start an agent as its service, wait for it, and let it grow over the limit."""
         self.serve(name, "start")
         url = f"http://127.0.0.1:{self._agent_ports[name]}"
-        wait_until(f"{name} to answer", lambda: answers(f"{url}/host/echo"), timeout_seconds=60)
+        wait_until(f"{name} to answer", lambda: answers(f"{url}/host/echo"))
         post(f"{url}/grow", {"to_mib": mib})
         wait_until(
             f"the exporter to say that {name} is ready",
             lambda: self._is_ready(name),
-            timeout_seconds=60,
         )
 
     def start_agents(self, names: Iterable[str]) -> None:

@@ -66,7 +66,6 @@ class Responder:
         wait_until(
             "the responder to kill itself",
             lambda: not program.running(),
-            timeout_seconds=60,
             seen=program.log_end,
         )
 

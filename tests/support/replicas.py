@@ -138,7 +138,6 @@ def final_words(site: Site) -> list[str]:
     wait_until(
         "the requests' words",
         lambda: site.outcomes() and "open" not in site.outcomes(),
-        timeout_seconds=90,
         seen=site.outcomes,
     )
     return site.outcomes()

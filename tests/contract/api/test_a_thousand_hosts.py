@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from demo.stack.processes import wait_until
 from tests.support.faces import MIB, Face, World, face, peers
 
 HOSTS = [f"node-{number:04}" for number in range(1000)]
@@ -65,13 +65,13 @@ def test_the_fleets_page_asks_no_exporter(large: Face, crowd: World) -> None:
 def test_a_host_that_prometheus_does_not_know_is_unknown_and_last(
     large: Face, crowd: World
 ) -> None:
+    def unknown() -> str:
+        page = large.ask("GET", "/?show=unknown").text
+        return page if "unknown<small>Prometheus has no sample of it" in page else ""
+
     crowd.hosts = HOSTS[1:]
     try:
-        deadline = time.monotonic() + 30
-        while "no sample of it" not in (page := large.ask("GET", "/?show=unknown").text):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        assert re.search(r"unknown<small>Prometheus has no sample of it", page)
+        page = wait_until("the unknown host", unknown)
         assert "node-0000" in page
         assert "facts_unavailable" in page
         assert "node-0000" in large.ask("GET", "/?offset=950").text

@@ -96,6 +96,6 @@ def test_the_server_does_what_the_document_says(
     )
     @given(case=api_schema[path][method].as_strategy(generation_mode=mode))
     def holds(case: Any) -> None:
-        case.call_and_validate(timeout=30)
+        case.call_and_validate(timeout=60)
 
     holds()

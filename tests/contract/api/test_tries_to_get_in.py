@@ -6,13 +6,12 @@ import json
 import re
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from demo.stack.processes import wait_until
 from tests.contract.api.conftest import OPERATE, PASSWORD, READ, WEBHOOK
 from tests.support.faces import AGENT, Face, World, _write, free_port
 
@@ -175,19 +174,10 @@ def tell(served: Face, **labels: str) -> None:
     assert answer.status == 202
 
 
-def eventually(look: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
-    while not look():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def test_html_and_ansi_in_labels_reach_neither_page_nor_log(open_face: Face) -> None:
     tell(open_face, host=HOSTILE, agent=HOSTILE)
 
-    assert eventually(lambda: bool(open_face.ask("GET", "/api/v1/alerts").json["alerts"]))
+    wait_until("the alert", lambda: open_face.ask("GET", "/api/v1/alerts").json["alerts"])
     (recorded,) = open_face.ask("GET", "/api/v1/alerts?verdict=unknown_host").json["alerts"]
     page = open_face.ask("GET", "/alerts").text
     log = open_face.program.log.read_text(encoding="utf-8")
@@ -224,7 +214,7 @@ def test_the_pages_have_nothing_inline(open_face: Face) -> None:
 
 
 def test_a_body_that_is_too_large_is_refused_unread(open_face: Face) -> None:
-    with socket.create_connection(("127.0.0.1", open_face.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", open_face.port), timeout=60) as connection:
         connection.sendall(
             b"POST /api/v1/alertmanager HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Length: 99999999999\r\n\r\n"
@@ -250,7 +240,7 @@ def test_headers_that_are_too_large_are_refused(open_face: Face) -> None:
 
 def test_a_length_and_chunks_together_are_refused(open_face: Face) -> None:
     """Two readings of one request are how one request is smuggled behind another."""
-    with socket.create_connection(("127.0.0.1", open_face.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", open_face.port), timeout=60) as connection:
         connection.sendall(
             b"POST /api/v1/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from demo.stack.processes import wait_until
 from responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from responder.adapters.database.engine import Database
 from responder.adapters.database.fleet import Flags, Hosts, Quarantine
@@ -53,13 +54,6 @@ def lost(database: Database) -> None:
     requests.finish("r-1", Outcome.NOT_READY, "after 60 probes: not ready", now)
 
 
-def eventually(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 @pytest.mark.usefixtures("lost")
 def test_a_lost_host_is_on_top_with_a_button_that_waits_for_nothing(troubled: Face) -> None:
     def planned() -> str | None:
@@ -69,8 +63,8 @@ def test_a_lost_host_is_on_top_with_a_button_that_waits_for_nothing(troubled: Fa
     def proof() -> str:
         return proof_on(troubled.ask("GET", "/").text, f"/hosts/{LOST}/reconnect")
 
-    eventually(lambda: "is disconnected" in troubled.ask("GET", "/").text)
-    eventually(lambda: planned() is not None and "The next attempt is in" in home(troubled))
+    wait_until("the host", lambda: "is disconnected" in troubled.ask("GET", "/").text)
+    wait_until("a plan", lambda: planned() and "The next attempt is in" in home(troubled))
     before = planned()
     signed = proof()
     began = time.monotonic()
@@ -79,7 +73,7 @@ def test_a_lost_host_is_on_top_with_a_button_that_waits_for_nothing(troubled: Fa
     assert (answer.status, answer.headers["location"]) == (303, f"/hosts/{LOST}")
     assert time.monotonic() - began < 5
     assert troubled.form(f"/hosts/{LOST}/reconnect", f"proof={signed}").status == 403
-    eventually(lambda: planned() not in (None, before))  # it was tried, and failed again
+    wait_until("a try that failed again", lambda: planned() not in (None, before))
 
 
 def home(served: Face) -> str:

@@ -23,7 +23,6 @@ def test_observing_tells_and_restarts_nothing(typed: Newcomer) -> None:
     wait_until(
         "the refusal to be told",
         lambda: "observe" in typed.memleashctl("restarts list"),
-        timeout_seconds=120,
         seen=lambda: typed.memleashctl(f"explain {NODE} {AGENT}"),
     )
     assert len(typed.node.starts(UNIT)) == 1
@@ -31,15 +30,15 @@ def test_observing_tells_and_restarts_nothing(typed: Newcomer) -> None:
 
 
 def test_a_muted_host_is_not_pinged_at_all(typed: Newcomer) -> None:
-    wait_until("pings", lambda: typed.pings() > 1, timeout_seconds=60)
+    wait_until("pings", lambda: typed.pings() > 1)
     typed.node.run("systemd-run", "--unit=upgrade", "memleash-busy", AGENT, "--", "sleep", "600")
-    wait_until("the mute", lambda: NODE in typed.memleashctl("mutes"), timeout_seconds=60)
-    wait_until("no target", lambda: not typed.scrape_targets("memleash-ping"), timeout_seconds=60)
+    wait_until("the mute", lambda: NODE in typed.memleashctl("mutes"))
+    wait_until("no target", lambda: not typed.scrape_targets("memleash-ping"))
     before = typed.pings()
     typed.scraped(times=3)  # as often as it would have been pinged
     assert typed.pings() == before
     typed.node.run("systemctl", "stop", "upgrade")
-    wait_until("pings again", lambda: typed.pings() > before + 1, timeout_seconds=120)
+    wait_until("pings again", lambda: typed.pings() > before + 1)
     assert NODE not in typed.memleashctl("mutes")
 
 

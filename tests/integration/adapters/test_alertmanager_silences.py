@@ -62,7 +62,7 @@ def longer(silence: Silence, silence_id: str, minutes: float = 5) -> Silence:
 
 def states(am: Alertmanager) -> dict[str, str]:
     """Return every silence's state, by Alertmanager's own word."""
-    listed = requests.get(f"{am.url}/api/v2/silences", timeout=5).json()
+    listed = requests.get(f"{am.url}/api/v2/silences", timeout=60).json()
     return {one["id"]: one["status"]["state"] for one in listed}
 
 
@@ -204,7 +204,7 @@ class Proxy:
             self._am.url + asked.path,
             data=asked.body,
             headers={"Content-Type": "application/json"},
-            timeout=5,
+            timeout=60,
         )
         if asked.method != "GET" and self.spoilt:
             return self.spoilt.pop(0)
@@ -286,7 +286,7 @@ def cluster(
 
 
 def peers(am: Alertmanager) -> int:
-    status = requests.get(f"{am.url}/api/v2/status", timeout=5).json()
+    status = requests.get(f"{am.url}/api/v2/status", timeout=60).json()
     return len(status["cluster"]["peers"])
 
 
@@ -308,7 +308,7 @@ def test_a_cluster_is_told_once_and_goes_on_when_one_is_down(
 
 
 def raw_silences(am: Alertmanager) -> str:
-    return requests.get(f"{am.url}/api/v2/silences", timeout=5).text
+    return requests.get(f"{am.url}/api/v2/silences", timeout=60).text
 
 
 def test_an_answer_lost_with_its_peer_is_found_at_the_other(
@@ -353,10 +353,10 @@ def test_with_every_peer_down_each_is_named(refusing_port: int) -> None:
 
 def post_alerts(am: Alertmanager, *labels: dict[str, str]) -> None:
     body = [{"labels": one} for one in labels]
-    requests.post(f"{am.url}/api/v2/alerts", json=body, timeout=5).raise_for_status()
+    requests.post(f"{am.url}/api/v2/alerts", json=body, timeout=60).raise_for_status()
     there = f"{am.url}/api/v2/alerts"
     wait_until(
-        "the alerts are there", lambda: len(requests.get(there, timeout=5).json()) == len(body)
+        "the alerts are there", lambda: len(requests.get(there, timeout=60).json()) == len(body)
     )
 
 

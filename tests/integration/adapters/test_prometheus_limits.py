@@ -72,7 +72,7 @@ def ask(stack: contextlib.ExitStack, tmp_path: Path, age: str) -> Callable[..., 
             return limit("h", "alone") == 7 and limit(ODD_HOST, "plain") > 0
         return False
 
-    wait_until("Prometheus scrapes and evaluates", there, timeout_seconds=60)
+    wait_until("Prometheus scrapes and evaluates", there)
     return limit
 
 

@@ -29,7 +29,7 @@ def test_output_and_exit_code_come_back_apart(client: SshClient, sshd: Sshd) -> 
     result = client.run(sshd.host, "echo out; echo err >&2; exit 3")
     assert (result.exit_code, result.stdout, result.stderr) == (3, "out\n", "err\n")
     assert not result.truncated
-    assert 0 < result.duration_seconds < 10
+    assert 0 < result.duration_seconds < 60
 
 
 def test_a_command_that_is_not_there_is_a_result_and_no_exception(
@@ -81,7 +81,7 @@ def test_a_child_that_keeps_the_output_open_is_not_waited_for(
     try:
         result = client.run(sshd.host, f"sleep 60 & echo $! >{pidfile}; echo started")
         assert (result.exit_code, result.stdout) == (0, "started\n")
-        assert result.duration_seconds < 8
+        assert result.duration_seconds < 30
     finally:
         os.kill(int(pidfile.read_text()), 9)
 

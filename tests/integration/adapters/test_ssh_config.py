@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack.processes import wait_until
+from demo.stack.processes import ENDING_WITH_US, wait_until
 from responder.adapters.ssh import SshClient
 from responder.core.facts import Host
 from responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreachable
@@ -112,9 +112,11 @@ def test_known_hosts_may_be_hashed(sshd: Sshd) -> None:
 def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A real ssh-agent, with no keys yet."""
     socket = tmp_path / "agent.sock"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*ENDING_WITH_US, "ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL
+    )
     try:
-        wait_until("ssh-agent listens", socket.exists)
+        wait_until("ssh-agent to listen", socket.exists)
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
         monkeypatch.setenv("HOME", str(tmp_path))
         yield

@@ -93,7 +93,7 @@ def refused(settings: Ssh, host: Host) -> Exception:
     began = time.monotonic()
     with pytest.raises(Exception) as caught:  # noqa: PT011 - who calls looks at it
         SshClient(settings).run(host, "true", before_command=never_looked)
-    assert time.monotonic() - began < 4 * SHORT + 2
+    assert time.monotonic() - began < 30, "the other side keeps silent for a minute"
     return caught.value
 
 
@@ -301,7 +301,7 @@ def test_a_command_whose_request_is_not_answered_is_lost_at_its_deadline(
     began = time.monotonic()
     with pytest.raises(CommandLost):
         SshClient(settings).run(host, "restart", timeout_seconds=0.5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "it is not answered for a minute"
     assert fake.commands == [b"restart"]
 
 
@@ -325,7 +325,7 @@ def test_a_command_that_does_not_end_is_lost_at_its_deadline(
             SshClient(sshd.settings()).run(
                 sshd.host, f"echo $$ >{pidfile}; {command}", timeout_seconds=1
             )
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30, "it runs for a minute"
         assert caught.value.outcome is Outcome.COMMAND_FAILED
     finally:
         ended(pidfile)

@@ -57,7 +57,7 @@ def _run(program: str, config: Path) -> subprocess.CompletedProcess[str]:
         [command, f"--config.file={config}", "--web.listen-address=127.0.0.1:0"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

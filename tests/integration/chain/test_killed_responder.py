@@ -33,7 +33,6 @@ def test_killed_between_restart_and_ready_it_ends_restarted_with_one_restart(sta
     restart = wait_until(
         "the workflow to end",
         lambda: next((each for each in observer.restarts() if each["outcome"]), None),
-        timeout_seconds=60,
         seen=observer.restarts,
     )
     assert restart["outcome"] == "restarted"

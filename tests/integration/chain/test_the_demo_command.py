@@ -45,7 +45,6 @@ def test_interrupted_in_the_middle_it_leaves_nothing(number: int, tmp_path: Path
         wait_until(
             "the agent to dump",
             lambda: "answers nothing at all" in output.read_text(encoding="utf-8"),
-            timeout_seconds=60,
             seen=lambda: output.read_text(encoding="utf-8"),
         )
         assert _processes_of(folder)

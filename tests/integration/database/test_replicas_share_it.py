@@ -39,7 +39,7 @@ def at_once(act: Callable[[int], object]) -> list[object]:
     together = threading.Barrier(AT_ONCE)
 
     def one(number: int) -> object:
-        together.wait(30)
+        together.wait(60)
         return act(number)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -81,7 +81,7 @@ def test_a_locked_database_answers_503_until_the_lock_is_gone(start: Start, tmp_
     one = start(f"sqlite:///{database}")
     assert one.tell(alert(1)) == 202
     wait_until("the alert in the record", lambda: recorded(database) == 1)
-    with closing(sqlite3.connect(database, isolation_level=None, timeout=30)) as locker:
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=60)) as locker:
         locker.execute("BEGIN EXCLUSIVE")
         is_red(one)
         locker.execute("ROLLBACK")

@@ -12,13 +12,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.stack.processes import ENDING_WITH_US, PATIENCE_SECONDS, wait_until
 from diagnoser import hook
 from responder.diagnose import shipping
 from responder.diagnose.shipping import Order, Verb
@@ -41,14 +41,11 @@ PYTHONS = _pythons()
 MIB = 1024**2
 
 
-def eventually(condition: Callable[[], Any], *, seconds: float = 30.0, what: str) -> Any:
+def eventually(
+    condition: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS, what: str
+) -> Any:
     """Return the first true answer of ``condition``; fails when there is none in time."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if answer := condition():
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
+    return wait_until(what, condition, timeout_seconds=seconds)
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +71,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
             first = Path(argv[0])
             words = [python, AGENTS / first] if first.suffix == ".py" else [first]
             child = subprocess.Popen(
-                [*map(str, words), *map(str, argv[1:])],
+                [*ENDING_WITH_US, *map(str, words), *map(str, argv[1:])],
                 env={**os.environ, "PYTHONPATH": path, "AGENT_PASSWORD": "hunter2"},
             )
             stack.callback(child.wait)

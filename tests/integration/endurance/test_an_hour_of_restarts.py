@@ -40,7 +40,6 @@ def restart_all(fleet: Fleet, responder: Responder, done: int) -> None:
     wait_until(
         "all agents to be restarted",
         lambda: responder.outcomes() == {"restarted": done * len(HOSTS)},
-        timeout_seconds=120,
         seen=responder.outcomes,
     )
     wait_until("no silence", lambda: not any(map(fleet.peers.silenced, HOSTS)))

@@ -95,7 +95,6 @@ def is_handled(one: Responder) -> None:
     wait_until(
         "every notification to be handled",
         lambda: one.metric("memleash_responder_queue_length") == 0,
-        timeout_seconds=120,
     )
 
 

@@ -9,19 +9,18 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from demo.stack.processes import ENDING_WITH_US, wait_until
+
 ROOT = Path(__file__).parents[3]
-_DEADLINE_SECONDS = 30.0
 
 _AGENT = """
 import os, sys
@@ -40,15 +39,6 @@ for line in sys.stdin:
 """
 
 
-def eventually(check: Callable[[], Any], what: str) -> Any:
-    """Return what ``check`` returns once it is true; fail when it does not become so."""
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not (result := check()):
-        assert time.monotonic() < deadline, f"not seen in time: {what}"
-        time.sleep(0.02)  # between looks, not instead of one
-    return result
-
-
 @dataclass
 class Agent:
     """A live process that grows, forks and execs when told."""
@@ -58,7 +48,7 @@ class Agent:
     @classmethod
     def start(cls, name: str) -> Agent:
         process = subprocess.Popen(
-            [sys.executable, "-S", "-c", _AGENT, name],
+            [*ENDING_WITH_US, sys.executable, "-S", "-c", _AGENT, name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -117,7 +107,7 @@ class Exporter:
     def get(self, path: str = "/metrics", method: str = "GET") -> tuple[int, str]:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -143,13 +133,7 @@ class Exporter:
 
     def end(self) -> int:
         self.process.terminate()
-        return self.process.wait(30)
-
-
-@pytest.fixture
-def wait_until() -> Callable[[Callable[[], Any], str], Any]:
-    """Give ``eventually`` to tests, which cannot import this file."""
-    return eventually
+        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -164,6 +148,7 @@ def run_exporter(tmp_path: Path) -> Iterator[Callable[..., Exporter]]:
         with log_file.open("w") as log:
             process = subprocess.Popen(
                 [
+                    *ENDING_WITH_US,
                     *prefix,
                     *(sys.executable, "-m", "exporter", "--config.file", str(file)),
                     *("--web.listen-address", "127.0.0.1:0", "--log.level", "debug", *flags),
@@ -178,7 +163,7 @@ def run_exporter(tmp_path: Path) -> Iterator[Callable[..., Exporter]]:
             assert process.poll() is None, log_file.read_text()
             return re.search(r"msg=listening .*port=(\d+)", log_file.read_text())
 
-        match = eventually(listening, "the exporter listens")
+        match = wait_until("the exporter to listen", listening)
         running.append(Exporter(process, log_file, int(match[1])))
         return running[-1]
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from demo.stack.processes import wait_until
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
@@ -67,7 +69,7 @@ def test_the_metrics_may_be_moved(run_exporter: Run) -> None:
 def test_it_ends_with_0_when_told_to(run_exporter: Run, number: signal.Signals) -> None:
     exporter = run_exporter(config(itself()))
     exporter.process.send_signal(number)
-    assert exporter.process.wait(30) == 0
+    assert exporter.process.wait(60) == 0
 
 
 def test_a_taken_address_is_an_error(run_exporter: Run, tmp_path: Path) -> None:
@@ -151,14 +153,14 @@ class TestReload:
         assert after["memleash_agent_up{agent=b}"] == 0
         assert after[self.SUCCESS_AT] > before[self.SUCCESS_AT]
 
-    def test_sighup_does_the_same(self, run_exporter: Run, wait_until: Any, tmp_path: Path) -> None:
+    def test_sighup_does_the_same(self, run_exporter: Run, tmp_path: Path) -> None:
         exporter = run_exporter(config(itself()))
         (tmp_path / "exporter.yml").write_text(json.dumps(config(itself("b"))))
         exporter.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "memleash_agent_up{agent=b}" in exporter.scrape(), "the new agent")
+        wait_until("the new agent", lambda: "memleash_agent_up{agent=b}" in exporter.scrape())
 
     def test_a_bad_file_leaves_the_old_one_and_says_so(
-        self, run_exporter: Run, wait_until: Any, tmp_path: Path
+        self, run_exporter: Run, tmp_path: Path
     ) -> None:
         exporter = run_exporter(config(itself()))
         file = tmp_path / "exporter.yml"
@@ -178,13 +180,13 @@ class TestReload:
             'level=error logger=exporter.collector.scraper msg="configuration not' in exporter.log()
         )
         exporter.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: exporter.log().count("configuration not reloaded") == 2, "SIGHUP's log")
+        wait_until("SIGHUP's log", lambda: exporter.log().count("configuration not reloaded") == 2)
         file.write_text(good)
         assert exporter.get("/-/reload", method="POST")[0] == 200
         assert exporter.scrape()[self.SUCCESSFUL] == 1
 
     def test_what_stays_the_same_keeps_its_life_and_its_words(
-        self, run_exporter: Run, agents: Any, wait_until: Any, tmp_path: Path
+        self, run_exporter: Run, agents: Any, tmp_path: Path
     ) -> None:
         agents(tmp_path.name)
         agent: dict[str, object] = {
@@ -194,7 +196,7 @@ class TestReload:
         }
         exporter = run_exporter(config(agent))
         busy = "memleash_agent_busy_since_timestamp_seconds{agent=a}"
-        before = wait_until(lambda: (s := exporter.scrape()).get(busy) and s, "busy")
+        before = wait_until("busy", lambda: (s := exporter.scrape()).get(busy) and s)
         (tmp_path / "exporter.yml").write_text(json.dumps(config(agent, itself("b"))))
         exporter.get("/-/reload", method="POST")
         after = exporter.scrape()
@@ -226,7 +228,7 @@ def test_a_scrape_never_waits_for_what_hangs(run_exporter: Run, black_hole: int)
     began = time.monotonic()
     for _ in range(5):
         seen = exporter.scrape()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60, "each hangs for 20 s"
     assert seen["memleash_agent_busy_source_success{agent=a,source=http}"] == 0
     assert seen["memleash_agent_busy_source_success{agent=a,source=command}"] == 0
     assert not any("memleash_agent_busy{" in name or "ready" in name for name in seen)
@@ -285,7 +287,7 @@ def test_a_found_agent_costs_no_walk_over_proc_and_never_smaps(
 
 
 def test_ignored_from_the_start_sigint_ends_nothing_and_sighup_reloads(
-    run_exporter: Run, wait_until: Any, tmp_path: Path
+    run_exporter: Run, tmp_path: Path
 ) -> None:
     """As under nohup and in a shell's background job."""
     ignoring = ("sh", "-c", 'trap "" INT HUP; exec "$@"', "sh")
@@ -293,7 +295,7 @@ def test_ignored_from_the_start_sigint_ends_nothing_and_sighup_reloads(
     exporter.process.send_signal(signal.SIGINT)
     (tmp_path / "exporter.yml").write_text(json.dumps(config(itself("b"))))
     exporter.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "memleash_agent_up{agent=b}" in exporter.scrape(), "the new agent")
+    wait_until("the new agent", lambda: "memleash_agent_up{agent=b}" in exporter.scrape())
     assert exporter.end() == 0
 
 

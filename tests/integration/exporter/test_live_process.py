@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from demo.stack.processes import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -56,7 +59,7 @@ def test_an_exec_is_the_same_life_with_fresh_memory(
 
 
 def test_children_count_in_the_tree_alone_and_show_as_busy(
-    agents: Any, run_exporter: Callable[..., Any], wait_until: Any, tmp_path: Path
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
 ) -> None:
     agent = agents(tmp_path.name)
     exporter = run_exporter(
@@ -78,7 +81,7 @@ def test_children_count_in_the_tree_alone_and_show_as_busy(
         return bool(now[TREE] > now[RSS] and now["memleash_agent_busy{agent=a}"] == 1)
 
     from_start = newborn[RSS]
-    wait_until(grown, "the child counts in the tree and as busy")
+    wait_until("the child to count in the tree and as busy", grown)
     assert exporter.scrape()[RSS] == pytest.approx(from_start, abs=MIB)
 
 
@@ -124,14 +127,20 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 
 
 @pytest.fixture
-def as_nobody(tmp_path: Path) -> tuple[str, ...]:
+def tmp_path() -> Iterator[Path]:
+    """A folder that everybody may enter; every run of pytest closes those of its user."""
+    with tempfile.TemporaryDirectory(prefix="memleash-exporter-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def as_nobody() -> tuple[str, ...]:
     """Return what to put before a command so that it runs without any privilege."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("needs root, to become somebody else")
     if subprocess.run([*NOBODY, sys.executable, "-c", ""], check=False).returncode != 0:
         pytest.skip("this Python cannot be run by nobody")
-    for directory in (tmp_path, *tmp_path.parents[:-2]):
-        directory.chmod(0o755)
     return NOBODY
 
 

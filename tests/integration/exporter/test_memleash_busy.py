@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from demo.stack.processes import ENDING_WITH_US, wait_until
 from exporter.adapters.marker_files import busy_since
 from exporter.adapters.procfs import Procfs
 
@@ -50,7 +51,7 @@ def run(markers: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def start(markers: Path, wait_until: Any) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start(markers: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start one in the background; it holds its marker and its command runs when this returns."""
     running: list[subprocess.Popen[bytes]] = []
 
@@ -59,7 +60,8 @@ def start(markers: Path, wait_until: Any) -> Iterator[Callable[..., subprocess.P
         running.append(
             subprocess.Popen(
                 [
-                    *(*COMMAND, "--directory", str(markers), *flags, "agent", "--"),
+                    *(*ENDING_WITH_US, *COMMAND),
+                    *("--directory", str(markers), *flags, "agent", "--"),
                     *("sh", "-c", script.replace("UP", f"echo $$ > {up}.new; mv {up}.new {up}")),
                 ],
                 cwd=ROOT,
@@ -67,7 +69,7 @@ def start(markers: Path, wait_until: Any) -> Iterator[Callable[..., subprocess.P
                 process_group=0,
             )
         )
-        wait_until(up.exists, "the command runs")
+        wait_until("the command to run", up.exists)
         return running[-1]
 
     yield begin
@@ -103,14 +105,14 @@ def test_flags_after_the_dashes_are_the_commands(markers: Path) -> None:
     assert run(markers, "--", "echo", "--reason", "--", "x").stdout == "--reason -- x\n"
 
 
-def test_two_markers_count_until_the_last_ends(markers: Path, start: Any, wait_until: Any) -> None:
+def test_two_markers_count_until_the_last_ends(markers: Path, start: Any) -> None:
     first, second = start("UP; exec sleep 600"), start("UP; exec sleep 600")
     assert len(held(markers)) == 2
     first.terminate()
-    assert first.wait(30) == -signal.SIGTERM
+    assert first.wait(60) == -signal.SIGTERM
     assert counts(markers)
     second.terminate()
-    second.wait(30)
+    second.wait(60)
     assert not counts(markers)
     assert held(markers) == []
 
@@ -121,14 +123,14 @@ def test_a_signal_reaches_the_command_whose_end_is_ours(
 ) -> None:
     process = start("UP; exec sleep 600")
     process.send_signal(number)
-    assert process.wait(30) == -number
+    assert process.wait(60) == -number
     assert held(markers) == []
 
 
 def test_a_command_that_cleans_up_is_given_the_time(markers: Path, start: Any) -> None:
     process = start("trap 'exit 9' TERM; UP; while :; do sleep 0.05; done")
     process.terminate()
-    assert process.wait(30) == 9
+    assert process.wait(60) == 9
     assert held(markers) == []
 
 
@@ -192,11 +194,9 @@ def test_a_killed_one_stops_counting(markers: Path, start: Any) -> None:
     assert not counts(markers)
 
 
-def test_it_lets_go_at_its_time_though_the_command_runs_on(
-    markers: Path, start: Any, wait_until: Any
-) -> None:
+def test_it_lets_go_at_its_time_though_the_command_runs_on(markers: Path, start: Any) -> None:
     process = start("UP; exec sleep 600", "--for", "1s")
-    wait_until(lambda: not counts(markers), "the marker expires")
+    wait_until("the marker to expire", lambda: not counts(markers))
     assert process.poll() is None
 
 

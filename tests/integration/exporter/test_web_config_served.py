@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import urllib.error
@@ -16,6 +15,10 @@ from typing import Any
 import bcrypt
 import pytest
 import trustme
+
+from demo.stack.http import answers, get
+from demo.stack.processes import Program, wait_until
+from demo.stack.tools import find
 
 pytestmark = pytest.mark.integration
 
@@ -96,10 +99,8 @@ def test_a_stalled_handshake_holds_nobody_up(secured: Any, pki: Path) -> None:
 
 
 @pytest.fixture
-def prometheus(secured: Any, pki: Path, wait_until: Any) -> Iterator[str]:
+def prometheus(secured: Any, pki: Path) -> Iterator[str]:
     """Run a real Prometheus that scrapes the secured exporter; return its URL."""
-    program = shutil.which("prometheus")
-    assert program, "prometheus is not installed"
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     scrape = {
@@ -115,32 +116,27 @@ def prometheus(secured: Any, pki: Path, wait_until: Any) -> Iterator[str]:
     }
     file = pki / "prometheus.yml"
     file.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}))
-    with (pki / "prometheus.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                *(program, f"--config.file={file}", f"--web.listen-address={address}"),
-                f"--storage.tsdb.path={pki / 'tsdb'}",
-            ],
-            stderr=log,
-            stdout=log,
-        )
+    program = Program(
+        "prometheus",
+        [
+            *(find("stable").prometheus, f"--config.file={file}"),
+            *(f"--web.listen-address={address}", f"--storage.tsdb.path={pki / 'tsdb'}"),
+        ],
+        pki / "prometheus.log",
+        lambda: answers(f"http://{address}/-/ready"),
+    )
+    program.start()
     yield f"http://{address}"
-    process.kill()
-    process.wait()
+    program.stop()
 
 
-def test_a_real_prometheus_scrapes_it(prometheus: str, wait_until: Any) -> None:
+def test_a_real_prometheus_scrapes_it(prometheus: str) -> None:
     def value(query: str) -> list[str]:
-        url = f"{prometheus}/api/v1/query?query={urllib.parse.quote(query)}"
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                result = json.load(answer)["data"]["result"]
-        except urllib.error.URLError:
-            return []
-        return [sample["value"][1] for sample in result]
+        answer = get(f"{prometheus}/api/v1/query?query={urllib.parse.quote(query)}")
+        return [sample["value"][1] for sample in answer["data"]["result"]]
 
-    assert wait_until(lambda: value('memleash_agent_up{agent="a"}'), "the scrape") == ["0"]
+    assert wait_until("the scrape", lambda: value('memleash_agent_up{agent="a"}')) == ["0"]
     assert value('up{job="memleash-exporter"}') == ["1"]
     # More than one scrape over the kept connection, and types as they are written.
-    wait_until(lambda: value("count_over_time(up[1m]) >= 3"), "three scrapes")
+    wait_until("three scrapes", lambda: value("count_over_time(up[1m]) >= 3"))
     assert value('min_over_time(up{job="memleash-exporter"}[1m])') == ["1"]

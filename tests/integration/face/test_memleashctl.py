@@ -26,7 +26,6 @@ def test_a_forced_restart_is_followed_step_by_step_to_its_end(stack: Stack, ctl:
     wait_until(
         "the leak to wait for a person",
         lambda: ctl("-o", "json", "status").json["awaiting_approval"],
-        timeout_seconds=60,
     )
     (waiting,) = ctl("-o", "json", "restarts", "list", "--outcome", "open").json
     assert ctl("restarts", "deny", waiting["id"]).out == f"denied: {site.agent} on {site.host}\n"
@@ -67,7 +66,6 @@ def test_the_fleet_is_listed_and_explained(stack: Stack, ctl: Ctl) -> None:
     wait_until(
         "the fresh process to be seen below its limit",
         lambda: "below_hard_limit" in ctl("hosts").out,
-        timeout_seconds=60,
     )
     line = ctl("hosts", "DEMO").out.splitlines()[1]
     assert stack.site.host in line
@@ -88,12 +86,12 @@ def test_pause_resume_and_status(ctl: Ctl) -> None:
 
 
 def test_mutes_are_listed_and_expired(stack: Stack, ctl: Ctl) -> None:
-    wait_until("no mute", lambda: not ctl("-o", "json", "mutes").json, timeout_seconds=60)
+    wait_until("no mute", lambda: not ctl("-o", "json", "mutes").json)
     stack.agent_does("dump", seconds=20)
-    wait_until("a mute", lambda: ctl("-o", "json", "mutes").json, timeout_seconds=60)
+    wait_until("a mute", lambda: ctl("-o", "json", "mutes").json)
     assert stack.site.host in ctl("mutes", "list").out
     assert ctl("mutes", "expire", stack.site.host).code == 0
-    wait_until("no mute", lambda: not ctl("-o", "json", "mutes").json, timeout_seconds=60)
+    wait_until("no mute", lambda: not ctl("-o", "json", "mutes").json)
 
 
 def test_what_is_not_there_is_a_no(stack: Stack, ctl: Ctl) -> None:

@@ -104,7 +104,7 @@ def _until(what: str, look: Any) -> None:
         except CallFailed:
             return None
 
-    wait_until(what, patient, timeout_seconds=60)
+    wait_until(what, patient)
 
 
 def _queries() -> list[tuple[str, str]]:

@@ -59,7 +59,7 @@ class Pinged:
     def rounds(self, node: Node, count: int) -> None:
         """Wait for further scrapes of ``node``'s exporter; its pings have the same pace."""
         enough = len(node.scrapes) + count
-        wait_until(f"{count} scrapes", lambda: len(node.scrapes) >= enough, timeout_seconds=60)
+        wait_until(f"{count} scrapes", lambda: len(node.scrapes) >= enough)
 
 
 @contextlib.contextmanager
@@ -124,7 +124,7 @@ def _scrapes(site: Site, blackbox: str, interval: str) -> dict[str, Any]:
 def how_soon(pinged: Pinged) -> dict[str, float]:
     """Return the seconds from busy until each effect on a new host, and on the way back."""
     node = pinged.site.add()
-    wait_until("pings", lambda: len(node.pings) > 1, timeout_seconds=60)
+    wait_until("pings", lambda: len(node.pings) > 1)
     began = time.time()
     node.busy = 1
     effects = {
@@ -142,7 +142,7 @@ def how_soon(pinged: Pinged) -> dict[str, float]:
 
 
 def _seconds_until(name: str, look: Any, began: float) -> float:
-    wait_until(name, look, timeout_seconds=120, every_seconds=0.02)
+    wait_until(name, look, every_seconds=0.02)
     return time.time() - began
 
 

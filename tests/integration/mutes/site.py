@@ -78,7 +78,7 @@ class Proxy:
                 self._url + asked.path,
                 data=asked.body,
                 headers={"Content-Type": "application/json"},
-                timeout=10,
+                timeout=60,
             )
         except requests.RequestException:
             return Raw()  # as if it were down itself
@@ -138,7 +138,7 @@ class Site:
         self.config["mute"] = mute
         file = self.folder / "responder.yml"
         file.write_text(yaml.safe_dump(self.config))
-        requests.post(f"{self.responder.url}/-/reload", timeout=10).raise_for_status()
+        requests.post(f"{self.responder.url}/-/reload", timeout=60).raise_for_status()
 
     # -- what happens -------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class Site:
     def unmute(self, node: Node) -> int:
         """End the node's mute by hand; return the status of the answer."""
         url = f"{self.responder.url}/api/v1/mutes/{node.name}"
-        return requests.delete(url, timeout=10).status_code
+        return requests.delete(url, timeout=60).status_code
 
     def restart_responder(self) -> None:
         """Kill the responder as a power cut does, and start it again."""
@@ -177,7 +177,7 @@ class Site:
 
     def silences(self, node: Node | None = None, *states: str) -> list[Json]:
         """Return memleash's silences, by Alertmanager's word; the active ones by default."""
-        listed = requests.get(f"{self.alertmanager.url}/api/v2/silences", timeout=10).json()
+        listed = requests.get(f"{self.alertmanager.url}/api/v2/silences", timeout=60).json()
         return [
             one
             for one in listed
@@ -194,7 +194,7 @@ class Site:
             assert len(found) <= 1, found
             return found[0] if found else None
 
-        return wait_until(f"a silence of {node.name}", look, timeout_seconds=40)
+        return wait_until(f"a silence of {node.name}", look)
 
     def no_silence(self, node: Node, *, timeout_seconds: float = 40) -> None:
         """Wait until the node has no silence."""
@@ -227,7 +227,7 @@ def running(folder: Path, age: str, **changes: Any) -> Iterator[Site]:
             "database": f"sqlite:///{folder / 'responder.db'}",
             "inventory": {"files": [str(folder / "hosts.yml")]},
             "prometheus": {"url": f"http://{UNUSED}"},
-            "alertmanager": {"urls": [peer.url], "timeout": "3s"},
+            "alertmanager": {"urls": [peer.url], "timeout": "10s"},
             "agents": {AGENT: {"restart_command": "false"}},
             "exporter": {"timeout": "2s"},
             "mute": UNHURRIED,

@@ -88,7 +88,7 @@ class Crowd:
             self.acts += 1
 
     def _get(self, url: str) -> requests.Response:
-        answer = requests.get(url, timeout=30)
+        answer = requests.get(url, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer
 
@@ -111,7 +111,7 @@ class Crowd:
         self._site.tell(self._node, random.choice(["firing", "resolved"]))
 
     def _cancel(self, url: str) -> None:
-        answer = requests.delete(f"{url}/api/v1/mutes/{self._node.name}", timeout=30)
+        answer = requests.delete(f"{url}/api/v1/mutes/{self._node.name}", timeout=60)
         assert answer.status_code == 204, answer.text
 
     def _change(self, url: str) -> None:
@@ -151,7 +151,7 @@ def _settles(site: Site, node: Node) -> None:
     for _ in range(2):  # the first look is over when the second begins: idle was seen
         node.looked_at.clear()
         site.tell(node, "resolved")
-        assert node.looked_at.wait(20)
+        assert node.looked_at.wait(60)
     site.no_silence(node)
     site.gets_busy(node)
     assert len(site.silences(node)) == 1

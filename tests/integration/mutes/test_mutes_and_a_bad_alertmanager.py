@@ -34,7 +34,7 @@ def down(site: Site) -> Iterator[Alertmanager]:
 
 
 def _failures(site: Site) -> float:
-    metrics = requests.get(f"{site.responder.url}/metrics", timeout=10).text.splitlines()
+    metrics = requests.get(f"{site.responder.url}/metrics", timeout=60).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in metrics if line.startswith(FAILURES))
 
 
@@ -55,12 +55,12 @@ def _by_someone(host: str, author: str = "ops@example.org") -> dict[str, Any]:
 
 def _post(site: Site, silence: dict[str, Any]) -> str:
     url = f"{site.alertmanager.url}/api/v2/silences"
-    return str(requests.post(url, json=silence, timeout=10).json()["silenceID"])
+    return str(requests.post(url, json=silence, timeout=60).json()["silenceID"])
 
 
 def _state(site: Site, silence_id: str) -> str:
     url = f"{site.alertmanager.url}/api/v2/silence/{silence_id}"
-    return str(requests.get(url, timeout=10).json()["status"]["state"])
+    return str(requests.get(url, timeout=60).json()["status"]["state"])
 
 
 def test_a_mute_that_could_not_be_told_is_tried_with_growing_waits_until_it_is(
@@ -218,7 +218,7 @@ def test_an_alertmanager_that_hangs_does_not_hold_up_the_renewals(site: Site) ->
 
     wait_until("six renewals", look, seen=lambda: changes)
     gaps = [later - one for one, later in itertools.pairwise(changes)]
-    assert sorted(gaps)[len(gaps) // 2] < 2.5, "one that hangs costs 3 s each time"
+    assert sorted(gaps)[len(gaps) // 2] < 8, "one that hangs would cost 10 s each time"
 
 
 def test_a_host_that_leaves_the_inventory_leaves_no_silence(site: Site) -> None:
@@ -238,7 +238,7 @@ def test_a_silence_of_another_memleashs_host_is_left_alone(site: Site) -> None:
     theirs = _post(site, _by_someone("a-host-of-another-zone", "memleash"))
     site.gets_busy(site.add())
     assert _state(site, theirs) == "active"
-    requests.delete(f"{site.alertmanager.url}/api/v2/silence/{theirs}", timeout=10)
+    requests.delete(f"{site.alertmanager.url}/api/v2/silence/{theirs}", timeout=60)
 
 
 def test_other_matchers_in_the_configuration_replace_the_silence(site: Site) -> None:
@@ -262,7 +262,7 @@ def test_a_cluster_with_one_down_has_one_silence_and_none_in_the_end(
     first.peer_port, second.peer_port = second.cluster_port, first.cluster_port
     first.start()
     second.start()
-    wait_until("a cluster", lambda: _peers(first) == _peers(second) == 2, timeout_seconds=60)
+    wait_until("a cluster", lambda: _peers(first) == _peers(second) == 2)
     alone = site.config["alertmanager"]
     _use_alertmanagers(site, {**alone, "urls": [first.url, second.url]})
     try:
@@ -277,7 +277,6 @@ def test_a_cluster_with_one_down_has_one_silence_and_none_in_the_end(
         wait_until(
             "its end in both",
             lambda: _both(first, second, "expired"),
-            timeout_seconds=40,
             seen=lambda: (_states(first), _states(second)),
         )
         assert _states(first) == _states(second) == {silence_id: "expired"}
@@ -294,12 +293,12 @@ def _use_alertmanagers(site: Site, settings: dict[str, Any]) -> None:
 
 
 def _peers(alertmanager: Alertmanager) -> int:
-    status = requests.get(f"{alertmanager.url}/api/v2/status", timeout=5).json()
+    status = requests.get(f"{alertmanager.url}/api/v2/status", timeout=60).json()
     return len(status["cluster"]["peers"])
 
 
 def _listed(alertmanager: Alertmanager) -> Json:
-    return json.loads(requests.get(f"{alertmanager.url}/api/v2/silences", timeout=5).text)
+    return json.loads(requests.get(f"{alertmanager.url}/api/v2/silences", timeout=60).text)
 
 
 def _states(alertmanager: Alertmanager) -> dict[str, str]:

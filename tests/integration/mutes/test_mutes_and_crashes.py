@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 def _killed_at(site: Site, hold: Hold) -> None:
     """Kill the responder while it waits for an answer, and start it again."""
-    assert hold.reached.wait(30)
+    assert hold.reached.wait(60)
     site.responder.program.kill()
     hold.go.set()
     site.responder.program.start()

@@ -41,7 +41,7 @@ def _ask_for_restart(stack: Stack) -> None:
     body = {"host": stack.site.host, "agent": stack.site.agent}
     wait_until(
         "the request to be taken",
-        lambda: requests.post(url, json=body, timeout=10).json().get("outcome") is None,
+        lambda: requests.post(url, json=body, timeout=60).json().get("outcome") is None,
     )
 
 
@@ -49,7 +49,6 @@ def _restarted(observer: Observer) -> bool:
     wait_until(
         "the restart to end",
         lambda: observer.restart_with("restarted"),
-        timeout_seconds=60,
         seen=observer.restarts,
     )
     return observer.host_state() == "connected"

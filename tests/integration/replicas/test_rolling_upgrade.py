@@ -24,7 +24,6 @@ def is_given_back(site: Site, by: str) -> None:
     wait_until(
         "the host to be connected",
         lambda: replica.get(f"/api/v1/hosts/{host}")["state"] == "connected",
-        timeout_seconds=90,
     )
     wait_until("the undrain", lambda: site.observer.controller_calls()[-1] == "undrain")
     wait_until("no mute", lambda: not replica.get(f"/api/v1/hosts/{host}/mute")["muted"])

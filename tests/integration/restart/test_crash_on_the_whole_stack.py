@@ -26,7 +26,6 @@ def test_killed_after_the_command_and_before_its_record_it_restarts_once(tmp_pat
         wait_until(
             "the responder to kill itself",
             lambda: not responder.running(),
-            timeout_seconds=90,
             seen=responder.log_end,
         )
         assert len(observer.starts()) == 2
@@ -35,7 +34,6 @@ def test_killed_after_the_command_and_before_its_record_it_restarts_once(tmp_pat
         restart = wait_until(
             "the restart to end",
             lambda: next((one for one in observer.restarts() if one["outcome"]), None),
-            timeout_seconds=90,
             seen=observer.restarts,
         )
         assert restart["outcome"] == "restarted"

@@ -86,8 +86,11 @@ def test_the_same_life_pages_people_once_in_the_interval_and_a_new_life_at_once(
         "the new life's page",
         lambda: stack.fleet.told("people", name, host="flapping", life="1700000009"),
     )
-    assert time.monotonic() - first < MEMORY_GROUP_INTERVAL_SECONDS
-    assert len(stack.fleet.told("people", name, host="flapping", life="1700000000.5")) == 1
+    intervals = (
+        time.monotonic() - first
+    ) // MEMORY_GROUP_INTERVAL_SECONDS  # 0, but for a slow machine
+    told = stack.fleet.told("people", name, host="flapping", life="1700000000.5")
+    assert 1 <= len(told) <= 1 + intervals
 
 
 def test_a_standing_alert_is_told_to_the_responder_again(stack: Stack) -> None:

@@ -63,7 +63,7 @@ def test_a_host_that_leaves_the_list_ends_its_alert(stack: Stack) -> None:
     stack.fleet.ping("leaving", success=False)
     wait("the alert", lambda: stack.firing(FAILED, host="leaving"))
     stack.fleet.list_targets({})
-    wait("its end", lambda: not stack.alerts(FAILED, host="leaving"), timeout_seconds=10)
+    wait("its end", lambda: not stack.alerts(FAILED, host="leaving"))
     pinged = stack.fleet.asked["/probe/leaving"]
     stack.evaluations("vector(1)", count=3)
     assert stack.fleet.asked["/probe/leaving"] == pinged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import pytest
 from responder.adapters.inventory import Inventory, load
 from responder.core.facts import Host
 from responder.settings import InventorySettings
+from toolkit.addresses import ADDRESS_FORM, SSH_FORM
 from toolkit.settings import ConfigError
 
 GOOD = """\
@@ -98,11 +100,11 @@ GROUP = "- {targets: [%s], labels: {host: %s}}"
             "[0].targets",
             "['a:1', 'b:1'] must be a list of one address:port: one host, one group",
         ),
-        (GROUP % ("a", "a"), "[0].targets[0]", "'a' must be address:port"),
-        (GROUP % ("'a:0'", "a"), "[0].targets[0]", "'a:0' must be address:port"),
-        (GROUP % ("'a:65536'", "a"), "[0].targets[0]", "'a:65536' must be address:port"),
-        (GROUP % ("'http://a:1'", "a"), "[0].targets[0]", "'http://a:1' must be address:port"),
-        (GROUP % ("'u@a:1'", "a"), "[0].targets[0]", "'u@a:1' must be address:port"),
+        (GROUP % ("a", "a"), "[0].targets[0]", f"'a' {ADDRESS_FORM}"),
+        (GROUP % ("'a:0'", "a"), "[0].targets[0]", f"'a:0' {ADDRESS_FORM}"),
+        (GROUP % ("'a:65536'", "a"), "[0].targets[0]", f"'a:65536' {ADDRESS_FORM}"),
+        (GROUP % ("'http://a:1'", "a"), "[0].targets[0]", f"'http://a:1' {ADDRESS_FORM}"),
+        (GROUP % ("'u@a:1'", "a"), "[0].targets[0]", f"'u@a:1' {ADDRESS_FORM}"),
     ],
 )
 def test_a_mistake_is_named_with_file_path_and_value(
@@ -125,12 +127,28 @@ def test_a_host_name_that_could_lead_a_url_astray_is_refused(
 
 
 @pytest.mark.parametrize(
-    "address", ["", "-oProxyCommand=id", "a b", "a\nb", "a;b", "$(id)", "user@a", "a\x00", "a*"]
+    "address",
+    ["", "-oProxyCommand=id", "a b", "a\nb", "a;b", "$(id)", "user@a", "a\x00", "a*", "]:["],
 )
 def test_an_absurd_ssh_address_is_refused(write: Callable[..., Path], address: str) -> None:
     groups = [{"targets": ["a:1"], "labels": {"host": "a", "ssh_address": address}}]
     with pytest.raises(ConfigError, match=r"labels\.ssh_address"):
         load([write(json.dumps(groups), "hosts.json")])
+
+
+@pytest.mark.parametrize("address", ["[]:22", "[::1", "::1]", "[a]:22", "a:0", "a:99999", "1.2.3"])
+def test_an_ssh_address_that_leads_nowhere_is_refused(
+    write: Callable[..., Path], address: str
+) -> None:
+    groups = [{"targets": ["a:1"], "labels": {"host": "a", "ssh_address": address}}]
+    with pytest.raises(ConfigError, match=re.escape(f"{address!r} {SSH_FORM}")):
+        load([write(json.dumps(groups), "hosts.json")])
+
+
+def test_an_ipv6_address_may_have_a_zone(write: Callable[..., Path]) -> None:
+    groups = [{"targets": ["[fe80::1%eth0]:10058"], "labels": {"host": "a"}}]
+    host = load([write(json.dumps(groups), "hosts.json")])["a"]
+    assert (host.exporter_address, host.ssh_address) == ("[fe80::1%eth0]:10058", "fe80::1%eth0")
 
 
 def test_one_host_at_two_addresses_is_refused_with_both_places(
@@ -215,14 +233,14 @@ def test_a_name_that_is_not_known_yet_waits_for_the_version_that_is_being_read(
 
     def slow(files: Iterable[Path]) -> Mapping[str, Host]:
         reading.set()
-        assert read_on.wait(30)
+        assert read_on.wait(60)
         return load(files)
 
     monkeypatch.setattr("responder.adapters.inventory.load", slow)
     file.write_text(json.dumps([{"targets": ["a:1"], "labels": {"host": "new"}}]))
     with ThreadPoolExecutor(2) as pool:
         reader = pool.submit(asked.hosts)
-        assert reading.wait(30)
+        assert reading.wait(60)
         assert asked.hosts() == {}, "who wants the list goes on with the old one"
         waiting = pool.submit(asked.get, "new")
         read_on.set()

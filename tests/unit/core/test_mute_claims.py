@@ -246,7 +246,7 @@ def test_without_a_mute_every_silence_of_ours_is_expired() -> None:
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [
-        ({"base": Duration(0)}, "base, step_bytes and interval"),
+        ({"interval": Duration(200)}, "base must be at least twice interval"),
         ({"longest": Duration(10)}, "longest must be at least base"),
         ({"matchers": ()}, "there must be a matcher on alertname"),
     ],

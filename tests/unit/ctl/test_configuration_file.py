@@ -42,7 +42,9 @@ def test_the_token_file_is_looked_for_beside_the_configuration(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("url: 127.0.0.1:10059", "must begin with http"),
+        ("url: 127.0.0.1:10059", "url: '127.0.0.1:10059' must be http"),
+        ("url: 'http://h/?a=b'", "must end with a host, port or path"),
+        ("timeout: 0s", "timeout: '0s' must be over 0"),
         ("output: yaml", "table, json"),
         ("uri: http://x", "unknown key 'uri'"),
         ("{token_file: t, basic_auth: {username: a, password: b}}", "give one of token_file"),

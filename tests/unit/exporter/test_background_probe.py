@@ -64,7 +64,7 @@ def probe(clock: Clock, oracle: Oracle) -> Iterator[BackgroundProbe]:
     yield made
     made.stop()
     oracle.release()
-    made._thread.join(10)
+    made._thread.join(60)
     assert not made._thread.is_alive()
 
 

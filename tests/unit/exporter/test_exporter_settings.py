@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import main
-from exporter.settings import Settings, Url, split_address
+from exporter.settings import Settings
 from toolkit.settings import ConfigError, load
 
 
@@ -83,31 +83,3 @@ agents:
     assert other.ready is not None
     assert other.ready.tcp is not None
     assert other.ready.tcp.address == "127.0.0.1:22"
-
-
-@pytest.mark.parametrize(
-    ("text", "url"),
-    [
-        ("http://h", Url("http", "h", 80, "/")),
-        ("https://h/x?y=1#z", Url("https", "h", 443, "/x?y=1")),
-        ("http://[::1]:8080/", Url("http", "::1", 8080, "/")),
-    ],
-)
-def test_a_url_is_taken_apart(text: str, url: Url) -> None:
-    assert Url.parsed(text) == url
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["h", "ftp://h/", "http://", "http://u:p@h/", "http://h/ x", "http://h:0/", "http://h/\n"],
-)
-def test_what_is_no_plain_url_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"must be http\(s\)://host"):
-        Url.parsed(text)
-
-
-def test_an_address_is_taken_apart() -> None:
-    assert split_address("[::1]:22") == ("::1", 22)
-    for text in ("h:", ":1", "h:0", "h:65536", "h:1x"):
-        with pytest.raises(ValueError, match="must be host:port"):
-            split_address(text)

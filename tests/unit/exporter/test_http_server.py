@@ -31,12 +31,12 @@ def server() -> Iterator[HttpServer]:
     yield made
     made.shutdown()
     made.server_close()
-    thread.join(10)
+    thread.join(60)
 
 
 def raw(server: HttpServer, sent: bytes) -> bytes:
     """Send bytes, say that no more come, and return all that comes back."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         received = b""
@@ -50,7 +50,7 @@ def status(answer: bytes) -> int:
 
 
 def test_a_client_of_the_standard_library_is_content(server: HttpServer) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     for _ in range(3):  # over one kept connection
         connection.request("GET", "/echo?query=1", headers={"X-Name": "a b"})
         answer = connection.getresponse()
@@ -76,7 +76,7 @@ def test_requests_that_come_together_are_answered_in_order(server: HttpServer) -
     "head", [b"GET /echo HTTP/1.0\r\n", b"GET /echo HTTP/1.1\r\nConnection: close\r\n"]
 )
 def test_the_connection_is_closed_for_those_who_want_it(server: HttpServer, head: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(head + b"\r\n")
         received = b""
         while chunk := connection.recv(65536):
@@ -113,7 +113,7 @@ def test_a_request_that_does_not_end_is_cut_off(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_messages, "REQUEST_SECONDS", 0.2)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"GET / HT")
         assert status(connection.recv(65536)) == 408
 
@@ -135,11 +135,11 @@ def test_too_many_connections_are_dropped_and_the_rest_served(
     try:
         idle = []
         for _ in range(2):
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
             connection.request("GET", "/echo")
             connection.getresponse().read()
             idle.append(connection)
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as third:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as third:
             assert third.recv(1) == b""
         for connection in idle:
             connection.close()
@@ -153,7 +153,7 @@ def test_too_many_connections_are_dropped_and_the_rest_served(
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_without_a_host_both_families_are_served() -> None:
@@ -163,11 +163,11 @@ def test_without_a_host_both_families_are_served() -> None:
     try:
         addresses = ["127.0.0.1"] + (["::1"] if socket.has_dualstack_ipv6() else [])
         for address in addresses:
-            connection = http.client.HTTPConnection(address, server.port, timeout=10)
+            connection = http.client.HTTPConnection(address, server.port, timeout=60)
             connection.request("GET", "/echo")
             assert connection.getresponse().status == 200
             connection.close()
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(60)

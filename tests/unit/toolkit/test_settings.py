@@ -9,7 +9,17 @@ from typing import Literal
 
 import pytest
 
-from toolkit.settings import ConfigError, Duration, Size, build, load, parse_yaml
+from toolkit.settings import ConfigError, build, load, parse_yaml
+from toolkit.values import (
+    Count,
+    Duration,
+    DurationOrZero,
+    OneOrMore,
+    Secret,
+    Share,
+    Size,
+    SizeOrZero,
+)
 
 
 class Colour(enum.Enum):
@@ -19,12 +29,12 @@ class Colour(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    x: int
-    y: int = 0
+    x: Count
+    y: Count = 1
 
     def __post_init__(self) -> None:
-        if self.x < 0:
-            raise ValueError(f"x {self.x} must not be negative")
+        if self.x > 9:
+            raise ValueError(f"x {self.x} must not be over 9")
 
     @classmethod
     def from_text(cls, text: str) -> Spot:
@@ -37,19 +47,28 @@ class Plain:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    password: Secret = "none"
+
+
+@dataclass(frozen=True, slots=True)
 class Everything:
     size: Size = Size(1)
     wait: Duration = Duration(1.0)
     colour: Colour = Colour.RED
     mode: Literal["on", "off"] = "on"
-    ratio: float = 0.5
-    count: int = 1
+    ratio: Share = 0.5
+    count: Count = 1
     flag: bool = False
     file: Path | None = None
     words: tuple[str, ...] = ()
-    table: dict[str, int] = field(default_factory=dict)
+    table: dict[str, Count] = field(default_factory=dict)
     spot: Spot | None = None
     plain: Plain = Plain()
+    login: Login = Login()
+    least: SizeOrZero = Size(0)
+    rest: DurationOrZero = Duration(0)
+    hosts: OneOrMore[str] = ("a",)
 
 
 SOURCE = Path("/etc/it/config.yml")
@@ -60,7 +79,8 @@ def test_every_kind_of_value_is_read() -> None:
         Everything,
         parse_yaml(
             "{size: 2KiB, wait: 5m, colour: blue, mode: 'off', ratio: 1, count: 3, flag: true,"
-            " file: x/y, words: [a, b], table: {k: 1}, spot: {x: 4}, plain: }",
+            " file: x/y, words: [a, b], table: {k: 1}, spot: {x: 4}, plain: , least: 0, rest: 0s,"
+            " hosts: [b]}",
             SOURCE,
         ),
         SOURCE,
@@ -78,6 +98,7 @@ def test_every_kind_of_value_is_read() -> None:
         table={"k": 1},
         spot=Spot(4),
         plain=Plain(),
+        hosts=("b",),
     )
 
 
@@ -92,13 +113,34 @@ def test_a_class_that_reads_text_may_be_given_as_text() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sise: 1", "sise: unknown key 'sise'; allowed here: size, wait, colour, mode, ratio,"),
+        ("sise: 1", "sise: unknown key 'sise'; did you mean 'size'? allowed here: size, wait,"),
+        ("xyz: 1", "xyz: unknown key 'xyz'; allowed here: size, wait, colour,"),
+        ("? 0x" + "f" * 9000 + "\n: 1", "a number of very many digits: unknown key"),
+        ("a" * 999 + ": 1", "a" * 77 + "...: unknown key"),
+        ("size: 0", "size: 0 must be over 0"),
+        ("size: 8192PiB", "size: '8192PiB' must be a whole number of bytes"),
+        ("size: " + "9" * 99, "size: " + "9" * 18),
+        ("wait: 0s", "wait: '0s' must be over 0"),
+        ("wait: 101y", "wait: '101y' must be a duration such as"),
+        ("least: -1", "least: -1 must be a whole number of bytes"),
+        ("hosts: []", "hosts: [] must hold at least one"),
+        ("login: {password: 123456}", "login.password: what stands here (it is not shown) must be"),
+        ("login: s3cr3t", "login: what stands here (it is not shown) must be a mapping"),
+        ("login: [s3cr3t]", "login: what stands here (it is not shown) must be a mapping"),
+        ("words: 'http://u:s3cr3t@h/'", "words: 'http://…@h/' must be a list"),
+        ('words: ["\\0"]', "words[0]: '\\x00' must be text without NUL"),
+        (
+            "file: ~no.such.user/x",
+            "file: '~no.such.user/x' must be in the home of a user who exists",
+        ),
         ("size: 5GX", "size: '5GX' must be a whole number of bytes, or a number with one of B"),
         ("wait: 5", "wait: 5 must be a duration such as 500ms"),
         ("colour: green", "colour: 'green' must be one of red, blue"),
         ("mode: no", "mode: False must be one of on, off"),
-        ("ratio: .nan", "ratio: nan must be a number"),
-        ("ratio: true", "ratio: True must be a number"),
+        ("ratio: .nan", "ratio: nan must be a number over 0 and at most 1"),
+        ("ratio: true", "ratio: True must be a number over 0 and at most 1"),
+        ("ratio: 0x" + "f" * 9000, "ratio: a number of very many digits must be a number over"),
+        ("count: 0", "count: 0 must be a whole number from 1 to 1000000000"),
         ("count: 1.5", "count: 1.5 must be a whole number"),
         ("count: true", "count: True must be a whole number"),
         ("flag: 1", "flag: 1 must be true or false"),
@@ -108,7 +150,7 @@ def test_a_class_that_reads_text_may_be_given_as_text() -> None:
         ("table: [1]", "table: [1] must be a mapping"),
         ("table: {1: 1}", "table.1: 1 must be text"),
         ("spot: {}", "spot: x is missing; it is required here; allowed here: x, y"),
-        ("spot: {x: -1}", "spot: x -1 must not be negative"),
+        ("spot: {x: 10}", "spot: x 10 must not be over 9"),
         ("spot: five", "spot: invalid literal for int"),
         ("spot: [1]", "spot: [1] must be a mapping; allowed here: x, y"),
         ("plain: text", "plain: 'text' must be a mapping; allowed here: word"),

@@ -27,7 +27,25 @@ def test_a_size_is_read_in_bytes(text: object, size_bytes: int) -> None:
     assert parse_size(text) == size_bytes
 
 
-@pytest.mark.parametrize("text", ["5GX", "-1", -1, "2gib", "", "GiB", True, None, 1.5, "1e3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5GX",
+        "-1",
+        -1,
+        "2gib",
+        "",
+        "GiB",
+        True,
+        None,
+        1.5,
+        "1e3",
+        2**63,
+        "8192PiB",
+        "9" * 5000,
+        "٣GiB",
+    ],
+)
 def test_what_is_no_size_is_refused_with_the_forms_allowed(text: object) -> None:
     with pytest.raises(ValueError, match="a whole number of bytes, or a number with one of B, KiB"):
         parse_size(text)
@@ -43,13 +61,32 @@ def test_what_is_no_size_is_refused_with_the_forms_allowed(text: object) -> None
         ("0", 0),
         (0, 0),
         ("1w2d3h4m5s6ms", 788645.006),
+        ("100y", 100 * 365 * 86400),
     ],
 )
 def test_a_duration_is_read_in_seconds(text: object, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", ["5", 5, "m", "", "-5m", "5m1h", "1.5h", True, False, None, "5 m"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5",
+        5,
+        "m",
+        "",
+        "-5m",
+        "5m1h",
+        "1.5h",
+        "101y",
+        "9" * 500 + "s",
+        "٣s",
+        True,
+        False,
+        None,
+        "5 m",
+    ],
+)
 def test_what_is_no_duration_is_refused_with_an_example(text: object) -> None:
     with pytest.raises(ValueError, match="a duration such as 500ms, 30s, 5m or 1h30m"):
         parse_duration(text)

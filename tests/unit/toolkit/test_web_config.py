@@ -89,7 +89,7 @@ def talk(web: WebConfig, client: ssl.SSLContext | None) -> tuple[bytes, str]:
             heard = connection.recv(100)
     except OSError:
         theirs.close()
-    server.join(10)
+    server.join(60)
     return heard, "".join(errors)
 
 

@@ -20,7 +20,7 @@ def test_work_goes_on_when_the_last_answer_is_made() -> None:
 
     with ThreadPoolExecutor(1) as pool, courtesy.answering(), courtesy.answering():
         pool.submit(work)
-        assert stepped_back.wait(10)
+        assert stepped_back.wait(60)
         order.append("answers")
     assert order == ["answers", "work"]
 

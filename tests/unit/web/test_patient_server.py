@@ -79,7 +79,7 @@ def exchange(connection: socket.socket, body: bytes = b"hello") -> bytes:
 
 def test_a_client_that_drips_is_cut_off_however_it_drips(address: tuple[str, int]) -> None:
     began = time.monotonic()
-    with socket.create_connection(address, timeout=10) as dripping, contextlib.suppress(OSError):
+    with socket.create_connection(address, timeout=60) as dripping, contextlib.suppress(OSError):
         for byte in b"POST /echo HTTP/1.1\r\nX: " + b"x" * 10_000:
             dripping.sendall(bytes([byte]))
             dripping.settimeout(0.1)
@@ -87,28 +87,28 @@ def test_a_client_that_drips_is_cut_off_however_it_drips(address: tuple[str, int
                 if dripping.recv(1000):
                     break
 
-    assert time.monotonic() - began < 10 * SECONDS
+    assert time.monotonic() - began < 60 * SECONDS, "it drips for a quarter of an hour"
 
 
 def test_idle_connections_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "CLIENT_SECONDS", 60.0)  # so long each would hold a worker
     with running() as address, contextlib.ExitStack() as idle:
         for _ in range(6):  # three times the workers
-            idle.enter_context(socket.create_connection(address, timeout=10))
-        with socket.create_connection(address, timeout=20) as busy:
+            idle.enter_context(socket.create_connection(address, timeout=60))
+        with socket.create_connection(address, timeout=60) as busy:
             assert b"hello" in exchange(busy)
 
 
 def test_one_connection_too_many_is_closed(address: tuple[str, int]) -> None:
     with contextlib.ExitStack() as idle:
         for _ in range(8):
-            idle.enter_context(socket.create_connection(address, timeout=10))
-        with socket.create_connection(address, timeout=10) as extra:
+            idle.enter_context(socket.create_connection(address, timeout=60))
+        with socket.create_connection(address, timeout=60) as extra:
             assert extra.recv(1) == b""
 
 
 def test_a_connection_is_kept_for_the_next_request(address: tuple[str, int]) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=60) as connection:
         assert b"one" in exchange(connection, b"one")
         assert b"two" in exchange(connection, b"two")
 
@@ -116,7 +116,7 @@ def test_a_connection_is_kept_for_the_next_request(address: tuple[str, int]) -> 
 def test_an_unread_body_ends_the_connection_instead_of_being_swallowed(
     address: tuple[str, int],
 ) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
         said = connection.recv(65536)
 
@@ -128,7 +128,7 @@ def test_a_second_request_is_not_smuggled_behind_unread_chunks(
     address: tuple[str, int],
 ) -> None:
     hidden = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nhidden"
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(
             b"POST /unread HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
             b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
@@ -146,7 +146,7 @@ def test_a_second_request_is_not_smuggled_behind_unread_chunks(
     "request_line", [b"nonsense", b"GET / HTTP/9.9", b"GET", b"GET http://[ HTTP/1.1"]
 )
 def test_nonsense_is_a_problem(address: tuple[str, int], request_line: bytes) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(request_line + b"\r\n\r\n")
         said = connection.recv(65536)
 
@@ -173,7 +173,7 @@ def test_tls_is_spoken_and_a_connection_is_kept(
 ) -> None:
     at, context = encrypted
     with (
-        socket.create_connection(at, timeout=10) as plain,
+        socket.create_connection(at, timeout=60) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,
     ):
         assert b"one" in exchange(connection, b"one")
@@ -184,10 +184,10 @@ def test_a_handshake_that_stalls_holds_up_nobody_else(
     encrypted: tuple[tuple[str, int], ssl.SSLContext],
 ) -> None:
     at, context = encrypted
-    with socket.create_connection(at, timeout=10) as stalled:
+    with socket.create_connection(at, timeout=60) as stalled:
         stalled.sendall(b"\x16\x03\x01")  # the first bytes of a ClientHello, and no more
         with (
-            socket.create_connection(at, timeout=10) as plain,
+            socket.create_connection(at, timeout=60) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as connection,
         ):
             assert b"hello" in exchange(connection)
