@@ -7,19 +7,26 @@ and so large at most, and only a whole report ever gets its place.
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import io
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import IO
 from urllib.parse import quote, unquote
 
+from responder.core.untrusted import line
 from toolkit.values import Count, Size
 
 MAX_MEMBERS = 100
+MAX_LEVELS = 8
+"""Of folders in a report; the collector's have two."""
+MAX_PATH_CHARACTERS = 200
+_HEADER_BYTES = 4096
+"""What a member may take in its tar beside its content: headers, a long name, padding."""
 _TIME = "%Y%m%dT%H%M%SZ"
 _DRAFT = ".draft-"
 _CHUNK_BYTES = 1024 * 1024
@@ -92,7 +99,7 @@ class Artifacts:
             place.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place.parent))
             try:
-                _unpack(io.BytesIO(tar), draft, max_bytes)
+                _unpack(tar, draft, max_bytes)
                 draft.replace(place)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -137,26 +144,49 @@ def _folder_name(name: str) -> str:
     return quoted.replace(".", "%2E") if quoted.startswith(".") else quoted
 
 
-def _unpack(file: IO[bytes], folder: Path, max_bytes: int) -> None:
-    left = max_bytes
+def _unpack(tar: bytes, folder: Path, max_bytes: int) -> None:
     try:
-        with tarfile.open(fileobj=file, mode="r|gz") as tar:
-            for number, member in enumerate(tar, start=1):
-                path = PurePosixPath(member.name)
+        with tarfile.open(fileobj=io.BytesIO(_plain(tar, max_bytes)), mode="r:") as members:
+            left = max_bytes
+            for number, member in enumerate(members, start=1):
                 if number > MAX_MEMBERS:
                     raise BadReport(f"it has more than {MAX_MEMBERS} files")
-                if not member.isreg() or path.is_absolute() or ".." in path.parts:
-                    raise BadReport(f"{member.name!r} is not a plain file inside the report")
                 left -= member.size
-                if left < 0:
+                if left < 0 or member.size < 0:
                     raise BadReport(f"it unpacks to more than {max_bytes} bytes")
-                target = folder.joinpath(*path.parts)
+                target = folder.joinpath(*_path(member).parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                content = tar.extractfile(member)
+                content = members.extractfile(member)
                 if content is not None:
                     with target.open("xb") as out:
                         shutil.copyfileobj(content, out, _CHUNK_BYTES)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise BadReport(f"it cannot be unpacked: {error}") from error
+    except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError) as error:
+        raise BadReport(f"it cannot be unpacked: {line(str(error))}") from error
     if not (folder / "report.json").is_file():
         raise BadReport("it has no report.json")
+
+
+def _plain(tar: bytes, max_bytes: int) -> bytes:
+    """Return the tar inside a tar.gz. Bounded first: tarfile reads headers of any size whole."""
+    bound = max_bytes + MAX_MEMBERS * _HEADER_BYTES
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(tar)) as packed:
+            plain = packed.read(bound + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadReport(f"it cannot be unpacked: {error}") from error
+    if len(plain) > bound:
+        raise BadReport(f"it unpacks to more than {max_bytes} bytes")
+    return plain
+
+
+def _path(member: tarfile.TarInfo) -> PurePosixPath:
+    """Return where a member goes inside the report. Raises BadReport."""
+    path, shown = PurePosixPath(member.name), repr(line(member.name))
+    if not member.isreg() or path.is_absolute() or ".." in path.parts:
+        raise BadReport(f"{shown} is not a plain file inside the report")
+    if len(path.parts) > MAX_LEVELS or len(member.name) > MAX_PATH_CHARACTERS:
+        raise BadReport(
+            f"{shown} is deeper than {MAX_LEVELS} levels, or longer than"
+            f" {MAX_PATH_CHARACTERS} characters"
+        )
+    return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import re
 from collections.abc import Collection
 from typing import Literal
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 from responder.core.facts import AgentFacts, Unknown, same_life
 from responder.core.outcomes import Mode
-from toolkit.units import format_size
+from toolkit.units import format_duration, format_size
 from toolkit.values import Command, Count, Duration, Line, Pattern, Service, Size, SizeOrZero
 
 GIB = 1024**3
@@ -56,6 +57,9 @@ class Verdict(enum.StrEnum):
     COLLECTOR_FAILED = "collector_failed"
     """The collector could not be started, or died without a report."""
 
+
+WITH_REPORT = frozenset({Verdict.DIAGNOSED, Verdict.INCOMPLETE})
+"""Words after which there is a report."""
 
 TRY_AGAIN = frozenset(
     {
@@ -160,7 +164,9 @@ class Diagnose:
     before_restart: bool = False
     """Take stacks and facts, without rounds, in a restart before its command."""
     before_restart_timeout: Duration = Duration(60)
-    """The most that a restart waits for them."""
+    """The most that a restart waits for evidence."""
+    require_evidence: bool = False
+    """A restart waits for the evidence of this life, for so long at most."""
     python: Command = "python3"
     """The host's Python; with sudo where the SSH user may not trace the agent."""
     work_folder: Line = "/var/tmp/memleash-diagnose"  # noqa: S108 - checked on the host to be its own
@@ -214,6 +220,8 @@ class Situation:
     """Start times of this agent's lives on this host that had their diagnosis."""
     under_way: str | None
     """What else is under way on the host; None: nothing."""
+    asked_by_person: bool = False
+    """A person may ask again for the same life, and in the mode observe: nothing is changed."""
 
 
 def refusal(situation: Situation, settings: Diagnose | None) -> Refusal | None:
@@ -228,13 +236,76 @@ def refusal(situation: Situation, settings: Diagnose | None) -> Refusal | None:
     start_time, resident = agent.start_time, agent.resident_bytes
     if not agent.up or start_time is None or resident is None:
         return Refusal(Verdict.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
-    if any(same_life(start_time, life) for life in situation.diagnosed_lives):
+    had_it = any(same_life(start_time, life) for life in situation.diagnosed_lives)
+    if had_it and not situation.asked_by_person:
         return Refusal(Verdict.ALREADY_DIAGNOSED, "this life of the process was diagnosed before")
     if resident > settings.max_rss:
         held, most = format_size(resident), format_size(settings.max_rss)
         return Refusal(Verdict.TOO_LARGE, f"RSS is {held}, over max_rss {most}")
     if situation.under_way is not None:
         return Refusal(Verdict.HOST_BUSY, situation.under_way)
-    if situation.mode is Mode.OBSERVE:
+    if situation.mode is Mode.OBSERVE and not situation.asked_by_person:
         return Refusal(Verdict.OBSERVE_MODE, "every check passed; the mode is observe")
     return None
+
+
+LEAST_ROUNDS = 3
+"""Two differences: fewer show no growth that lasts."""
+LEAST_INTERVAL_SECONDS = 5.0
+"""A look at a large agent takes seconds, and a difference wants some growth."""
+SHARE_OF_THE_TIME = 5 / 6
+"""What the rounds may take of the time that is left: looking and sending take time, too."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rounds:
+    """How often is looked, and how many seconds lie between two looks."""
+
+    count: int
+    interval_seconds: float
+    why: str
+    """The growth that it was decided by, for people."""
+
+    def __str__(self) -> str:
+        """Return it as the history shows it: ``5 rounds x 20 s: 12 MiB/s, 4 GiB in 2 min``."""
+        return f"{self.count} rounds x {format_duration(self.interval_seconds)}: {self.why}"
+
+
+def rounds_for(
+    settings: Diagnose,
+    resident_bytes: int,
+    growth_bytes_per_second: float | Unknown,
+    hard_limit_bytes: int | Unknown,
+) -> Rounds:
+    """Return the rounds that end before the agent is too large to look at, or is restarted.
+
+    As configured while there is time for it. Then shorter intervals; then fewer rounds, never
+    under three. A hard limit of 0 is off. An unknown growth is no reason to hurry.
+    """
+    if isinstance(growth_bytes_per_second, Unknown):
+        return Rounds(settings.rounds, settings.interval, "growth unknown")
+    if growth_bytes_per_second <= 0:
+        return Rounds(settings.rounds, settings.interval, "no growth")
+    end_bytes: int = settings.max_rss
+    if isinstance(hard_limit_bytes, int) and hard_limit_bytes > 0:
+        end_bytes = min(end_bytes, hard_limit_bytes)
+    left_seconds = max(0.0, end_bytes - resident_bytes) / growth_bytes_per_second
+    pace = f"{format_size(growth_bytes_per_second)}/s"
+    why = f"{pace}, {format_size(end_bytes)} in {format_duration(_rounded(left_seconds))}"
+    return within(settings, left_seconds * SHARE_OF_THE_TIME, why)
+
+
+def within(settings: Diagnose, seconds: float, why: str) -> Rounds:
+    """Return the rounds that end within ``seconds``, as far as the least of them can."""
+    if settings.rounds * settings.interval <= seconds:
+        return Rounds(settings.rounds, settings.interval, why)
+    least_interval = min(settings.interval, LEAST_INTERVAL_SECONDS)
+    fitting = int(seconds / least_interval)
+    count = max(min(settings.rounds, LEAST_ROUNDS), min(settings.rounds, fitting))
+    interval_seconds = max(least_interval, math.floor(seconds / count))
+    return Rounds(count, min(settings.interval, interval_seconds), why)
+
+
+def _rounded(seconds: float) -> float:
+    """Return seconds as a person would tell them: whole, and whole minutes from five on."""
+    return round(seconds / 60) * 60 if seconds >= 300 else round(seconds)

@@ -2,28 +2,28 @@
 
 The collector works and ends by itself; the responder begins it, asks how it goes, and fetches
 the report. So SSH may be cut and the responder killed at any moment: each step looks first, and
-beginning the same diagnosis twice begins one.
+beginning the same diagnosis twice begins one. Whatever a host answers, the diagnosis gets its word.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from responder.adapters.collector import Collector, CollectorError
+from responder.adapters.collector import Answer, Collector, CollectorError, State
 from responder.adapters.database.diagnoses import Diagnosis
-from responder.adapters.durable import Durable, run_step
+from responder.adapters.database.requests import AWAITING_APPROVAL
+from responder.adapters.durable import STEPS_VERSION, Durable, run_step
 from responder.adapters.telemetry import Part
 from responder.core.alerts import Alert
 from responder.core.facts import Host
 from responder.diagnose.artifacts import Artifacts, BadReport
-from responder.diagnose.policy import Diagnose, Verdict
+from responder.diagnose.policy import WITH_REPORT, Diagnose, Refusal, Verdict
 from responder.diagnose.shipping import Order, Verb
 from responder.errors import CommandLost, DatabaseUnavailable, SshError
-from responder.usecases.diagnosing import Diagnosing, judge, settings_of
+from responder.usecases.boundary import try_one, unforeseen
+from responder.usecases.diagnosing import Diagnosing, judge, rounds_of, settings_of
 from responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -34,12 +34,35 @@ CONCURRENCY = 20
 """Diagnoses at once over the whole fleet; most of one is waiting."""
 POLL_SECONDS = 5.0
 FETCH_ATTEMPTS = 10
-LOST_SECONDS = 86400.0
+NONSENSE_AT_MOST = 3
+"""Answers in a row that nobody understands; a host may have been out of memory for one of them."""
+QUIET_SECONDS = 60.0
+"""A diagnosis younger than this may be between two records, and is left alone."""
 PATIENCE_SECONDS = 120.0
 """How long after the collector's own deadline its answer is waited for."""
+FOR_A_RESTART = "a restart was asked for"
 
-Word = tuple[str, str]
-"""A verdict and its reason; an empty verdict: so far, so good."""
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Word:
+    """How a diagnosis goes after a step: None, so far, so good; else the verdict and why."""
+
+    verdict: Verdict | None = None
+    reason: str = ""
+    artifact: str = ""
+
+    def recorded(self) -> list[str]:
+        """Return what the engine records of it."""
+        return [self.verdict or "", self.reason, self.artifact]
+
+    @classmethod
+    def of(cls, recorded: list[str]) -> Word:
+        """Return the Word that was recorded."""
+        verdict, reason, artifact = recorded
+        return cls(Verdict(verdict) if verdict else None, reason, artifact)
+
+
+SO_FAR_SO_GOOD = Word()
 
 
 class DiagnosisWorkflow:
@@ -59,6 +82,13 @@ class DiagnosisWorkflow:
         """Open a diagnosis for a firing alert; None: there is nothing new to do."""
         return self._diagnosing.ask(alert)
 
+    def ask_for_person(self, host: str, agent: str, by: str) -> Diagnosis | None:
+        """Open a diagnosis and look at it, or join this agent's; None: another one's is open."""
+        opened = self._diagnosing.ask_for_person(host, agent, by)
+        if opened is not None:
+            self.consider(opened.id)
+        return opened
+
     def consider(self, diagnosis_id: str) -> None:
         """Look at an open diagnosis: queue it, or give it its final word."""
         self._diagnosing.consider(diagnosis_id, self._enqueue)
@@ -66,68 +96,112 @@ class DiagnosisWorkflow:
     def resume_open(self) -> None:
         """Look again at what was opened and never got on; queueing twice changes nothing.
 
-        What is open for far longer than any diagnosis lasts has lost its workflow: it is given
-        its final word, so that the host can be diagnosed again.
+        What was begun and has no workflow any more is given its final word, so that the host can
+        be diagnosed again. One that cannot be looked at holds up no other.
         """
-        now = self._services.clock.now()
-        for diagnosis in self._services.memory.diagnoses.all_open():
-            if now - diagnosis.requested_at > LOST_SECONDS:
-                self._finish(diagnosis.id, Verdict.COLLECTOR_FAILED, "its workflow was lost", "")
-            elif diagnosis.life is None:
-                self.consider(diagnosis.id)
+        memory = self._services.memory
+        before = self._services.clock.now() - QUIET_SECONDS
+        opened = memory.diagnoses.all_open()
+        for diagnosis in opened:
+            if diagnosis.life is None:
+                try_one(self._services, Part.SWEEP, diagnosis.id, self.consider, diagnosis.id)
+        begun = [one.id for one in opened if one.life is not None and one.requested_at < before]
+        if begun:
+            versions = memory.replicas.versions() | {STEPS_VERSION}
+            for lost in self._durable.abandoned(WORKFLOW, begun, versions):
+                self._diagnosing.finish(lost, Verdict.COLLECTOR_FAILED, "its workflow was lost")
 
     def _enqueue(self, diagnosis_id: str) -> None:
         self._durable.enqueue(QUEUE, WORKFLOW, diagnosis_id)
 
     def _body(self, diagnosis_id: str) -> None:
-        artifact = ""
-        verdict, reason = run_step("begin", self._patiently, self._begin, diagnosis_id)
-        if not verdict:
-            verdict, reason = run_step("wait", self._patiently, self._wait, diagnosis_id)
-            if verdict in (Verdict.DIAGNOSED, Verdict.INCOMPLETE):
-                artifact, problem = run_step("fetch", self._patiently, self._fetch, diagnosis_id)
-                if problem:
-                    verdict, reason = Verdict.COLLECTOR_FAILED, problem
-            run_step("clean", self._patiently, self._clean, diagnosis_id)
-        run_step("finish", self._patiently, self._finish, diagnosis_id, verdict, reason, artifact)
+        word = self._step("begin", self._begin, diagnosis_id)
+        if word.verdict is None:
+            word = self._step("wait", self._wait, diagnosis_id)
+            if word.verdict in WITH_REPORT:
+                word = self._step("fetch", self._fetch, diagnosis_id, *word.recorded())
+        if word.verdict in WITH_REPORT or word.verdict is Verdict.COLLECTOR_FAILED:
+            self._step("clean", self._clean, diagnosis_id)
+        self._step("finish", self._finish, diagnosis_id, *word.recorded())
+
+    def _step(self, name: str, effect: Callable[..., Word], *args: str) -> Word:
+        recorded: list[str] = run_step(name, self._patiently, effect, *args)
+        return Word.of(recorded)
+
+    def _patiently(self, effect: Callable[..., Word], *args: str) -> list[str]:
+        """Run ``effect`` to its word; while the database is gone, wait and run it again."""
+        while True:
+            try:
+                return effect(*args).recorded()
+            except DatabaseUnavailable as error:
+                self._services.telemetry.failures.labels(Part.DATABASE).inc()
+                log.warning("waiting for the database", extra={"reason": str(error)})
+                self._services.sleep(1)
+            except CollectorError as error:
+                return Word(Verdict.COLLECTOR_FAILED, str(error)).recorded()
+            except Exception as error:  # the boundary of one step: whatever it is, it has a word
+                self._services.telemetry.failures.labels(Part.STEP).inc()
+                log.exception("diagnosis failed", extra={"id": args[0]})
+                return Word(Verdict.COLLECTOR_FAILED, unforeseen(error).reason).recorded()
 
     def _begin(self, diagnosis_id: str) -> Word:
-        """Judge once more, note the life, and begin on the host."""
+        """Judge once more, note the life and the rounds, and begin on the host."""
         case = self._case(diagnosis_id)
         if case.diagnosis.life is None:
-            refusal, life = judge(self._services, case.diagnosis)
-            if refusal is not None:
-                return refusal.verdict, refusal.reason
-            self._services.memory.diagnoses.advance(diagnosis_id, "begin", life)
+            judged = judge(self._services, case.diagnosis)
+            if isinstance(judged, Refusal):
+                return Word(judged.verdict, judged.reason)
+            rounds = rounds_of(self._services, case.diagnosis.agent, case.settings, judged)
+            self._services.memory.diagnoses.begin(diagnosis_id, judged.life, rounds)
             case = self._case(diagnosis_id)
+            log.info("diagnosis begun", extra={"id": diagnosis_id, "pace": str(rounds)})
         try:
             answer = self._tell(case, Verb.START)
         except CommandLost:
-            return "", ""  # it may have begun: asking how it goes will show
-        except (SshError, CollectorError) as error:
-            return _word_of_error(error), str(error)
-        return _word_of_end(answer) if answer["state"] == "refused" else ("", "")
+            return SO_FAR_SO_GOOD  # it may have begun: asking how it goes will show
+        except SshError as error:
+            return Word(Verdict(error.outcome), str(error))
+        return _end(answer) if answer.state is State.REFUSED else SO_FAR_SO_GOOD
 
     def _wait(self, diagnosis_id: str) -> Word:
-        """Ask how it goes until it has ended; a host that cannot be asked is asked again."""
+        """Ask how it goes until it has ended; a host that cannot be asked is asked again.
+
+        A restart that is asked for meanwhile ends it early: what was found until then is kept.
+        """
         case = self._case(diagnosis_id)
         self._services.memory.diagnoses.advance(diagnosis_id, "wait")
-        until = time.monotonic() + case.settings.max_seconds + PATIENCE_SECONDS
-        problem = "the collector did not end in time"
-        while time.monotonic() < until:
+        clock, patience_seconds = self._services.clock, case.order.max_seconds + PATIENCE_SECONDS
+        begun = clock.stamp()
+        problem, nonsense, hurried = "the collector did not end in time", 0, ""
+        while begun.age_seconds(clock.stamp()) < patience_seconds and nonsense < NONSENSE_AT_MOST:
             try:
+                if not hurried and self._must_give_way(case):
+                    hurried = FOR_A_RESTART
+                    self._tell(case, Verb.STOP)
                 answer = self._tell(case, Verb.STATUS)
-            except (SshError, CollectorError) as error:
+            except SshError as error:
                 problem = str(error)
                 log.debug("diagnosis cannot be asked about", extra={"reason": problem})
+            except CollectorError as error:
+                problem, nonsense = str(error), nonsense + 1
             else:
-                if answer["state"] != "running":
-                    return _word_of_end(answer)
-            self._services.sleep(min(POLL_SECONDS, case.settings.interval))
-        return Verdict.COLLECTOR_FAILED, problem
+                if answer.state is not State.RUNNING:
+                    return _end(answer, hurried)
+                nonsense = 0
+            self._services.sleep(min(POLL_SECONDS, case.order.interval_seconds))
+        return Word(Verdict.COLLECTOR_FAILED, problem)
 
-    def _fetch(self, diagnosis_id: str) -> tuple[str, str]:
-        """Bring the report to its place; return its name there, or the problem."""
+    def _must_give_way(self, case: _Case) -> bool:
+        """Whether a restart of the agent waits, for so long as it may be kept waiting."""
+        restart = self._services.memory.requests.open_of(case.diagnosis.host, case.diagnosis.agent)
+        if restart is None or restart.step == AWAITING_APPROVAL:
+            return False
+        waits_seconds = self._services.clock.now() - restart.requested_at
+        patience_seconds = case.settings.before_restart_timeout
+        return not case.settings.require_evidence or waits_seconds > patience_seconds
+
+    def _fetch(self, diagnosis_id: str, verdict: str, reason: str, _artifact: str) -> Word:
+        """Bring the report to its place; return the word with its name there, or the problem."""
         case = self._case(diagnosis_id)
         self._services.memory.diagnoses.advance(diagnosis_id, "fetch")
         problem = ""
@@ -144,14 +218,14 @@ class DiagnosisWorkflow:
                     case.order.max_report_bytes,
                 )
             except BadReport as error:
-                return "", f"the report is refused: {error}"
-            except (SshError, CollectorError, OSError) as error:
+                return Word(Verdict.COLLECTOR_FAILED, f"the report is refused: {error}")
+            except (SshError, OSError) as error:
                 problem = f"the report was not fetched: {error}"
             else:
-                return put.time, ""
-        return "", problem
+                return Word(Verdict(verdict), reason, put.time)
+        return Word(Verdict.COLLECTOR_FAILED, problem)
 
-    def _clean(self, diagnosis_id: str) -> None:
+    def _clean(self, diagnosis_id: str) -> Word:
         """Remove the run from the host. What stays is removed by the next run there."""
         try:
             case = self._case(diagnosis_id)
@@ -159,9 +233,11 @@ class DiagnosisWorkflow:
             self._tell(case, Verb.CLEAN)
         except (SshError, CollectorError) as error:
             log.warning("diagnosis not cleaned up", extra={"reason": str(error)})
+        return SO_FAR_SO_GOOD
 
-    def _finish(self, diagnosis_id: str, verdict: str, reason: str, artifact: str) -> None:
+    def _finish(self, diagnosis_id: str, verdict: str, reason: str, artifact: str) -> Word:
         self._diagnosing.finish(diagnosis_id, Verdict(verdict), reason, artifact)
+        return SO_FAR_SO_GOOD
 
     def _case(self, diagnosis_id: str) -> _Case:
         """Return all that is known of a diagnosis. Raises CollectorError when it left the files."""
@@ -175,7 +251,7 @@ class DiagnosisWorkflow:
             raise CollectorError("the host or the agent's diagnose left the configuration")
         return _Case(diagnosis, host, settings, order_of(diagnosis, settings))
 
-    def _tell(self, case: _Case, verb: Verb) -> dict[str, str]:
+    def _tell(self, case: _Case, verb: Verb) -> Answer:
         return self._collector().tell(case.host, verb, case.order, case.settings.python)
 
     def _collector(self) -> Collector:
@@ -183,18 +259,6 @@ class DiagnosisWorkflow:
 
     def _artifacts(self) -> Artifacts:
         return self._services.settings.artifacts.store()
-
-    def _patiently(self, effect: Callable[..., Any], *args: str) -> Any:
-        """Run ``effect``; while the database is gone, wait and run it again (steps look first)."""
-        while True:
-            try:
-                return effect(*args)
-            except DatabaseUnavailable as error:
-                self._services.telemetry.failures.labels(Part.DATABASE).inc()
-                log.warning("waiting for the database", extra={"reason": str(error)})
-                self._services.sleep(1)
-            except CollectorError as error:
-                return Verdict.COLLECTOR_FAILED, str(error)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -210,6 +274,8 @@ class _Case:
 def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:
     """Return what the collector is told for ``diagnosis``."""
     ((discover, target),) = settings.discover.given().items()
+    rounds = settings.rounds if diagnosis.rounds is None else diagnosis.rounds
+    interval_seconds = diagnosis.interval_seconds or settings.interval
     return Order(
         run=diagnosis.id,
         agent=diagnosis.agent,
@@ -218,8 +284,8 @@ def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:
         profile=settings.profile,
         start_time=diagnosis.life,
         kinds=settings.growth,
-        rounds=settings.rounds,
-        interval_seconds=settings.interval,
+        rounds=rounds,
+        interval_seconds=interval_seconds,
         remote_exec=settings.remote_exec,
         native_stacks=settings.native_stacks,
         locals=settings.locals,
@@ -228,7 +294,7 @@ def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:
         command=settings.command,
         least_growth_bytes=settings.min_growth,
         max_rss_bytes=settings.max_rss,
-        max_seconds=settings.max_seconds,
+        max_seconds=rounds * interval_seconds + settings.slack,
         max_cpu_seconds=int(settings.max_cpu),
         max_report_bytes=settings.max_report,
         free_disk_bytes=settings.min_free_disk,
@@ -237,15 +303,14 @@ def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:
     )
 
 
-def _word_of_end(answer: Mapping[str, str]) -> Word:
+def _end(answer: Answer, hurried: str = "") -> Word:
     """Return the verdict on how the collector ended."""
-    if answer["state"] == "done":
-        whole = answer["outcome"] == "complete"
-        return (Verdict.DIAGNOSED, "") if whole else (Verdict.INCOMPLETE, answer["outcome"])
-    if answer["state"] == "refused":
-        return Verdict(answer["reason"]), answer["detail"]
-    return Verdict.COLLECTOR_FAILED, f"the collector's state is {answer['state']}"
-
-
-def _word_of_error(error: SshError | CollectorError) -> Verdict:
-    return Verdict(error.outcome) if isinstance(error, SshError) else Verdict.COLLECTOR_FAILED
+    match answer.state:
+        case State.DONE if answer.outcome == "complete":
+            return Word(Verdict.DIAGNOSED)
+        case State.DONE:
+            return Word(Verdict.INCOMPLETE, ": ".join(filter(None, (answer.outcome, hurried))))
+        case State.REFUSED if answer.refusal is not None:
+            return Word(answer.refusal, answer.detail)
+        case _:
+            return Word(Verdict.COLLECTOR_FAILED, f"the collector's state is {answer.state}")

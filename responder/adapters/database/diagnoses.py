@@ -10,7 +10,8 @@ from sqlalchemy import exc
 
 from responder.adapters.database.engine import Database
 from responder.adapters.database.schema import METADATA
-from responder.diagnose.policy import TRY_AGAIN, Verdict
+from responder.core.facts import same_life
+from responder.diagnose.policy import TRY_AGAIN, Rounds, Verdict
 
 diagnoses = sa.Table(
     "memleash_diagnoses",
@@ -19,8 +20,12 @@ diagnoses = sa.Table(
     sa.Column("host", sa.String(256), nullable=False),
     sa.Column("agent", sa.String(256), nullable=False),
     sa.Column("requested_at", sa.Double, nullable=False, index=True),
+    sa.Column("requested_by", sa.String(256), nullable=False),
     sa.Column("step", sa.String(16), nullable=False),
     sa.Column("life", sa.Double),
+    sa.Column("rounds", sa.Integer),
+    sa.Column("interval_seconds", sa.Double),
+    sa.Column("pace", sa.Text, nullable=False, default=""),
     sa.Column("verdict", sa.String(32)),
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.Column("artifact", sa.String(64), nullable=False, default=""),
@@ -39,6 +44,10 @@ one_a_host = sa.Index(
 """The database itself refuses a second open diagnosis on a host."""
 
 
+ALERT = "alert"
+"""``requested_by`` of what no person asked for."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Diagnosis:
     """A request and how far it got. Times are unix seconds."""
@@ -47,15 +56,27 @@ class Diagnosis:
     host: str
     agent: str
     requested_at: float
+    requested_by: str = ALERT
+    """The person who asked, or ALERT."""
     step: str = "requested"
     life: float | None = None
     """Start time of the process that is, or was, looked at."""
+    rounds: int | None = None
+    """How often is looked, and with how many seconds in between; None until it is begun."""
+    interval_seconds: float | None = None
+    pace: str = ""
+    """Both for people, with the growth that they were decided by."""
     verdict: Verdict | None = None
     """None while it is open."""
     reason: str = ""
     artifact: str = ""
     """The time in the report's path, once it is here."""
     finished_at: float | None = None
+
+    @property
+    def asked_by_person(self) -> bool:
+        """Whether a person asked for it."""
+        return self.requested_by != ALERT
 
 
 class Diagnoses:
@@ -81,6 +102,19 @@ class Diagnoses:
         """Return every open diagnosis, the newest first."""
         return self._select(diagnoses.c.verdict.is_(None))
 
+    def open_on(self, host: str) -> Diagnosis | None:
+        """Return the open diagnosis on a host, of which there is at most one."""
+        return next(
+            iter(self._select(diagnoses.c.host == host, diagnoses.c.verdict.is_(None))), None
+        )
+
+    def report_of(self, host: str, agent: str, life: float) -> Diagnosis | None:
+        """Return the agent's newest diagnosis of ``life`` whose report was fetched."""
+        found = self._select(
+            diagnoses.c.host == host, diagnoses.c.agent == agent, diagnoses.c.artifact != ""
+        )
+        return next((one for one in found if one.life and same_life(one.life, life)), None)
+
     def last_of(self, host: str, agent: str) -> Diagnosis | None:
         """Return the agent's newest diagnosis."""
         found = self._select(diagnoses.c.host == host, diagnoses.c.agent == agent, limit=1)
@@ -100,15 +134,32 @@ class Diagnoses:
         )
         return [one.life for one in found if one.life is not None]
 
-    def page(self, host: str | None = None, limit: int = 100) -> list[Diagnosis]:
-        """Return the newest diagnoses, of one host or of all."""
-        conditions = [] if host is None else [diagnoses.c.host == host]
-        return self._select(*conditions, limit=limit)
+    def page(
+        self,
+        host: str | None = None,
+        agent: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Diagnosis]:
+        """Return the newest diagnoses, of one host, of one agent, or of all."""
+        asked = ((diagnoses.c.host, host), (diagnoses.c.agent, agent))
+        conditions = [column == value for column, value in asked if value is not None]
+        return self._select(*conditions, limit=limit, offset=offset)
 
-    def advance(self, diagnosis_id: str, step: str, life: float | None = None) -> None:
-        """Note which step an open diagnosis is at, and the life that it looks at."""
-        values: dict[str, object] = {"step": step} if life is None else {"step": step, "life": life}
-        self._update(diagnosis_id, **values)
+    def advance(self, diagnosis_id: str, step: str) -> None:
+        """Note which step an open diagnosis is at."""
+        self._update(diagnosis_id, step=step)
+
+    def begin(self, diagnosis_id: str, life: float, rounds: Rounds) -> None:
+        """Note which life an open diagnosis looks at, and how often."""
+        self._update(
+            diagnosis_id,
+            step="begin",
+            life=life,
+            rounds=rounds.count,
+            interval_seconds=rounds.interval_seconds,
+            pace=str(rounds),
+        )
 
     def finish(
         self, diagnosis_id: str, verdict: Verdict, reason: str, artifact: str, now: float
@@ -132,8 +183,10 @@ class Diagnoses:
         with self._database.write() as connection:
             return connection.execute(diagnoses.update().where(is_open).values(values)).rowcount > 0
 
-    def _select(self, *conditions: sa.ColumnElement[bool], limit: int = 1000) -> list[Diagnosis]:
-        query = sa.select(diagnoses).where(*conditions).limit(limit)
+    def _select(
+        self, *conditions: sa.ColumnElement[bool], limit: int = 1000, offset: int = 0
+    ) -> list[Diagnosis]:
+        query = sa.select(diagnoses).where(*conditions).limit(limit).offset(offset)
         with self._database.read() as connection:
             rows: Sequence[sa.RowMapping] = (
                 connection.execute(query.order_by(diagnoses.c.requested_at.desc())).mappings().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from collections.abc import Callable
@@ -102,6 +103,36 @@ def test_a_report_that_is_too_much_or_too_little_is_refused(
         store(tmp_path).put("h", "a", DAY, packed(files), MIB)
 
     assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["d/" * 1000 + "f", "d/" * 8 + "f", "n" * 201, "raw/" + "\udce9" * 200]
+)
+def test_a_name_that_is_deep_or_long_is_refused(
+    tmp_path: Path, packed: Callable[..., bytes], name: str
+) -> None:
+    with pytest.raises(BadReport, match="deeper than 8 levels, or longer than 200"):
+        store(tmp_path).put("h", "a", DAY, packed({**REPORT, name: b""}), MIB)
+
+    assert store(tmp_path).all() == []
+
+
+def test_a_tar_of_nothing_but_long_names_is_refused(tmp_path: Path) -> None:
+    long_name = tarfile.TarInfo("././@LongLink")
+    long_name.type, long_name.size = tarfile.GNUTYPE_LONGNAME, 1
+    chain = (long_name.tobuf(tarfile.GNU_FORMAT) + b"x".ljust(512, b"\0")) * 400
+
+    with pytest.raises(BadReport, match="cannot be unpacked"):
+        store(tmp_path).put("h", "a", DAY, gzip.compress(chain), MIB)
+
+
+def test_a_header_that_unpacks_to_gigabytes_is_not_read(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, 10**9
+    bomb = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(8 * MIB))
+
+    with pytest.raises(BadReport, match="more than 1048576 bytes"):
+        store(tmp_path).put("h", "a", DAY, bomb, MIB)
 
 
 def test_what_is_no_tar_is_refused(tmp_path: Path) -> None:

@@ -102,6 +102,11 @@ class FakePrometheus:
             raise FactsUnavailable("Prometheus: refused")
         return LIMIT
 
+    def by_agent(self, _expression: str) -> dict[tuple[str, str], float]:
+        if not self._world.prometheus_answers:
+            raise FactsUnavailable("Prometheus: refused")
+        return {}
+
 
 class FakeControllers:
     def __init__(self, world: World) -> None:
