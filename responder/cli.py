@@ -38,6 +38,7 @@ from responder.usecases.orphans import end_orphans
 from responder.usecases.recovery import Recovery
 from responder.usecases.services import Memory, Outside, Services
 from responder.usecases.workflow import QUEUE, WORKFLOW, RestartWorkflow
+from responder.web.acts import Acts
 from responder.web.app import create_app
 from responder.web.front import Front
 from responder.web.server import Server, parse_address
@@ -149,9 +150,8 @@ class Responder:
         self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweeper")
         self._liveness = Liveness(services, STEPS_VERSION, self._durable.take_over)
         self._keeper = Keeper(services, self._duties())
-        app = create_app(
-            services, self._intake, self._admission, self._muting, self.reload, front.gate
-        )
+        acts = Acts(services, self._admission, self._muting, self._diagnosis)
+        app = create_app(services, self._intake, acts, self.reload, front.gate)
         self._server = Server(app, front.address, front.web_config)
 
     def _duties(self) -> list[Duty]:

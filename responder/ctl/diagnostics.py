@@ -1,14 +1,66 @@
-"""diagnostics: the reports that were fetched from hosts."""
+"""diagnose, diagnostics: ask for evidence, and the reports that were fetched from hosts."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from responder.ctl.client import CtlError, Exit
 from responder.ctl.context import Ctl, agent_argument, host_argument, output_option, pass_ctl
 from responder.ctl.output import ago, plain, print_json, print_table, size
+from toolkit.units import parse_duration
+
+_LOOK_EVERY_SECONDS = 0.5
+_WITH_REPORT = ("diagnosed", "incomplete")
+
+
+@click.command()
+@host_argument
+@agent_argument
+@click.option("--no-wait", is_flag=True, help="Ask, and do not wait for the end.")
+@click.option("--timeout", default="1h", show_default=True, help="How long to wait at most.")
+@output_option
+@pass_ctl
+def diagnose(ctl: Ctl, host: str, agent: str, *, no_wait: bool, timeout: str) -> None:
+    """Ask for a diagnosis of AGENT on HOST, wait for it, and say where its report is.
+
+    It may be asked for again for the same process, and in the mode observe.
+    """
+    try:
+        patience_seconds = parse_duration(timeout)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timeout") from error
+    told = ctl.client.post("diagnoses", body={"host": host, "agent": agent})
+    if not no_wait:
+        told = _follow(ctl, told, time.monotonic() + patience_seconds)
+    ctl.show(told, lambda: _say(told))
+    if told["verdict"] not in (None, *_WITH_REPORT):
+        raise CtlError(f"no diagnosis: {told['verdict']}", Exit.NO)
+
+
+def _follow(ctl: Ctl, told: Any, deadline: float) -> Any:
+    """Print each step as it begins, until the diagnosis has its word."""
+    printed = ""
+    while told["verdict"] is None:
+        if ctl.output == "table" and told["step"] != printed:
+            printed = told["step"]
+            click.echo(plain(f"{printed:<11}{told['pace'] or ''}".rstrip()))
+        if time.monotonic() >= deadline:
+            raise CtlError(f"still at {told['step']}; it goes on: {told['id']}", Exit.NO)
+        time.sleep(_LOOK_EVERY_SECONDS)
+        told = ctl.client.get("diagnoses", told["id"])
+    return told
+
+
+def _say(told: Any) -> None:
+    word = told["verdict"] or told["step"]
+    click.echo(plain(f"{told['id']}  {word}  {told['reason']}".rstrip()))
+    if told["report"]:
+        where = f"{told['host']} {told['agent']} {told['report']}"
+        click.echo(plain(f"memleashctl diagnostics get {where}"))
 
 
 @click.group(invoke_without_command=True)

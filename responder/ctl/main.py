@@ -13,7 +13,7 @@ from responder.ctl.checks import check
 from responder.ctl.client import CtlError, Exit
 from responder.ctl.config import load
 from responder.ctl.context import Ctl
-from responder.ctl.diagnostics import diagnostics
+from responder.ctl.diagnostics import diagnose, diagnostics
 from responder.ctl.fleet import explain, hosts, quarantine, reconnect, status
 from responder.ctl.output import plain
 from responder.ctl.restarts import report, restart, restarts
@@ -81,7 +81,7 @@ def completion(shell: str) -> None:
 
 
 for _command in (
-    *(check, diagnostics, explain, hosts, mutes, pause, quarantine),
+    *(check, diagnose, diagnostics, explain, hosts, mutes, pause, quarantine),
     *(reconnect, report, restart, restarts, resume, status),
 ):
     cli.add_command(_command)

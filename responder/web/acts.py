@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 
+from responder.adapters.database.diagnoses import Diagnosis
 from responder.adapters.database.fleet import HostRecord
 from responder.adapters.database.requests import Restart
 from responder.core.facts import Host
 from responder.core.outcomes import HostState
 from responder.core.storms import IGNORED
 from responder.usecases.admission import Admission
+from responder.usecases.diagnosis import DiagnosisWorkflow
 from responder.usecases.muting import Muting
 from responder.usecases.recovery import reconnect
 from responder.usecases.services import PAUSED, STORM, Services, standing_storm
@@ -24,8 +26,15 @@ RESUMED = "resumed"
 class Acts:
     """The acts of one process. Each takes ``by``, who does it, and raises Problem."""
 
-    def __init__(self, services: Services, admission: Admission, muting: Muting) -> None:
+    def __init__(
+        self,
+        services: Services,
+        admission: Admission,
+        muting: Muting,
+        diagnosis: DiagnosisWorkflow,
+    ) -> None:
         self._services, self._admission, self._muting = services, admission, muting
+        self._diagnosis = diagnosis
 
     def pause(self, by: str) -> None:
         """Stop restarting; what is past its command goes on to its end."""
@@ -48,6 +57,15 @@ class Acts:
         opened = self._admission.ask_for_person(host, agent, by, forced=forced)
         self._admission.consider(opened.id)
         return known_restart(self._services, opened.id)
+
+    def diagnose(self, host: str, agent: str, by: str) -> Diagnosis:
+        """Ask for a diagnosis, or join the one of the same agent that is under way."""
+        known_agent(self._services, host, agent)
+        opened = self._diagnosis.ask_for_person(host, agent, by)
+        if opened is None:
+            raise Problem(409, "Not now", f"another agent on {host} is being diagnosed")
+        log.info("diagnosis asked for", extra={"host": host, "agent": agent, "by": by})
+        return known_diagnosis(self._services, opened.id)
 
     def decide(self, restart_id: str, by: str, *, approve: bool) -> Restart:
         """Approve or deny a request that waits for a person."""
@@ -111,3 +129,11 @@ def known_restart(services: Services, restart_id: str) -> Restart:
     if restart is None:
         raise Problem(404, "Unknown restart", f"there is no restart {restart_id!r}")
     return restart
+
+
+def known_diagnosis(services: Services, diagnosis_id: str) -> Diagnosis:
+    """Return a diagnosis of the record. Raises Problem 404."""
+    diagnosis = services.memory.diagnoses.get(diagnosis_id)
+    if diagnosis is None:
+        raise Problem(404, "Unknown diagnosis", f"there is no diagnosis {diagnosis_id!r}")
+    return diagnosis

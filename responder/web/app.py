@@ -8,12 +8,11 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from responder.usecases.admission import Admission
 from responder.usecases.intake import Intake
-from responder.usecases.muting import Muting
 from responder.usecases.services import Services
 from responder.web.acts import Acts
 from responder.web.api.alerts import add_alerts
+from responder.web.api.diagnoses import add_diagnoses
 from responder.web.api.diagnostics import add_diagnostics
 from responder.web.api.hosts import add_hosts
 from responder.web.api.mutes import add_mutes
@@ -49,8 +48,7 @@ class _Json(DefaultJSONProvider):
 def create_app(
     services: Services,
     intake: Intake,
-    admission: Admission,
-    muting: Muting,
+    acts: Acts,
     reload: Callable[[], None],
     gate: Gate,
 ) -> Flask:
@@ -59,7 +57,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = services.settings.webhook.max_body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json = _Json(app)
-    acts, reader = Acts(services, admission, muting), FleetReader(services)
+    reader = FleetReader(services)
     protect(app, services, gate)
     add_etags(app)
     handle_problems(app)
@@ -82,6 +80,7 @@ def routes_of(services: Services, intake: Intake, acts: Acts, reader: FleetReade
     add_restarts(routes, services, acts)
     add_mutes(routes, services, acts)
     add_switches(routes, services, acts)
+    add_diagnoses(routes, services, acts)
     add_diagnostics(routes, services)
     add_openapi(routes)
     return routes

@@ -14,6 +14,7 @@ from responder.web.routes import restricted
 
 PAUSE, RESUME, APPROVE, DENY = "pause", "resume", "approve", "deny"
 RESTART, UNMUTE, RECONNECT, CLEAR = "restart", "unmute", "reconnect", "clear"
+DIAGNOSE = "diagnose"
 
 
 def seen_of(services: Services, act: str, *about: str) -> str:
@@ -30,6 +31,10 @@ def seen_of(services: Services, act: str, *about: str) -> str:
         host, agent = about
         newest = memory.requests.page(host=host, agent=agent, limit=1)
         return "/".join([host, agent, *(f"{one.id}/{one.outcome}" for one in newest)])
+    if act == DIAGNOSE:
+        host, agent = about
+        last = memory.diagnoses.last_of(host, agent)
+        return "/".join([host, agent, *([last.id, str(last.verdict)] if last else [])])
     if act == UNMUTE:
         (host,) = about
         claims = sorted(f"{one.claimant}@{one.since!r}" for one in memory.mutes.of_host(host))
@@ -76,6 +81,12 @@ def deeds(services: Services, acts: Acts, forms: Forms) -> Blueprint:
         forced = request.form.get("force") == "yes"
         opened = acts.restart(host, agent, checked(RESTART, host, agent), forced=forced)
         return _shown(url_for("pages.restart", restart_id=opened.id))
+
+    @blueprint.post("/hosts/<host>/agents/<agent>/diagnose")
+    @restricted(Role.OPERATE)
+    def diagnose(host: str, agent: str) -> Response:
+        acts.diagnose(host, agent, checked(DIAGNOSE, host, agent))
+        return _shown(url_for("pages.host", host=host, _anchor="reports"))
 
     @blueprint.post("/hosts/<host>/unmute")
     @restricted(Role.OPERATE)

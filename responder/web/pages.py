@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, g, render_template, send_from_directory
 
 from responder.access import Role
+from responder.adapters.database.diagnoses import Diagnosis
 from responder.adapters.database.fleet import HostRecord
 from responder.adapters.database.requests import AWAITING_APPROVAL
 from responder.core.mutes import mute_in_force
@@ -117,6 +119,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
     def host(host: str) -> str:
         known_one = known_host(services, host)
         known, snapshot = fleet.remembered(services), fresh(services, known_one)
+        diagnoses = services.memory.diagnoses.page(host, limit=RECENT)
         rows = [
             fleet.row(
                 services, known_one, agent, snapshot.readings.get((host, agent)), known,
@@ -133,7 +136,8 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
             told={agent: explain(services, host, agent) for agent in services.settings.agents},
             recent=services.memory.requests.page(host=host, limit=RECENT),
             reports=services.settings.artifacts.store().all(host)[:RECENT],
-            diagnoses=services.memory.diagnoses.page(host, limit=RECENT),
+            diagnoses=diagnoses,
+            diagnosable=_diagnosable(services, diagnoses),
             refresh=HOST_SECONDS,
         )
 
@@ -173,6 +177,14 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
             more=len(found) > asked["limit"],
             verdicts=[Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT],
         )
+
+
+def _diagnosable(services: Services, diagnoses: Sequence[Diagnosis]) -> set[str]:
+    """Return the agents that a person may ask a diagnosis of, on a host without an open one."""
+    if any(one.verdict is None for one in diagnoses):
+        return set()
+    agents = services.settings.agents
+    return {name for name, settings in agents.items() if settings.diagnose is not None}
 
 
 def _wanted(row: fleet.Row, asked: dict[str, Any]) -> bool:

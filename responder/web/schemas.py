@@ -6,6 +6,7 @@ from typing import Any
 
 from responder.core.guards import GUARDS
 from responder.core.outcomes import HostState, Mode, Outcome, Remediation, Step
+from responder.diagnose.policy import Verdict
 from responder.web.progress import StepState
 
 Schema = dict[str, Any]
@@ -165,6 +166,27 @@ COMPONENTS: dict[str, Schema] = {
         targets=every(TEXT), labels={"type": "object", "additionalProperties": TEXT}
     ),
     "Diagnostic": thing(host=TEXT, agent=TEXT, time=TEXT, taken_at=TIME, size_bytes=WHOLE),
+    "Diagnosis": thing(
+        id=TEXT,
+        host=TEXT,
+        agent=TEXT,
+        requested_at=TIME,
+        requested_by=TEXT,
+        step=TEXT,
+        rounds=maybe(WHOLE),
+        interval_seconds=maybe(NUMBER),
+        pace=maybe(TEXT),
+        verdict=maybe(words(Verdict)),
+        reason=TEXT,
+        report=maybe(TEXT),
+        finished_at=maybe(TIME),
+    ),
+    "DiagnosisRequest": {
+        "type": "object",
+        "properties": {"host": TEXT, "agent": TEXT},
+        "required": ["host", "agent"],
+        "additionalProperties": False,
+    },
     "RestartRequest": {
         "type": "object",
         "properties": {

@@ -16,6 +16,7 @@ from tests.support.faces import AGENT, Face
 
 WRITES = {
     "POST /api/v1/restarts",
+    "POST /api/v1/diagnoses",
     "POST /api/v1/restarts/{id}/approve",
     "POST /api/v1/restarts/{id}/deny",
     "POST /api/v1/hosts/{host}/reconnect",
