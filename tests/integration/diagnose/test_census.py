@@ -1,0 +1,105 @@
+"""The census of CPython's objects, read from outside, against agents of every version at hand."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from diagnoser import process
+from diagnoser.census import Census
+from tests.integration.diagnose.conftest import Agent, eventually
+
+pytestmark = pytest.mark.integration
+
+
+def interpreters() -> list[str]:
+    """Return every CPython from 2.7 to 3.14 that is at hand, one a version."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    found = [Path(sys.executable), *sorted(root.glob("*/bin/python"))]
+    known = [path for path in found if path.exists()]
+    return [str(path) for path in dict.fromkeys(known)]
+
+
+PYTHONS = interpreters()
+
+
+@pytest.fixture(params=PYTHONS)
+def python(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+Still = tuple[Census, dict[str, list[int]]]
+
+
+@pytest.fixture
+def still(agent: Agent, python: str, tmp_path: Path) -> Iterator[Still]:
+    """A sleeping agent's census, and what it said itself: count and bytes by type."""
+    told = tmp_path / "told"
+    child = agent("counts_itself.py", str(told), python=python)
+    eventually(told.exists, what="the agent has counted itself")
+    truth = {}
+    for line in told.read_text().splitlines():
+        name, count, size = line.rsplit(" ", 2)
+        truth[name.replace("__builtin__.", "builtins.")] = [int(count), int(size)]
+    census = Census(process.find(child.pid))
+    yield census, truth
+    census.close()
+
+
+OWN_WORK = {"builtins." + name for name in ("frame", "list", "listiterator", "tuple")}
+"""What the counting itself needs in Python 2.7 to 3.7."""
+
+
+def test_a_still_agent_is_counted_exactly(still: Still) -> None:
+    census, truth = still
+    own_work = OWN_WORK if before_3_8(census) else set()
+
+    look = census.look(30.0)
+
+    counted = {name: count for name, (count, _) in look.types.items() if name not in own_work}
+    assert counted == {name: count for name, (count, _) in truth.items() if name not in own_work}
+    for name in own_work & truth.keys():
+        assert look.types.get(name, [0])[0] == pytest.approx(truth[name][0], abs=2)
+    assert (look.is_sure, look.notes) == (True, [])
+
+
+def test_containers_take_what_the_agent_says_they_take(still: Still) -> None:
+    census, truth = still
+
+    types = census.look(30.0).types
+
+    for name in ("builtins.set", "collections.deque", "__main__.OwnList", "__main__.Slotted"):
+        assert types[name] == truth[name]
+    for name in ("builtins.list", "builtins.dict", "__main__.OwnTuple"):
+        assert types[name][1] == pytest.approx(truth[name][1], rel=0.01)
+
+
+def test_long_containers_are_named_by_who_holds_them(still: Still) -> None:
+    census, _ = still
+    found = census.look(30.0).containers
+
+    names = census.names(list(found), 30.0)
+
+    assert {names[key][0]: (kind, length) for key, (kind, length) in found.items()}.items() >= {
+        "__main__.LONG_LIST": ("list", 900),
+        "__main__.LONG_SET": ("set", 800),
+        "__main__.LONG_DEQUE": ("deque", 999),
+        "__main__.LONG_DICT": ("dict", 700),
+        "Plain.held": ("list", 600),
+        "Plain.SHARED": ("list", 601),
+        "Slotted.left": ("list", 602),
+        "OldStyle.late": ("list", 603),
+        "__main__.BY_USER[...]": ("OwnList", 604),
+    }.items()
+    elements = {names[key][0]: names[key][1] for key in found}
+    assert elements["__main__.LONG_DICT"] == "list"
+    assert elements["__main__.LONG_DEQUE"] == "int"
+    assert elements["__main__.BY_USER[...]"] == "Plain"
+
+
+def before_3_8(census: Census) -> bool:
+    return tuple(map(int, census.version.split(".")[:2])) < (3, 8)
