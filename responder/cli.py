@@ -17,7 +17,6 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +25,7 @@ from responder.adapters.clock import Clock
 from responder.adapters.database.engine import Database
 from responder.adapters.durable import STEPS_VERSION, Durable
 from responder.adapters.telemetry import Part, Telemetry
+from responder.core.moments import as_datetime
 from responder.errors import DatabaseUnavailable
 from responder.usecases.admission import Admission
 from responder.usecases.diagnosing import Diagnosing
@@ -157,24 +157,15 @@ class Responder:
     def _duties(self) -> list[Duty]:
         services = self._services
 
-        def sweep() -> None:
-            now = services.clock.now()
-            self._intake.sweep(before=now - SWEEP_SECONDS)
-            self._admission.resume_open(before=now - SWEEP_SECONDS)
-            self._diagnosis.resume_open()
-            end_orphans(services, self._abandoned, self._cancel)
+        def swept_before() -> float:
+            return services.clock.now() - SWEEP_SECONDS
 
-        def prune() -> None:
-            keep, now = services.settings.retention, services.clock.now()
-            services.memory.requests.prune(
-                before=now - keep.age,
-                keep=keep.restarts,
-                counted_since=now - settings.counted_seconds(services.settings),
-            )
-            services.memory.alerts.prune(before=now - keep.age, keep=keep.alerts)
-            services.memory.diagnoses.prune(before=now - keep.age)
-            self._durable.prune(before=datetime.fromtimestamp(now - WORKFLOW_RECORD_SECONDS, UTC))
-
+        sweeps: list[Callable[[], None]] = [
+            lambda: self._intake.sweep(before=swept_before()),
+            lambda: self._admission.resume_open(before=swept_before()),
+            self._diagnosis.resume_open,
+            lambda: end_orphans(services, self._abandoned, self._cancel),
+        ]
         return [
             Duty(Part.RENEW_MUTES, self._muting.renew, lambda: services.settings.mute.interval),
             Duty(
@@ -186,9 +177,37 @@ class Responder:
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
             # A fleet that has gone quiet tells of no calm.
             Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),
-            Duty(Part.SWEEP, sweep, lambda: SWEEP_SECONDS, aside=self._sweeper),
-            Duty(Part.PRUNE, prune, lambda: 3600.0),
+            *(Duty(Part.SWEEP, one, lambda: SWEEP_SECONDS, aside=self._sweeper) for one in sweeps),
+            *(Duty(Part.PRUNE, one, lambda: 3600.0) for one in self._prunes()),
             Duty(Part.TAKE_OVER, self._liveness.look, lambda: services.settings.replicas.heartbeat),
+        ]
+
+    def _prunes(self) -> list[Callable[[], object]]:
+        services, memory = self._services, self._services.memory
+
+        def kept_since() -> float:
+            return services.clock.now() - services.settings.retention.age
+
+        def prune_requests() -> None:
+            counted = settings.counted_seconds(services.settings)
+            memory.requests.prune(
+                before=kept_since(),
+                keep=services.settings.retention.restarts,
+                counted_since=services.clock.now() - counted,
+            )
+
+        def prune_alerts() -> None:
+            memory.alerts.prune(before=kept_since(), keep=services.settings.retention.alerts)
+
+        def prune_workflows() -> None:
+            before = services.clock.now() - WORKFLOW_RECORD_SECONDS
+            self._durable.prune(before=as_datetime(before))
+
+        return [
+            prune_requests,
+            prune_alerts,
+            lambda: memory.diagnoses.prune(before=kept_since()),
+            prune_workflows,
         ]
 
     def reload(self) -> None:

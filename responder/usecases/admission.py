@@ -15,10 +15,13 @@ from responder.adapters.database.requests import (
     Restart,
     new_id,
 )
+from responder.adapters.telemetry import Part
 from responder.core.alerts import Alert
 from responder.core.guards import Refusal, Situation, refusals
 from responder.core.outcomes import Mode, Outcome, Step
+from responder.errors import DatabaseUnavailable
 from responder.settings import restart_policy
+from responder.usecases.boundary import try_one, unforeseen
 from responder.usecases.services import Services, standing_storm
 from responder.usecases.situation import read_situation, seen
 
@@ -112,12 +115,22 @@ class Admission:
     def consider(self, restart_id: str) -> None:
         """Look at a new request: queue it, refuse it, or leave it to a person.
 
-        Whatever another thread made of it meanwhile stands.
+        Whatever another thread made of it meanwhile stands. Raises DatabaseUnavailable alone.
         """
-        requests = self._services.memory.requests
-        restart = requests.get(restart_id)
+        restart = self._services.memory.requests.get(restart_id)
         if restart is None or restart.outcome is not None or restart.step != REQUESTED:
             return
+        try:
+            self._consider(restart)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # a request's boundary: it still gets its word
+            log.exception("request not looked at", extra={"id": restart_id})
+            self._services.telemetry.failures.labels(Part.ADMISSION).inc()
+            self._finish(restart, unforeseen(error), at=(REQUESTED,))
+
+    def _consider(self, restart: Restart) -> None:
+        requests = self._services.memory.requests
         refusal, facts = self._judge(restart)
         if refusal is None:
             if requests.note(restart.id, facts, next_step=QUEUED, at=(REQUESTED,)):
@@ -151,15 +164,15 @@ class Admission:
 
     def resume_open(self, *, before: float) -> None:
         """Look again at what was opened before a unix time and never got on."""
+        resume = {
+            QUEUED: self._enqueue,
+            REQUESTED: self.consider,
+            AWAITING_APPROVAL: self._take_up_if_decided,
+        }
         for restart in self._services.memory.requests.all_open():
-            if restart.requested_at >= before:
-                continue
-            if restart.step == QUEUED:
-                self._enqueue(restart.id)
-            elif restart.step == REQUESTED:
-                self.consider(restart.id)
-            elif restart.step == AWAITING_APPROVAL:
-                self._take_up_if_decided(restart.id)
+            if restart.requested_at < before and restart.step in resume:
+                resume_one = resume[restart.step]
+                try_one(self._services, Part.ADMISSION, restart.id, resume_one, restart.id)
 
     def resolve(self, alert: Alert) -> None:
         """Cancel what an alert asked for, as far as it has not begun; start nothing."""

@@ -6,11 +6,12 @@ import logging
 
 from responder.adapters.database.requests import Restart
 from responder.adapters.telemetry import Part
+from responder.core.facts import Host
 from responder.core.guards import Refusal
 from responder.core.host_states import HostEvent
 from responder.core.mutes import Claim, deadline, with_tail
 from responder.core.outcomes import Outcome
-from responder.errors import ControllerError
+from responder.usecases.boundary import try_one
 from responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def conclude(services: Services, restart: Restart, refusal: Refusal | None, *, b
         elif services.memory.hosts.get(restart.host).restart_id == restart.id:
             undrain(services, restart.host, restart.agent)
             services.memory.hosts.change(restart.host, HostEvent.RESTORE, restart.id, now)
-        end_mute(services, restart, tail_seconds=None)
+        try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
     outcome = refusal.outcome if refusal else Outcome.RESTARTED
     reason = refusal.reason if refusal else "a new process is ready and the host is connected"
     if services.memory.requests.finish(restart.id, outcome, reason, now):
@@ -58,16 +59,16 @@ def undrain(services: Services, host_name: str, agent: str) -> bool:
     host, record = services.outside.inventory.get(host_name), services.memory.hosts.get(host_name)
     if host is None or not record.drained:
         return True
+    return try_one(
+        services, Part.UNDRAIN, host_name, _undrain, services, host, agent, record.restart_id
+    )
+
+
+def _undrain(services: Services, host: Host, agent: str, restart_id: str | None) -> None:
     controllers = services.outside.controllers
-    try:
-        controllers.undrain(host, agent)
-        if not services.memory.hosts.undrained(host_name, record.restart_id):
-            controllers.drain(host, agent)
-    except ControllerError as error:
-        services.telemetry.failures.labels(Part.UNDRAIN).inc()
-        log.warning("undrain failed", extra={"host": host_name, "reason": str(error)})
-        return False
-    return True
+    controllers.undrain(host, agent)
+    if not services.memory.hosts.undrained(host.name, restart_id):
+        controllers.drain(host, agent)
 
 
 def claim_mute(services: Services, restart: Restart, now: float) -> None:
@@ -79,14 +80,19 @@ def claim_mute(services: Services, restart: Restart, now: float) -> None:
     services.mutes_changed.set()
 
 
-def end_mute(services: Services, restart: Restart, *, tail_seconds: float | None) -> None:
-    """End this restart's claim, after a tail or at once."""
-    claimant, now = f"restart:{restart.id}", services.clock.now()
-    if tail_seconds is None:
-        services.memory.mutes.drop(restart.host, claimant)
-    else:
-        reason = f"{restart.agent} was restarted"
-        services.memory.mutes.change(
-            restart.host, claimant, lambda claim: with_tail(claim, tail_seconds, now, reason)
-        )
+def drop_mute(services: Services, restart: Restart) -> None:
+    """End this restart's claim at once."""
+    services.memory.mutes.drop(restart.host, f"restart:{restart.id}")
+    services.mutes_changed.set()
+
+
+def end_mute(services: Services, restart: Restart) -> None:
+    """End this restart's claim after the configured tail."""
+    now, tail_seconds = services.clock.now(), services.settings.mute.tail
+    reason = f"{restart.agent} was restarted"
+    services.memory.mutes.change(
+        restart.host,
+        f"restart:{restart.id}",
+        lambda claim: with_tail(claim, tail_seconds, now, reason),
+    )
     services.mutes_changed.set()

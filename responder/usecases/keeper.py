@@ -27,7 +27,7 @@ class Duty:
     """Something that is due every ``every_seconds``, or as soon as ``sooner`` is set."""
 
     part: Part
-    work: Callable[[], None]
+    work: Callable[[], object]
     every_seconds: Callable[[], float]
     sooner: threading.Event | None = None
     aside: Executor | None = None
@@ -53,6 +53,9 @@ class Keeper:
             except DatabaseUnavailable as error:
                 self._services.telemetry.failures.labels(Part.DATABASE).inc()
                 log.warning("waiting for the database", extra={"reason": str(error)})
+            except Exception:  # the loop's boundary
+                self._services.telemetry.failures.labels(Part.KEEPER).inc()
+                log.exception("the keeper missed a turn")
             self._services.stopping.wait(TICK_SECONDS)
 
     def tick(self) -> None:

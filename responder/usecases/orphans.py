@@ -11,8 +11,10 @@ import logging
 from collections.abc import Callable, Collection
 
 from responder.adapters.database.requests import AWAITING_APPROVAL, REQUESTED, Restart
+from responder.adapters.telemetry import Part
 from responder.core.guards import Refusal
 from responder.core.outcomes import Outcome
+from responder.usecases.boundary import try_one
 from responder.usecases.hold import conclude
 from responder.usecases.services import Services
 
@@ -39,8 +41,12 @@ def end_orphans(
     for restart_id in abandoned(list(waiting)):
         restart = waiting[restart_id]
         log.warning("orphaned request", extra={"id": restart_id, "step": restart.step})
-        cancel(restart_id)
-        conclude(services, restart, _word(restart), begun=restart.command_sent is not None)
+        try_one(services, Part.SWEEP, restart_id, cancel, restart_id)
+        try_one(services, Part.SWEEP, restart_id, _end, services, restart)
+
+
+def _end(services: Services, restart: Restart) -> None:
+    conclude(services, restart, _word(restart), begun=restart.command_sent is not None)
 
 
 def _word(restart: Restart) -> Refusal:

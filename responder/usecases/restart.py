@@ -201,7 +201,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
         log.warning("quarantined", extra={"host": restart.host, "agent": restart.agent})
     undrain(services, restart.host, restart.agent)
     services.memory.hosts.change(restart.host, HostEvent.CONNECT, restart.id, now)
-    end_mute(services, restart, tail_seconds=services.settings.mute.tail)
+    end_mute(services, restart)
     return progress
 
 

@@ -7,6 +7,7 @@ next begins. A step that finds the database gone waits for it rather than ending
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import logging
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from responder.core.guards import Refusal
 from responder.core.outcomes import Outcome, Step
 from responder.errors import DatabaseUnavailable
 from responder.usecases import restart as steps
+from responder.usecases.boundary import try_one, unforeseen
 from responder.usecases.hold import conclude
 from responder.usecases.progress import Ended, Failed, Progress
 from responder.usecases.services import Services
@@ -78,14 +80,16 @@ class RestartWorkflow:
             log.exception("step failed", extra={"step": step, "id": restart_id})
             services.telemetry.failures.labels(Part.STEP).inc()
             begun = _command_was_sent(services, restart_id)
-            result = _refused(_unexpected(error, begun=begun), begun=begun)
+            result = _refused(unforeseen(error, begun=begun), begun=begun)
         else:
             result = {"refusal": None, "begun": begun, "progress": made.recorded()}
         seconds = stamp.age_seconds(services.clock.stamp())
         services.telemetry.step_seconds.labels(step).observe(seconds)
         timing = {"step": step, "started_at": began, "seconds": round(seconds, 4)}
         next_step = _NEXT.get(step) if result["refusal"] is None else None
-        services.memory.requests.note(restart_id, made.facts(), timing, next_step=next_step)
+        note = functools.partial(services.memory.requests.note, restart_id, next_step=next_step)
+        if not try_one(services, Part.STEP, restart_id, lambda: note(made.facts(), timing)):
+            note({}, timing)  # the history is for people: what it cannot hold stops nothing
         return result
 
     def _goes_on(self, restart: Restart, step: Step) -> bool:
@@ -126,8 +130,3 @@ def _refused(refusal: Refusal, *, begun: bool) -> dict[str, Any]:
 def _command_was_sent(services: Services, restart_id: str) -> bool:
     restart = services.memory.requests.get(restart_id)
     return restart is not None and restart.command_sent is not None
-
-
-def _unexpected(error: Exception, *, begun: bool) -> Refusal:
-    outcome = Outcome.COMMAND_FAILED if begun else Outcome.FACTS_UNAVAILABLE
-    return Refusal(outcome, f"an unexpected error, see the log: {type(error).__name__}: {error}")

@@ -119,9 +119,11 @@ class Peers:
         return planned.pop(0) if len(planned) > 1 else planned[0]
 
     def _limit(self, query: str) -> Reply:
-        match = re.search(r'host="([^"]+)"', query)
-        host = match.group(1) if match else ""
-        return self._fault("limit", host) or limit(48 * 1024**2, age=1)
+        labels = dict(re.findall(r'(host|agent)="([^"]+)"', query))
+        reply = self._fault("limit", labels.get("host", "")) or limit(48 * 1024**2, age=1)
+        if isinstance(reply.body, Limit):
+            return dataclasses.replace(reply, body=reply.body.as_vector(labels))
+        return reply
 
     def _silence(self, method: str, rest: list[str], body: bytes) -> Reply:
         if method == "DELETE":
@@ -135,14 +137,27 @@ class Peers:
         return Reply(list(self.silences.values()) if rest[-1] == "silences" else {})
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limit:
+    """A hard limit and how old it is, as Prometheus has it of whatever agent it is asked for."""
+
+    size_bytes: float
+    age: float
+
+    def as_vector(self, labels: Mapping[str, str]) -> dict[str, Any]:
+        """Return Prometheus's answer for the agent with these ``labels``, evaluated now."""
+
+        def sample(part: str, value: float) -> dict[str, Any]:
+            metric = {**labels, "memleash_part": part}
+            return {"metric": metric, "value": [time.time(), str(value)]}
+
+        result = [sample("value", self.size_bytes), sample("age", self.age)]
+        return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
 def limit(size_bytes: float, *, age: float) -> Reply:
     """Return what Prometheus answers to the query for a limit's value and age."""
-
-    def sample(part: str, value: float) -> dict[str, Any]:
-        return {"metric": {"memleash_part": part}, "value": [0, str(value)]}
-
-    result = [sample("value", size_bytes), sample("age", age)]
-    return Reply({"status": "success", "data": {"resultType": "vector", "result": result}})
+    return Reply(Limit(size_bytes, age))
 
 
 class _Handler(BaseHTTPRequestHandler):

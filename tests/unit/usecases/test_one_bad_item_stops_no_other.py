@@ -1,0 +1,211 @@
+"""An unforeseen error ends with a word, all is given back, and the next host has its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from responder.adapters.database.requests import QUEUED, Restart
+from responder.adapters.telemetry import Part
+from responder.core.facts import Host
+from responder.core.outcomes import Step
+from responder.usecases import restart as steps
+from responder.usecases.keeper import Duty, Keeper
+from responder.usecases.orphans import end_orphans
+from tests.unit.usecases.conftest import MakeWorld
+from tests.unit.usecases.outside import LARGE
+from tests.unit.usecases.world import AGENT, World
+
+
+@pytest.fixture
+def two(make_world: MakeWorld) -> World:
+    """Two hosts whose agents are over the limit."""
+    world = make_world(hosts=2)
+    for node in world.nodes.values():
+        node.resident_bytes = LARGE
+    return world
+
+
+def counted(world: World, part: Part) -> float:
+    return float(world.services.telemetry.failures.labels(part)._value.get())
+
+
+def raising_for(host: str, then: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``then``, but it overflows for ``host``."""
+
+    def act(about: Host, *args: object, **how: object) -> Any:
+        if about.name == host:
+            raise OverflowError("int too large to convert to float")
+        return then(about, *args, **how)
+
+    return act
+
+
+def opened(world: World, *hosts: str) -> list[str]:
+    """Open requests that a crash left before anybody looked at them."""
+    now = world.clock.now()
+    requests = [
+        Restart(f"r-{host}", host, AGENT, now + number, "alice", False, "requested")
+        for number, host in enumerate(hosts)
+    ]
+    return sorted(world.services.memory.requests.open_all(requests))
+
+
+def test_requests_that_a_crash_left_are_looked_at_though_one_raises(
+    two: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter = two.services.outside.exporter
+    monkeypatch.setattr(exporter, "facts", raising_for("node-1", exporter.facts))
+    opened(two, "node-1", "node-2")
+    two.run()
+    (bad,) = two.history("node-1")
+    assert bad.outcome == "facts_unavailable"
+    assert "OverflowError: int too large" in bad.reason
+    assert two.outcomes("node-2") == ["restarted"]
+    assert counted(two, Part.ADMISSION) == 1
+
+
+def test_an_error_beneath_the_looking_leaves_the_others_their_turn(
+    two: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = opened(two, "node-1", "node-2")
+    taken: list[str] = []
+
+    def enqueue(restart_id: str) -> None:
+        if restart_id == ids[0]:
+            raise ValueError("the engine says no")
+        taken.append(restart_id)
+
+    for one in ids:
+        two.services.memory.requests.advance(one, QUEUED)
+    monkeypatch.setattr(two.admission, "_enqueue", enqueue)
+    two.admission.resume_open(before=float("inf"))
+    assert taken == ids[1:]
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_whatever_a_step_raises_the_request_ends_and_all_is_given_back(
+    two: World, monkeypatch: pytest.MonkeyPatch, step: Step
+) -> None:
+    then = steps.STEPS[step]
+
+    def act(services: Any, restart: Restart, progress: Any) -> Any:
+        if restart.host == "node-1":
+            raise RecursionError("maximum recursion depth exceeded")
+        return then(services, restart, progress)
+
+    monkeypatch.setattr(steps, "STEPS", {**steps.STEPS, step: act})
+    two.alert("node-1")
+    two.alert("node-2")
+    two.run()
+    (ended,) = two.history("node-1")
+    sent = step in (Step.READY, Step.RECONNECT, Step.RELEASE)
+    assert ended.outcome == ("command_failed" if sent else "facts_unavailable")
+    assert (two.state("node-1"), two.muted("node-1")) == ("connected", False)
+    assert not two.nodes["node-1"].drained
+    assert two.outcomes("node-2") == ["restarted"]
+    assert counted(two, Part.STEP) == 1
+
+
+def test_an_undrain_that_raises_stays_owed_and_is_given_later(
+    two: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controllers = two.services.outside.controllers
+    good = controllers.undrain
+    monkeypatch.setattr(controllers, "undrain", raising_for("node-1", good))
+    two.nodes["node-1"].ssh = two.nodes["node-2"].ssh = "refused"
+    two.alert("node-1")
+    two.alert("node-2")
+    two.run()
+    assert two.outcomes("node-1") == two.outcomes("node-2") == ["ssh_unreachable"]
+    assert (two.state("node-1"), two.muted("node-1")) == ("connected", False)
+    assert (two.nodes["node-1"].drained, two.nodes["node-2"].drained) == (True, False)
+
+    monkeypatch.setattr(controllers, "undrain", good)
+    two.clock.advance(3600)
+    two.recovery.look()
+    assert not two.nodes["node-1"].drained
+
+
+def test_a_mute_that_cannot_be_ended_keeps_nobody_from_the_word(
+    two: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drop(host: str, claimant: str) -> None:
+        raise ValueError(claimant)
+
+    two.nodes["node-1"].ssh = "refused"
+    monkeypatch.setattr(two.services.memory.mutes, "drop", drop)
+    two.alert("node-1")
+    two.run()
+    assert two.outcomes("node-1") == ["ssh_unreachable"]
+    assert two.state("node-1") == "connected"
+
+
+def test_what_the_history_cannot_hold_stops_no_restart(
+    two: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = two.services.memory.requests
+    note = requests.note
+
+    def picky(restart_id: str, facts: Any, *args: Any, **how: Any) -> bool:
+        if "life" in facts:
+            raise ValueError("cannot be stored")
+        return note(restart_id, facts, *args, **how)
+
+    monkeypatch.setattr(requests, "note", picky)
+    two.alert("node-1")
+    two.run()
+    (done,) = two.history("node-1")
+    assert done.outcome == "restarted"
+    assert [one["step"] for one in done.steps] == list(Step)
+
+
+def test_an_orphan_that_cannot_be_ended_keeps_none_from_its_end(
+    two: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = opened(two, "node-1", "node-2")
+    for one in ids:
+        two.services.memory.requests.advance(one, Step.HOLD)
+    two.clock.advance(120)
+    finish = two.services.memory.requests.finish
+
+    def picky(restart_id: str, *args: Any, **how: Any) -> bool:
+        if restart_id == ids[0]:
+            raise ValueError("no")
+        return finish(restart_id, *args, **how)
+
+    def no_such_workflow(restart_id: str) -> None:
+        raise LookupError(restart_id)
+
+    monkeypatch.setattr(two.services.memory.requests, "finish", picky)
+    end_orphans(two.services, set, no_such_workflow)
+    assert (two.outcomes("node-1"), two.outcomes("node-2")) == (["open"], ["facts_unavailable"])
+    assert counted(two, Part.SWEEP) == 3
+
+
+def test_a_keeper_that_misses_a_turn_has_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    keeper = Keeper(world.services, [Duty(Part.PRUNE, lambda: done.append("x"), lambda: 1.0)])
+    replicas = world.services.memory.replicas
+    lease = replicas.lease
+
+    def flaky(*args: Any) -> bool:
+        monkeypatch.setattr(replicas, "lease", lease)
+        raise ValueError("no")
+
+    waits = iter((False, True))
+
+    def wait(_seconds: float | None = None) -> bool:
+        if next(waits):
+            world.services.stopping.set()
+        return False
+
+    monkeypatch.setattr(world.services.stopping, "wait", wait)
+    monkeypatch.setattr(replicas, "lease", flaky)
+    keeper.run()
+    assert done == ["x"]
+    assert counted(world, Part.KEEPER) == 1
