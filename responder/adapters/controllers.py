@@ -18,10 +18,12 @@ import requests
 
 from responder.adapters import http
 from responder.core.facts import ControllerTasks, Host, Task, Unknown
+from responder.core.untrusted import NAME_CHARACTERS, line, number
 from responder.errors import ControllerError, ReconnectFailed
 from responder.settings import Authorization, Controller, HttpConfig
 
 _ASKED_AT_ONCE = 2
+_TASKS_KEPT = 100
 _TRY_AGAIN_SECONDS = 2.0
 _SHORTEST_PAUSE_SECONDS = 0.5
 _URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # RFC 3986, section 2
@@ -126,12 +128,12 @@ class _Client:
 
     def tasks(self, host: Host, agent: str) -> ControllerTasks:
         url = _filled(self.settings.tasks_url or "", host, agent)
-        running: tuple[Task, ...] | Unknown
         try:
             running = _running(self._ask("GET", url))
         except http.HttpError as error:
-            running = Unknown(str(error))
-        return ControllerTasks(self.settings.name, running)
+            return ControllerTasks(self.settings.name, Unknown(str(error)))
+        first = tuple(_task(one) for one in running[:_TASKS_KEPT])
+        return ControllerTasks(self.settings.name, first, more=len(running) - len(first))
 
     def reconnect(self, host: Host, agent: str, wait: _Wait) -> None:
         """Post, and poll where the answer points to, until the host is connected.
@@ -197,10 +199,10 @@ def _filled(template: str, host: Host, agent: str) -> str:
     )
 
 
-def _running(answer: http.Answer) -> tuple[Task, ...]:
+def _running(answer: http.Answer) -> list[Any]:
     """Return the running tasks in a controller's answer. Raises http.HttpError."""
     if answer.status == 404:
-        return ()
+        return []
     if answer.status != 200:
         raise http.HttpError(answer.describe())
     body = answer.json()
@@ -208,18 +210,22 @@ def _running(answer: http.Answer) -> tuple[Task, ...]:
         raise http.HttpError(f"{answer.asked}: the answer is not an object: {answer.excerpt()}")
     listed = body.get("running")
     if listed is None:
-        return ()
+        return []
     if not isinstance(listed, list):
         raise http.HttpError(f"{answer.asked}: running is not a list: {answer.excerpt()}")
-    return tuple(_task(one) for one in listed)
+    return listed
 
 
 def _task(raw: object) -> Task:
     """Return a task; one without an id or a name still runs."""
-    if not isinstance(raw, dict):
-        return Task(id=str(raw), name=str(raw))
-    task_id = str(raw.get("id") or "?")
-    return Task(id=task_id, name=str(raw.get("name") or task_id))
+    about = raw if isinstance(raw, dict) else {"id": raw}
+    task_id = _text(about.get("id")) or "?"
+    return Task(id=task_id, name=_text(about.get("name")) or task_id)
+
+
+def _text(raw: object) -> str:
+    """Return an id or a name: text, or a number."""
+    return line(str(raw) if number(raw) is not None else raw, NAME_CHARACTERS) if raw else ""
 
 
 def _place_to_poll(url: str, answer: http.Answer) -> str:

@@ -56,6 +56,9 @@ class ControllerTasks:
 
     controller: str
     running: tuple[Task, ...] | Unknown
+    """The first of them, when there are very many."""
+    more: int = 0
+    """How many run beside those, whose names are not kept."""
 
 
 def same_life(start_time: float, other: float) -> bool:

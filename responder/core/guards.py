@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from responder.core.facts import AgentFacts, ControllerTasks, Unknown, same_life
 from responder.core.outcomes import HostState, Mode, Outcome, Step
 from responder.core.policy import RestartPolicy
+from responder.core.untrusted import line, listed
 from toolkit.units import format_duration, format_size
+
+REASON_CHARACTERS = 900
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,10 +58,13 @@ class Situation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why not, in one word and one sentence."""
+    """Why not, in one word and one line that stays short, whatever was told from outside."""
 
     outcome: Outcome
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", line(self.reason, REASON_CHARACTERS))
 
 
 Check = Callable[[Situation, RestartPolicy, float], Refusal | None]
@@ -280,8 +286,9 @@ def _tasks_running(situation: Situation, _policy: RestartPolicy, _now: float) ->
         if not isinstance(one.running, Unknown)
         for task in one.running
     ]
-    if running:
-        return Refusal(Outcome.TASKS_RUNNING, "running tasks: " + ", ".join(running))
+    more = sum(one.more for one in situation.tasks)
+    if running or more:
+        return Refusal(Outcome.TASKS_RUNNING, f"running tasks: {listed(running, more=more)}")
     return None
 
 

@@ -20,6 +20,8 @@ LINE_CHARACTERS = 300
 NAME_CHARACTERS = 64
 """How much of a name stands in a list of names."""
 NAMES_LISTED = 8
+OUTPUT_CHARACTERS = 4000
+"""How much of what a command printed is kept in the history."""
 
 _DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 
@@ -61,6 +63,13 @@ def line(raw: object, limit: int = LINE_CHARACTERS) -> str:
     whole = len(text) <= 4 * limit and len(words) <= limit
     clean = "".join(one if one.isprintable() else "\ufffd" for one in words[:limit])
     return clean if whole else f"{clean[: limit - 1]}…"
+
+
+def output(text: str, limit: int = OUTPUT_CHARACTERS) -> str:
+    """Return the end of what a program printed, its lines kept, so that it can be stored."""
+    kept = text[-limit:]
+    clean = "".join(one if one in "\n\t" or one.isprintable() else "\ufffd" for one in kept)
+    return clean if len(text) <= limit else f"…{clean[1:]}"
 
 
 def listed(names: Sequence[str], *, more: int = 0) -> str:

@@ -18,6 +18,7 @@ from responder.core.facts import AgentFacts, Unknown, same_life
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome, Step
 from responder.core.stamps import Stamp
+from responder.core.untrusted import output
 from responder.errors import CommandLost, ControllerError, Overtaken, ReconnectFailed, SshError
 from responder.usecases.evidence import before_restart
 from responder.usecases.hold import claim_mute, end_mute, undrain
@@ -130,7 +131,10 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
         if restart.command_sent is None and noted is not None:
             services.memory.requests.not_sent(restart.id, noted)
         raise Refused(error.outcome, str(error), saw) from error
-    saw["command"] = dataclasses.asdict(result)
+    saw["command"] = dataclasses.asdict(result) | {
+        "stdout": output(result.stdout),
+        "stderr": output(result.stderr),
+    }
     if result.exit_code != 0:
         raise Failed(Outcome.COMMAND_FAILED, _failure(agent.restart_command, result), saw)
     return dataclasses.replace(progress, seen=saw)
@@ -206,7 +210,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
 
 
 def _failure(command: str, result: CommandResult) -> str:
-    said = (result.stderr or result.stdout).strip()[-500:]
+    said = output((result.stderr or result.stdout).strip(), 500)
     hint = "; set ssh.pty: true" if "must have a tty" in said else ""
     return f"{command!r} ended with exit code {result.exit_code}: {said or 'it said nothing'}{hint}"
 

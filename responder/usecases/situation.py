@@ -104,6 +104,7 @@ def seen(situation: Situation) -> dict[str, Any]:
                 "running": plain(one.running)
                 if isinstance(one.running, Unknown)
                 else [dataclasses.asdict(task) for task in one.running],
+                "more": one.more,
             }
             for one in situation.tasks
         ],

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from responder.adapters.database.fleet import HostRecord
 from responder.core.facts import AgentFacts, Host, Unknown
 from responder.core.guards import Refusal, Request, Situation, refusals
+from responder.core.moments import unix_seconds
 from responder.core.mutes import Claim, mute_in_force
 from responder.core.outcomes import HostState
+from responder.core.untrusted import size_bytes, truth
 from responder.errors import FactsUnavailable
 from responder.settings import restart_policy
 from responder.usecases.services import PAUSED, Services, standing_storm
@@ -116,11 +118,12 @@ class FleetReader:
             self._renewed = None
 
     def _read(self) -> Mapping[Key, Reading]:
-        prometheus = self._services.outside.prometheus
+        prometheus, known = self._services.outside.prometheus, self._services.outside.inventory
         found: dict[Key, dict[str, float]] = {}
         for field, expression in _SERIES.items():
-            for key, value in prometheus.by_agent(expression).items():
-                found.setdefault(key, {})[field] = value
+            for (host, agent), value in prometheus.by_agent(expression).items():
+                if known.get(host) is not None and agent in self._services.settings.agents:
+                    found.setdefault((host, agent), {})[field] = value
         return {key: _reading(values) for key, values in found.items()}
 
 
@@ -248,20 +251,13 @@ def rows(
 
 
 def _reading(values: Mapping[str, float]) -> Reading:
-    def truth(name: str) -> bool | None:
-        return {0.0: False, 1.0: True}.get(values.get(name, -1.0))
-
-    def size(name: str) -> int | None:
-        value = values.get(name, -1.0)
-        return int(value) if 0 <= value < float("inf") else None
-
     return Reading(
-        up=truth("up"),
-        start_time=values.get("start_time"),
-        resident_bytes=size("resident_bytes"),
-        busy=truth("busy"),
-        ready=truth("ready"),
-        alarm_threshold_bytes=size("alarm_threshold_bytes"),
-        hard_limit_bytes=size("hard_limit_bytes"),
-        seen_at=values.get("seen_at"),
+        up=truth(values.get("up")),
+        start_time=unix_seconds(values.get("start_time")),
+        resident_bytes=size_bytes(values.get("resident_bytes")),
+        busy=truth(values.get("busy")),
+        ready=truth(values.get("ready")),
+        alarm_threshold_bytes=size_bytes(values.get("alarm_threshold_bytes")),
+        hard_limit_bytes=size_bytes(values.get("hard_limit_bytes")),
+        seen_at=unix_seconds(values.get("seen_at")),
     )

@@ -96,7 +96,11 @@ RUNNING = [{"id": "7", "name": "migrate"}]
         (as_json({"running": [{"name": "dump"}]}), (Task("?", "dump"),)),
         (as_json({"running": [{}]}), (Task("?", "?"),)),
         (as_json({"running": ["vm-1"]}), (Task("vm-1", "vm-1"),)),
-        (as_json({"running": [None]}), (Task("None", "None"),)),
+        (as_json({"running": [None]}), (Task("?", "?"),)),
+        (
+            as_json({"running": [{"id": {"a": []}, "name": "a\0\ud800\nb"}]}),
+            (Task("dict", "a\ufffd\ufffd b"),),
+        ),
     ],
     ids=[
         "running",
@@ -110,6 +114,7 @@ RUNNING = [{"id": "7", "name": "migrate"}]
         "neither still runs",
         "text",
         "null still runs",
+        "odd id and name",
     ],
 )
 def test_running_tasks_are_what_the_controller_lists(
@@ -118,6 +123,15 @@ def test_running_tasks_are_what_the_controller_lists(
     peer.answer = lambda _: answer
     (said,) = clients(peer.url).tasks(HOST, AGENT)
     assert (said.controller, said.running) == ("mn-1", running)
+
+
+def test_of_very_many_tasks_the_first_are_named_and_all_are_counted(peer: Peer) -> None:
+    running = [{"id": str(number), "name": "x" * 50} for number in range(100_000)]
+    peer.answer = lambda _: as_json({"running": running})
+    (said,) = clients(peer.url).tasks(HOST, AGENT)
+    assert isinstance(said.running, tuple)
+    assert len(said.running) + said.more == 100_000
+    assert len(said.running) <= 100
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
-from responder.core.guards import GUARDS, Request, Situation, first_refusal, refusals
+from responder.core.guards import (
+    GUARDS,
+    Refusal,
+    Request,
+    Situation,
+    first_refusal,
+    refusals,
+)
 from responder.core.outcomes import HostState, Mode, Outcome, Step
 from responder.core.policy import GIB, Fleet, Guards, RestartPolicy
 
@@ -281,3 +288,18 @@ def test_finding_3_nothing_from_a_controller_is_no_task_but_an_error_refuses() -
     assert verdict(Step.VERIFY, situation(tasks=(ControllerTasks("mn-1", ()),))) is None
     error = situation(tasks=(ControllerTasks("mn-1", Unknown("HTTP 500")),))
     assert verdict(Step.VERIFY, error) is Outcome.CONTROLLER_UNREACHABLE
+
+
+def test_a_reason_stays_short_whatever_was_told() -> None:
+    swamped = situation(
+        tasks=(
+            ControllerTasks("mn-1", tuple(Task(str(n), f"{n} " * 500) for n in range(100)), 99_900),
+            ControllerTasks("mn-2", (Task("7", "migrate"),)),
+        )
+    )
+    told = first_refusal(Step.VERIFY, swamped, POLICY, NOW)
+    assert told is not None
+    assert told.reason.startswith("running tasks: mn-1: 0 0 0 ")
+    assert told.reason.endswith(" and 99,993 more")
+    assert len(told.reason) < 1000
+    assert len(Refusal(Outcome.BUSY, "x" * 10**6).reason) < 1000
