@@ -389,6 +389,6 @@ def test_the_history_tells_what_was_seen_and_how_long_each_step_took(world: Worl
     facts = request.facts
     assert (facts["life"], facts["new_life"]) == (life, world.node.life)
     assert (facts["resident_bytes"], facts["hard_limit_bytes"]) == (LARGE, LIMIT)
-    assert facts["verify"]["tasks"] == [{"controller": "mn-1", "running": []}]
+    assert facts["verify"]["tasks"] == [{"controller": "mn-1", "running": [], "more": 0}]
     assert facts["command"]["exit_code"] == 0
     assert (request.requested_by, request.command_sent is not None) == ("alert", True)
