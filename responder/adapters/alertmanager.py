@@ -142,9 +142,10 @@ class AlertmanagerClient:
     def _silences(self, peer: str) -> tuple[Silence, ...]:
         listed = self._get(peer, "silences")
         try:
+            # All or nothing: who takes an odd list for an empty one makes every silence anew.
             return tuple(
                 _silence(one)
-                for one in listed
+                for one in _typed(list, listed)
                 if one["createdBy"] == AUTHOR and one["status"]["state"] in _LIVE
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -167,7 +168,7 @@ class AlertmanagerClient:
         if not answer.ok:
             raise _refused(answer)
         try:
-            return str(answer.json()["silenceID"])
+            return _typed(str, answer.json()["silenceID"])
         except (http.HttpError, LookupError, TypeError) as error:
             raise _Unclear(f"{peer}: no silenceID in the answer: {answer.excerpt()}") from error
 
@@ -181,7 +182,7 @@ class AlertmanagerClient:
         try:
             raw = answer.json()
             return _silence(raw) if raw["status"]["state"] in _LIVE else None
-        except (http.HttpError, LookupError, TypeError, ValueError) as error:
+        except (http.HttpError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise AlertmanagerError(f"{peer}: the answer is not a silence") from error
 
     def _get(self, peer: str, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
@@ -224,17 +225,30 @@ def _same(wanted: Silence, silences: tuple[Silence, ...]) -> str | None:
 
 
 def _silence(raw: Mapping[str, Any]) -> Silence:
+    """Return a silence as the API writes it. Raises LookupError, TypeError, ValueError."""
     return Silence(
-        id=str(raw["id"]),
+        id=_typed(str, raw["id"]),
         matchers=tuple(
-            Matcher(one["name"], one["value"], one["isRegex"], one.get("isEqual", True))
-            for one in raw["matchers"]
+            Matcher(
+                _typed(str, one["name"]),
+                _typed(str, one["value"]),
+                _typed(bool, one["isRegex"]),
+                _typed(bool, one.get("isEqual", True)),
+            )
+            for one in _typed(list, raw["matchers"])
         ),
         starts_at=as_datetime(parse(raw["startsAt"])),
         ends_at=as_datetime(parse(raw["endsAt"])),
-        comment=str(raw["comment"]),
-        created_by=str(raw["createdBy"]),
+        comment=_typed(str, raw["comment"]),
+        created_by=_typed(str, raw["createdBy"]),
     )
+
+
+def _typed(kind: type[T], raw: Any) -> T:
+    """Return ``raw`` if it is of its ``kind``. Raises TypeError."""
+    if not isinstance(raw, kind):
+        raise TypeError(f"{type(raw).__name__} in place of {kind.__name__}")
+    return raw
 
 
 def _body(silence: Silence) -> dict[str, object]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 
@@ -29,7 +29,7 @@ from responder.core.mutes import (
     plan_silence,
 )
 from responder.core.policy import Mute
-from responder.errors import AlertmanagerError
+from responder.errors import AlertmanagerError, DatabaseUnavailable
 from responder.usecases.services import Services
 from responder.usecases.situation import read_agent
 
@@ -165,22 +165,15 @@ class Muting:
         known = services.outside.inventory.hosts().keys()
         failures: list[str] = []
         for silence in silences:
-            try:
-                if host_of(silence) is None:  # no memleash writes such a one
-                    self._expire_changed(silence)
-            except AlertmanagerError as error:
-                failures.append(f"{silence.id}: {error}")
+            if host_of(silence) is None:  # no memleash writes such a one
+                failures += _failure(str(silence.id), self._expire_changed, silence)
         # A silence of a host that is neither known nor claimed may be another memleash's.
         for host in sorted((claimed | ours.keys()) & known | (claimed - known)):
-            try:
-                if host in known:
-                    self._agree_on(host, ours.get(host, []))
-                else:
-                    self._give_up(host, ours.get(host, []))
-            except AlertmanagerError as error:
-                failures.append(f"{host}: {error}")
+            agree = self._agree_on if host in known else self._give_up
+            failures += _failure(host, agree, host, ours.get(host, []))
         if failures:
-            raise AlertmanagerError("; ".join(failures))
+            more = f"; and {len(failures) - 3:,} more" if len(failures) > 3 else ""
+            raise AlertmanagerError("; ".join(failures[:3]) + more)
 
     def _agree_on(self, host: str, held: list[Silence]) -> None:
         """Write, renew and expire silences until the host has exactly the one it should have."""
@@ -228,6 +221,18 @@ class Muting:
             self._services.outside.alertmanager.expire(silence.id or "")
         self._services.memory.mutes.drop_host(host)
         log.info("mute ends: the host left the inventory", extra={"host": host})
+
+
+def _failure(about: str, work: Callable[..., None], *args: object) -> list[str]:
+    """Do ``work`` for one silence or host, so that none stops the others; return why it failed."""
+    try:
+        work(*args)
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:  # the boundary of one item
+        log.debug("silence not agreed on", extra={"about": about}, exc_info=True)
+        return [f"{about}: {error}"]
+    return []
 
 
 def _is_plain_renewal(before: Claim | None, claim: Claim | None) -> bool:

@@ -15,6 +15,7 @@ from responder.core.facts import AgentFacts
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import HostState
 from responder.errors import ReconnectFailed
+from responder.usecases.boundary import try_one
 from responder.usecases.hold import undrain
 from responder.usecases.services import Services
 from responder.usecases.situation import read_agent
@@ -41,13 +42,15 @@ class Recovery:
         """Begin what is due: reconnects of lost hosts, owed undrains of hosts in service."""
         services, now = self._services, self._services.clock.now()
         for record in services.memory.hosts.in_need():
-            if record.agent is None or services.outside.inventory.get(record.host) is None:
-                continue
-            if record.state is HostState.CONNECTING:
-                _free_orphan(services, record, now)
-            elif record.host not in self._under_way and is_due(record, now):
-                self._under_way.add(record.host)
-                self._workers.submit(self._mend, record)
+            if record.agent is not None and services.outside.inventory.get(record.host) is not None:
+                try_one(services, Part.RECOVER_HOSTS, record.host, self._begin, record, now)
+
+    def _begin(self, record: HostRecord, now: float) -> None:
+        if record.state is HostState.CONNECTING:
+            _free_orphan(self._services, record, now)
+        elif record.host not in self._under_way and is_due(record, now):
+            self._under_way.add(record.host)
+            self._workers.submit(self._mend, record)
 
     def _mend(self, record: HostRecord) -> None:
         try:

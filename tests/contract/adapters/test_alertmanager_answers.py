@@ -104,8 +104,12 @@ def test_a_refusal_is_not_taken_to_the_next_peer(start_peer: Callable[[], Peer])
         as_json(None),
         as_json([{**STORED, "endsAt": "soon"}]),
         as_json([{**STORED, "matchers": None}]),
+        as_json([{**STORED, "matchers": [{"name": ["host"], "value": "a", "isRegex": False}]}]),
+        as_json([{**STORED, "matchers": [{"name": "host", "value": "a", "isRegex": "no"}]}]),
+        as_json([{**STORED, "matchers": ["host"]}]),
+        as_json([{**STORED, "comment": {"a": 10**400}}]),
     ],
-    ids=range(7),
+    ids=range(11),
 )
 def test_a_list_that_is_no_list_of_silences_is_an_error(peer: Peer, answer: Reply) -> None:
     peer.answer = lambda _: answer

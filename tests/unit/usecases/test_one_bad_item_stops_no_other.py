@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 
+from demo.stack.processes import wait_until
+from responder.adapters.alertmanager import Silence
 from responder.adapters.database.requests import QUEUED, Restart
 from responder.adapters.telemetry import Part
 from responder.core.facts import Host
-from responder.core.outcomes import Step
+from responder.core.mutes import Claim
+from responder.core.outcomes import Outcome, Step
+from responder.errors import AlertmanagerError
 from responder.usecases import restart as steps
 from responder.usecases.keeper import Duty, Keeper
+from responder.usecases.muting import Muting
 from responder.usecases.orphans import end_orphans
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
@@ -209,3 +214,54 @@ def test_a_keeper_that_misses_a_turn_has_the_next(
     keeper.run()
     assert done == ["x"]
     assert counted(world, Part.KEEPER) == 1
+
+
+def test_a_host_whose_recovery_raises_keeps_no_other_from_its_own(
+    two: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts, now = two.services.memory.hosts, two.clock.now()
+    for name in two.nodes:
+        (request,) = opened(two, name)
+        assert hosts.hold(name, request, AGENT, now)
+        two.services.memory.requests.finish(request, Outcome.BUSY, "over", now)
+    change = hosts.change
+
+    def picky(host: str, *args: Any) -> Any:
+        if host == "node-1":
+            raise ValueError("no")
+        return change(host, *args)
+
+    monkeypatch.setattr(hosts, "change", picky)
+    two.recovery.look()
+    assert (two.state("node-1"), two.state("node-2")) == ("connecting", "disconnected")
+    assert counted(two, Part.RECOVER_HOSTS) == 1
+
+
+def test_a_host_whose_silence_cannot_be_written_keeps_no_other_from_its_own(two: World) -> None:
+    put: list[str] = []
+
+    class Alertmanager:
+        def silences(self) -> tuple[Silence, ...]:
+            return ()
+
+        def put(self, silence: Silence) -> str:
+            (host,) = (one.value for one in silence.matchers if one.name == "host")
+            if host == "node-1":
+                raise OverflowError("date value out of range")
+            put.append(host)
+            return "s-1"
+
+    object.__setattr__(two.services.outside, "alertmanager", Alertmanager())
+    now = two.clock.now()
+    for name in two.nodes:
+        claim = Claim(f"busy:{AGENT}", now, int(now) + 600, "busy")
+        two.services.memory.mutes.put(name, claim)
+    muting = Muting(two.services)
+    with pytest.raises(AlertmanagerError, match="node-1: date value out of range"):
+        wait_until("the silences to agree", lambda: agreed(muting))
+    assert put == ["node-2"]
+
+
+def agreed(muting: Muting) -> bool:
+    muting.synchronize()
+    return False
