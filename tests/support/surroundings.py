@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -75,6 +76,15 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     own = Path(sys.executable).parent
     path = f"{own}:{inherited.get('PATH', '')}:{SYSTEM_PATH}".split(":")
     return {**kept, **SET, "PATH": ":".join(dict.fromkeys(filter(None, path)))}
+
+
+def has_ipv6() -> bool:
+    """Return whether this machine has an IPv6 loopback, which no test can give it."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def _raise_open_files() -> None:

@@ -19,6 +19,7 @@ from responder.core.facts import Host
 from responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreachable
 from responder.settings import Ssh
 from tests.integration.adapters.neighbours import Sshd, children, keygen
+from tests.support.surroundings import has_ipv6
 from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
@@ -81,6 +82,7 @@ def test_our_port_wins_over_ssh_configs(sshd: Sshd) -> None:
     assert SshClient(settings).run(ALIAS, "true").exit_code == 0
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="not run: this machine has no IPv6")
 @pytest.mark.parametrize("form", ["[::1]:{port}", "::1"])
 def test_an_ipv6_address_is_reached(start_sshd: StartSshd, form: str) -> None:
     sshd = start_sshd(address="::1")

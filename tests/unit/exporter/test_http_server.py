@@ -5,14 +5,15 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
+from demo.stack.processes import wait_until
 from exporter.web import http_messages, http_server
 from exporter.web.http_messages import Request, Response
 from exporter.web.http_server import HttpServer
+from tests.support.surroundings import has_ipv6
 
 
 def _application(request: Request) -> Response:
@@ -143,13 +144,14 @@ def test_too_many_connections_are_dropped_and_the_rest_served(
             assert third.recv(1) == b""
         for connection in idle:
             connection.close()
-        deadline = time.monotonic() + 10
-        while True:
+
+        def served() -> bool:
             try:
-                assert status(raw(server, b"GET /echo HTTP/1.1\r\n\r\n")) == 200
-                break
+                return status(raw(server, b"GET /echo HTTP/1.1\r\n\r\n")) == 200
             except (OSError, IndexError):
-                assert time.monotonic() < deadline, "a slot was not given back"
+                return False
+
+        wait_until("a slot to be given back", served)
     finally:
         server.shutdown()
         server.server_close()
@@ -161,7 +163,7 @@ def test_without_a_host_both_families_are_served() -> None:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        addresses = ["127.0.0.1"] + (["::1"] if socket.has_dualstack_ipv6() else [])
+        addresses = ["127.0.0.1"] + (["::1"] if has_ipv6() else [])
         for address in addresses:
             connection = http.client.HTTPConnection(address, server.port, timeout=60)
             connection.request("GET", "/echo")
