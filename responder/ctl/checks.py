@@ -10,7 +10,7 @@ from responder import settings
 from responder.adapters import inventory
 from responder.ctl.client import CtlError, Exit
 from responder.ctl.context import Ctl, output_option, pass_ctl
-from responder.ctl.output import plain
+from responder.ctl.output import plain, say
 from responder.web.identity import Gate
 from toolkit.settings import ConfigError
 from toolkit.web_config import WebConfig
@@ -63,6 +63,6 @@ def check_inventory(ctl: Ctl, files: tuple[Path, ...]) -> None:
 def _say(ctl: Ctl, told: dict[str, str]) -> None:
     def table() -> None:
         for file, result in told.items():
-            click.echo(plain(f"{file}: {result}"))
+            say(plain(f"{file}: {result}"))
 
     ctl.show([{"file": file, "result": result} for file, result in told.items()], table)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from responder.adapters import http
+from responder.ctl.answers import Answered, NotUnderstood, Problem, understood
 from responder.ctl.config import CtlConfig
 
 MAX_DOWNLOAD_BYTES = 512 * 1024 * 1024
+_PAGE = 500
+_GZIP = b"\x1f\x8b"
+
+T = TypeVar("T")
 
 
 class Exit(enum.IntEnum):
@@ -21,11 +26,15 @@ class Exit(enum.IntEnum):
     NO = 1
     """The responder, a check or a restart said no, or there is no such thing."""
     USAGE = 2
-    """The command line cannot be understood."""
+    """The command line or the configuration cannot be understood."""
     UNREACHABLE = 3
-    """The responder did not answer, or cannot work now."""
+    """The responder did not answer, cannot work now, or something else answered in its place."""
     NOT_ALLOWED = 4
     """The credentials are missing, wrong, or of too small a role."""
+    NOT_WRITTEN = 5
+    """The output or a file cannot be written. What was asked of the responder was done."""
+    MISTAKE = 70
+    """memleashctl itself has a mistake, which should be reported."""
 
 
 class CtlError(Exception):
@@ -37,46 +46,73 @@ class CtlError(Exception):
 
 
 class Client:
-    """One responder."""
+    """One responder. Each method raises CtlError."""
 
     def __init__(self, config: CtlConfig) -> None:
         self._url = config.url.rstrip("/")
         self._timeout_seconds = config.timeout
         self._session = http.session(config.http)
 
-    def get(self, *path: str, **query: object) -> Any:
-        """Return the JSON of a GET; query parameters that are None are left out."""
-        return self._ask("GET", path, query).json()
+    def get(self, kind: type[T], *path: str, **query: object) -> Answered[T]:
+        """Return what a GET answers; query parameters that are None are left out."""
+        return _shaped(kind, self._ask("GET", path, query))
 
-    def post(self, *path: str, body: object = None, timeout_seconds: float | None = None) -> Any:
-        """Return the JSON of a POST."""
-        return self._ask("POST", path, {}, body, timeout_seconds).json()
+    def post(
+        self, kind: type[T], *path: str, body: object = None, timeout_seconds: float | None = None
+    ) -> Answered[T]:
+        """Return what a POST answers."""
+        return _shaped(kind, self._ask("POST", path, {}, body, timeout_seconds))
 
     def delete(self, *path: str) -> None:
         """DELETE."""
-        self._ask("DELETE", path, {})
+        answer = self._ask("DELETE", path, {})
+        if answer.status != 204:
+            raise _stranger(answer, f"it answered {answer.status} where the responder says 204")
 
     def download(self, *path: str) -> bytes:
-        """Return the bytes of a GET."""
-        return self._ask("GET", path, {}).body
+        """Return the tar.gz of a GET."""
+        answer = self._ask("GET", path, {})
+        if not answer.body.startswith(_GZIP):
+            raise _stranger(answer, "the answer is no tar.gz")
+        return answer.body
 
-    def every(self, name: str, *path: str, limit: int | None = None, **query: object) -> list[Any]:
-        """Return a list that comes in pages, whole or its first ``limit``."""
-        found: list[Any] = []
-        for page in self._pages(path, limit, query):
-            found += page[name]
+    def every(
+        self, kind: type[T], name: str, *path: str, limit: int | None = None, **query: object
+    ) -> Answered[list[T]]:
+        """Return the list ``name``, which comes in pages, whole or its first ``limit``."""
+        found: list[T] = []
+        raw: list[Any] = []
+        for page in self._pages(kind, name, path, limit, query):
+            found += page.shape
+            raw += page.json
             if limit is not None and len(found) >= limit:
-                return found[:limit]
-        return found
+                break
+        return Answered(found[:limit], raw[:limit])
+
+    def all_of(self, kind: type[T], name: str, *path: str) -> Answered[list[T]]:
+        """Return the list ``name``, which comes in one piece."""
+        return next(self._pages(kind, name, path, None, {}, paged=False))
 
     def _pages(
-        self, path: tuple[str, ...], limit: int | None, query: dict[str, object]
-    ) -> Iterator[dict[str, Any]]:
+        self,
+        kind: type[T],
+        name: str,
+        path: tuple[str, ...],
+        limit: int | None,
+        query: dict[str, object],
+        *,
+        paged: bool = True,
+    ) -> Iterator[Answered[list[T]]]:
         offset: int | None = 0
         while offset is not None:
-            page = self.get(*path, limit=min(limit or 500, 500), offset=offset, **query)
-            yield page
-            offset = page["next_offset"]
+            place = {"limit": min(limit or _PAGE, _PAGE), "offset": offset} if paged else {}
+            answer = self._ask("GET", path, {**place, **query})
+            page = _shaped(dict[str, object], answer).json
+            yield Answered(_part(list[kind], answer, page, name), page.get(name))  # type: ignore[valid-type]
+            following = _part(int | None, answer, page, "next_offset") if paged else None
+            if following is not None and following <= offset:
+                raise _stranger(answer, "its pages have no end")
+            offset = following
 
     def _ask(
         self,
@@ -88,6 +124,7 @@ class Client:
     ) -> http.Answer:
         if {".", ".."} & set(path):  # would be taken for steps in the path
             raise CtlError(f"no such thing: {'/'.join(path)}", Exit.NO)
+        _check_text([*path, *query.values(), *(body.values() if isinstance(body, dict) else ())])
         # Names come from people: each is one segment, whatever it holds.
         url = "/".join([f"{self._url}/api/v1", *(quote(part, safe="") for part in path)])
         try:
@@ -107,12 +144,52 @@ class Client:
         return answer
 
 
-def _refused(answer: http.Answer) -> CtlError:
-    code = {401: Exit.NOT_ALLOWED, 403: Exit.NOT_ALLOWED}.get(
-        answer.status, Exit.UNREACHABLE if answer.status in (500, 503) else Exit.NO
-    )
+def _check_text(values: list[object]) -> None:
+    """Refuse what the shell gave and is not UTF-8: no name of the responder's is."""
+    for value in values:
+        if isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):
+            raise CtlError(f"{value!r} is not UTF-8 text; there can be no such name", Exit.USAGE)
+
+
+def _shaped(kind: Any, answer: http.Answer) -> Answered[Any]:
     try:
-        detail = str(answer.json()["detail"])
-    except (http.HttpError, KeyError, TypeError):
-        detail = answer.describe()
-    return CtlError(detail, code)
+        raw = answer.json()
+        return Answered(understood(kind, raw), raw)
+    except http.HttpError as error:
+        raise _stranger(answer, "the answer is not JSON") from error
+    except NotUnderstood as error:
+        raise _stranger(answer, str(error)) from error
+
+
+def _part(kind: Any, answer: http.Answer, raw: dict[str, Any], name: str) -> Any:
+    if name not in raw:
+        raise _stranger(answer, f"{name} is missing in the answer")
+    try:
+        return understood(kind, raw[name], f"{name} in the answer")
+    except NotUnderstood as error:
+        raise _stranger(answer, str(error)) from error
+
+
+def _stranger(answer: http.Answer, problem: str) -> CtlError:
+    return CtlError(
+        f"{answer.asked}: this is not a memleash responder that is understood: {problem};"
+        " see where --url leads, and whether a login page stands before it",
+        Exit.UNREACHABLE,
+    )
+
+
+def _refused(answer: http.Answer) -> CtlError:
+    """Return the error for a status other than 2xx; without a problem it is not the responder's."""
+    if 300 <= answer.status < 400:
+        return CtlError(answer.describe(), Exit.UNREACHABLE)
+    try:
+        detail: str | None = understood(Problem, answer.json()).detail
+    except (http.HttpError, NotUnderstood):
+        detail = None
+    if answer.status in (401, 403):
+        return CtlError(detail or answer.describe(), Exit.NOT_ALLOWED)
+    if detail is None:
+        return _stranger(answer, answer.describe().removeprefix(f"{answer.asked}: "))
+    if 400 <= answer.status < 500 and answer.status not in (408, 429):
+        return CtlError(detail, Exit.NO)
+    return CtlError(f"{answer.asked}: {detail}", Exit.UNREACHABLE)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from responder.ctl.answers import Host
 from responder.ctl.client import Client, CtlError
 from responder.ctl.config import CtlConfig
 from responder.ctl.output import print_json
@@ -33,7 +34,7 @@ class Ctl:
         return self._client
 
     def show(self, value: Any, table: Callable[[], None]) -> None:
-        """Print ``value`` as JSON, or what ``table`` prints of it."""
+        """Print ``value``, which is plain JSON, or what ``table`` prints of it."""
         if self.output == "json":
             print_json(value)
         else:
@@ -59,7 +60,7 @@ output_option = click.option(
 
 
 def _hosts(context: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    return _complete(context, typed, lambda found: [host["host"] for host in found])
+    return _complete(context, typed, lambda found: [host.host for host in found])
 
 
 def _agents(
@@ -70,17 +71,17 @@ def _agents(
         context,
         typed,
         lambda found: sorted(
-            {agent for host in found if host["host"] == wanted for agent in host["agents"]}
+            {agent for host in found if host.host == wanted for agent in host.agents}
         ),
     )
 
 
 def _complete(
-    context: click.Context, typed: str, names: Callable[[list[Any]], list[str]]
+    context: click.Context, typed: str, names: Callable[[list[Host]], list[str]]
 ) -> list[CompletionItem]:
     """Ask the responder; without it there is nothing to offer."""
     with contextlib.suppress(CtlError):
-        found = context.ensure_object(Ctl).client.every("hosts", "hosts")
+        found = context.ensure_object(Ctl).client.every(Host, "hosts", "hosts").shape
         return [CompletionItem(name) for name in names(found) if name.startswith(typed)]
     return []
 

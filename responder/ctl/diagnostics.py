@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
+from responder.ctl.answers import Answered, Diagnosis, Diagnostic
 from responder.ctl.client import CtlError, Exit
 from responder.ctl.context import Ctl, agent_argument, host_argument, output_option, pass_ctl
-from responder.ctl.output import ago, plain, print_json, print_table, size
+from responder.ctl.output import ago, plain, print_json, print_table, say, size
 from toolkit.units import parse_duration
 
 _LOOK_EVERY_SECONDS = 0.5
@@ -33,34 +33,33 @@ def diagnose(ctl: Ctl, host: str, agent: str, *, no_wait: bool, timeout: str) ->
         patience_seconds = parse_duration(timeout)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timeout") from error
-    told = ctl.client.post("diagnoses", body={"host": host, "agent": agent})
+    told = ctl.client.post(Diagnosis, "diagnoses", body={"host": host, "agent": agent})
     if not no_wait:
         told = _follow(ctl, told, time.monotonic() + patience_seconds)
-    ctl.show(told, lambda: _say(told))
-    if told["verdict"] not in (None, *_WITH_REPORT):
-        raise CtlError(f"no diagnosis: {told['verdict']}", Exit.NO)
+    ctl.show(told.json, lambda: _say(told.shape))
+    if told.shape.verdict not in (None, *_WITH_REPORT):
+        raise CtlError(f"no diagnosis: {told.shape.verdict}", Exit.NO)
 
 
-def _follow(ctl: Ctl, told: Any, deadline: float) -> Any:
+def _follow(ctl: Ctl, told: Answered[Diagnosis], deadline: float) -> Answered[Diagnosis]:
     """Print each step as it begins, until the diagnosis has its word."""
     printed = ""
-    while told["verdict"] is None:
-        if ctl.output == "table" and told["step"] != printed:
-            printed = told["step"]
-            click.echo(plain(f"{printed:<11}{told['pace'] or ''}".rstrip()))
+    while told.shape.verdict is None:
+        now = told.shape
+        if ctl.output == "table" and now.step != printed:
+            printed = now.step
+            say(plain(f"{printed:<11}{now.pace or ''}".rstrip()))
         if time.monotonic() >= deadline:
-            raise CtlError(f"still at {told['step']}; it goes on: {told['id']}", Exit.NO)
+            raise CtlError(f"still at {now.step}; it goes on: {now.id}", Exit.NO)
         time.sleep(_LOOK_EVERY_SECONDS)
-        told = ctl.client.get("diagnoses", told["id"])
+        told = ctl.client.get(Diagnosis, "diagnoses", now.id)
     return told
 
 
-def _say(told: Any) -> None:
-    word = told["verdict"] or told["step"]
-    click.echo(plain(f"{told['id']}  {word}  {told['reason']}".rstrip()))
-    if told["report"]:
-        where = f"{told['host']} {told['agent']} {told['report']}"
-        click.echo(plain(f"memleashctl diagnostics get {where}"))
+def _say(told: Diagnosis) -> None:
+    say(plain(f"{told.id}  {told.verdict or told.step}  {told.reason}".rstrip()))
+    if told.report:
+        say(plain(f"memleashctl diagnostics get {told.host} {told.agent} {told.report}"))
 
 
 @click.group(invoke_without_command=True)
@@ -79,12 +78,12 @@ def diagnostics(context: click.Context) -> None:
 @pass_ctl
 def diagnostics_list(ctl: Ctl, host: str | None = None, agent: str | None = None) -> None:
     """List reports, the newest first."""
-    found = ctl.client.every("diagnostics", "diagnostics", host=host, agent=agent)
+    found = ctl.client.every(Diagnostic, "diagnostics", "diagnostics", host=host, agent=agent)
     rows = [
-        [one["host"], one["agent"], one["time"], ago(one["taken_at"]), size(one["size_bytes"])]
-        for one in found
+        [one.host, one.agent, one.time, ago(one.taken_at), size(one.size_bytes)]
+        for one in found.shape
     ]
-    ctl.show(found, lambda: print_table(["HOST", "AGENT", "TIME", "TAKEN", "SIZE"], rows))
+    ctl.show(found.json, lambda: print_table(["HOST", "AGENT", "TIME", "TAKEN", "SIZE"], rows))
 
 
 @diagnostics.command("get")
@@ -102,12 +101,24 @@ def diagnostics_get(ctl: Ctl, host: str, agent: str, time: str, target: Path | N
         raise CtlError(f"{time!r} is not a report's time; see: diagnostics list", Exit.USAGE)
     content = ctl.client.download("diagnostics", host, agent, time)
     file = target or Path(f"report-{time}.tar.gz")
-    try:
-        with file.open("xb") as saved:  # never over something that is there
-            saved.write(content)
-    except OSError as error:
-        raise CtlError(f"{file} cannot be written: {error.strerror}", Exit.NO) from error
+    _save(content, file)
     if ctl.output == "json":
         print_json({"file": str(file), "size_bytes": len(content)})
     else:
-        click.echo(plain(f"{file}: {size(len(content))}"))
+        say(plain(f"{file}: {size(len(content))}"))
+
+
+def _save(content: bytes, file: Path) -> None:
+    """Write ``content``, whole or not at all, and never over something that is there."""
+    try:
+        with file.open("xb") as saved:
+            try:
+                saved.write(content)
+                saved.flush()
+            except OSError:
+                file.unlink(missing_ok=True)
+                raise
+    except FileExistsError as error:
+        raise CtlError(f"{file} is there already; name another with --to", Exit.NO) from error
+    except OSError as error:
+        raise CtlError(f"{file} cannot be written: {error.strerror}", Exit.NOT_WRITTEN) from error

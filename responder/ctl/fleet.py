@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
+from responder.ctl.answers import Explanation, Host, HostState, Quarantined, Status
 from responder.ctl.context import Ctl, agent_argument, host_argument, output_option, pass_ctl
-from responder.ctl.output import ago, left, plain, print_json, print_table, size, truth
+from responder.ctl.output import ago, left, plain, print_json, print_table, say, size, truth
 
 _RECONNECT_SECONDS = 1900.0
 
@@ -17,23 +16,23 @@ _RECONNECT_SECONDS = 1900.0
 @pass_ctl
 def status(ctl: Ctl) -> None:
     """Show whether restarts are allowed now, and what needs a person."""
-    told = ctl.client.get("status")
+    told = ctl.client.get(Status, "status")
 
     def table() -> None:
-        paused = f"paused by {told['changed_by']}, {ago(told['changed_at'])}"
+        now = told.shape
+        paused = f"paused by {now.changed_by}, {ago(now.changed_at)}"
         lines = {
-            "restarts": paused if told["paused"] else told["storm"] or "allowed",
-            "open": told["open_restarts"],
-            "awaiting approval": told["awaiting_approval"],
-            "muted hosts": told["muted_hosts"],
-            "quarantined": told["quarantined"],
-            "disconnected": ", ".join(told["disconnected"]) or "none",
-            "version": told["version"],
+            "restarts": paused if now.paused else now.storm or "allowed",
+            "open": now.open_restarts,
+            "awaiting approval": now.awaiting_approval,
+            "muted hosts": now.muted_hosts,
+            "quarantined": now.quarantined,
+            "disconnected": ", ".join(now.disconnected) or "none",
+            "version": now.version,
         }
-        for name, value in lines.items():
-            click.echo(f"{name + ':':<19}{plain(value)}")
+        say("\n".join(f"{name + ':':<19}{plain(value)}" for name, value in lines.items()))
 
-    ctl.show(told, table)
+    ctl.show(told.json, table)
 
 
 @click.command()
@@ -43,27 +42,27 @@ def status(ctl: Ctl) -> None:
 @pass_ctl
 def hosts(ctl: Ctl, search: str | None, state: str | None) -> None:
     """List the fleet, or the hosts whose name or label contains SEARCH."""
-    found = ctl.client.every("hosts", "hosts", search=search, state=state)
-    ctl.show(found, lambda: _hosts_table(found))
+    found = ctl.client.every(Host, "hosts", "hosts", search=search, state=state)
+    ctl.show(found.json, lambda: _hosts_table(found.shape))
 
 
-def _hosts_table(found: list[Any]) -> None:
+def _hosts_table(found: list[Host]) -> None:
     print_table(
         ["HOST", "AGENT", "RSS", "ALARM", "LIMIT", "WORK", "STATE", "MUTED", "RESTART?"],
         [
             [
-                host["host"],
+                host.host,
                 name,
-                size(agent["resident_bytes"]),
-                size(agent["alarm_threshold_bytes"]),
-                size(agent["hard_limit_bytes"]),
-                truth(agent["busy"], "busy", "idle"),
-                host["state"],
-                left(host["mute"]["until"]) or "no",
-                "yes" if agent["would_restart"] else f"no: {agent['verdict']}",
+                size(agent.resident_bytes),
+                size(agent.alarm_threshold_bytes),
+                size(agent.hard_limit_bytes),
+                truth(agent.busy, "busy", "idle"),
+                host.state,
+                left(host.mute.until) or "no",
+                "yes" if agent.would_restart else f"no: {agent.verdict}",
             ]
             for host in found
-            for name, agent in host["agents"].items()
+            for name, agent in host.agents.items()
         ],
     )
 
@@ -75,21 +74,22 @@ def _hosts_table(found: list[Any]) -> None:
 @pass_ctl
 def explain(ctl: Ctl, host: str, agent: str) -> None:
     """Say why AGENT on HOST would or would not be restarted now: every guard, read afresh."""
-    told = ctl.client.get("hosts", host, "agents", agent, "explain")
+    told = ctl.client.get(Explanation, "hosts", host, "agents", agent, "explain")
 
     def table() -> None:
-        answer = "yes" if told["would_restart"] else f"no, {told['verdict']}: {told['reason']}"
-        click.echo(plain(f"would {agent} on {host} be restarted now? {answer}\n".rstrip()))
-        click.echo()
+        now = told.shape
+        answer = "yes" if now.would_restart else f"no, {now.verdict}: {now.reason}"
+        say(plain(f"would {agent} on {host} be restarted now? {answer}\n".rstrip()))
+        say()
         print_table(
             ["GUARD", "VERDICT", "REASON"],
             [
-                [one["guard"], "passes" if one["passes"] else "refuses", one["reason"] or ""]
-                for one in told["guards"]
+                [one.guard, "passes" if one.passes else "refuses", one.reason or ""]
+                for one in now.guards
             ],
         )
 
-    ctl.show(told, table)
+    ctl.show(told.json, table)
 
 
 @click.command()
@@ -98,8 +98,10 @@ def explain(ctl: Ctl, host: str, agent: str) -> None:
 @pass_ctl
 def reconnect(ctl: Ctl, host: str) -> None:
     """Have the controllers take a disconnected HOST back now, and wait for it."""
-    told = ctl.client.post("hosts", host, "reconnect", timeout_seconds=_RECONNECT_SECONDS)
-    ctl.show(told, lambda: click.echo(plain(f"{told['host']} is {told['state']}")))
+    told = ctl.client.post(
+        HostState, "hosts", host, "reconnect", timeout_seconds=_RECONNECT_SECONDS
+    )
+    ctl.show(told.json, lambda: say(plain(f"{told.shape.host} is {told.shape.state}")))
 
 
 @click.group(invoke_without_command=True)
@@ -116,9 +118,9 @@ def quarantine(context: click.Context) -> None:
 @pass_ctl
 def quarantine_list(ctl: Ctl) -> None:
     """List the agents that a restart did not help."""
-    found = ctl.client.get("quarantine")["quarantine"]
-    rows = [[one["host"], one["agent"], ago(one["since"]), one["reason"]] for one in found]
-    ctl.show(found, lambda: print_table(["HOST", "AGENT", "SINCE", "REASON"], rows))
+    found = ctl.client.all_of(Quarantined, "quarantine", "quarantine")
+    rows = [[one.host, one.agent, ago(one.since), one.reason] for one in found.shape]
+    ctl.show(found.json, lambda: print_table(["HOST", "AGENT", "SINCE", "REASON"], rows))
 
 
 @quarantine.command("clear")
@@ -132,4 +134,4 @@ def quarantine_clear(ctl: Ctl, host: str, agent: str) -> None:
     if ctl.output == "json":
         print_json({"host": host, "agent": agent, "quarantined": False})
     else:
-        click.echo(plain(f"{agent} on {host} is no longer in quarantine"))
+        say(plain(f"{agent} on {host} is no longer in quarantine"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,10 +16,15 @@ from responder.ctl.config import load
 from responder.ctl.context import Ctl
 from responder.ctl.diagnostics import diagnose, diagnostics
 from responder.ctl.fleet import explain, hosts, quarantine, reconnect, status
-from responder.ctl.output import plain
+from responder.ctl.output import CannotWrite, abandon_output, complain, flush, plain, say
 from responder.ctl.restarts import report, restart, restarts
 from responder.ctl.switches import mutes, pause, resume
-from toolkit.settings import ConfigError
+from toolkit.addresses import parse_base_url
+from toolkit.settings import ConfigError, show
+from toolkit.values import parse_text
+
+CLOSED_PIPE = 128 + signal.SIGPIPE
+"""What a shell sees of a program that writes into a closed pipe."""
 
 PROGRAM, COMPLETE = "memleashctl", "_MEMLEASHCTL_COMPLETE"
 
@@ -53,14 +59,15 @@ def cli(
     Exit codes:
       0  done
       1  the responder, a check or the restart said no, or there is no such thing
-      2  the command line cannot be understood
-      3  the responder does not answer, or cannot work now
+      2  the command line or the configuration cannot be understood
+      3  the responder does not answer, cannot work now, or something else answers
       4  not allowed: no credentials, wrong ones, or too small a role
+      5  done, but the output or a file cannot be written
     """
     try:
         config = load(config_file)
         if url is not None:
-            config = dataclasses.replace(config, url=url)
+            config = dataclasses.replace(config, url=_base_url(url))
         if token_file is not None:
             config = dataclasses.replace(
                 config, token_file=token_file, authorization=None, basic_auth=None
@@ -77,7 +84,7 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise CtlError(f"no completion for {shell}", Exit.NO)
-    click.echo(kind(cli, {}, PROGRAM, COMPLETE).source())
+    say(kind(cli, {}, PROGRAM, COMPLETE).source())
 
 
 for _command in (
@@ -87,20 +94,38 @@ for _command in (
     cli.add_command(_command)
 
 
-def main() -> None:
-    """Run memleashctl and leave with its exit code."""
+def _base_url(text: str) -> str:
     try:
-        cli.main(prog_name=PROGRAM, complete_var=COMPLETE, standalone_mode=False)
+        return parse_base_url(parse_text(text))
+    except ValueError as error:
+        raise ValueError(f"--url (MEMLEASH_URL) {show(text)} {error}") from error
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run memleashctl and return its exit code: the boundary that every error ends at."""
+    try:
+        code = cli.main(arguments, PROGRAM, COMPLETE, standalone_mode=False)
+        flush()
+    except CannotWrite as error:
+        abandon_output()
+        if error.is_closed:
+            return CLOSED_PIPE
+        return _failed(str(error), Exit.NOT_WRITTEN)
     except CtlError as error:
-        click.echo(f"{PROGRAM}: {plain(error)}", err=True)
-        sys.exit(error.code)
+        return _failed(str(error), error.code)
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(Exit.USAGE)
+        complain(error.format_message())
+        return Exit.USAGE
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
+        where = getattr(error, "ctx", None)
+        hint = f"; see: {where.command_path} --help" if where else ""
+        return _failed(f"{error.format_message().rstrip('.')}{hint}", Exit.USAGE)
+    except Exception as error:  # noqa: BLE001 - the program's boundary: one line, whatever it was
+        problem = f"{type(error).__name__}: {error}"
+        return _failed(f"a mistake in memleashctl, please report it: {problem}", Exit.MISTAKE)
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def _failed(problem: str, code: Exit) -> Exit:
+    complain(f"{PROGRAM}: {plain(problem)}")
+    return code

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import click
 
+from responder.ctl.answers import Answered, Report, Restart
 from responder.ctl.client import CtlError, Exit
 from responder.ctl.context import Ctl, agent_argument, host_argument, output_option, pass_ctl
-from responder.ctl.output import ago, plain, print_table
+from responder.ctl.output import ago, plain, print_table, say
 from toolkit.units import parse_duration
 
 _LOOK_EVERY_SECONDS = 0.5
@@ -30,38 +30,39 @@ def restart(ctl: Ctl, host: str, agent: str, *, force: bool, wait: bool, timeout
         patience_seconds = parse_duration(timeout)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timeout") from error
-    told = ctl.client.post("restarts", body={"host": host, "agent": agent, "force": force})
+    told = ctl.client.post(Restart, "restarts", body={"host": host, "agent": agent, "force": force})
     if wait:
         told = _follow(ctl, told, time.monotonic() + patience_seconds)
-    ctl.show(told, lambda: _say(told))
-    if told["outcome"] not in (None, "restarted"):
-        raise CtlError(f"not restarted: {told['outcome']}", Exit.NO)
+    ctl.show(told.json, lambda: _say(told.shape))
+    if told.shape.outcome not in (None, "restarted"):
+        raise CtlError(f"not restarted: {told.shape.outcome}", Exit.NO)
 
 
-def _follow(ctl: Ctl, told: Any, deadline: float) -> Any:
+def _follow(ctl: Ctl, told: Answered[Restart], deadline: float) -> Answered[Restart]:
     """Print each step as it begins and ends, until the request has its word."""
     printed: set[tuple[str, str]] = set()
     while True:
-        for step in told["progress"]:
-            key = (step["step"], step["state"])
-            if ctl.output == "table" and step["state"] in _SHOWN and key not in printed:
+        now = told.shape
+        for step in now.progress:
+            key = (step.step, step.state)
+            if ctl.output == "table" and step.state in _SHOWN and key not in printed:
                 printed.add(key)
-                took = f"  {step['seconds']:.1f} s" if step["seconds"] is not None else ""
-                click.echo(f"{step['step']:<10}{step['state']}{took}")
-        if told["outcome"] is not None:
+                took = f"  {step.seconds:.1f} s" if step.seconds is not None else ""
+                say(f"{step.step:<10}{step.state}{took}")
+        if now.outcome is not None:
             return told
         if time.monotonic() >= deadline:
             raise CtlError(
-                f"still at {told['step']}; it goes on, see: memleashctl restarts show {told['id']}",
+                f"still at {now.step}; it goes on, see: memleashctl restarts show {now.id}",
                 Exit.NO,
             )
         time.sleep(_LOOK_EVERY_SECONDS)
-        told = ctl.client.get("restarts", told["id"])
+        told = ctl.client.get(Restart, "restarts", now.id)
 
 
-def _say(told: Any) -> None:
-    word = told["outcome"] or told["step"]
-    click.echo(plain(f"{told['id']}  {word}  {told['reason']}".rstrip()))
+def _say(told: Restart) -> None:
+    word = told.outcome or told.step
+    say(plain(f"{told.id}  {word}  {told.reason}".rstrip()))
 
 
 @click.group(invoke_without_command=True)
@@ -91,23 +92,30 @@ def restarts_list(
 ) -> None:
     """List requests, the newest first."""
     found = ctl.client.every(
-        "restarts", "restarts", limit=limit, host=host, agent=agent, outcome=outcome, since=since
+        Restart,
+        "restarts",
+        "restarts",
+        limit=limit,
+        host=host,
+        agent=agent,
+        outcome=outcome,
+        since=since,
     )
     ctl.show(
-        found,
+        found.json,
         lambda: print_table(
             ["ID", "ASKED", "BY", "HOST", "AGENT", "WORD", "REASON"],
             [
                 [
-                    one["id"],
-                    ago(one["requested_at"]),
-                    one["requested_by"],
-                    one["host"],
-                    one["agent"],
-                    one["outcome"] or f"({one['step']})",
-                    one["reason"],
+                    one.id,
+                    ago(one.requested_at),
+                    one.requested_by,
+                    one.host,
+                    one.agent,
+                    one.outcome or f"({one.step})",
+                    one.reason,
                 ]
-                for one in found
+                for one in found.shape
             ],
         ),
     )
@@ -119,39 +127,39 @@ def restarts_list(
 @pass_ctl
 def restarts_show(ctl: Ctl, restart_id: str) -> None:
     """Show one request: its steps, and what came back over SSH."""
-    told = ctl.client.get("restarts", restart_id)
-    ctl.show(told, lambda: _details(told))
+    told = ctl.client.get(Restart, "restarts", restart_id)
+    ctl.show(told.json, lambda: _details(told.shape))
 
 
-def _details(told: Any) -> None:
+def _details(told: Restart) -> None:
     lines = {
-        "id": told["id"],
-        "host": told["host"],
-        "agent": told["agent"],
-        "asked": f"{told['requested_at']} by {told['requested_by']}",
-        "forced": "yes" if told["forced"] else None,
-        told["approval"] or "approval": told["approval_by"] and f"by {told['approval_by']}",
-        "command sent": told["command_sent_at"],
-        "word": told["outcome"] or f"open, at {told['step']}",
-        "reason": told["reason"] or None,
+        "id": told.id,
+        "host": told.host,
+        "agent": told.agent,
+        "asked": f"{told.requested_at} by {told.requested_by}",
+        "forced": "yes" if told.forced else None,
+        told.approval or "approval": told.approval_by and f"by {told.approval_by}",
+        "command sent": told.command_sent_at,
+        "word": told.outcome or f"open, at {told.step}",
+        "reason": told.reason or None,
     }
     for name, value in lines.items():
         if value is not None:
-            click.echo(f"{name + ':':<14}{plain(value)}")
-    click.echo()
+            say(f"{name + ':':<14}{plain(value)}")
+    say()
     print_table(
         ["STEP", "STATE", "SECONDS"],
         [
-            [step["step"], step["state"], "" if step["seconds"] is None else step["seconds"]]
-            for step in told["progress"]
+            [step.step, step.state, "" if step.seconds is None else step.seconds]
+            for step in told.progress
         ],
     )
-    command = told["facts"].get("command")
-    if command:
-        click.echo(f"\nexit code {command.get('exit_code')} of the command, over SSH")
-        for name in ("stdout", "stderr"):
-            for line in str(command.get(name) or "").splitlines():
-                click.echo(f"{name}: {plain(line)}")
+    command = told.facts.command
+    if command is not None:
+        say(f"\nexit code {command.exit_code} of the command, over SSH")
+        for name, text in (("stdout", command.stdout), ("stderr", command.stderr)):
+            for line in (text or "").splitlines():
+                say(f"{name}: {plain(line)}")
 
 
 def _add_decision(word: str, done: str) -> None:
@@ -160,8 +168,9 @@ def _add_decision(word: str, done: str) -> None:
     @output_option
     @pass_ctl
     def decide(ctl: Ctl, restart_id: str) -> None:
-        told = ctl.client.post("restarts", restart_id, word)
-        ctl.show(told, lambda: click.echo(plain(f"{done}: {told['agent']} on {told['host']}")))
+        told = ctl.client.post(Restart, "restarts", restart_id, word)
+        about = f"{told.shape.agent} on {told.shape.host}"
+        ctl.show(told.json, lambda: say(plain(f"{done}: {about}")))
 
 
 _add_decision("approve", "approved")
@@ -174,25 +183,20 @@ _add_decision("deny", "denied")
 @pass_ctl
 def report(ctl: Ctl, since: str) -> None:
     """Count what was done, and what would have been done in observe mode, by outcome."""
-    told = ctl.client.get("report", since=since)
+    told = ctl.client.get(Report, "report", since=since)
 
     def table() -> None:
-        click.echo(plain(f"{told['total']} requests since {told['since']}\n".rstrip()))
+        now = told.shape
+        say(plain(f"{now.total} requests since {now.since}\n".rstrip()))
         print_table(
             ["AGENT", "WORD", "REQUESTS", "HOSTS"],
-            [
-                [one["agent"], one["outcome"] or "(open)", one["requests"], one["hosts"]]
-                for one in told["restarts"]
-            ],
+            [[one.agent, one.outcome or "(open)", one.requests, one.hosts] for one in now.restarts],
         )
-        if told["observed"]:
-            click.echo("\nIn observe mode, which does nothing, these would have been:")
+        if now.observed:
+            say("\nIn observe mode, which does nothing, these would have been:")
             print_table(
                 ["AGENT", "WORD", "REQUESTS", "HOSTS"],
-                [
-                    [one["agent"], one["would_be"], one["requests"], one["hosts"]]
-                    for one in told["observed"]
-                ],
+                [[one.agent, one.would_be, one.requests, one.hosts] for one in now.observed],
             )
 
-    ctl.show(told, table)
+    ctl.show(told.json, table)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from responder.ctl.answers import HeldMute, Switched
 from responder.ctl.context import Ctl, host_argument, output_option, pass_ctl
-from responder.ctl.output import left, plain, print_json, print_table
+from responder.ctl.output import left, plain, print_json, print_table, say
 
 
 @click.command()
@@ -13,8 +14,8 @@ from responder.ctl.output import left, plain, print_json, print_table
 @pass_ctl
 def pause(ctl: Ctl) -> None:
     """Stop restarting, within a second; what is past its command goes on to its end."""
-    told = ctl.client.post("pause")
-    ctl.show(told, lambda: click.echo("paused: nothing is restarted until you resume"))
+    told = ctl.client.post(Switched, "pause")
+    ctl.show(told.json, lambda: say("paused: nothing is restarted until you resume"))
 
 
 @click.command()
@@ -22,8 +23,8 @@ def pause(ctl: Ctl) -> None:
 @pass_ctl
 def resume(ctl: Ctl) -> None:
     """Allow restarts again, through a storm too."""
-    told = ctl.client.post("resume")
-    ctl.show(told, lambda: click.echo("resumed"))
+    told = ctl.client.post(Switched, "resume")
+    ctl.show(told.json, lambda: say("resumed"))
 
 
 @click.group(invoke_without_command=True)
@@ -40,9 +41,9 @@ def mutes(context: click.Context) -> None:
 @pass_ctl
 def mutes_list(ctl: Ctl) -> None:
     """List the hosts whose pings are muted now."""
-    found = ctl.client.get("mutes")["mutes"]
-    rows = [[one["host"], left(one["until"]), one["reason"]] for one in found]
-    ctl.show(found, lambda: print_table(["HOST", "LEFT", "REASON"], rows))
+    found = ctl.client.all_of(HeldMute, "mutes", "mutes")
+    rows = [[one.host, left(one.until), one.reason] for one in found.shape]
+    ctl.show(found.json, lambda: print_table(["HOST", "LEFT", "REASON"], rows))
 
 
 @mutes.command("expire")
@@ -55,4 +56,4 @@ def mutes_expire(ctl: Ctl, host: str) -> None:
     if ctl.output == "json":
         print_json({"host": host, "muted": False})
     else:
-        click.echo(plain(f"{host} is not muted"))
+        say(plain(f"{host} is not muted"))

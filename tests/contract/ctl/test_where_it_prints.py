@@ -1,0 +1,138 @@
+"""memleashctl as a program: odd terminals, full disks, closed pipes, bytes as arguments, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.stack.processes import wait_until
+from responder.ctl.client import Exit
+from responder.ctl.main import CLOSED_PIPE
+from tests.contract.ctl.server import Server, http
+
+STATUS = {
+    "version": "1",
+    "paused": True,
+    "changed_by": "Łukasz \u202e",
+    "changed_at": "2026-01-01T00:00:00Z",
+    "storm": None,
+    "open_restarts": 1,
+    "awaiting_approval": 0,
+    "muted_hosts": 0,
+    "quarantined": 0,
+    "disconnected": ["höst"],
+}
+PROGRAM = [sys.executable, "-c", "from responder.ctl import main; main()"]
+
+
+@pytest.fixture
+def responder() -> Iterator[Server]:
+    with Server(http(json.dumps(STATUS).encode())).running() as server:
+        yield server
+
+
+def environment(**changes: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return kept | {"HOME": "/nonexistent"} | changes
+
+
+def ctl(
+    *words: str | bytes, stdout: int = subprocess.PIPE, env: dict[str, str] | None = None
+) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [*PROGRAM, *words],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        timeout=120,
+        env=environment(**(env or {})),
+        check=False,
+    )
+    return done.returncode, (done.stdout or b"").decode("latin-1"), done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        (
+            {"LANG": "C.UTF-8"},
+            ("Łukasz".encode().decode("latin-1"), "höst".encode().decode("latin-1")),
+        ),
+        ({"PYTHONIOENCODING": "latin-1"}, ("\\u0141ukasz", "höst")),
+        ({"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, ("\\u0141ukasz", "h\\xf6st")),
+    ],
+)
+def test_what_a_terminal_lacks_is_an_escape(
+    responder: Server, changes: dict[str, str], shown: tuple[str, ...]
+) -> None:
+    code, out, err = ctl("--url", responder.url, "status", env=changes)
+    assert (code, err) == (Exit.DONE, "")
+    assert all(word in out for word in shown)
+    assert "\\u202e" in out
+
+
+@pytest.mark.parametrize("words", [["status"], ["-o", "json", "status"], ["--help"], ["--version"]])
+def test_a_full_disk_is_5_and_one_line(responder: Server, words: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        code, _, err = ctl("--url", responder.url, *words, stdout=full.fileno())
+    assert code == Exit.NOT_WRITTEN
+    assert err == "memleashctl: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", [["status"], ["-o", "json", "status"], ["--help"]])
+def test_a_closed_pipe_is_quiet(responder: Server, words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        code, _, err = ctl("--url", responder.url, *words, stdout=writer)
+    finally:
+        os.close(writer)
+    assert (code, err) == (CLOSED_PIPE, "")
+
+
+def test_no_output_at_all_is_quiet(responder: Server) -> None:
+    command = [*PROGRAM, "--url", responder.url, "status"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command],
+        stderr=subprocess.PIPE,
+        timeout=120,
+        env=environment(),
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (Exit.DONE, b"")
+
+
+@pytest.mark.parametrize("words", [[b"explain", b"\xff", b"a"], [b"hosts", b"\xff"], [b"\xff"]])
+def test_bytes_that_are_not_utf_8_are_2(responder: Server, words: list[bytes]) -> None:
+    code, out, err = ctl("--url", responder.url, *words)
+    assert (code, out) == (Exit.USAGE, "")
+    assert err.startswith("memleashctl: ")
+    assert err.count("\n") == 1
+
+
+def test_a_file_whose_name_is_not_utf_8_is_read(responder: Server, tmp_path: Path) -> None:
+    file = os.fsencode(tmp_path) + b"/\xff.yml"
+    Path(os.fsdecode(file)).write_text(f"url: {responder.url}", encoding="utf-8")
+    assert ctl(b"--config.file", file, b"status")[0] == Exit.DONE
+
+
+def test_ctrl_c_ends_it_without_a_word() -> None:
+    with Server(None).running() as server:
+        running = subprocess.Popen(
+            [*PROGRAM, "--url", server.url, "status"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            # A test run in the background has Ctrl-C ignored, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        )
+        wait_until("the server to be asked", lambda: server.asked, timeout_seconds=60)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err) == (-signal.SIGINT, b"", b"")
