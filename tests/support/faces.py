@@ -64,6 +64,7 @@ class World:
         """Return Prometheus's answer to one of the responder's queries."""
         values = {
             "timestamp(": time.time(),
+            "growth_bytes_per_second": 0,
             "resident_memory_bytes": self.resident_bytes,
             "alarm_threshold_bytes": self.alarm_threshold_bytes,
             "hard_limit_bytes": self.hard_limit_bytes,

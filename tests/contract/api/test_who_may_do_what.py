@@ -33,6 +33,7 @@ BUTTONS = (
     "/restarts/x/approve",
     "/restarts/x/deny",
     f"/hosts/node-1/agents/{AGENT}/restart",
+    f"/hosts/node-1/agents/{AGENT}/diagnose",
     f"/hosts/node-1/agents/{AGENT}/clear",
     "/hosts/node-1/unmute",
     "/hosts/node-1/reconnect",
@@ -53,7 +54,7 @@ def operations(served: Face, token: str) -> Iterator[tuple[str, str, str]]:
 
 
 def body_of(route: str) -> Any:
-    if route == "POST /api/v1/restarts":
+    if route in ("POST /api/v1/restarts", "POST /api/v1/diagnoses"):
         return {"host": "nowhere", "agent": AGENT}
     return NOTIFICATION if route == WEBHOOK_ROUTE else None
 
