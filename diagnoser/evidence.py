@@ -26,7 +26,9 @@ class Evidence:
         self.way = ""
         """How what lives in the agent was counted."""
         self.looks_seconds: typing.List[float] = []
-        """How long each look took inside the agent."""
+        """How long each look took."""
+        self.unsure_looks = 0
+        """How many of them could not count all, since it changed meanwhile."""
         self.grown: typing.Dict[str, typing.List[Grown]] = {}
         """By kind: types, sites (Python), chunks, mappings (native)."""
         self.containers: typing.List[GrownContainer] = []

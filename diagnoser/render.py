@@ -82,7 +82,19 @@ def _is_a_part(entry: Grown) -> bool:
 def _verdict(evidence: Evidence) -> str:
     nothing = "Nothing did." if evidence.rounds else "It was not looked at."
     lines = [f"- {line}" for line in suspects(evidence)] or [nothing]
-    return "\n".join(["## What grew in every round", "", *lines])
+    return "\n".join(["## What grew in every round", "", *lines, *_sureness(evidence)])
+
+
+def _sureness(evidence: Evidence) -> typing.List[str]:
+    """Return by which way it was counted, and how sure that is."""
+    if not evidence.way:
+        return []
+    looks = len(evidence.memory)
+    sure = "exact" if evidence.way != "census" else "read from outside while it changed: close"
+    if evidence.unsure_looks:
+        sure = f"{evidence.unsure_looks} of {looks} looks could not count all"
+    shown = ", ".join(f"{seconds:g}" for seconds in evidence.looks_seconds)
+    return ["", f"Counted by {evidence.way} ({sure}), in {shown} s."]
 
 
 def _notes(evidence: Evidence) -> str:
@@ -149,9 +161,6 @@ def _facts(evidence: Evidence) -> str:
     if evidence.heap:
         totals = (f"{name.replace('_', ' ')} {value}" for name, value in evidence.heap.items())
         lines.append("malloc: " + ", ".join(totals))
-    if evidence.looks_seconds:
-        shown = ", ".join(f"{seconds:g}" for seconds in evidence.looks_seconds)
-        lines.append(f"it was counted by {evidence.way}, in {shown} s")
     return "\n".join(["## The process", "", *(f"- {line}" for line in lines)])
 
 

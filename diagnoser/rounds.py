@@ -1,13 +1,12 @@
 """Looks at an agent again and again, and keeps what grew each time."""
 
 import contextlib
-import os
-import threading
 import time
 import typing
 
 from . import facts, growth, heap, postbox, ways
 from .evidence import Evidence
+from .niced import niced
 from .plan import Plan
 from .process import Process
 from .ways import Tick
@@ -24,7 +23,9 @@ def python(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None
     Raises tools.Refused when there is no way to count, and what ``tick`` raises.
     """
     looks: typing.List[postbox.Answer] = []
-    with contextlib.closing(ways.begin(process, plan, tick)) as counting:
+    begun, tried = ways.begin(process, plan, tick)
+    evidence.notes += tried
+    with contextlib.closing(begun) as counting:
         evidence.way = counting.way
         for number in range(plan.rounds + 1):
             if number:
@@ -32,7 +33,10 @@ def python(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None
             _remember_memory(process, evidence)
             looks.append(counting.look(plan.kinds, tick))
             evidence.looks_seconds.append(looks[-1]["seconds"])
-            evidence.notes += looks[-1]["notes"]
+            evidence.unsure_looks += not looks[-1]["sure"]
+            for line in looks[-1]["notes"]:
+                if line not in evidence.notes:
+                    evidence.note(line)
             _judge(looks, plan, evidence)
         wanted = tuple(found.id for found in evidence.containers[:NAMED])
         if wanted:
@@ -50,7 +54,7 @@ def native(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None
             _wait(plan.interval_seconds, tick)
         _remember_memory(process, evidence)
         maps.append(facts.mapping_sizes(process))
-        found = _niced(lambda: heap.walk(process, HEAP_SECONDS))
+        found = niced(lambda: heap.walk(process, HEAP_SECONDS))
         process.check()
         heaps.append(found.counts())
         evidence.heap = found.facts()
@@ -92,26 +96,3 @@ def _judge(looks: typing.List[postbox.Answer], plan: Plan, evidence: Evidence) -
         evidence.grown[kind] = growth.grown(counts, plan.least_growth_bytes)[:KEPT]
     containers = [look["containers"] for look in looks if "containers" in look]
     evidence.containers = growth.grown_containers(containers, LEAST_LENGTH_GROWTH)[:KEPT]
-
-
-_Result = typing.TypeVar("_Result")
-
-
-def _niced(work: typing.Callable[[], _Result]) -> _Result:
-    """Run ``work`` in a thread of the lowest priority; on Linux nice(2) is a thread's own."""
-    results: typing.List[_Result] = []
-    errors: typing.List[BaseException] = []
-
-    def body() -> None:
-        os.nice(19)
-        try:
-            results.append(work())
-        except BaseException as error:  # handed over to the caller
-            errors.append(error)
-
-    thread = threading.Thread(target=body, daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]

@@ -6,6 +6,8 @@ the agent's pause.
 
 import contextlib
 import ctypes
+import functools
+import math
 import os
 import shutil
 import signal
@@ -38,13 +40,21 @@ def find(name: str) -> str:
     return found
 
 
-def run(argv: typing.List[str], seconds: float, *, exits: typing.Tuple[int, ...] = (0,)) -> bytes:
+def run(
+    argv: typing.List[str],
+    seconds: float,
+    *,
+    exits: typing.Tuple[int, ...] = (0,),
+    ends_itself: bool = False,
+) -> bytes:
     """Return what ``argv`` printed, at most MOST_OUTPUT_BYTES. Raises Refused.
 
     ``exits`` are the exit codes of a tool that did its work. It must be over in ``seconds``; then,
-    or when the collector is told to end or dies, it gets SIGTERM, and SIGKILL if it stays on. Its
-    output goes to a file, not a pipe: a tool that nobody listens to any more must not stop.
+    or when the collector is told to end or dies, it gets SIGTERM, and SIGKILL if it stays on. One
+    that ``ends_itself`` is left to it instead, with an alarm of its own, and waited for. The output
+    goes to a file, not a pipe: a tool that nobody listens to any more must not stop.
     """
+    alarm = functools.partial(signal.alarm, math.ceil(seconds))
     with open(os.devnull, "rb") as nothing, tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
             argv,
@@ -52,20 +62,29 @@ def run(argv: typing.List[str], seconds: float, *, exits: typing.Tuple[int, ...]
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - no other thread runs by now
+            preexec_fn=alarm if ends_itself else _end_with_parent,  # noqa: PLW1509 - no other thread runs by now
             env=dict(os.environ, LC_ALL="C.UTF-8", DEBUGINFOD_URLS="", HOME="/nonexistent"),
         )
         try:
-            child.wait(seconds)
+            child.wait(None if ends_itself else seconds)
         except subprocess.TimeoutExpired:
-            raise Refused(f"{_name(argv)} was not done in {seconds:.0f} s") from None
+            raise Refused(_late(argv, seconds)) from None
         finally:
-            _end(child)
+            if ends_itself:
+                child.wait()
+            else:
+                _end(child)
         output.seek(0)
         content = output.read(MOST_OUTPUT_BYTES)
+    if child.returncode == -signal.SIGALRM:
+        raise Refused(_late(argv, seconds))
     if child.returncode not in exits:
         raise Refused(explain(_name(argv), content.decode("utf-8", "replace")))
     return content
+
+
+def _late(argv: typing.List[str], seconds: float) -> str:
+    return f"{_name(argv)} was not done in {seconds:.0f} s"
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

@@ -3,8 +3,11 @@
 own hook      the agent's author, or its environment, has the hook (hook.py): exact.
 remote exec   sys.remote_exec of CPython 3.14, where the settings allow it: exact. It writes the
               path of a script into the agent and sets a flag there, by CPython's own interface.
+census        the collector's own reading of the agent's memory (census.py): close, and it says
+              how sure it is. It needs nothing of the agent.
 """
 
+import abc
 import contextlib
 import os
 import re
@@ -14,7 +17,9 @@ import time
 import typing
 
 from . import postbox, tools
+from .census import Census
 from .hook import MAILBOX
+from .niced import niced
 from .plan import Plan
 from .process import Process
 
@@ -23,12 +28,36 @@ HEARS_SECONDS = 20.0
 """How long the agent's next garbage collection is waited for."""
 TURN_UP_SECONDS = 5.0
 REMOTE_EXEC_SECONDS = 30.0
+CENSUS_SHARE = 0.7
+"""Of the CPU time that the collector may take; the rest is for all else."""
 
 Tick = typing.Callable[[], None]
 """Called about every second: renews the busy marker, and ends the run by raising."""
 
 
-class Counting:
+class Counting(abc.ABC):
+    """One way at work. Its looks are the hook's answers (hook.py), and ``sure``: whether exact."""
+
+    way: str
+
+    @abc.abstractmethod
+    def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+        """Return one look at all of ``kinds``. Raises tools.Refused, and what ``tick`` raises."""
+
+    @abc.abstractmethod
+    def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+        """Return who holds the containers ``wanted``. Raises like look."""
+
+    @abc.abstractmethod
+    def renew(self) -> None:
+        """Say that we are still there."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Leave nothing behind in the agent."""
+
+
+class _Asking(Counting):
     """A hook that answers in rounds through its mailbox."""
 
     def __init__(self, way: str, box: postbox.Mailbox) -> None:
@@ -37,19 +66,15 @@ class Counting:
         self._rounds = 0
 
     def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
-        """Return one look at all of ``kinds``. Raises tools.Refused, and what ``tick`` raises."""
-        return self._answer(kinds, (), tick)
+        return dict(self._answer(kinds, (), tick), sure=True)
 
     def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
-        """Return who holds the containers ``wanted``. Raises like look."""
         return self._answer((), wanted, tick)
 
     def renew(self) -> None:
-        """Say that we are still there."""
         self._box.renew()
 
     def close(self) -> None:
-        """Tell the hook to leave."""
         self._box.stop()
         self._box.close()
 
@@ -69,18 +94,58 @@ class Counting:
         raise tools.Refused(f"the hook gave no answer in {ANSWER_SECONDS:.0f} s")
 
 
-def begin(process: Process, plan: Plan, tick: Tick) -> Counting:
-    """Return the best way of counting that works. Raises tools.Refused with every way's reason."""
-    reasons = []
+class _Reading(Counting):
+    """The census, at the lowest priority; the agent runs on and knows nothing of it."""
+
+    way = "census"
+
+    def __init__(self, process: Process, plan: Plan) -> None:
+        """Raises tools.Refused, Gone."""
+        self._census = Census(process)
+        self._seconds = plan.max_cpu_seconds * CENSUS_SHARE / (plan.rounds + 2)
+
+    def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+        tick()
+        found = niced(lambda: self._census.look(self._seconds))
+        notes = list(found.notes)
+        if "sites" in kinds:
+            notes.append("sites: a census does not tell them; the hook does")
+        return {
+            "types": found.types,
+            "containers": found.containers,
+            "notes": notes,
+            "seconds": found.seconds,
+            "sure": found.is_sure,
+        }
+
+    def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+        tick()
+        began = time.monotonic()
+        found = niced(lambda: self._census.names(wanted, self._seconds))
+        return {"names": found, "seconds": round(time.monotonic() - began, 3)}
+
+    def renew(self) -> None:
+        """Nobody waits for it."""
+
+    def close(self) -> None:
+        self._census.close()
+
+
+def begin(process: Process, plan: Plan, tick: Tick) -> typing.Tuple[Counting, typing.List[str]]:
+    """Return the best way of counting that works, and a line for each that was tried before it.
+
+    Raises tools.Refused with every way's reason when none works, and Gone.
+    """
+    reasons: typing.List[str] = []
     for way, attempt in _WAYS:
         try:
-            return Counting(way, attempt(process, plan, tick))
-        except tools.Refused as refusal:
+            return attempt(process, plan, tick), reasons
+        except (tools.Refused, PermissionError) as refusal:
             reasons.append(f"{way}: {refusal}")
     raise tools.Refused("; ".join(reasons))
 
 
-def _own_hook(process: Process, _: Plan, tick: Tick) -> postbox.Mailbox:
+def _own_hook(process: Process, _: Plan, tick: Tick) -> Counting:
     """Ask the agent's own hook, and wait until its next garbage collection has it hear."""
     own_pid = process.status("NSpid").split()[-1:] or [str(process.pid)]
     box = postbox.find(process, f"{MAILBOX}:{own_pid[0]}")
@@ -90,7 +155,7 @@ def _own_hook(process: Process, _: Plan, tick: Tick) -> postbox.Mailbox:
     until = time.monotonic() + HEARS_SECONDS
     while time.monotonic() < until:
         if box.answer(0) is not None:
-            return box
+            return _Asking("own hook", box)
         tick()
         box.renew()
         time.sleep(0.1)
@@ -99,7 +164,7 @@ def _own_hook(process: Process, _: Plan, tick: Tick) -> postbox.Mailbox:
     raise tools.Refused(f"it did not hear: no garbage collection in {HEARS_SECONDS:.0f} s")
 
 
-def _remote_exec(process: Process, plan: Plan, _: Tick) -> postbox.Mailbox:
+def _remote_exec(process: Process, plan: Plan, _: Tick) -> Counting:
     """Ask through sys.remote_exec, with an interpreter of the agent's own version."""
     if not plan.remote_exec:
         raise tools.Refused("not allowed by the settings (remote_exec)")
@@ -122,7 +187,7 @@ def _remote_exec(process: Process, plan: Plan, _: Tick) -> postbox.Mailbox:
         seen_as = os.path.join("/tmp", os.path.basename(script.name))
         code = "import sys; sys.remote_exec(int(sys.argv[1]), sys.argv[2])"
         tools.run([*python, "-I", "-c", code, str(process.pid), seen_as], REMOTE_EXEC_SECONDS)
-        return _wait_for(process, name)
+        return _Asking("remote exec", _wait_for(process, name))
 
 
 def _launcher(name: str, request: str) -> str:
@@ -178,9 +243,12 @@ def _read_source(path: str) -> str:
     return content.decode()
 
 
-_WAYS: typing.Tuple[
-    typing.Tuple[str, typing.Callable[[Process, Plan, Tick], postbox.Mailbox]], ...
-] = (
+def _census(process: Process, plan: Plan, _: Tick) -> Counting:
+    return _Reading(process, plan)
+
+
+_WAYS: typing.Tuple[typing.Tuple[str, typing.Callable[[Process, Plan, Tick], Counting]], ...] = (
     ("own hook", _own_hook),
     ("remote exec", _remote_exec),
+    ("census", _census),
 )

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,8 @@ PACKAGED_HOOK = Path(__file__).parents[3] / "packaging" / "hook"
 def _pythons() -> list[str]:
     """Return this interpreter, and one of each other version from 3.8 on that pyenv has here."""
     found = {sys.version_info[:2]: sys.executable}
-    for python in sorted(Path("~/.pyenv/versions").expanduser().glob("3.*/bin/python")):
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)  # HOME is elsewhere in a test run
+    for python in sorted(home.glob(".pyenv/versions/3.*/bin/python")):
         major, minor, *_ = python.parents[1].name.split(".")
         if int(minor) >= 8:
             found.setdefault((int(major), int(minor)), str(python))
@@ -72,7 +74,12 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
             words = [python, AGENTS / first] if first.suffix == ".py" else [first]
             child = subprocess.Popen(
                 [*ENDING_WITH_US, *map(str, words), *map(str, argv[1:])],
-                env={**os.environ, "PYTHONPATH": path, "AGENT_PASSWORD": "hunter2"},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": path,
+                    "AGENT_PASSWORD": "hunter2",
+                    "HEART": str(tmp_path / "heart"),
+                },
             )
             stack.callback(child.wait)
             stack.callback(child.kill)
@@ -133,6 +140,36 @@ class Collector:
         eventually(self.markers, what="a busy marker")
 
 
+MOST_STALL_SECONDS = 0.2
+"""How long an agent may stand still for a diagnosis."""
+
+
+@dataclasses.dataclass
+class Heart:
+    """The heartbeats of the test's agent (agents/heart.py)."""
+
+    told: Path
+
+    def beats(self) -> int:
+        """Return how many there were."""
+        told = self.told.read_text().split() if self.told.exists() else []
+        return int(told[0]) if told else 0
+
+    def goes_on(self) -> bool:
+        """Return whether the agent works, and never stood still for longer than it may."""
+        before = self.beats()
+        eventually(lambda: self.beats() > before, what="the agent works on")
+        longest = float(self.told.read_text().split()[1])
+        assert longest <= MOST_STALL_SECONDS
+        return True
+
+
+@pytest.fixture
+def heart(tmp_path: Path) -> Heart:
+    """The heartbeats of the one agent that the test starts."""
+    return Heart(tmp_path / "heart")
+
+
 @pytest.fixture
 def collector(tmp_path: Path) -> Callable[..., Collector]:
     """Make a collector for a pid, with short rounds; other keys of the order as given."""
@@ -147,7 +184,7 @@ def collector(tmp_path: Path) -> Callable[..., Collector]:
             start_time=None,
             kinds=("types",),
             rounds=4,
-            interval_seconds=0.5,
+            interval_seconds=0.25,
             remote_exec=False,
             native_stacks=False,
             locals=False,

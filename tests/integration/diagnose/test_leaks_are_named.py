@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from responder.diagnose.shipping import Verb
-from tests.integration.diagnose.conftest import Agent, Collector, eventually
+from tests.integration.diagnose.conftest import PYTHONS, Agent, Collector, Heart, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -35,14 +35,77 @@ def first_suspect(report: dict[str, Any]) -> str:
     return str(report["md"].split("## What grew in every round\n\n")[1].splitlines()[0])
 
 
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_list_that_grows_is_named_with_what_is_in_it(
+    agent: Agent, collector: Collectors, heart: Heart, python: str
+) -> None:
+    report = diagnosed(collector(agent("leaks_a_list.py", python=python).pid))
+
+    assert report["way"] == "census"
+    assert first_suspect(report).startswith("- list `__main__.SESSIONS` grew by ")
+    assert "of `Session`" in first_suspect(report)
+    assert report["grown"]["types"][0]["name"] == "__main__.Session"
+    assert len(report["grown"]["types"][0]["counts"]) == 5
+    assert heart.goes_on()
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_cache_without_a_limit_is_named_while_the_main_thread_sleeps(
+    agent: Agent, collector: Collectors, heart: Heart, python: str
+) -> None:
+    report = diagnosed(collector(agent("leaks_a_cache.py", python=python).pid))
+
+    assert first_suspect(report).startswith("- dict `Store.answers` grew by ")
+    assert report["grown"]["types"][0]["name"] == "builtins.list"
+    assert heart.goes_on()
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_cycles_with_del_are_named_by_their_type(
+    agent: Agent, collector: Collectors, heart: Heart, python: str
+) -> None:
+    report = diagnosed(collector(agent("leaks_cycles.py", python=python).pid))
+
+    assert first_suspect(report).startswith("- type `__main__.Node` grew by ")
+    assert report["containers"] == []
+    assert heart.goes_on()
+
+
+def test_a_busy_agent_that_leaks_nothing_has_an_empty_growth_list(
+    agent: Agent, collector: Collectors, heart: Heart
+) -> None:
+    report = diagnosed(collector(agent("is_busy.py").pid, rounds=6))
+
+    assert report["grown"] == {"types": []}
+    assert report["containers"] == []
+    assert first_suspect(report) == "Nothing did."
+    assert heart.goes_on()
+
+
+def test_with_the_hook_growth_is_exact_and_sites_are_named_by_file_and_line(
+    agent: Agent, collector: Collectors, heart: Heart
+) -> None:
+    child = agent("has_a_hook.py")
+
+    report = diagnosed(collector(child.pid, kinds=("types", "sites")))
+
+    assert report["way"] == "own hook"
+    assert report["unsure_looks"] == 0
+    assert "has_a_hook.py:11` allocated" in first_suspect(report)
+    assert report["containers"][0]["name"] == "__main__.HELD"
+    assert diagnosed(collector(child.pid, run="second"))["containers"]
+    assert heart.goes_on()
+
+
 def test_what_a_c_program_holds_is_told_by_chunk_size_and_mapping(
-    agent: Agent, collector: Collectors, leaking_c: Path
+    agent: Agent, collector: Collectors, heart: Heart, leaking_c: Path
 ) -> None:
     report = diagnosed(collector(agent(leaking_c).pid, profile="native"))
 
     assert first_suspect(report).startswith("- malloc chunks of size `1024` grew by ")
     assert [one["name"] for one in report["grown"]["mappings"]] == ["[heap] rw-p"]
     assert "main" in report["texts"]["raw/stacks-native.txt"]
+    assert heart.goes_on()
 
 
 def test_a_busy_c_program_that_leaks_nothing_has_an_empty_growth_list(
@@ -53,20 +116,3 @@ def test_a_busy_c_program_that_leaks_nothing_has_an_empty_growth_list(
     report = diagnosed(collector(child.pid, profile="native", rounds=6))
 
     assert report["grown"] == {"chunks": [], "mappings": []}
-
-
-def test_an_agent_with_the_hook_needs_no_debugger(
-    agent: Agent, collector: Collectors, tmp_path: Path
-) -> None:
-    diagnosis = collector(agent("has_a_hook.py").pid)
-    diagnosis.path = str(tmp_path / "no-tools")
-
-    report = diagnosed(diagnosis)
-
-    assert report["way"] == "own hook"
-    assert first_suspect(report).startswith("- list `__main__.HELD` grew by ")
-    assert diagnosed_again(collector(int(diagnosis.order.target), run="second"))
-
-
-def diagnosed_again(collector: Collector) -> bool:
-    return bool(diagnosed(collector)["containers"])

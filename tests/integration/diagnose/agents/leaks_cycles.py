@@ -1,7 +1,8 @@
 """Makes cycles with ``__del__`` that the collector never gets to see, for it is switched off."""
 
 import gc
-import time
+
+import heart  # type: ignore[import-not-found]  # it stands beside this file
 
 
 class Node:
@@ -17,4 +18,4 @@ gc.disable()
 while True:
     for _ in range(20):
         Node()
-    time.sleep(0.01)
+    heart.pause()

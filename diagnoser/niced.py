@@ -1,0 +1,27 @@
+"""Reading that must not take the CPU from the agent: in a thread of the lowest priority."""
+
+import os
+import threading
+import typing
+
+_Result = typing.TypeVar("_Result")
+
+
+def niced(work: typing.Callable[[], _Result]) -> _Result:
+    """Run ``work`` in a thread of the lowest priority; on Linux nice(2) is a thread's own."""
+    results: typing.List[_Result] = []
+    errors: typing.List[BaseException] = []
+
+    def body() -> None:
+        os.nice(19)
+        try:
+            results.append(work())
+        except BaseException as error:  # handed over to the caller
+            errors.append(error)
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,0 +1,47 @@
+"""The heartbeat of an agent: every pause is one, and the longest stall so far stands in a file.
+
+A stall is what a pause took longer than it should, without what the process's threads waited for
+a CPU: on a loaded machine everybody waits, but nobody is held.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+class _Heart:
+    def __init__(self) -> None:
+        self.fd = os.open(os.environ["HEART"], os.O_WRONLY | os.O_CREAT)
+        self.beats = 0
+        self.longest = 0.0
+        self.began, self.waited = time.monotonic(), _waited_for_a_cpu()
+
+    def beat(self, seconds: float) -> None:
+        now, waited = time.monotonic(), _waited_for_a_cpu()
+        excused = sum(waited[task] - self.waited.get(task, 0.0) for task in waited)
+        self.beats += 1
+        if self.beats > 1:
+            self.longest = max(self.longest, now - self.began - seconds - excused)
+        self.began, self.waited = now, waited
+        os.pwrite(self.fd, b"%12d %12.6f" % (self.beats, self.longest), 0)
+
+
+def _waited_for_a_cpu() -> dict[str, float]:
+    """Return the seconds that each thread waited for a CPU; one that ends takes its own away."""
+    waited = {}
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            waited[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return waited
+
+
+_heart = _Heart()
+
+
+def pause(seconds: float = 0.01) -> None:
+    time.sleep(seconds)
+    _heart.beat(seconds)

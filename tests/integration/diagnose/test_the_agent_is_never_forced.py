@@ -1,0 +1,143 @@
+"""Traced over a whole diagnosis: nothing is written into the agent, called in it or sent to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from diagnoser import process, stacks, tools
+from responder.diagnose import shipping
+from tests.integration.diagnose.conftest import Agent, Collector, Heart, eventually
+
+pytestmark = pytest.mark.integration
+
+Collectors = Callable[..., Collector]
+FORCE = re.compile(
+    r"PTRACE_(?:POKE|SETREG|SETFPREG|SETSIGINFO|SYSCALL|SINGLESTEP)|process_vm_writev\("
+    r"|/proc/\d+/(?:task/\d+/)?mem\", O_(?:RDWR|WRONLY)"
+)
+SIGNALS = re.compile(r"\b(?:kill|tgkill|tkill|pidfd_send_signal|rt_t?g?sigqueueinfo)\((.*)\)")
+TRACED = (
+    "trace=ptrace,process_vm_writev,kill,tgkill,tkill,pidfd_send_signal,rt_sigqueueinfo,"
+    "rt_tgsigqueueinfo,open,openat,openat2"
+)
+
+
+def traced(collector: Collector, folder: Path) -> str:
+    """Run a whole diagnosis in the foreground under strace; return all it and its tools did."""
+    archive, trace = folder / "collector.zip", folder / "trace"
+    archive.write_bytes(shipping.packed())
+    run = Path(collector.order.work_root, collector.order.run)
+    run.mkdir(parents=True)
+    plan = json.dumps(dataclasses.asdict(collector.order))
+    argv = [sys.executable, str(archive), "collect", plan]
+    subprocess.run(
+        ["strace", "-f", "-e", TRACED, "-e", "signal=none", "-o", str(trace), *argv],
+        check=True,
+        capture_output=True,
+    )
+    ended = json.loads((run / "ended.json").read_text())
+    assert ended == {"state": "done", "outcome": "complete"}
+    return trace.read_text()
+
+
+def sent_to(pid: int, trace: str) -> list[str]:
+    """Return the signals that were sent to ``pid``, or to its group or all."""
+    found = [hit.group(1).split(", ") for hit in SIGNALS.finditer(trace)]
+    return [" ".join(words) for words in found if words[0] in (str(pid), f"-{pid}", "-1", "0")]
+
+
+@pytest.mark.parametrize("name", ["leaks_a_list.py", "leaks_a_cache.py", "has_a_hook.py"])
+def test_a_python_agent_is_only_read(
+    agent: Agent, collector: Collectors, heart: Heart, tmp_path: Path, name: str
+) -> None:
+    child = agent(name)
+    eventually(lambda: heart.beats() > 20, what="the agent works")
+
+    trace = traced(collector(child.pid, native_stacks=True), tmp_path)
+
+    assert FORCE.findall(trace) == []
+    assert sent_to(child.pid, trace) == []
+    assert f"/proc/{child.pid}/status" in trace
+    assert heart.goes_on()
+
+
+def test_a_native_agent_is_only_read(
+    agent: Agent, collector: Collectors, heart: Heart, leaking_c: Path, tmp_path: Path
+) -> None:
+    child = agent(leaking_c)
+    eventually(lambda: heart.beats() > 20, what="the agent works")
+
+    trace = traced(collector(child.pid, profile="native"), tmp_path)
+
+    assert FORCE.findall(trace) == []
+    assert sent_to(child.pid, trace) == []
+    assert f'/proc/{child.pid}/mem", O_RDONLY' in trace
+    assert f"PTRACE_ATTACH, {child.pid}" in trace
+    assert heart.goes_on()
+
+
+@pytest.mark.parametrize(
+    ("call", "is_force"),
+    [
+        ("1 ptrace(PTRACE_POKEDATA, 7, 0x5, 0x1) = 0", True),
+        ("1 ptrace(PTRACE_SETREGSET, 7, NT_PRSTATUS, {}) = 0", True),
+        ('1 openat(AT_FDCWD, "/proc/7/task/7/mem", O_RDWR|O_CLOEXEC) = 3', True),
+        ("1 process_vm_writev(7, [], 1, [], 1, 0) = 1", True),
+        ("1 ptrace(PTRACE_GETREGS, 7, {}, 0x1) = 0", False),
+        ('1 openat(AT_FDCWD, "/proc/7/mem", O_RDONLY|O_CLOEXEC) = 3', False),
+    ],
+)
+def test_the_trace_would_show_force(call: str, *, is_force: bool) -> None:
+    assert bool(FORCE.search(call)) is is_force
+
+
+def test_eu_stack_killed_at_any_moment_leaves_the_agent_running(
+    agent: Agent, heart: Heart, leaking_c: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the kernel when memory runs out: before, while and after it holds the agent."""
+    child = agent(leaking_c)
+    eventually(lambda: heart.beats() > 20, what="the agent works")
+    (tmp_path / "eu-stack").write_text(
+        "#!/bin/sh\n"
+        f'{shutil.which("eu-stack")} "$@" & held=$!\n'
+        "{ sleep 0.$(od -An -N2 -tu2 /dev/urandom | tr -d ' \\n' | sed 's/^/0/'); "
+        "kill -KILL $held 2>/dev/null; } & wait $held\n"
+    )
+    (tmp_path / "eu-stack").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = process.find(child.pid)
+
+    for _ in range(100):
+        try:
+            stacks.of_native(found)
+        except tools.Refused:
+            continue
+
+    assert heart.goes_on()
+    assert "State:\tT" not in Path(f"/proc/{child.pid}/status").read_text()
+
+
+def test_an_agent_that_a_killed_tool_left_stopped_goes_on(
+    agent: Agent, heart: Heart, leaking_c: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = agent(leaking_c)
+    eventually(lambda: heart.beats() > 20, what="the agent works")
+    (tmp_path / "eu-stack").write_text("#!/bin/sh\nkill -STOP $4\nkill -KILL $$\n")
+    (tmp_path / "eu-stack").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    with pytest.raises(tools.Refused):
+        stacks.of_native(process.find(child.pid))
+
+    before = heart.beats()
+    eventually(lambda: heart.beats() > before, what="the agent works on")
