@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from exporter.web.http_messages import Request, Response
-from exporter.web.http_server import HttpServer
+from toolkit.http_server import HttpServer
+from toolkit.web_config import WebConfig
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 
 def bare_reads_seconds(pids: Sequence[int], rounds: int) -> float:
@@ -30,12 +35,14 @@ def bare_reads_seconds(pids: Sequence[int], rounds: int) -> float:
 
 def main(port: int, body: Path) -> None:
     """Serve the bytes in ``body`` for ever."""
-    answer = Response(body=body.read_bytes())
+    answer = body.read_bytes()
 
-    def application(_: Request) -> Response:
-        return answer
+    def application(_: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [answer]
 
-    HttpServer("127.0.0.1", port, application).serve_forever()
+    HttpServer(application, ("127.0.0.1", port), WebConfig(None)).serve()
+    threading.Event().wait()
 
 
 if __name__ == "__main__":

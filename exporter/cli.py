@@ -8,15 +8,15 @@ import logging
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.adapters.cgroups import CGROUPFS
 from exporter.collector.scraper import PROCFS, Host, Scraper
 from exporter.web import routes
-from exporter.web.http_server import HttpServer
 from toolkit import VERSION, logs
+from toolkit.flags import listen_address
+from toolkit.http_server import HttpServer
 from toolkit.settings import ConfigError
 from toolkit.termination import ending_signals
 from toolkit.web_config import WebConfig
@@ -58,22 +58,21 @@ def _serve(scraper: Scraper, web: WebConfig, flags: argparse.Namespace) -> int:
     host, port = flags.web_listen_address
     application = routes.application(scraper, flags.web_telemetry_path, web.allows)
     try:
-        server = HttpServer(host, port, application, web.wrap)
+        server = HttpServer(application, (host, port), web)
     except OSError as error:
         log.error("cannot listen", extra={"address": f"{host}:{port}", "problem": error})  # noqa: TRY400
         return 1
     signals = _signals(signal.SIGHUP, *ending_signals())
     scraper.start()
     gc.freeze()  # what start-up made stays: no collection need look at it again
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    server.serve()
     log.info(
         "listening",
         extra={"host": host, "port": server.port, "version": VERSION, "tls": web.uses_tls},
     )
     while signals.recv(1)[0] == signal.SIGHUP:
         _reload(scraper)
-    server.shutdown()
-    server.server_close()
+    server.stop()
     log.info("ended")
     return 0
 
@@ -117,7 +116,7 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--web.listen-address",
         dest="web_listen_address",
-        type=_listen_address,
+        type=listen_address,
         default=":10058",
         metavar="[HOST]:PORT",
         help="address to listen on (default: %(default)s)",
@@ -159,13 +158,6 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--once", action="store_true", help="print one scrape and leave")
     add("--version", action="version", version=f"memleash-exporter {VERSION}")
     return parser.parse_args(arguments)
-
-
-def _listen_address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} must be [host]:port")
-    return host.strip("[]"), int(port)
 
 
 def _telemetry_path(text: str) -> str:

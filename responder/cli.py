@@ -41,8 +41,10 @@ from responder.usecases.workflow import QUEUE, WORKFLOW, RestartWorkflow
 from responder.web.acts import Acts
 from responder.web.app import create_app
 from responder.web.front import Front
-from responder.web.server import Server, parse_address
 from toolkit import logs
+from toolkit.flags import listen_address
+from toolkit.http_exchange import Sizes
+from toolkit.http_server import HttpServer, Limits
 from toolkit.settings import ConfigError
 from toolkit.termination import ending_signals
 
@@ -53,6 +55,12 @@ SWEEP_SECONDS = 30.0
 
 WORKFLOW_RECORD_SECONDS = 7 * 86400
 """The engine's own records; the history of requests is kept by ``retention``."""
+
+WEB_THREADS = 32
+"""Requests that are answered at once; explain and the pages wait for exporters."""
+
+BODY_SLACK_BYTES = 1024 * 1024
+"""What is a little too large is refused by the application, which counts it; the rest unread."""
 
 QUEUE_POLLING_SECONDS = 0.05
 """How soon an admitted restart begins; one indexed read each time."""
@@ -91,7 +99,7 @@ def _flags() -> argparse.ArgumentParser:
     parser.add_argument(
         "--web.listen-address",
         dest="web_listen_address",
-        type=parse_address,
+        type=listen_address,
         default=":10059",
         help="where to listen, host:port (%(default)s); without any access configured, on loopback",
     )
@@ -121,7 +129,10 @@ class Responder:
     """One process: built in one place, run until a signal."""
 
     def __init__(self, config_file: Path, outside: Outside, front: Front) -> None:
-        """Open the database and wire every part. Raises DatabaseUnavailable."""
+        """Open the database, take the address and wire every part.
+
+        Raises DatabaseUnavailable, or OSError for an address that cannot be had.
+        """
         self._config_file = config_file
         configured = outside.settings
         database = Database(configured.database)
@@ -152,7 +163,9 @@ class Responder:
         self._keeper = Keeper(services, self._duties())
         acts = Acts(services, self._admission, self._muting, self._diagnosis)
         app = create_app(services, self._intake, acts, self.reload, front.gate)
-        self._server = Server(app, front.address, front.web_config)
+        largest = app.config["MAX_CONTENT_LENGTH"] + BODY_SLACK_BYTES
+        limits = Limits(sizes=Sizes(body=largest), threads=WEB_THREADS)
+        self._server = HttpServer(app, front.address, front.web_config, limits)
 
     def _duties(self) -> list[Duty]:
         services = self._services
@@ -290,7 +303,6 @@ class Responder:
     def _begin(self) -> None:
         """Start every part. Raises what any of them raises, with threads of others running."""
         services = self._services
-        self._server.bind()  # what cannot serve takes up no work
         # Before any work is: who dies with some must be known to have lived.
         services.memory.replicas.beat(services.executor_id, STEPS_VERSION)
         self._durable.launch()

@@ -149,10 +149,10 @@ def _check_bounds(text: str) -> None:
             raise DocumentError(f"holds more than {MAX_VALUES:,} values; split it")
 
 
-def _size_of(anchor: str, sizes: dict[str, int], begun: list[tuple[str | None, int]]) -> int:
+def _size_of(anchor: str | None, sizes: dict[str, int], begun: list[tuple[str | None, int]]) -> int:
     if any(anchor == one for one, _ in begun):
         raise DocumentError(f"has the alias *{anchor} inside of what it stands for")
-    return sizes.get(anchor, 1)  # one that is not known is the parser's to refuse
+    return sizes.get(anchor or "", 1)  # one that is not known is the parser's to refuse
 
 
 def _too_deep() -> DocumentError:

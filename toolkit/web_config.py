@@ -5,7 +5,8 @@ docs/web-configuration.md); what it allows and we do not do is an error, never i
 and those it names are looked at again for each connection, and read again when one changed;
 a change that cannot be used is logged, and the former configuration stays in force.
 
-A server needs two calls: ``wrap`` for each connection, ``allows`` (or ``user``) for each request.
+A server needs two calls: ``encryption`` for each connection, ``allows`` (or ``user``) for each
+request.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from toolkit.settings import ConfigError, load
 
 if TYPE_CHECKING:
-    import socket
     import ssl
 
     from toolkit.basic_auth import BasicAuth
@@ -95,13 +95,39 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Encryption:
+    """TLS as a server speaks it, and the names that clients must bear, if any."""
+
+    context: ssl.SSLContext
+    allowed_sans: frozenset[str] = frozenset()
+
+    def names(self, connection: ssl.SSLObject | ssl.SSLSocket) -> tuple[str, ...]:
+        """Return the names in the client's verified certificate, the common name first.
+
+        Raises ssl.SSLError (an OSError) for a client whose certificate bears no allowed name.
+        """
+        certificate: dict[str, Any] = connection.getpeercert() or {}
+        common = [
+            value
+            for part in certificate.get("subject", ())
+            for name, value in part
+            if name == "commonName"
+        ]
+        sans = [str(value) for _, value in certificate.get("subjectAltName", ())]
+        if self.allowed_sans and self.allowed_sans.isdisjoint(sans):
+            import ssl  # noqa: PLC0415 - as below
+
+            raise ssl.SSLError("the client's certificate has no allowed subject alternative name")
+        return tuple(dict.fromkeys([*common, *sans]))
+
+
+@dataclass(frozen=True, slots=True)
 class _InForce:
     """One reading of the file: ``signature`` tells whether it is still what is on disk."""
 
     files: tuple[Path, ...]
     signature: tuple[object, ...]
-    tls: ssl.SSLContext | None = None
-    allowed_sans: frozenset[str] = frozenset()
+    encryption: Encryption | None = None
     basic_auth: BasicAuth | None = None
 
 
@@ -118,7 +144,7 @@ class WebConfig:
     @property
     def uses_tls(self) -> bool:
         """Whether connections are encrypted now."""
-        return self._current().tls is not None
+        return self.encryption() is not None
 
     @property
     def asks_for_password(self) -> bool:
@@ -128,25 +154,12 @@ class WebConfig:
     @property
     def asks_for_certificate(self) -> bool:
         """Whether only clients with a certificate get a connection now."""
-        tls = self._current().tls
-        return tls is not None and tls.verify_mode.name == "CERT_REQUIRED"
+        encryption = self.encryption()
+        return encryption is not None and encryption.context.verify_mode.name == "CERT_REQUIRED"
 
-    def wrap(self, connection: socket.socket) -> socket.socket:
-        """Return ``connection`` with TLS spoken on it, or as it is when none is configured.
-
-        Shakes hands, so call it in the connection's own thread with a timeout set. Raises
-        ssl.SSLError (an OSError) for a client that is not let in.
-        """
-        current = self._current()
-        if current.tls is None:
-            return connection
-        wrapped = current.tls.wrap_socket(connection, server_side=True)
-        if current.allowed_sans and current.allowed_sans.isdisjoint(_sans(wrapped)):
-            import ssl  # noqa: PLC0415 - as below
-
-            wrapped.close()
-            raise ssl.SSLError("the client's certificate has no allowed subject alternative name")
-        return wrapped
+    def encryption(self) -> Encryption | None:
+        """Return how the next connection is encrypted; None: it is not."""
+        return self._current().encryption
 
     def allows(self, authorization: str | None) -> bool:
         """Return whether a request with this Authorization header may pass."""
@@ -192,8 +205,7 @@ def _read(file: Path) -> _InForce:
     return _InForce(
         files=(file, *others),
         signature=own_signature + _signature(others),
-        tls=_context(file, tls) if tls else None,
-        allowed_sans=frozenset(tls.client_allowed_sans) if tls else frozenset(),
+        encryption=_encryption(file, tls) if tls else None,
         basic_auth=_basic_auth(file, settings.basic_auth_users),
     )
 
@@ -208,6 +220,10 @@ def _identity(file: Path) -> object:
     except OSError as error:
         return error.errno
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _encryption(file: Path, tls: TlsServerConfig) -> Encryption:
+    return Encryption(_context(file, tls), frozenset(tls.client_allowed_sans))
 
 
 def _context(file: Path, tls: TlsServerConfig) -> ssl.SSLContext:
@@ -251,11 +267,6 @@ def _basic_auth(file: Path, users: dict[str, object]) -> BasicAuth | None:
         return BasicAuth({user: str(password_hash) for user, password_hash in users.items()})
     except ValueError as error:
         raise ConfigError(str(file), "basic_auth_users", str(error)) from error
-
-
-def _sans(connection: ssl.SSLSocket) -> set[str]:
-    certificate: dict[str, Any] = connection.getpeercert() or {}
-    return {name for _, name in certificate.get("subjectAltName", ())}
 
 
 def _no_password() -> str:

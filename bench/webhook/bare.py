@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 
-from cheroot.wsgi import Server
 from flask import Flask, Response, request
 
-from responder.web.server import CONNECTIONS, THREADS
+from responder.cli import WEB_THREADS
+from toolkit.http_exchange import Sizes
+from toolkit.http_server import HttpServer, Limits
+from toolkit.web_config import WebConfig
 
 
 def main(port: int) -> None:
@@ -24,10 +26,8 @@ def main(port: int) -> None:
     def healthy() -> Response:
         return Response("healthy")
 
-    server = Server(("127.0.0.1", port), app, numthreads=THREADS, request_queue_size=128)
-    server.keep_alive_conn_limit = CONNECTIONS
-    server.prepare()
-    threading.Thread(target=server.serve, daemon=True).start()
+    limits = Limits(sizes=Sizes(body=64 * 1024**2), threads=WEB_THREADS)
+    HttpServer(app, ("127.0.0.1", port), WebConfig(None), limits).serve()
     threading.Event().wait()
 
 

@@ -2,56 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from exporter.collector import exposition
 from exporter.collector.scraper import Scraper
-from exporter.web.http_messages import Request, Response
-from exporter.web.http_server import Application
 from toolkit import VERSION
+from toolkit.http_exchange import Response
 from toolkit.settings import ConfigError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 Allows = Callable[[str | None], bool]
 """Whether a request with this Authorization header may pass."""
 
+_TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
+_READ, _WRITE = ("GET", "HEAD"), ("POST", "PUT")
 
 
-def application(scraper: Scraper, telemetry_path: str, allows: Allows) -> Application:
+def application(scraper: Scraper, telemetry_path: str, allows: Allows) -> WSGIApplication:
     """Return the application: every path asks for authentication where any is configured."""
     routes: dict[str, tuple[tuple[str, ...], Callable[[], Response]]] = {
-        "/": (("GET", "HEAD"), lambda: _landing(scraper, telemetry_path)),
-        telemetry_path: (("GET", "HEAD"), lambda: _metrics(scraper)),
-        "/-/healthy": (("GET", "HEAD"), lambda: Response(body=b"memleash-exporter is healthy.\n")),
-        "/-/ready": (("GET", "HEAD"), lambda: Response(body=b"memleash-exporter is ready.\n")),
-        "/-/reload": (("POST", "PUT"), lambda: _reload(scraper)),
+        "/": (_READ, lambda: _landing(scraper, telemetry_path)),
+        telemetry_path: (_READ, lambda: _metrics(scraper)),
+        "/-/healthy": (_READ, lambda: _text(200, "memleash-exporter is healthy.")),
+        "/-/ready": (_READ, lambda: _text(200, "memleash-exporter is ready.")),
+        "/-/reload": (_WRITE, lambda: _reload(scraper)),
     }
 
-    def answer(request: Request) -> Response:
-        if not allows(request.headers.get("authorization")):
-            return Response(
-                401, b"Unauthorized\n", headers={"WWW-Authenticate": 'Basic realm="memleash"'}
-            )
-        if request.path not in routes:
-            return Response(404, b"Not Found\n")
-        methods, handle = routes[request.path]
-        if request.method not in methods:
-            return Response(405, b"Method Not Allowed\n", headers={"Allow": ", ".join(methods)})
+    def respond(environ: WSGIEnvironment) -> Response:
+        if not allows(environ.get("HTTP_AUTHORIZATION")):
+            return _text(401, "Unauthorized", ("WWW-Authenticate", 'Basic realm="memleash"'))
+        if environ["PATH_INFO"] not in routes:
+            return _text(404, "Not Found")
+        methods, handle = routes[environ["PATH_INFO"]]
+        if environ["REQUEST_METHOD"] not in methods:
+            return _text(405, "Method Not Allowed", ("Allow", ", ".join(methods)))
         return handle()
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        response = respond(environ)
+        status = f"{response.status} {HTTPStatus(response.status).phrase}"
+        start_response(status, [*response.headers, ("X-Content-Type-Options", "nosniff")])
+        return [response.body]
 
     return answer
 
 
+def _text(status: int, line: str, *headers: tuple[str, str]) -> Response:
+    return Response(status, (("Content-Type", _TEXT), *headers), f"{line}\n".encode())
+
+
 def _metrics(scraper: Scraper) -> Response:
-    return Response(body=scraper.scrape(), content_type=exposition.CONTENT_TYPE)
+    return Response(200, (("Content-Type", exposition.CONTENT_TYPE),), scraper.scrape())
 
 
 def _reload(scraper: Scraper) -> Response:
     try:
         scraper.reload()
     except ConfigError as error:
-        return Response(400, f"configuration not reloaded: {error}\n".encode())
-    return Response(body=b"configuration reloaded\n")
+        return _text(400, f"configuration not reloaded: {error}")
+    return _text(200, "configuration reloaded")
 
 
 def _landing(scraper: Scraper, telemetry_path: str) -> Response:
@@ -83,4 +97,4 @@ def _landing(scraper: Scraper, telemetry_path: str) -> Response:
 </body>
 </html>
 """
-    return Response(body=page.encode(), content_type=_HTML)
+    return Response(200, (("Content-Type", _HTML),), page.encode())

@@ -15,11 +15,11 @@ from flask import Flask, Response, g, request
 
 from responder.access import Role
 from responder.usecases.services import Services
-from responder.web.connection import CERTIFICATE
+from responder.web.front import is_loopback
 from responder.web.identity import Caller, Gate, NotKnown
 from responder.web.problems import Problem
 from responder.web.routes import SMALL_BODY_BYTES
-from responder.web.server import is_loopback
+from toolkit.wsgi import CERTIFICATE
 
 log = logging.getLogger(__name__)
 

@@ -65,6 +65,20 @@ TLS = "tls_server_config: {cert_file: localhost.crt, key_file: localhost.key%s}\
 MUTUAL = TLS % ", client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert"
 
 
+def encrypted(web: WebConfig, connection: socket.socket) -> socket.socket:
+    """Return ``connection`` as a server speaks on it. Raises OSError."""
+    encryption = web.encryption()
+    if encryption is None:
+        return connection
+    wrapped = encryption.context.wrap_socket(connection, server_side=True)
+    try:
+        encryption.names(wrapped)
+    except OSError:
+        wrapped.close()
+        raise
+    return wrapped
+
+
 def talk(web: WebConfig, client: ssl.SSLContext | None) -> tuple[bytes, str]:
     """Return what a client hears from a server that says hello, and the server's error."""
     ours, theirs = socket.socketpair()
@@ -73,7 +87,7 @@ def talk(web: WebConfig, client: ssl.SSLContext | None) -> tuple[bytes, str]:
     def serve() -> None:
         ours.settimeout(5)
         try:
-            with web.wrap(ours) as connection:
+            with encrypted(web, ours) as connection:
                 connection.sendall(b"hello")
         except OSError as error:
             errors.append(str(error))

@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from responder.web.server import bind_address, is_loopback, parse_address
+from responder.web.front import bind_address, is_loopback
+from toolkit.flags import listen_address
 from toolkit.settings import ConfigError
 
 
@@ -20,13 +21,13 @@ from toolkit.settings import ConfigError
     ],
 )
 def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
-    assert parse_address(text) == address
+    assert listen_address(text) == address
 
 
 @pytest.mark.parametrize("text", ["10059", "host", "host:", "host:x", ":65536", "host:-1"])
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="host:port"):
-        parse_address(text)
+        listen_address(text)
 
 
 @pytest.mark.parametrize(
