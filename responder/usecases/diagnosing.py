@@ -14,7 +14,8 @@ from responder.core.facts import AgentFacts, Host, Unknown
 from responder.core.outcomes import HostState
 from responder.core.untrusted import line
 from responder.diagnose import policy
-from responder.diagnose.policy import Diagnose, Refusal, Rounds, Situation, Verdict
+from responder.diagnose.policy import Diagnose, Refusal, Situation, Verdict
+from responder.diagnose.rounds import Rounds, rounds_for
 from responder.errors import FactsUnavailable
 from responder.usecases.services import PAUSED, Services
 from responder.usecases.situation import read_agent, read_hard_limit
@@ -139,7 +140,7 @@ def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
 
 def rounds_of(services: Services, agent: str, settings: Diagnose, subject: Subject) -> Rounds:
     """Return how often to look at ``subject``, by the time that its growth leaves."""
-    return policy.rounds_for(
+    return rounds_for(
         settings,
         subject.resident_bytes,
         _growth(services, subject.host.name, agent),

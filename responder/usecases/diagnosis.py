@@ -24,6 +24,7 @@ from responder.diagnose.shipping import Order, Verb
 from responder.errors import CommandLost, DatabaseUnavailable, SshError
 from responder.usecases.boundary import try_one, unforeseen
 from responder.usecases.diagnosing import Diagnosing, judge, rounds_of, settings_of
+from responder.usecases.orders import order_of
 from responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -269,38 +270,6 @@ class _Case:
     host: Host
     settings: Diagnose
     order: Order
-
-
-def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:
-    """Return what the collector is told for ``diagnosis``."""
-    ((discover, target),) = settings.discover.given().items()
-    rounds = settings.rounds if diagnosis.rounds is None else diagnosis.rounds
-    interval_seconds = diagnosis.interval_seconds or settings.interval
-    return Order(
-        run=diagnosis.id,
-        agent=diagnosis.agent,
-        discover=discover,
-        target=target,
-        profile=settings.profile,
-        start_time=diagnosis.life,
-        kinds=settings.growth,
-        rounds=rounds,
-        interval_seconds=interval_seconds,
-        remote_exec=settings.remote_exec,
-        native_stacks=settings.native_stacks,
-        locals=settings.locals,
-        signal=settings.signal,
-        urls=settings.urls,
-        command=settings.command,
-        least_growth_bytes=settings.min_growth,
-        max_rss_bytes=settings.max_rss,
-        max_seconds=rounds * interval_seconds + settings.slack,
-        max_cpu_seconds=int(settings.max_cpu),
-        max_report_bytes=settings.max_report,
-        free_disk_bytes=settings.min_free_disk,
-        marker_root=settings.busy_folder,
-        work_root=settings.work_folder,
-    )
 
 
 def _end(answer: Answer, hurried: str = "") -> Word:

@@ -16,11 +16,12 @@ from responder.adapters.database.diagnoses import Diagnosis
 from responder.adapters.database.requests import Restart
 from responder.core.facts import Host
 from responder.diagnose.artifacts import BadReport
-from responder.diagnose.policy import SHARE_OF_THE_TIME, Diagnose, within
+from responder.diagnose.policy import Diagnose
+from responder.diagnose.rounds import SHARE_OF_THE_TIME, within
 from responder.diagnose.shipping import Order, Verb
 from responder.errors import SshError
 from responder.usecases.diagnosing import settings_of
-from responder.usecases.diagnosis import order_of
+from responder.usecases.orders import order_of
 from responder.usecases.progress import Progress
 from responder.usecases.services import Services
 

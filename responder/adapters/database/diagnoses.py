@@ -11,7 +11,8 @@ from sqlalchemy import exc
 from responder.adapters.database.engine import Database
 from responder.adapters.database.schema import METADATA
 from responder.core.facts import same_life
-from responder.diagnose.policy import TRY_AGAIN, Rounds, Verdict
+from responder.diagnose.policy import TRY_AGAIN, Verdict
+from responder.diagnose.rounds import Rounds
 
 diagnoses = sa.Table(
     "memleash_diagnoses",

@@ -8,17 +8,7 @@ import pytest
 
 from responder.core.facts import AgentFacts, Unknown
 from responder.core.outcomes import Mode
-from responder.diagnose.policy import (
-    GIB,
-    MIB,
-    Diagnose,
-    Discover,
-    Situation,
-    Verdict,
-    refusal,
-    rounds_for,
-)
-from toolkit.values import Duration
+from responder.diagnose.policy import GIB, Diagnose, Discover, Situation, Verdict, refusal
 
 SETTINGS = Diagnose(Discover(systemd_unit="agent.service"))
 GROWING = AgentFacts(up=True, start_time=1000.0, resident_bytes=3 * GIB, busy=False)
@@ -91,31 +81,3 @@ def test_settings_that_cannot_work_are_refused(changes: dict[str, object]) -> No
 def test_a_process_is_found_in_exactly_one_way() -> None:
     with pytest.raises(ValueError, match="give one of"):
         Discover(systemd_unit="agent.service", pidfile="/run/agent.pid")
-
-
-@pytest.mark.parametrize(
-    ("resident", "growth", "hard_limit", "told"),
-    [
-        (2 * GIB, 0.1 * MIB, 10 * GIB, "5 rounds x 5m: 102 KiB/s, 4 GiB in 5h41m"),
-        (2 * GIB, 1 * MIB, 10 * GIB, "5 rounds x 5m: 1 MiB/s, 4 GiB in 34m"),
-        (2656 * MIB, 12 * MIB, 10 * GIB, "5 rounds x 20s: 12 MiB/s, 4 GiB in 2m"),
-        (3 * GIB, 50 * MIB, 10 * GIB, "3 rounds x 5s: 50 MiB/s, 4 GiB in 20s"),
-        (4 * GIB, 50 * MIB, 10 * GIB, "3 rounds x 5s: 50 MiB/s, 4 GiB in 0s"),
-        (500 * MIB, 1 * MIB, GIB, "5 rounds x 1m27s: 1 MiB/s, 1 GiB in 9m"),
-        (500 * MIB, 1 * MIB, 0, "5 rounds x 5m: 1 MiB/s, 4 GiB in 1h"),
-        (3900 * MIB, 0.0, 10 * GIB, "5 rounds x 5m: no growth"),
-        (3900 * MIB, -1.0, 10 * GIB, "5 rounds x 5m: no growth"),
-        (3900 * MIB, Unknown("refused"), 10 * GIB, "5 rounds x 5m: growth unknown"),
-        (2 * GIB, 20 * MIB, Unknown("refused"), "5 rounds x 17s: 20 MiB/s, 4 GiB in 1m42s"),
-    ],
-)
-def test_rounds_are_shortened_when_there_is_less_time(
-    resident: int, growth: float | Unknown, hard_limit: int | Unknown, told: str
-) -> None:
-    assert str(rounds_for(SETTINGS, resident, growth, hard_limit)) == told
-
-
-def test_fewer_and_shorter_rounds_than_the_least_are_kept_where_configured() -> None:
-    short = dataclasses.replace(SETTINGS, rounds=2, interval=Duration(2.0))
-
-    assert str(rounds_for(short, 4 * GIB, 50 * MIB, 0)).startswith("2 rounds x 2s: ")

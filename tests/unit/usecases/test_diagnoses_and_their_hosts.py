@@ -22,7 +22,8 @@ from responder.adapters.database.diagnoses import Diagnosis
 from responder.adapters.ssh import CommandResult
 from responder.core.outcomes import Mode
 from responder.diagnose.artifacts import ArtifactSettings
-from responder.diagnose.policy import GIB, Diagnose, Discover, Rounds, Verdict
+from responder.diagnose.policy import GIB, Diagnose, Discover, Verdict
+from responder.diagnose.rounds import Rounds
 from responder.usecases import diagnosis as workflow
 from responder.usecases.diagnosing import Diagnosing
 from responder.usecases.diagnosis import DiagnosisWorkflow
