@@ -36,7 +36,7 @@ class Narrator:
 
     def close(self, summary: str) -> None:
         """End the story that was told to its end."""
-        print(f"\n{summary}\n\nAll seven steps went as they should.", flush=True)
+        print(f"\n{summary}\n\nAll eight steps went as they should.", flush=True)
 
     def say(self, text: str) -> None:
         elapsed_seconds = time.monotonic() - self._began

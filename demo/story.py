@@ -1,4 +1,4 @@
-"""The seven steps of `make demo`, each checked: how a leaking, dumping agent fares."""
+"""The eight steps of `make demo`, each checked: how a leaking, dumping agent fares."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from demo.agent import END_OF_DUMP
+from demo.agent import END_OF_DUMP, Reply
 from demo.narration import Narrator
 from demo.stack.http import Json, call, post
 from demo.stack.observer import Observer
@@ -16,9 +16,11 @@ from demo.stages import Stages
 from toolkit.units import format_size
 
 _RESIDENT = "resident_memory_bytes"
-_OVER_THRESHOLD_MIB = 120
+_OVER_THRESHOLD_MIB = 110
+_LEAK_MIB_PER_SECOND = 0.5  # little enough for the mute's formula to see _OVER_THRESHOLD_MIB
 _OVER_LIMIT_MIB = 210
 _MEMORY_ALERTS = {"AgentMemoryAboveThreshold", "AgentMemoryHardLimitExceeded"}
+_LEAKED = Reply.__qualname__
 _MUTED_SECONDS = 10  # longer than HostPingFailed's `for` takes at the stack's pace
 _TASK = {"id": "task-7", "name": "migrate a volume"}
 
@@ -38,6 +40,7 @@ class Story:
         steps: list[tuple[str, Callable[[], None]]] = [
             ("everything is up, and the limits are known", self._everything_is_up),
             ("the agent passes its alarm threshold", self._threshold_is_passed),
+            ("it leaks, and a person asks what", self._leak_is_diagnosed),
             ("the agent is busy and stops answering", self._agent_is_busy),
             ("busy ends", self._busy_ends),
             ("the hard limit is passed in the middle of a task", self._limit_is_passed_in_a_task),
@@ -76,6 +79,34 @@ class Story:
         )
         self._narrator.say(f"it reads: {page['annotations']['description']}")
         self._check_starts("nothing was restarted for that", 1)
+
+    def _leak_is_diagnosed(self) -> None:
+        expect, observer = self._narrator.expect, self._observer
+        self._stack.agent_does("grow", mib_per_second=_LEAK_MIB_PER_SECOND)
+        asked = {"host": self._site.host, "agent": self._site.agent}
+        opened = post(self._site.url("responder", "/api/v1/diagnoses"), asked)
+        self._narrator.say(
+            f"it leaks {_LEAK_MIB_PER_SECOND} MiB a second; a diagnosis is asked for"
+        )
+        ended = expect(
+            "the report is here",
+            lambda: self._with_report(observer.diagnosis(opened["id"])),
+            seen=lambda: observer.diagnosis(opened["id"]),
+        )
+        self._narrator.say(f"it took {ended['pace']}")
+        self._stack.agent_does("grow", mib_per_second=0)
+        suspect = observer.first_suspect(ended["report"])
+        self._narrator.check(
+            f"the report says first: {suspect.removeprefix('- ')}",
+            holds=_LEAKED in suspect,
+            seen=suspect,
+        )
+        expect("the silence of its pings is gone", lambda: not observer.silences())
+        self._check_starts("the agent never stopped", 1)
+
+    @staticmethod
+    def _with_report(diagnosis: Json) -> Json:
+        return diagnosis if diagnosis["verdict"] == "diagnosed" else None
 
     def _agent_is_busy(self) -> None:
         expect, observer = self._narrator.expect, self._observer

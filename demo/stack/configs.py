@@ -169,6 +169,7 @@ def responder(site: Site, sshd: Sshd) -> Config:
         },
         "controllers": [_controller(site)],
         "agents": {site.agent: _managed_agent(site)},
+        "artifacts": {"folder": str(site.artifacts)},
         "exporter": {"timeout": "2s"},
         # A fleet of one: the one host over its limit is all of it, and no storm.
         "fleet": {"storm_fraction": 1},
@@ -197,6 +198,7 @@ def _controller(site: Site) -> Config:
 
 def _managed_agent(site: Site) -> Config:
     return {
+        "diagnose": _diagnose(site),
         "mode": "enforce",
         "restart_command": shlex.join([str(SERVICE_SCRIPT), str(site.service), "restart"]),
         "readiness": {"probes": 60, "timeout": "2s", "interval": "1s"},
@@ -214,3 +216,17 @@ def _managed_agent(site: Site) -> Config:
 def _ours(name: str) -> Config:
     config: Config = yaml.safe_load((_RULES / name).read_text(encoding="utf-8"))
     return config
+
+
+def _diagnose(site: Site) -> Config:
+    """Return how the agent is diagnosed: in short rounds, for a leak of a few KiB a second."""
+    return {
+        "discover": {"pidfile": str(site.service / "agent.pid")},
+        "rounds": 3,
+        "interval": "2s",
+        "min_growth": "4KiB",
+        "min_free_disk": "1MiB",
+        "python": sys.executable,
+        "work_folder": str(site.folder / "diagnose"),
+        "busy_folder": str(site.busy),
+    }

@@ -77,6 +77,16 @@ class Observer:
         """Return the newest restart that ended with ``outcome``, or None."""
         return next((each for each in self.restarts() if each["outcome"] == outcome), None)
 
+    def diagnosis(self, diagnosis_id: str) -> Json:
+        """Return what the responder says of a diagnosis."""
+        return get(self.site.url("responder", f"/api/v1/diagnoses/{diagnosis_id}"))
+
+    def first_suspect(self, time: str) -> str:
+        """Return what the agent's report of that time says first of what grew."""
+        folder = self.site.artifacts / self.site.host / self.site.agent / time
+        text = (folder / "report.md").read_text(encoding="utf-8")
+        return text.partition("## What grew in every round\n\n")[2].partition("\n")[0]
+
     def controller_calls(self) -> list[str]:
         return [each["call"] for each in get(self.site.url("controller", "/calls"))]
 

@@ -62,6 +62,11 @@ class Site:
         return self.folder / "rules"
 
     @property
+    def artifacts(self) -> Path:
+        """Where the responder keeps the reports of diagnoses."""
+        return self.folder / "artifacts"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 

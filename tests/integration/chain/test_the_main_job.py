@@ -1,4 +1,4 @@
-"""The seven steps of the demo, as a test: each of them is checked by the story itself."""
+"""The eight steps of the demo, as a test: each of them is checked by the story itself."""
 
 from __future__ import annotations
 
