@@ -73,3 +73,12 @@ class DeadlineAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:
+        """As requests does it, but with an IPv6 zone as the resolver takes it.
+
+        requests writes its percent sign out as %25, and ``fe80::1%25eth0`` is looked up as a name.
+        """
+        place, pool = super().build_connection_pool_key_attributes(*args, **kwargs)
+        host = place["host"].replace("%25", "%")
+        return {**place, "host": f"[{host}]" if "%" in host else host}, pool
