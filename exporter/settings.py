@@ -21,6 +21,8 @@ from toolkit.values import (
     SizeOrZero,
 )
 
+MIB = 1024**2
+
 BUSY_MARKERS_DIRECTORY = Path("/run/memleash/busy")
 """Where markers are looked for and put: one directory per agent below it."""
 
@@ -44,6 +46,20 @@ class Limits:
 
     alarm_threshold: SizeOrZero | None = None
     hard_limit: SizeOrZero | None = None
+
+    def warnings(self) -> list[str]:
+        """Return what is allowed and hardly meant."""
+        odd = [
+            f"{name} {size} is under 1MiB: was a unit forgotten?"
+            for name, size in (
+                ("alarm_threshold", self.alarm_threshold),
+                ("hard_limit", self.hard_limit),
+            )
+            if size and size < MIB
+        ]
+        if self.alarm_threshold and self.hard_limit and self.alarm_threshold > self.hard_limit:
+            odd.append("alarm_threshold is over hard_limit: the alarm is at hard_limit")
+        return odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +175,8 @@ class Agent:
     ready: Ready | None = None
 
     def warnings(self) -> list[str]:
-        """Return what a responder cannot do for this agent, as it is configured."""
-        missing = []
+        """Return what a responder cannot do for this agent, and what is hardly meant."""
+        missing = self.limits.warnings()
         if not self.busy:
             missing.append("no busy source: whether it is busy is unknown, so nothing restarts it")
         if self.ready is None:

@@ -78,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"memleash-responder: {error}\n")
         return 1
     if flags.check_config:
+        for warning in outside.settings.ssh.warnings():
+            sys.stdout.write(f"warning: {warning}\n")
         sys.stdout.write(f"{flags.config_file}: valid\n")
         return 0
     try:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import main
-from exporter.settings import Settings
+from exporter.settings import MIB, Limits, Settings
 from toolkit.settings import ConfigError, load
+from toolkit.values import Size
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +84,19 @@ agents:
     assert other.ready is not None
     assert other.ready.tcp is not None
     assert other.ready.tcp.address == "127.0.0.1:22"
+
+
+@pytest.mark.parametrize(
+    ("limits", "warnings"),
+    [
+        (Limits(Size(2 * MIB), Size(3 * MIB)), []),
+        (Limits(Size(0), Size(0)), []),
+        (Limits(hard_limit=Size(10)), ["hard_limit 10 is under 1MiB: was a unit forgotten?"]),
+        (
+            Limits(Size(3 * MIB), Size(2 * MIB)),
+            ["alarm_threshold is over hard_limit: the alarm is at hard_limit"],
+        ),
+    ],
+)
+def test_limits_that_are_hardly_meant_are_told(limits: Limits, warnings: list[str]) -> None:
+    assert limits.warnings() == warnings

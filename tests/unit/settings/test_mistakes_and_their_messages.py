@@ -69,3 +69,10 @@ def test_what_may_be_none_at_all(tmp_path: Path) -> None:
     loaded = settings.load(file)
     assert not loaded.agents["a"].guards.cooldown
     assert not loaded.mute.tail
+
+
+def test_ssh_files_that_are_not_there_are_told(tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    ssh = settings.Ssh(identity_file=tmp_path / "key", known_hosts_file=tmp_path / "known")
+    (warning,) = ssh.warnings()
+    assert warning == f"ssh.known_hosts_file: {tmp_path}/known is not there: no host can be reached"
