@@ -49,7 +49,7 @@ class Layout(typing.NamedTuple):
 
 
 _OLD = Layout(gc_head=32, lists=(), statistics=0)
-_LAYOUTS: typing.Dict[typing.Tuple[int, int], Layout] = {
+LAYOUTS: typing.Dict[typing.Tuple[int, int], Layout] = {
     (2, 7): _OLD._replace(keys="2.7"),
     (3, 6): _OLD._replace(qualname=848),
     (3, 7): _OLD._replace(
@@ -74,9 +74,9 @@ _LAYOUTS: typing.Dict[typing.Tuple[int, int], Layout] = {
         attributes="3.13",
     ),
 }
-_NEXT_AND_GC = {(3, 13): (64, 80), (3, 14): (64, 88)}
+NEXT_AND_GC = {(3, 13): (64, 80), (3, 14): (64, 88)}
 """Where _Py_DebugOffsets has an interpreter's ``next`` and ``gc``."""
-_HEADS_AT = 40
+HEADS_AT = 40
 """Where _Py_DebugOffsets has ``interpreters_head``."""
 _GENERATION_BYTES = (48, 40)
 """What a generation took before 3.7: its head was aligned to 16 bytes, and is not in 2.7.15 on."""
@@ -160,14 +160,14 @@ def _interpreter(memory: Memory, image: elf.Image, runtime: int) -> Interpreter:
         number = memory.words(known, 1)[0] if known is not None else 0
     version = _in_words(number) if number else _version_in(memory, image)
     minor = tuple(int(part) for part in version.split(".")[:2])
-    layout = _LAYOUTS.get((minor[0], minor[1]))
+    layout = LAYOUTS.get((minor[0], minor[1]))
     if layout is None:
         known_ones = "2.7 and 3.6 to 3.14"
         raise tools.Refused(f"it is CPython {version}; known are {known_ones}: add the hook")
-    if (minor[0], minor[1]) in _NEXT_AND_GC:
+    if (minor[0], minor[1]) in NEXT_AND_GC:
         heads, following, gc = (
             struct.unpack_from("<Q", start, where)[0]
-            for where in (_HEADS_AT, *_NEXT_AND_GC[minor[0], minor[1]])
+            for where in (HEADS_AT, *NEXT_AND_GC[minor[0], minor[1]])
         )
         layout = layout._replace(interpreters=heads, next=following, gc=gc)
     return Interpreter(version, layout, runtime)

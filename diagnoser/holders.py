@@ -15,6 +15,7 @@ from .walk import Tracked
 
 _ELEMENTS = 100
 _SLOTS_OF_A_SET = 4096
+_MOST_ITEMS = 1 << 20
 _IS_CLASS = 1 << 31
 
 Names = typing.Dict[int, str]
@@ -134,7 +135,7 @@ def _by_container(
 
 
 def _hits(objects: Objects, address: int, count: int, wanted: typing.Set[int]) -> typing.List[int]:
-    if not 0 < count < 1 << 24:
+    if not 0 < count < _MOST_ITEMS:
         return []
     values = objects.memory.words(address, count)
     return [] if wanted.isdisjoint(values) else [value for value in values if value in wanted]

@@ -17,7 +17,8 @@ _INLINE_VALUES, _PREHEADER, _MANAGED_DICT = 1 << 2, 3 << 3, 1 << 4
 _HEAP_TYPE, _HAVE_GC = 1 << 9, 1 << 14
 _LONG, _LIST, _DICT_SUBCLASS, _TYPE = 1 << 24, 1 << 25, 1 << 29, 1 << 31
 _MOST_BASICSIZE = 1 << 20
-_MOST_ENTRIES = 1 << 24
+_MOST_ENTRIES = 1 << 20
+"""Of a longer dict only so many of its last entries are read."""
 _MOST_TEXT = 500
 _MOST_BASES = 50
 _MOST_SLOTS = 100
@@ -262,9 +263,10 @@ class Objects:
 
     def _entries(self, where: typing.Tuple[int, int, int], wanted: Wanted) -> typing.List[Item]:
         address, count, size = where
-        if not 0 < count < _MOST_ENTRIES:
+        if not 0 < count < 1 << 40:
             return []
-        words = self.memory.words(address, count * size // 8)
+        skipped = max(0, count - _MOST_ENTRIES)
+        words = self.memory.words(address + skipped * size, (count - skipped) * size // 8)
         step = size // 8
         return _pairs(words[step - 2 :: step], words[step - 1 :: step], wanted)
 

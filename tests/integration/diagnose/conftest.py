@@ -28,11 +28,18 @@ AGENTS = Path(__file__).parent / "agents"
 PACKAGED_HOOK = Path(__file__).parents[3] / "packaging" / "hook"
 
 
+PYENV = Path(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv", "versions")
+"""HOME is elsewhere in a test run."""
+PYTHON_3_14 = Path(__file__).parents[3] / ".cache" / "tools" / "python3.14" / "run"
+"""Debian sid's, unpacked by tools/setup, with a loader and a C library of its own."""
+
+
 def _pythons() -> list[str]:
-    """Return this interpreter, and one of each other version from 3.8 on that pyenv has here."""
+    """Return this interpreter, and one of each other version from 3.8 on that is here."""
     found = {sys.version_info[:2]: sys.executable}
-    home = Path(pwd.getpwuid(os.getuid()).pw_dir)  # HOME is elsewhere in a test run
-    for python in sorted(home.glob(".pyenv/versions/3.*/bin/python")):
+    if PYTHON_3_14.exists():
+        found[3, 14] = str(PYTHON_3_14)
+    for python in sorted(PYENV.glob("3.*/bin/python")):
         major, minor, *_ = python.parents[1].name.split(".")
         if int(minor) >= 8:
             found.setdefault((int(major), int(minor)), str(python))

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from diagnoser import process
-from diagnoser.census import Census
-from tests.integration.diagnose.conftest import Agent, eventually
+from diagnoser import growth, process
+from diagnoser.census import Census, Look
+from tests.integration.diagnose.conftest import PYENV, PYTHONS, Agent, Heart, eventually
 
 pytestmark = pytest.mark.integration
 
-
-def interpreters() -> list[str]:
-    """Return every CPython from 2.7 to 3.14 that is at hand, one a version."""
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    found = [Path(sys.executable), *sorted(root.glob("*/bin/python"))]
-    known = [path for path in found if path.exists()]
-    return [str(path) for path in dict.fromkeys(known)]
-
-
-PYTHONS = interpreters()
+ALL_PYTHONS = [
+    python
+    for python in (*PYTHONS, "/usr/bin/python3", *map(str, PYENV.glob("[23].*/bin/python")))
+    if Path(python).exists()
+]
+"""From 2.7 to 3.14, as far as they are here: pyenv's are libraries, Debian's is one program."""
 
 
-@pytest.fixture(params=PYTHONS)
+@pytest.fixture(params=sorted(set(ALL_PYTHONS)))
 def python(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -72,9 +68,9 @@ def test_containers_take_what_the_agent_says_they_take(still: Still) -> None:
 
     types = census.look(30.0).types
 
-    for name in ("builtins.set", "collections.deque", "__main__.OwnList", "__main__.Slotted"):
+    for name in ("builtins.set", "collections.deque", "__main__.Slotted", "__main__.OwnTuple"):
         assert types[name] == truth[name]
-    for name in ("builtins.list", "builtins.dict", "__main__.OwnTuple"):
+    for name in ("builtins.list", "builtins.dict"):
         assert types[name][1] == pytest.approx(truth[name][1], rel=0.01)
 
 
@@ -103,3 +99,45 @@ def test_long_containers_are_named_by_who_holds_them(still: Still) -> None:
 
 def before_3_8(census: Census) -> bool:
     return tuple(map(int, census.version.split(".")[:2])) < (3, 8)
+
+
+def looks_at(child: subprocess.Popen[bytes], heart: Heart, count: int) -> list[Look]:
+    """Look so often, with some beats of the agent between two looks."""
+    with contextlib.closing(Census(process.find(child.pid))) as census:
+        looks = [census.look(30.0)]
+        for _ in range(count - 1):
+            assert heart.goes_on()
+            looks.append(census.look(30.0))
+        return looks
+
+
+@pytest.mark.parametrize("green", ["eventlet", "gevent"])
+def test_green_threads_are_counted_like_others(agent: Agent, heart: Heart, green: str) -> None:
+    child = agent(f"leaks_under_{green}.py")
+    eventually(lambda: heart.beats() > 20, what="the agent works")
+
+    looks = looks_at(child, heart, 5)
+
+    grown = growth.grown([look.types for look in looks], 16 * 1024)
+    assert {found.name for found in grown[:2]} == {"__main__.Job", "builtins.list"}
+    longer = growth.grown_containers([look.containers for look in looks], 50)
+    with contextlib.closing(Census(process.find(child.pid))) as census:
+        names = census.names([longer[0].id], 30.0)
+    assert names[longer[0].id][:2] == ["Queue.done", "Job"]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize(
+    "script", ["leaks_a_list.py", "leaks_a_cache.py", "leaks_cycles.py", "is_busy.py"]
+)
+def test_a_hundred_looks_leave_the_heart_as_it_was(
+    agent: Agent, heart: Heart, python: str, script: str
+) -> None:
+    child = agent(script, python=python)
+    eventually(lambda: heart.beats() > 20, what="the agent works")
+
+    with contextlib.closing(Census(process.find(child.pid))) as census:
+        looks = [census.look(30.0) for _ in range(100)]
+
+    assert all(look.objects > 1000 for look in looks)
+    assert heart.goes_on()
