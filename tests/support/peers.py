@@ -45,6 +45,7 @@ class Peers:
         self.silences: dict[str, dict[str, Any]] = {}
         self.faults: dict[tuple[str, str], list[Reply]] = {}
         """(call, host) or ("mn-2 tasks", host): the answers in turn, the last one for ever."""
+        self.exposition = b"this is no exporter {"
         self._lock = threading.Lock()
         self.url = ""
 
@@ -100,7 +101,7 @@ class Peers:
             if peer == "prometheus":
                 return self._limit(urllib.parse.parse_qs(query)["query"][0])
             if peer == "metrics":
-                return Reply(raw=b"this is no exporter {")
+                return Reply(raw=self.exposition)
             if peer == "alertmanager":
                 return self._silence(method, rest, body)
             host, call = (
@@ -143,13 +144,16 @@ class Limit:
 
     size_bytes: float
     age: float
+    evaluated_ago: float = 0.0
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """In place of those that were asked for."""
 
-    def as_vector(self, labels: Mapping[str, str]) -> dict[str, Any]:
-        """Return Prometheus's answer for the agent with these ``labels``, evaluated now."""
+    def as_vector(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        """Return Prometheus's answer to who ``asked`` for the agent with these labels."""
 
         def sample(part: str, value: float) -> dict[str, Any]:
-            metric = {**labels, "memleash_part": part}
-            return {"metric": metric, "value": [time.time(), str(value)]}
+            metric = {**asked, **self.labels, "memleash_part": part}
+            return {"metric": metric, "value": [time.time() - self.evaluated_ago, str(value)]}
 
         result = [sample("value", self.size_bytes), sample("age", self.age)]
         return {"status": "success", "data": {"resultType": "vector", "result": result}}

@@ -217,3 +217,19 @@ def test_many_threads_share_a_session(peer: Peer) -> None:
         for thread in threads:
             thread.join()
     assert seen == {number: f"/{number}".encode() for number in range(40)}
+
+
+@pytest.mark.parametrize("timeout_seconds", [0, -1])
+def test_a_timeout_that_leaves_no_time_is_an_error_like_any_other(
+    peer: Peer, timeout_seconds: float
+) -> None:
+    """Seen: a ValueError went through to whoever asked, and left a host drained."""
+    with pytest.raises(http.HttpError, match="less than or equal to 0"):
+        get(peer.url, timeout_seconds=timeout_seconds)
+    assert peer.asked == []
+
+
+def test_a_body_is_not_unpacked_whatever_it_says_it_is(peer: Peer) -> None:
+    packed = gzip.compress(bytes(200_000))
+    peer.answer = lambda _: Reply(200, packed, {"Content-Encoding": "gzip"})
+    assert get(peer.url).body == packed

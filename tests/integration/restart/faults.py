@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from tests.support.fleet import OVER_MIB
-from tests.support.peers import Reply, limit
+from tests.support.peers import Limit, Reply, limit
 
 MIB = 1024**2
 RUNNING = {"running": [{"id": "task-7", "name": "migrate"}]}
@@ -167,6 +167,30 @@ OF_FACTS = [
         {"limit": [Reply({"status": "success", "data": {"result": []}})]},
         **_FROM_RULES,
     ),
+    refused(
+        "exporter of 400 digits", _UNAVAILABLE, "not the Prometheus", exporter_address="digits"
+    ),
+    refused(
+        "limit of another host",
+        _UNAVAILABLE,
+        "was answered for",
+        {"limit": [Reply(Limit(48 * MIB, 1, labels={"host": "another"}))]},
+        **_FROM_RULES,
+    ),
+    refused(
+        "limit of yesterday",
+        _UNAVAILABLE,
+        "do the clocks agree?",
+        {"limit": [Reply(Limit(48 * MIB, 1, evaluated_ago=86_400))]},
+        **_FROM_RULES,
+    ),
+    refused(
+        "limit is no number",
+        _UNAVAILABLE,
+        "is 'nan', which is no limit",
+        {"limit": [limit(float("nan"), age=1)]},
+        **_FROM_RULES,
+    ),
     refused("limit is off", "below_hard_limit", "off", {"limit": [limit(0, age=1)]}, **_FROM_RULES),
     refused(
         "limit was raised",
@@ -196,6 +220,18 @@ OF_CONTROLLERS = [
     succeeds("tasks without running", tasks(Reply({}))),
     succeeds("tasks null", tasks(Reply({"running": None}))),
     succeeds("only pending tasks", tasks(Reply({"running": [], "pending": [{"id": "8"}]}))),
+    refused(
+        "very many tasks",
+        "tasks_running",
+        "and 99,992 more",
+        {"mn-1 tasks": [Reply({"running": [{"id": str(one)} for one in range(100_000)]})]},
+    ),
+    refused(
+        "tasks nested without end",
+        _UNREACHABLE,
+        "is not JSON",
+        {"mn-2 tasks": [Reply(raw=b"[" * 100_000)]},
+    ),
     refused("drain fails", _UNREACHABLE, "drain", {"mn-3 drain": [Reply(status=500)]}),
     failed("reconnect refused", "reconnect_failed", starts=2, reason="503"),
     failed(

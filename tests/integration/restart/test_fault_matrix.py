@@ -59,7 +59,8 @@ def faulty_servers(folder: Path) -> Iterator[Addresses]:
         closed = stack.enter_context(socket.socket())
         closed.bind(("127.0.0.1", 0))
         dead = f"127.0.0.1:{closed.getsockname()[1]}"
-        nonsense = stack.enter_context(Peers().serving())
+        nonsense, digits = (stack.enter_context(Peers().serving()) for _ in range(2))
+        digits.exposition = b"some_metric 1 " + b"9" * 400
         fake_key = keygen(folder / "fake_key")
         no_channel = stack.enter_context(FakeSshd(fake_key, "channel").running())
         strangers = start_sshd(stack, folder)  # its authorized_keys do not have our key
@@ -75,6 +76,7 @@ def faulty_servers(folder: Path) -> Iterator[Addresses]:
             {
                 "dead": dead,
                 "nonsense": nonsense.url.removeprefix("http://"),
+                "digits": digits.url.removeprefix("http://"),
                 "refused": dead,
                 "black_hole": black_hole,
                 "silent": listening(8),
