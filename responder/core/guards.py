@@ -36,24 +36,28 @@ class Request:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Situation:
-    """Every fact that the guards rest on, read for one decision."""
+    """Every fact that the guards rest on, read for one decision. None has a default."""
 
     request: Request
     agent: AgentFacts | Unknown
     hard_limit_bytes: int | Unknown
     """The effective limit; 0 is off."""
-    paused: bool = False
-    quarantined: bool = False
-    host_state: HostState = HostState.CONNECTED
-    agent_restart_ages: tuple[float, ...] = ()
+    paused: bool
+    quarantined: bool
+    host_state: HostState
+    agent_restart_ages: tuple[float, ...]
     """How long ago, in seconds, this agent on this host was restarted, each time."""
-    fleet_restart_ages: tuple[float, ...] = ()
+    fleet_restart_ages: tuple[float, ...]
     """How long ago, in seconds, anything was restarted, each time."""
-    storm: str | None = None
+    storm: str | None
     """Why nothing is restarted for now: a storm that nobody ended yet."""
-    admitted_life: float | None = None
+    admitted_life: float | None
     """The process start time this request was admitted for; None before it was."""
-    tasks: tuple[ControllerTasks, ...] = ()
+    tasks: tuple[ControllerTasks, ...] | Unknown
+    """What every controller said; NOT_ASKED where no guard looks at it."""
+
+
+NOT_ASKED = Unknown("the controllers were not asked")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,6 +83,24 @@ class Guard:
     check: Check
     forceable: bool = False
     """Whether ``force`` skips it."""
+    asks_controllers: bool = False
+    """Whether it looks at tasks, for which every controller has to be asked."""
+
+    def looks_at(self, step: Step | None) -> bool:
+        """Whether it looks at ``step``; at None, every guard does."""
+        return step is None or step in self.steps
+
+    def skipped_by(self, request: Request) -> bool:
+        """Whether ``request`` goes past it."""
+        return self.forceable and request.forced
+
+
+def asks_controllers(step: Step | None, request: Request) -> bool:
+    """Whether a guard that looks at ``step`` wants to know what the controllers say."""
+    return any(
+        guard.asks_controllers and guard.looks_at(step) and not guard.skipped_by(request)
+        for guard in GUARDS
+    )
 
 
 def refusals(
@@ -89,10 +111,9 @@ def refusals(
     ``now`` is unix time. None as the verdict means that the guard passes.
     """
     for guard in GUARDS:
-        if step is not None and step not in guard.steps:
-            continue
-        skipped = guard.forceable and situation.request.forced
-        yield guard, None if skipped else guard.check(situation, policy, now)
+        if guard.looks_at(step):
+            skipped = guard.skipped_by(situation.request)
+            yield guard, None if skipped else guard.check(situation, policy, now)
 
 
 def first_refusal(
@@ -269,6 +290,8 @@ def _busy(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal 
 
 
 def _controller_unreachable(situation: Situation, _p: RestartPolicy, _n: float) -> Refusal | None:
+    if isinstance(situation.tasks, Unknown):
+        return Refusal(Outcome.CONTROLLER_UNREACHABLE, situation.tasks.why)
     unknown = [
         f"{one.controller}: {one.running.why}"
         for one in situation.tasks
@@ -280,6 +303,8 @@ def _controller_unreachable(situation: Situation, _p: RestartPolicy, _n: float) 
 
 
 def _tasks_running(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
+    if isinstance(situation.tasks, Unknown):
+        return None  # refused by controller_unreachable
     running = [
         f"{one.controller}: {task.name or task.id}"
         for one in situation.tasks
@@ -292,6 +317,7 @@ def _tasks_running(situation: Situation, _policy: RestartPolicy, _now: float) ->
     return None
 
 
+_OF_TASKS = {"forceable": True, "asks_controllers": True}
 _ADMIT = frozenset({Step.ADMIT})
 _ADMIT_AND_SEND = frozenset({Step.ADMIT, Step.RESTART})
 _VERIFY = frozenset({Step.VERIFY})
@@ -315,6 +341,6 @@ GUARDS: tuple[Guard, ...] = (
     Guard("readiness_unknown", _ADMIT, _unprovable),
     Guard("awaiting_approval", _ADMIT, _awaiting_approval),
     Guard("busy", _LOOKS, _busy, forceable=True),
-    Guard("controller_unreachable", _VERIFY, _controller_unreachable, forceable=True),
-    Guard("tasks_running", _VERIFY, _tasks_running, forceable=True),
+    Guard("controller_unreachable", _VERIFY, _controller_unreachable, **_OF_TASKS),
+    Guard("tasks_running", _VERIFY, _tasks_running, **_OF_TASKS),
 )

@@ -17,7 +17,7 @@ from responder.adapters.database.requests import (
 )
 from responder.adapters.telemetry import Part
 from responder.core.alerts import Alert
-from responder.core.guards import Refusal, Situation, refusals
+from responder.core.guards import Refusal, refusals
 from responder.core.outcomes import Mode, Outcome, Step
 from responder.errors import DatabaseUnavailable
 from responder.settings import restart_policy
@@ -151,9 +151,9 @@ class Admission:
         if restart.agent not in services.settings.agents:
             return Refusal(Outcome.UNKNOWN_AGENT, "the agent is not configured any more"), {}
         policy = restart_policy(services.settings, restart.agent)
-        situation: Situation = read_situation(services, restart, Step.ADMIT)
         # What is only observed comes no further: so it is told here what would be looked at later.
         step = None if policy.mode is Mode.OBSERVE else Step.ADMIT
+        situation = read_situation(services, restart, step)
         verdicts = [
             refusal
             for _, refusal in refusals(step, situation, policy, services.clock.now())

@@ -3,16 +3,75 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from responder.adapters.database.fleet import HostRecord
 from responder.adapters.database.requests import NEWEST_COMMANDS, Restart, SentCommand
-from responder.core.facts import AgentFacts, Host, Unknown
-from responder.core.guards import Situation
-from responder.core.outcomes import Step
+from responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown
+from responder.core.guards import NOT_ASKED, Request, Situation, asks_controllers
+from responder.core.outcomes import HostState, Step
 from responder.core.stamps import Stamp
 from responder.errors import FactsUnavailable
 from responder.usecases.services import PAUSED, Services, standing_storm
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the database says that guards rest on, of all hosts, read for one look."""
+
+    paused: bool
+    storm: str | None
+    quarantined: Mapping[tuple[str, str], tuple[float, str]]
+    """By host and agent: since when, and why."""
+    hosts: Mapping[str, HostRecord]
+    agent_restart_ages: Mapping[tuple[str, str], tuple[float, ...]]
+    """By host and agent: how long ago, in seconds, each command was sent."""
+    fleet_restart_ages: tuple[float, ...]
+
+    def state(self, host: str) -> HostState:
+        """Return a host's state."""
+        return self.hosts[host].state if host in self.hosts else HostState.CONNECTED
+
+    def situation(
+        self,
+        request: Request,
+        agent: AgentFacts | Unknown,
+        hard_limit_bytes: int | Unknown,
+        tasks: tuple[ControllerTasks, ...] | Unknown,
+        admitted_life: float | None = None,
+    ) -> Situation:
+        """Return the situation of a request: the one place where it is put together."""
+        key = (request.host, request.agent)
+        return Situation(
+            request=request,
+            agent=agent,
+            hard_limit_bytes=hard_limit_bytes,
+            paused=self.paused,
+            quarantined=key in self.quarantined,
+            host_state=self.state(request.host),
+            agent_restart_ages=self.agent_restart_ages.get(key, ()),
+            fleet_restart_ages=self.fleet_restart_ages,
+            storm=self.storm,
+            admitted_life=admitted_life,
+            tasks=tasks,
+        )
+
+
+def remembered(services: Services, *, but: str | None = None) -> Remembered:
+    """Read it, without the command that request ``but`` sent. Raises DatabaseUnavailable."""
+    memory = services.memory
+    flags = memory.flags.all()
+    sent = memory.requests.commands_sent(newest=NEWEST_COMMANDS, but=but)
+    of_agents, of_fleet = _ages(sent, services.clock.stamp())
+    return Remembered(
+        paused=PAUSED in flags,
+        storm=standing_storm(flags),
+        quarantined=memory.quarantine.all(),
+        hosts=memory.hosts.all(),
+        agent_restart_ages=of_agents,
+        fleet_restart_ages=of_fleet,
+    )
 
 
 def read_situation(
@@ -23,42 +82,43 @@ def read_situation(
 ) -> Situation:
     """Return the facts for a decision at ``step`` (None: all of them, for ``explain``).
 
-    Controllers are asked only where the step looks at tasks. Raises DatabaseUnavailable alone:
-    what else cannot be read becomes Unknown.
+    Controllers are asked only where a guard of the step looks at tasks. Raises DatabaseUnavailable
+    alone: what else cannot be read becomes Unknown.
     """
-    outside, memory = services.outside, services.memory
+    outside = services.outside
     host = outside.inventory.get(restart.host)
+    agent: AgentFacts | Unknown
+    limit: int | Unknown
+    tasks: tuple[ControllerTasks, ...] | Unknown = NOT_ASKED
     if host is None:
-        agent: AgentFacts | Unknown = Unknown(f"host {restart.host} is not in the inventory")
-        return Situation(restart.request, agent, Unknown("the host is not in the inventory"))
-    agent = read_agent(services, host, restart.agent)
-    flags = memory.flags.all()
-    asks_tasks = step in (Step.VERIFY, None) and not restart.forced
-    situation = Situation(
-        request=restart.request,
-        agent=agent,
-        hard_limit_bytes=read_hard_limit(services, host, restart.agent, agent),
-        paused=PAUSED in flags,
-        quarantined=(restart.host, restart.agent) in memory.quarantine.all(),
-        host_state=memory.hosts.get(restart.host).state,
-        storm=standing_storm(flags),
-        admitted_life=admitted_life,
-        tasks=outside.controllers.tasks(host, restart.agent) if asks_tasks else (),
-    )
-    sent = memory.requests.commands_sent(newest=NEWEST_COMMANDS, but=restart.id)
-    return with_sent(situation, sent, services.clock.stamp())
+        agent = limit = tasks = Unknown(f"host {restart.host} is not in the inventory")
+    else:
+        agent = read_agent(services, host, restart.agent)
+        limit = read_hard_limit(services, host, restart.agent, agent)
+        if asks_controllers(step, restart.request):
+            tasks = outside.controllers.tasks(host, restart.agent)
+    known = remembered(services, but=restart.id)
+    return known.situation(restart.request, agent, limit, tasks, admitted_life)
 
 
 def with_sent(situation: Situation, sent: Sequence[SentCommand], now: Stamp) -> Situation:
     """Return ``situation`` with the ages of the commands that other requests ``sent``."""
-    key = (situation.request.host, situation.request.agent)
+    of_agents, of_fleet = _ages(sent, now)
     return dataclasses.replace(
         situation,
-        agent_restart_ages=tuple(
-            at.age_seconds(now) for host, agent, at in sent if (host, agent) == key
-        ),
-        fleet_restart_ages=tuple(at.age_seconds(now) for _, _, at in sent),
+        agent_restart_ages=of_agents.get((situation.request.host, situation.request.agent), ()),
+        fleet_restart_ages=of_fleet,
     )
+
+
+def _ages(
+    sent: Sequence[SentCommand], now: Stamp
+) -> tuple[Mapping[tuple[str, str], tuple[float, ...]], tuple[float, ...]]:
+    """Return how long ago commands were sent, in seconds: to each host's agent, and to any."""
+    of_agents: dict[tuple[str, str], tuple[float, ...]] = {}
+    for host, agent, at in sent:
+        of_agents[host, agent] = (*of_agents.get((host, agent), ()), at.age_seconds(now))
+    return of_agents, tuple(at.age_seconds(now) for _, _, at in sent)
 
 
 def read_agent(
@@ -98,7 +158,9 @@ def seen(situation: Situation) -> dict[str, Any]:
         "paused": situation.paused,
         "storm": situation.storm,
         "quarantined": situation.quarantined,
-        "tasks": [
+        "tasks": plain(situation.tasks)
+        if isinstance(situation.tasks, Unknown)
+        else [
             {
                 "controller": one.controller,
                 "running": plain(one.running)

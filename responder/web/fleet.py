@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping
 
 from responder.adapters.database.fleet import HostRecord
 from responder.core.facts import AgentFacts, Host, Unknown
-from responder.core.guards import Refusal, Request, Situation, refusals
+from responder.core.guards import NOT_ASKED, Refusal, Request, refusals
 from responder.core.moments import unix_seconds
 from responder.core.mutes import Claim, mute_in_force
 from responder.core.outcomes import HostState
 from responder.core.untrusted import size_bytes, truth
 from responder.errors import FactsUnavailable
 from responder.settings import restart_policy
-from responder.usecases.services import PAUSED, Services, standing_storm
+from responder.usecases import situation
+from responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,6 @@ FRESH_SECONDS = 5.0
 """Facts younger than this are shown without asking again."""
 PATIENCE_SECONDS = 2.0
 """How long a page waits for fresher facts before it shows the old ones."""
-NEWEST_COMMANDS = 1000
-"""How far back restarts count; more than any budget allows in its window."""
 
 Key = tuple[str, str]
 _SERIES = {
@@ -132,37 +131,33 @@ class Remembered:
     """What the database says that bears on every row, read once for a page."""
 
     now: float
-    paused: bool
-    storm: str | None
-    quarantined: Mapping[Key, tuple[float, str]]
-    hosts: Mapping[str, HostRecord]
+    guarded: situation.Remembered
+    """What the guards rest on."""
     claims: Mapping[str, tuple[Claim, ...]]
-    restart_ages: Mapping[Key, tuple[float, ...]]
-    fleet_restart_ages: tuple[float, ...]
     open_restarts: Mapping[Key, str]
+
+    @property
+    def hosts(self) -> Mapping[str, HostRecord]:
+        """Every host that was ever held."""
+        return self.guarded.hosts
+
+    @property
+    def quarantined(self) -> Mapping[Key, tuple[float, str]]:
+        """The quarantined agents: since when, and why."""
+        return self.guarded.quarantined
 
     def state(self, host: str) -> HostState:
         """Return a host's state."""
-        return self.hosts[host].state if host in self.hosts else HostState.CONNECTED
+        return self.guarded.state(host)
 
 
 def remembered(services: Services) -> Remembered:
     """Read it. Raises DatabaseUnavailable."""
-    memory, stamp = services.memory, services.clock.stamp()
-    flags = memory.flags.all()
-    ages: dict[Key, tuple[float, ...]] = {}
-    sent = memory.requests.commands_sent(newest=NEWEST_COMMANDS)
-    for host, agent, at in sent:
-        ages[host, agent] = (*ages.get((host, agent), ()), at.age_seconds(stamp))
+    memory = services.memory
     return Remembered(
         now=services.clock.now(),
-        paused=PAUSED in flags,
-        storm=standing_storm(flags),
-        quarantined=memory.quarantine.all(),
-        hosts=memory.hosts.all(),
+        guarded=situation.remembered(services),
         claims=memory.mutes.all(),
-        restart_ages=ages,
-        fleet_restart_ages=tuple(at.age_seconds(stamp) for _, _, at in sent),
         open_restarts={(one.host, one.agent): one.id for one in memory.requests.all_open()},
     )
 
@@ -209,30 +204,27 @@ def row(services: Services, host: Host, agent: str, reading: Reading | None, kno
             if reading.hard_limit_bytes is None
             else reading.hard_limit_bytes
         )
-    state = known.state(host.name)
     quarantine = known.quarantined.get(key)
-    situation = Situation(
-        request=Request(host.name, agent),
-        agent=facts,
-        hard_limit_bytes=limit,
-        paused=known.paused,
-        quarantined=quarantine is not None,
-        host_state=state,
-        agent_restart_ages=known.restart_ages.get(key, ()),
-        fleet_restart_ages=known.fleet_restart_ages,
-        storm=known.storm,
-    )
+    request = Request(host.name, agent)
+    seen = known.guarded.situation(request, facts, limit, NOT_ASKED)
     policy = restart_policy(services.settings, agent)
     return Row(
         host=host,
         agent=agent,
         mode=policy.mode,
-        state=state,
+        state=known.state(host.name),
         mute=mute_in_force(known.claims.get(host.name, ()), known.now),
         reading=shown,
         quarantined=quarantine[1] if quarantine else None,
         restart_id=known.open_restarts.get(key),
-        refusal=next((no for _, no in refusals(None, situation, policy, known.now) if no), None),
+        refusal=next(
+            (
+                no
+                for guard, no in refusals(None, seen, policy, known.now)
+                if no and not guard.asks_controllers
+            ),
+            None,
+        ),
     )
 
 

@@ -10,9 +10,11 @@ import pytest
 from responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
 from responder.core.guards import (
     GUARDS,
+    NOT_ASKED,
     Refusal,
     Request,
     Situation,
+    asks_controllers,
     first_refusal,
     refusals,
 )
@@ -28,7 +30,19 @@ POLICY = RestartPolicy(Mode.ENFORCE, Guards(), Fleet())
 AGENT = AgentFacts(up=True, start_time=LIFE, resident_bytes=LIMIT + 1, busy=False, ready=True)
 REQUEST = Request("node-1", "kvmagent", alert_started_at=ALERTED)
 FREE = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", ()))
-GOOD = Situation(REQUEST, AGENT, LIMIT, tasks=FREE)
+GOOD = Situation(
+    request=REQUEST,
+    agent=AGENT,
+    hard_limit_bytes=LIMIT,
+    paused=False,
+    quarantined=False,
+    host_state=HostState.CONNECTED,
+    agent_restart_ages=(),
+    fleet_restart_ages=(),
+    storm=None,
+    admitted_life=None,
+    tasks=FREE,
+)
 """Every guard passes."""
 
 
@@ -303,3 +317,17 @@ def test_a_reason_stays_short_whatever_was_told() -> None:
     assert told.reason.endswith(" and 99,993 more")
     assert len(told.reason) < 1000
     assert len(Refusal(Outcome.BUSY, "x" * 10**6).reason) < 1000
+
+
+def test_controllers_that_were_not_asked_refuse_wherever_tasks_count() -> None:
+    blind = situation(tasks=NOT_ASKED)
+    assert verdict(Step.VERIFY, blind) is Outcome.CONTROLLER_UNREACHABLE
+    assert verdict(None, blind) is Outcome.CONTROLLER_UNREACHABLE
+    assert verdict(Step.VERIFY, situation(tasks=NOT_ASKED, request={"forced": True})) is None
+
+
+@pytest.mark.parametrize("step", [*Step, None])
+def test_controllers_are_asked_at_the_steps_whose_guards_look_at_tasks(step: Step | None) -> None:
+    looks = verdict(step, situation(tasks=NOT_ASKED)) is not None
+    assert asks_controllers(step, REQUEST) is looks
+    assert not asks_controllers(step, dataclasses.replace(REQUEST, forced=True))

@@ -26,7 +26,7 @@ from toolkit.settings import Duration
 
 QUICK = Guards(wait_for_idle=Duration(2), idle_interval=Duration(1))
 FEW = settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
