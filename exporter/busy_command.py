@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from exporter.adapters.procfs import Procfs
+from exporter.adapters.processes import Processes
 from exporter.decisions.markers import MAX_AGE_SECONDS
 from exporter.settings import BUSY_MARKERS_DIRECTORY
 from toolkit.units import parse_duration
@@ -62,8 +62,7 @@ def _held(flags: argparse.Namespace) -> Iterator[Path]:
     """Place the marker, in one piece, and take it away in the end. Raises OSError."""
     directory = flags.directory / flags.agent
     directory.mkdir(parents=True, exist_ok=True)
-    with Procfs(Path("/proc")).open(os.getpid()) as process:
-        start_ticks = process.stat().start_ticks
+    start_ticks = Processes(Path("/proc")).get(os.getpid()).start_ticks()
     content: dict[str, object] = {
         "reason": flags.reason,
         "pid": os.getpid(),

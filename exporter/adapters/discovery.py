@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from exporter.adapters import cgroups
-from exporter.adapters.procfs import Procfs, seconds_since_boot
+from exporter.adapters.processes import Processes, seconds_since_boot
 from exporter.adapters.systemd import Systemctl
 from exporter.decisions import trees
 from exporter.decisions.pids import checked_pid
@@ -27,8 +27,8 @@ _MOST_ANCESTORS = 64
 class Walk:
     """One walk over the host's command lines, shared by all agents that are searched for in it."""
 
-    def __init__(self, procfs: Procfs) -> None:
-        self._procfs = procfs
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
         self._lines: list[tuple[int, str]] | None = None
         self._unreadable = 0
 
@@ -47,18 +47,10 @@ class Walk:
 
     def _read_all(self) -> list[tuple[int, str]]:
         lines = []
-        for pid in self._procfs.pids():
-            if pid == os.getpid():
-                continue
-            try:
-                with self._procfs.open(pid) as process:
-                    line = process.command_line()
-            except ProcessGone:
-                continue
-            except CannotTell:
+        for pid, line in self._processes.command_lines():
+            if line is None:
                 self._unreadable += 1
-                continue
-            if line:
+            elif line and pid != os.getpid():
                 lines.append((pid, line))
         return lines
 
@@ -66,19 +58,21 @@ class Walk:
 Search = Callable[[Walk], int | None]
 
 
-def search_for(discover: Discover, procfs: Procfs, cgroupfs: Path, systemctl: Systemctl) -> Search:
+def search_for(
+    discover: Discover, processes: Processes, cgroupfs: Path, systemctl: Systemctl
+) -> Search:
     """Return the search that ``discover`` asks for."""
     if discover.pidfile is not None:
         pidfile = discover.pidfile
-        return lambda _: by_pidfile(procfs, pidfile)
+        return lambda _: by_pidfile(processes, pidfile)
     if discover.cmdline is not None:
         pattern = discover.cmdline
-        return lambda walk: by_command_line(procfs, walk, pattern)
+        return lambda walk: by_command_line(processes, walk, pattern)
     unit = discover.systemd_unit or ""
-    return lambda _: by_systemd_unit(procfs, cgroupfs, systemctl, unit)
+    return lambda _: by_systemd_unit(processes, cgroupfs, systemctl, unit)
 
 
-def by_pidfile(procfs: Procfs, pidfile: Path) -> int | None:
+def by_pidfile(processes: Processes, pidfile: Path) -> int | None:
     """Return the pid that ``pidfile`` names, while that process lives.
 
     A process that started after the file was written is not the one that wrote it: the file is
@@ -97,8 +91,8 @@ def by_pidfile(procfs: Procfs, pidfile: Path) -> int | None:
     except ValueError as error:
         raise CannotTell(f"{pidfile} holds no pid") from error
     try:
-        with procfs.open(pid) as process:
-            started_at = procfs.boot_time() + seconds_since_boot(process.stat().start_ticks)
+        start_ticks = processes.get(pid).start_ticks()
+        started_at = processes.boot_time() + seconds_since_boot(start_ticks)
     except ProcessGone:
         return None
     if started_at > written_at + _CLOCK_SLACK_SECONDS:
@@ -106,12 +100,14 @@ def by_pidfile(procfs: Procfs, pidfile: Path) -> int | None:
     return pid
 
 
-def by_command_line(procfs: Procfs, walk: Walk, pattern: str) -> int | None:
+def by_command_line(processes: Processes, walk: Walk, pattern: str) -> int | None:
     """Return the root of the one process tree whose command lines match."""
-    return _only_root(procfs, walk.matching(pattern))
+    return _only_root(processes, walk.matching(pattern))
 
 
-def by_systemd_unit(procfs: Procfs, cgroupfs: Path, systemctl: Systemctl, unit: str) -> int | None:
+def by_systemd_unit(
+    processes: Processes, cgroupfs: Path, systemctl: Systemctl, unit: str
+) -> int | None:
     """Return the main process of ``unit``.
 
     1. No control group, or an empty one: not running, and nobody was bothered.
@@ -127,14 +123,14 @@ def by_systemd_unit(procfs: Procfs, cgroupfs: Path, systemctl: Systemctl, unit: 
         return state.main_pid
     if state is not None and not state.is_active:
         return None
-    return _only_root(procfs, pids)
+    return _only_root(processes, pids)
 
 
-def _only_root(procfs: Procfs, pids: Iterable[int]) -> int | None:
+def _only_root(processes: Processes, pids: Iterable[int]) -> int | None:
     ancestors = {}
     for pid in pids:
         try:
-            ancestors[pid] = _ancestors(procfs, pid)
+            ancestors[pid] = _ancestors(processes, pid)
         except ProcessGone:
             continue
     roots = trees.roots(ancestors.keys(), ancestors)
@@ -144,12 +140,11 @@ def _only_root(procfs: Procfs, pids: Iterable[int]) -> int | None:
     return roots[0] if roots else None
 
 
-def _ancestors(procfs: Procfs, pid: int) -> list[int]:
+def _ancestors(processes: Processes, pid: int) -> list[int]:
     line: list[int] = []
     while pid > 1 and len(line) < _MOST_ANCESTORS:
         try:
-            with procfs.open(pid) as process:
-                pid = process.stat().parent_pid
+            pid = processes.get(pid).parent_pid()
         except ProcessGone:
             if not line:
                 raise

@@ -14,7 +14,7 @@ import os
 import stat
 from pathlib import Path
 
-from exporter.adapters.procfs import Procfs
+from exporter.adapters.processes import Processes
 from exporter.decisions import markers
 from exporter.decisions.markers import Marker
 from exporter.errors import CannotTell, ProcessGone
@@ -27,7 +27,7 @@ _MAX_BYTES = 65536
 log = logging.getLogger(__name__)
 
 
-def busy_since(directory: Path, procfs: Procfs, now: float) -> float | None:
+def busy_since(directory: Path, processes: Processes, now: float) -> float | None:
     """Return since when (unix time) the oldest live marker in ``directory`` counts, None if none.
 
     No directory means that nobody ever left a marker: idle. Raises CannotTell.
@@ -36,7 +36,7 @@ def busy_since(directory: Path, procfs: Procfs, now: float) -> float | None:
     moments = []
     for name in names[:MOST_FILES]:
         marker = None if name.startswith(".") else _read(directory / name)
-        if marker and _is_live(marker, procfs, now):
+        if marker and _is_live(marker, processes, now):
             moments.append(min(marker.written_at, now))
     if not moments and len(names) > MOST_FILES:
         raise CannotTell(f"{directory} holds more than {MOST_FILES} files, and none so far counts")
@@ -93,21 +93,20 @@ def _content(file: Path, status: os.stat_result) -> bytes:
     return content
 
 
-def _is_live(marker: Marker, procfs: Procfs, now: float) -> bool:
+def _is_live(marker: Marker, processes: Processes, now: float) -> bool:
     try:
-        return markers.is_live(marker, now, _start_ticks(procfs, marker.pid))
+        return markers.is_live(marker, now, _start_ticks(processes, marker.pid))
     except CannotTell:  # a process that cannot be looked at is not known to be over
         return markers.is_live(dataclasses.replace(marker, pid=None), now, None)
 
 
-def _start_ticks(procfs: Procfs, pid: int | None) -> int | None:
+def _start_ticks(processes: Processes, pid: int | None) -> int | None:
     """Return the start of the process ``pid``, None when it is over. Raises CannotTell."""
     if pid is None:
         return None
     try:
-        with procfs.open(pid) as process:
-            return process.stat().start_ticks
+        return processes.get(pid).start_ticks()
     except ProcessGone:
-        if procfs.shows_all_processes():
+        if processes.shows_all_processes():
             return None
         raise CannotTell(f"process {pid} may be hidden (hidepid=2)") from None

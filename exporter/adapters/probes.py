@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import socket
+import subprocess
 
 from exporter.adapters import http_get
 from exporter.errors import ProbeFailed
@@ -57,8 +58,6 @@ def command_busy(argv: tuple[str, ...], timeout: float) -> bool:
 
     At the deadline it is killed with everything it started.
     """
-    import subprocess  # noqa: PLC0415 - costs memory that most hosts never need
-
     try:
         process = subprocess.Popen(  # noqa: S603 - the operator's own words, and no shell
             argv,

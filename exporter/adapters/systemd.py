@@ -7,6 +7,7 @@ it is done only while searching, and not again for a while after systemd did not
 
 from __future__ import annotations
 
+import subprocess
 import time
 from dataclasses import dataclass
 
@@ -36,8 +37,6 @@ class Systemctl:
 
         Raises CannotTell when it does not answer.
         """
-        import subprocess  # noqa: PLC0415 - costs memory, and only searching needs it
-
         if time.monotonic() < self._silent_until:
             raise CannotTell("systemctl did not answer lately")
         argv = [self._program, "show", "--property=MainPID,ActiveState", "--", unit]

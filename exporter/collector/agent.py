@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from exporter.adapters.background import BackgroundProbe
 from exporter.adapters.discovery import Search, Walk
-from exporter.adapters.procfs import Process, Procfs, seconds_since_boot
+from exporter.adapters.processes import Processes, seconds_since_boot
 from exporter.collector.sample import AgentSample, Facts, Life
 from exporter.collector.sources import Ask, Question, begin_of, report
 from exporter.decisions import busy
@@ -30,7 +30,7 @@ class Watched:
     """What an AgentWatch needs: the agent's settings and the host's side of them."""
 
     agent: Agent
-    procfs: Procfs
+    processes: Processes
     search: Search
     sources: Sequence[tuple[str, Ask]]
     ready: BackgroundProbe | None
@@ -94,15 +94,14 @@ class AgentWatch:
         )
 
     def _look(self, walk: Walk) -> Look:
-        procfs = self._watched.procfs
+        processes = self._watched.processes
         try:
             for attempt in range(_TRIES):
                 try:
-                    life = self._life or self._found(Walk(procfs) if attempt else walk)
+                    life = self._life or self._found(Walk(processes) if attempt else walk)
                     if life is None:
                         return Look(is_up=False)
-                    with procfs.open(life.pid) as process:
-                        return self._read(process, life)
+                    return self._read(life)
                 except ProcessGone:
                     self._end_life()
         except CannotTell as error:
@@ -111,16 +110,16 @@ class AgentWatch:
 
     def _found(self, walk: Walk) -> Life | None:
         """Search for the agent; remember and return its life, None when it surely has none."""
-        procfs = self._watched.procfs
+        processes = self._watched.processes
         pid = self._watched.search(walk)
         if pid is None:
-            if not procfs.shows_all_processes():
+            if not processes.shows_all_processes():
                 raise CannotTell("not found, but other users' processes are hidden (hidepid=2)")
             return None
-        with procfs.open(pid) as process:
-            start_ticks = process.stat().start_ticks
-        started_at = procfs.boot_time() + seconds_since_boot(start_ticks)
-        self._life = Life(pid, start_ticks, started_at)
+        process = processes.get(pid)
+        start_ticks = process.start_ticks()
+        started_at = processes.boot_time() + seconds_since_boot(start_ticks)
+        self._life = Life(process, start_ticks, started_at)
         log.info(
             "agent found", extra={"agent": self.agent.name, "pid": pid, "started_at": started_at}
         )
@@ -131,36 +130,37 @@ class AgentWatch:
             log.info("agent is over", extra={"agent": self.agent.name, "pid": self._life.pid})
         self._life = None
 
-    def _read(self, process: Process, life: Life) -> Look:
-        stat = process.stat()
-        if stat.start_ticks != life.start_ticks:
-            raise ProcessGone(f"pid {life.pid} belongs to another process now")
+    def _read(self, life: Life) -> Look:
+        """Read the facts, then see that all of them were of this life. Raises ProcessGone."""
         try:
-            memory = process.memory()
-            facts = Facts(
-                life=life,
-                stat=stat,
-                memory=memory,
-                open_fds=process.open_fds(),
-                tree_resident_bytes=(
-                    memory.resident_bytes + self._descendants_resident_bytes(life)
-                    if self.agent.include_children
-                    else None
-                ),
-            )
+            look = Look(is_up=True, facts=self._facts(life))
         except CannotTell as error:
-            return Look(is_up=True, trouble=str(error))
-        return Look(is_up=True, facts=facts)
+            look = Look(is_up=True, trouble=str(error))
+        life.process.check()
+        return look
+
+    def _facts(self, life: Life) -> Facts:
+        usage = life.process.usage()
+        return Facts(
+            life=life,
+            usage=usage,
+            open_fds=life.process.open_fds(),
+            tree_resident_bytes=(
+                usage.resident_bytes + self._descendants_resident_bytes(life)
+                if self.agent.include_children
+                else None
+            ),
+        )
 
     def _descendants_resident_bytes(self, life: Life) -> int:
-        procfs = self._watched.procfs
+        processes = self._watched.processes
         total = 0
-        for pid in procfs.descendants(life.pid):
+        for pid in processes.descendants(life.pid):
             try:
-                with procfs.open(pid) as process:
-                    age = procfs.uptime() - seconds_since_boot(process.stat().start_ticks)
-                    if age >= YOUNGEST_COUNTED_SECONDS:
-                        total += process.memory().resident_bytes
+                process = processes.get(pid)
+                age = processes.uptime() - seconds_since_boot(process.start_ticks())
+                if age >= YOUNGEST_COUNTED_SECONDS:
+                    total += process.usage().resident_bytes
             except ProcessGone:
                 continue
         return total

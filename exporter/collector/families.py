@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator, Sequence
 
-from exporter.adapters.procfs import Process
-from exporter.collector.exposition import Family, labels
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
 from exporter.collector.sample import AgentSample, Facts
 from exporter.decisions.busy import Word
-from toolkit import VERSION
 
-_GAUGE, _COUNTER = "gauge", "counter"
+_GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
 _BUSY = {Word.BUSY: 1, Word.IDLE: 0, Word.UNKNOWN: None}
 
 _Value = float | int | None
@@ -21,7 +20,9 @@ def _fact(read: Callable[[Facts], _Value]) -> Callable[[AgentSample], _Value]:
     return lambda sample: None if sample.facts is None else read(sample.facts)
 
 
-_AGENT_METRICS: Sequence[tuple[str, str, str, Callable[[AgentSample], _Value]]] = (
+_Kind = type[GaugeMetricFamily] | type[CounterMetricFamily]
+
+_AGENT_METRICS: Sequence[tuple[str, _Kind, str, Callable[[AgentSample], _Value]]] = (
     (
         "memleash_agent_up",
         _GAUGE,
@@ -32,19 +33,19 @@ _AGENT_METRICS: Sequence[tuple[str, str, str, Callable[[AgentSample], _Value]]] 
         "memleash_agent_resident_memory_bytes",
         _GAUGE,
         "Resident memory (VmRSS) of the agent's main process.",
-        _fact(lambda facts: facts.memory.resident_bytes),
+        _fact(lambda facts: facts.usage.resident_bytes),
     ),
     (
         "memleash_agent_anonymous_memory_bytes",
         _GAUGE,
         "Resident anonymous memory (RssAnon) of the agent's main process.",
-        _fact(lambda facts: facts.memory.anonymous_bytes),
+        _fact(lambda facts: facts.usage.anonymous_bytes),
     ),
     (
         "memleash_agent_swap_bytes",
         _GAUGE,
         "Swapped out memory (VmSwap) of the agent's main process.",
-        _fact(lambda facts: facts.memory.swap_bytes),
+        _fact(lambda facts: facts.usage.swap_bytes),
     ),
     (
         "memleash_agent_tree_resident_memory_bytes",
@@ -63,13 +64,13 @@ _AGENT_METRICS: Sequence[tuple[str, str, str, Callable[[AgentSample], _Value]]] 
         "memleash_agent_cpu_seconds_total",
         _COUNTER,
         "User and system CPU time of the agent's main process.",
-        _fact(lambda facts: facts.stat.cpu_seconds),
+        _fact(lambda facts: facts.usage.cpu_seconds),
     ),
     (
         "memleash_agent_threads",
         _GAUGE,
         "Threads of the agent's main process.",
-        _fact(lambda facts: facts.stat.threads),
+        _fact(lambda facts: facts.usage.threads),
     ),
     (
         "memleash_agent_open_fds",
@@ -122,82 +123,44 @@ _AGENT_METRICS: Sequence[tuple[str, str, str, Callable[[AgentSample], _Value]]] 
 )
 
 
-def of_agents(samples: Sequence[AgentSample]) -> Iterator[Family]:
-    """Yield the families that tell about the agents."""
-    labelled = [(labels(agent=sample.agent.name), sample) for sample in samples]
+def of_agents(samples: Sequence[AgentSample]) -> Iterator[Metric]:
+    """Yield the families that tell about the agents; one without samples is left out."""
     for name, kind, documentation, read in _AGENT_METRICS:
-        values = [(label, read(sample)) for label, sample in labelled]
-        yield Family(
-            name, kind, documentation, [(label, _number(v)) for label, v in values if v is not None]
-        )
-    reports = [
-        (labels(agent=sample.agent.name, source=report.source), _BUSY[report.word])
-        for sample in samples
-        for report in sample.reports
-    ]
-    yield Family(
+        family = kind(name, documentation, labels=["agent"])
+        for sample in samples:
+            value = read(sample)
+            if value is not None:
+                family.add_metric([sample.agent.name], value)
+        if family.samples:
+            yield family
+    source = _GAUGE(
         "memleash_agent_busy_source",
-        _GAUGE,
         "Each busy source's word; no sample when it could not be asked.",
-        [(label, word) for label, word in reports if word is not None],
+        labels=["agent", "source"],
     )
-    yield Family(
+    success = _GAUGE(
         "memleash_agent_busy_source_success",
-        _GAUGE,
         "Whether the busy source could be asked.",
-        [(label, int(word is not None)) for label, word in reports],
+        labels=["agent", "source"],
     )
+    for sample in samples:
+        for report in sample.reports:
+            labels, word = [sample.agent.name, report.source], _BUSY[report.word]
+            success.add_metric(labels, word is not None)
+            if word is not None:
+                source.add_metric(labels, word)
+    yield from (family for family in (source, success) if family.samples)
 
 
-def of_exporter(*, last_reload_successful: bool, last_success_at: float) -> Iterator[Family]:
-    """Yield the families that tell about the exporter's build and configuration."""
-    build = labels(version=VERSION, python_version=platform.python_version())
-    yield Family(
-        "memleash_exporter_build_info", _GAUGE, "The exporter's version, always 1.", [(build, 1)]
-    )
-    yield Family(
+def of_configuration(*, last_reload_successful: bool, last_success_at: float) -> Iterator[Metric]:
+    """Yield the families that tell about the exporter's configuration."""
+    yield _GAUGE(
         "memleash_exporter_config_last_reload_successful",
-        _GAUGE,
         "Whether the last attempt to read the configuration succeeded.",
-        [("", int(last_reload_successful))],
+        value=last_reload_successful,
     )
-    yield Family(
+    yield _GAUGE(
         "memleash_exporter_config_last_reload_success_timestamp_seconds",
-        _GAUGE,
         "Unix time the configuration was last read with success.",
-        [("", last_success_at)],
+        value=last_success_at,
     )
-
-
-def of_process(process: Process, started_at: float) -> Iterator[Family]:
-    """Yield the usual families about the exporter's own process."""
-    stat, memory, open_fds = process.stat(), process.memory(), process.open_fds()
-    yield Family(
-        "process_cpu_seconds_total",
-        _COUNTER,
-        "User and system CPU time of the exporter.",
-        [("", stat.cpu_seconds)],
-    )
-    yield Family(
-        "process_resident_memory_bytes",
-        _GAUGE,
-        "Resident memory of the exporter.",
-        [("", memory.resident_bytes)],
-    )
-    yield Family(
-        "process_start_time_seconds",
-        _GAUGE,
-        "Unix time the exporter started.",
-        [("", started_at)],
-    )
-    if open_fds is not None:
-        yield Family(
-            "process_open_fds",
-            _GAUGE,
-            "Open file descriptors of the exporter.",
-            [("", open_fds)],
-        )
-
-
-def _number(value: float) -> float:
-    return int(value) if isinstance(value, bool) else value

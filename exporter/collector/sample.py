@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.adapters.procfs import Memory, Stat
+from exporter.adapters.processes import Process, Usage
 from exporter.decisions.busy import Report, Word
 from exporter.settings import Agent
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One life of an agent's main process: a pid together with its start.
+    """One life of an agent's main process.
 
     ``started_at`` (unix seconds) is worked out once, when the life is found: the kernel's boot
     time follows every step of the clock, but the identity of a life must not.
     """
 
-    pid: int
+    process: Process
     start_ticks: int
     started_at: float
+
+    @property
+    def pid(self) -> int:
+        """The number that it has while it lives."""
+        return self.process.pid
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,7 @@ class Facts:
     """What /proc says about one life at one moment."""
 
     life: Life
-    stat: Stat
-    memory: Memory
+    usage: Usage
     open_fds: int | None
     tree_resident_bytes: int | None
 

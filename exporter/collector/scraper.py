@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import logging
-import os
+import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Info, Metric, ProcessCollector, generate_latest
+from prometheus_client.registry import Collector
 
 from exporter.adapters.background import BackgroundProbe
 from exporter.adapters.cgroups import CGROUPFS
 from exporter.adapters.discovery import Walk, search_for
-from exporter.adapters.procfs import Procfs
+from exporter.adapters.processes import Processes
 from exporter.adapters.systemd import Systemctl
-from exporter.collector import exposition, families, sources
+from exporter.collector import families, sources
 from exporter.collector.agent import AgentWatch, Watched
 from exporter.collector.sample import AgentSample
 from exporter.collector.sources import ProbeKey
 from exporter.decisions.busy import Word
-from exporter.errors import ExporterError
 from exporter.settings import Agent, BusySource, Settings
+from toolkit import VERSION
 from toolkit.settings import ConfigError, load
 
 PROCFS = Path("/proc")
@@ -37,23 +40,27 @@ class Host:
     cgroupfs: Path = CGROUPFS
 
 
-class Scraper:
+class Scraper(Collector):
     """Watches the agents of a configuration file. Scrapes and reloads exclude each other."""
 
     def __init__(self, config_file: Path, host: Host) -> None:
         """Read ``config_file``; raises ConfigError. Nothing is started yet."""
         self._config_file = config_file
-        self._procfs = Procfs(host.procfs)
+        self._processes = Processes(host.procfs)
         self._cgroupfs = host.cgroupfs
         self._systemctl = Systemctl()
-        self._own_procfs = Procfs(PROCFS)
-        self._own_started_at = time.time()
         self._lock = threading.Lock()
         self._probes: dict[ProbeKey, BackgroundProbe] = {}
         self._watches: list[AgentWatch] = []
         self._last_reload_successful = True
         self._last_success_at = 0.0
         self._put_in_force(load(Settings, config_file))
+        self.registry = CollectorRegistry()
+        """What a scrape tells: the agents, the configuration, the exporter itself."""
+        self.registry.register(self)
+        build = Info("memleash_exporter_build", "The exporter's version.", registry=self.registry)
+        build.info({"version": VERSION, "python_version": platform.python_version()})
+        ProcessCollector(registry=self.registry)
 
     def start(self) -> None:
         """Begin to ask the background probes."""
@@ -85,11 +92,24 @@ class Scraper:
         log.info("configuration reloaded", extra={"agents": len(settings.agents)})
 
     def scrape(self) -> bytes:
-        """Return the body of a scrape."""
+        """Return the body of a scrape in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return no names, so that registering this collector takes no scrape."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families of one scrape: prometheus_client's Collector."""
         with self._lock:
-            walk = Walk(self._procfs)
+            walk = Walk(self._processes)
             samples = [self._sample(watch, walk) for watch in self._watches]
-            return exposition.render(self._families(samples))
+            configuration = families.of_configuration(
+                last_reload_successful=self._last_reload_successful,
+                last_success_at=self._last_success_at,
+            )
+        yield from families.of_agents(samples)
+        yield from configuration
 
     def agent_names(self) -> list[str]:
         """Return the names of the agents in force."""
@@ -98,18 +118,6 @@ class Scraper:
     def warnings(self) -> list[str]:
         """Return what is missing for a restart, agent by agent."""
         return [warning for watch in self._watches for warning in watch.agent.warnings()]
-
-    def _families(self, samples: list[AgentSample]) -> Iterator[exposition.Family]:
-        yield from families.of_agents(samples)
-        yield from families.of_exporter(
-            last_reload_successful=self._last_reload_successful,
-            last_success_at=self._last_success_at,
-        )
-        try:
-            with self._own_procfs.open(os.getpid()) as process:
-                yield from families.of_process(process, self._own_started_at)
-        except ExporterError as error:
-            log.debug("the exporter cannot read itself", extra={"problem": error})
 
     def _sample(self, watch: AgentWatch, walk: Walk) -> AgentSample:
         try:
@@ -151,8 +159,8 @@ class Scraper:
         return AgentWatch(
             Watched(
                 agent=agent,
-                procfs=self._procfs,
-                search=search_for(agent.discover, self._procfs, self._cgroupfs, self._systemctl),
+                processes=self._processes,
+                search=search_for(agent.discover, self._processes, self._cgroupfs, self._systemctl),
                 sources=[
                     (name, self._ask(agent, source, directory))
                     for name, source in agent.named_sources()
@@ -163,11 +171,11 @@ class Scraper:
 
     def _ask(self, agent: Agent, source: BusySource, directory: Path) -> sources.Ask:
         if source.children is not None:
-            return sources.children_source(source.children.cmdline, self._procfs)
+            return sources.children_source(source.children.cmdline, self._processes)
         settings = sources.background_settings(source)
         if settings is not None:
             return sources.background_source(self._probes[ProbeKey(agent.name, settings)])
-        return sources.marker_source(directory, self._procfs)
+        return sources.marker_source(directory, self._processes)
 
 
 def _probe_keys(agent: Agent) -> Iterator[ProbeKey]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from exporter.adapters import marker_files, probes
 from exporter.adapters.background import BackgroundProbe
-from exporter.adapters.procfs import Procfs, seconds_since_boot
+from exporter.adapters.processes import Processes, seconds_since_boot
 from exporter.collector.sample import Life
 from exporter.decisions.busy import Report, Word
 from exporter.errors import CannotTell, ProcessGone
@@ -79,17 +79,17 @@ def background_settings(source: BusySource) -> ProbeSettings | None:
     return source.http or source.command
 
 
-def marker_source(directory: Path, procfs: Procfs) -> Ask:
+def marker_source(directory: Path, processes: Processes) -> Ask:
     """Return a source that looks for live markers in ``directory``."""
 
     def ask(question: Question) -> tuple[Word, float | None]:
-        since = marker_files.busy_since(directory, procfs, question.now)
+        since = marker_files.busy_since(directory, processes, question.now)
         return (Word.IDLE, None) if since is None else (Word.BUSY, since)
 
     return ask
 
 
-def children_source(pattern: str, procfs: Procfs) -> Ask:
+def children_source(pattern: str, processes: Processes) -> Ask:
     """Return a source that looks for descendants whose command line ``pattern`` is found in."""
     matches = re.compile(pattern).search
 
@@ -99,11 +99,11 @@ def children_source(pattern: str, procfs: Procfs) -> Ask:
             return Word.UNKNOWN, None
         boot = life.started_at - seconds_since_boot(life.start_ticks)
         starts = []
-        for pid in procfs.descendants(life.pid):
+        for pid in processes.descendants(life.pid):
             try:
-                with procfs.open(pid) as process:
-                    if matches(process.command_line()):
-                        starts.append(boot + seconds_since_boot(process.stat().start_ticks))
+                process = processes.get(pid)
+                if matches(process.command_line()):
+                    starts.append(boot + seconds_since_boot(process.start_ticks()))
             except ProcessGone:
                 continue
         return (Word.BUSY, min(starts)) if starts else (Word.IDLE, None)

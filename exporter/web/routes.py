@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from exporter.collector import exposition
+from prometheus_client import make_wsgi_app
+
 from exporter.collector.scraper import Scraper
 from toolkit import VERSION
 from toolkit.http_exchange import Response
@@ -25,26 +27,30 @@ _READ, _WRITE = ("GET", "HEAD"), ("POST", "PUT")
 
 def application(scraper: Scraper, telemetry_path: str, allows: Allows) -> WSGIApplication:
     """Return the application: every path asks for authentication where any is configured."""
+    metrics: WSGIApplication = make_wsgi_app(scraper.registry)
     routes: dict[str, tuple[tuple[str, ...], Callable[[], Response]]] = {
         "/": (_READ, lambda: _landing(scraper, telemetry_path)),
-        telemetry_path: (_READ, lambda: _metrics(scraper)),
         "/-/healthy": (_READ, lambda: _text(200, "memleash-exporter is healthy.")),
         "/-/ready": (_READ, lambda: _text(200, "memleash-exporter is ready.")),
         "/-/reload": (_WRITE, lambda: _reload(scraper)),
     }
 
-    def respond(environ: WSGIEnvironment) -> Response:
+    def respond(environ: WSGIEnvironment) -> Response | None:
+        """Return the answer; None: it is for prometheus_client's own application."""
         if not allows(environ.get("HTTP_AUTHORIZATION")):
             return _text(401, "Unauthorized", ("WWW-Authenticate", 'Basic realm="memleash"'))
+        if environ["PATH_INFO"] == telemetry_path:
+            return None if environ["REQUEST_METHOD"] in _READ else _not_allowed(_READ)
         if environ["PATH_INFO"] not in routes:
             return _text(404, "Not Found")
         methods, handle = routes[environ["PATH_INFO"]]
-        if environ["REQUEST_METHOD"] not in methods:
-            return _text(405, "Method Not Allowed", ("Allow", ", ".join(methods)))
-        return handle()
+        return handle() if environ["REQUEST_METHOD"] in methods else _not_allowed(methods)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         response = respond(environ)
+        if response is None:
+            # The server leaves the body of a HEAD out; the library knows no HEAD.
+            return metrics({**environ, "REQUEST_METHOD": "GET"}, start_response)
         status = f"{response.status} {HTTPStatus(response.status).phrase}"
         start_response(status, [*response.headers, ("X-Content-Type-Options", "nosniff")])
         return [response.body]
@@ -56,8 +62,8 @@ def _text(status: int, line: str, *headers: tuple[str, str]) -> Response:
     return Response(status, (("Content-Type", _TEXT), *headers), f"{line}\n".encode())
 
 
-def _metrics(scraper: Scraper) -> Response:
-    return Response(200, (("Content-Type", exposition.CONTENT_TYPE),), scraper.scrape())
+def _not_allowed(methods: tuple[str, ...]) -> Response:
+    return _text(405, "Method Not Allowed", ("Allow", ", ".join(methods)))
 
 
 def _reload(scraper: Scraper) -> Response:
@@ -69,8 +75,6 @@ def _reload(scraper: Scraper) -> Response:
 
 
 def _landing(scraper: Scraper, telemetry_path: str) -> Response:
-    from html import escape  # noqa: PLC0415 - costs memory that scrapes never need
-
     agents = "\n".join(f"<li>{escape(name)}</li>" for name in scraper.agent_names())
     links = "\n".join(
         f'<li><a href="{escape(path)}">{text}</a></li>'

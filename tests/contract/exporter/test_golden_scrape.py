@@ -44,6 +44,8 @@ _CONTRACT = {
     "memleash_agent_ready": "gauge",
     "memleash_agent_sample_success": "gauge",
     "memleash_agent_sample_duration_seconds": "gauge",
+    "process_max_fds": "gauge",
+    "process_virtual_memory_bytes": "gauge",
     "memleash_exporter_build_info": "gauge",
     "memleash_exporter_config_last_reload_successful": "gauge",
     "memleash_exporter_config_last_reload_success_timestamp_seconds": "gauge",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from exporter.adapters.cgroups import CGROUPFS
 from exporter.adapters.discovery import Walk, search_for
-from exporter.adapters.procfs import Procfs
+from exporter.adapters.processes import Processes
 from exporter.adapters.systemd import Systemctl
 from exporter.collector.agent import AgentWatch, Watched
 from exporter.settings import Agent, Discover
@@ -29,15 +29,15 @@ SAMPLES = Path("samples")
 
 def sample_until_killed() -> None:
     """Sample as fast as possible; one line for each: start in ticks, resident bytes."""
-    procfs = Procfs(Path("/proc"))
+    processes = Processes(Path("/proc"))
     discover = Discover(pidfile=PIDFILE)
-    search = search_for(discover, procfs, CGROUPFS, Systemctl())
-    watch = AgentWatch(Watched(Agent("a", discover), procfs, search, [], None))
+    search = search_for(discover, processes, CGROUPFS, Systemctl())
+    watch = AgentWatch(Watched(Agent("a", discover), processes, search, [], None))
     with SAMPLES.open("w", buffering=1) as samples:
         while True:
-            facts = watch.sample(Walk(procfs)).facts
+            facts = watch.sample(Walk(processes)).facts
             if facts is not None:
-                samples.write(f"{facts.life.start_ticks} {facts.memory.resident_bytes}\n")
+                samples.write(f"{facts.life.start_ticks} {facts.usage.resident_bytes}\n")
 
 
 def live(size_bytes: int, ready: int) -> None:

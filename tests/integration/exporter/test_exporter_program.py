@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import http.client
 import json
 import re
 import signal
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics import parser as openmetrics
 
 from demo.stack.processes import wait_until
 
@@ -56,6 +60,27 @@ def test_every_page_answers(run_exporter: Run) -> None:
     assert exporter.get("/none")[0] == 404
     assert exporter.get("/metrics", method="POST")[0] == 405
     assert exporter.get("/-/reload")[0] == 405
+
+
+def test_a_scrape_is_told_in_the_format_and_compression_that_are_asked_for(
+    run_exporter: Run,
+) -> None:
+    exporter = run_exporter(config(itself()))
+    wanted = {"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}
+    connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", "/metrics", headers=wanted)
+        answer = connection.getresponse()
+        text = gzip.decompress(answer.read()).decode()
+        assert answer.getheader("Content-Type", "").startswith("application/openmetrics-text")
+        assert answer.getheader("Content-Encoding") == "gzip"
+        families = {one.name for one in openmetrics.text_string_to_metric_families(text)}  # type: ignore[no-untyped-call]
+        assert {"memleash_agent_up", "process_cpu_seconds"} <= families
+
+        connection.request("HEAD", "/metrics")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert int(answer.getheader("Content-Length", "0")) > 1000
 
 
 def test_the_metrics_may_be_moved(run_exporter: Run) -> None:
@@ -133,8 +158,8 @@ def test_once_waits_for_the_probes_and_keeps_the_log_apart(tmp_path: Path) -> No
         file.write_text(json.dumps(config(itself(ready={"tcp": address}))))
         finished = program("--config.file", str(file), "--once", "--log.format", "json")
     assert finished.returncode == 0
-    assert 'memleash_agent_ready{agent="a"} 1\n' in finished.stdout
-    assert 'memleash_agent_up{agent="a"} 0\n' in finished.stdout
+    assert 'memleash_agent_ready{agent="a"} 1.0\n' in finished.stdout
+    assert 'memleash_agent_up{agent="a"} 0.0\n' in finished.stdout
     for line in finished.stderr.splitlines():
         assert json.loads(line)["level"]
 

@@ -17,7 +17,7 @@ import pytest
 
 from demo.stack.processes import ENDING_WITH_US, wait_until
 from exporter.adapters.marker_files import busy_since
-from exporter.adapters.procfs import Procfs
+from exporter.adapters.processes import Processes
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +36,7 @@ def held(markers: Path) -> list[Path]:
 
 def counts(markers: Path) -> bool:
     """Return whether the exporter says busy."""
-    return busy_since(markers / "agent", Procfs(Path("/proc")), time.time()) is not None
+    return busy_since(markers / "agent", Processes(Path("/proc")), time.time()) is not None
 
 
 def run(markers: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

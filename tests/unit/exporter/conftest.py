@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.adapters.procfs import Procfs
+from exporter.adapters.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,18 @@ class FakeProcfs:
             else f"VmRSS:\t{rss_kib} kB\nRssAnon:\t 512 kB\nVmSwap:\t0 kB\n".encode()
         )
         (directory / "status").write_bytes(
-            b"Name:\tagent\nVmPeak:\t9 kB\n" + memory + b"Threads:\t1\n"
+            b"Name:\tagent\nVmPeak:\t9 kB\n" + memory + f"Threads:\t{threads}\n".encode()
         )
+        resident, anonymous = (0, 0) if rss_kib is None else (rss_kib // 4, 512 // 4)
+        (directory / "statm").write_text(f"9 {resident} {resident - anonymous} 0 0 0 0\n")
         (directory / "cmdline").write_bytes(cmdline)
         (directory / "task" / str(pid) / "children").write_text(
             "".join(f"{child} " for child in children)
         )
         return directory
 
-    def open(self) -> Procfs:
-        return Procfs(self.root)
+    def processes(self) -> Processes:
+        return Processes(self.root)
 
 
 @pytest.fixture

@@ -22,14 +22,14 @@ class Host:
 
     def __init__(self, fake: Any, *, include_children: bool = False) -> None:
         self.fake = fake
-        self.procfs = fake.open()
+        self.processes = fake.processes()
         self.searches = 0
         self.pid: int | None = 7
         self.cannot_tell = False
         self.word = Word.IDLE
         agent = Agent("a", Discover(cmdline="agent"), include_children=include_children)
         self.watch = AgentWatch(
-            Watched(agent, self.procfs, self._search, [("source", self._ask)], None),
+            Watched(agent, self.processes, self._search, [("source", self._ask)], None),
             clock=lambda: 2000.0,
         )
 
@@ -43,7 +43,7 @@ class Host:
         return self.word, 1500.0
 
     def sample(self) -> AgentSample:
-        return self.watch.sample(Walk(self.procfs))
+        return self.watch.sample(Walk(self.processes))
 
     def kill(self, pid: int = 7) -> None:
         shutil.rmtree(Path(self.fake.root) / str(pid))
@@ -70,12 +70,12 @@ def test_a_successor_is_found_in_the_same_scrape(host: Host) -> None:
     host.fake.add(7, start_ticks=150)
     host.sample()
     host.kill()
-    host.fake.add(8, start_ticks=900, rss_kib=10)
+    host.fake.add(8, start_ticks=900, rss_kib=12)
     host.pid = 8
     sample = host.sample()
     assert (sample.is_up, start_time(sample)) == (True, 1009.0)
     assert sample.facts is not None
-    assert sample.facts.memory.resident_bytes == 10240
+    assert sample.facts.usage.resident_bytes == 12288
     assert host.searches == 2
 
 
@@ -138,11 +138,11 @@ def test_the_tree_counts_descendants_but_not_the_newborn(fake_procfs: Any) -> No
     host.fake.add(7, rss_kib=1000, children=(8, 9))
     host.fake.add(8, parent=7, rss_kib=100, children=(10,))
     host.fake.add(9, parent=7, rss_kib=1000, start_ticks=49_901)  # 0.99 s old
-    host.fake.add(10, parent=8, rss_kib=10, start_ticks=49_900)  # 1 s old
+    host.fake.add(10, parent=8, rss_kib=12, start_ticks=49_900)  # 1 s old
     facts = host.sample().facts
     assert facts is not None
-    assert facts.tree_resident_bytes == 1110 * 1024
-    assert facts.memory.resident_bytes == 1000 * 1024
+    assert facts.tree_resident_bytes == 1112 * 1024
+    assert facts.usage.resident_bytes == 1000 * 1024
 
 
 def test_without_include_children_no_tree_is_told(host: Host) -> None:

@@ -29,37 +29,37 @@ def written(pidfile: Path, content: str, at: float) -> Path:
 class TestPidfile:
     def test_names_the_process(self, fake_procfs: Any, pidfile: Path) -> None:
         fake_procfs.add(7, start_ticks=100)  # started at 1001
-        assert discovery.by_pidfile(fake_procfs.open(), written(pidfile, "7\n", 1002)) == 7
+        assert discovery.by_pidfile(fake_procfs.processes(), written(pidfile, "7\n", 1002)) == 7
 
     def test_absent_is_down(self, fake_procfs: Any, pidfile: Path) -> None:
-        assert discovery.by_pidfile(fake_procfs.open(), pidfile) is None
+        assert discovery.by_pidfile(fake_procfs.processes(), pidfile) is None
 
     def test_of_a_dead_process_is_down(self, fake_procfs: Any, pidfile: Path) -> None:
-        assert discovery.by_pidfile(fake_procfs.open(), written(pidfile, "7", 1002)) is None
+        assert discovery.by_pidfile(fake_procfs.processes(), written(pidfile, "7", 1002)) is None
 
     def test_of_a_zombie_is_down(self, fake_procfs: Any, pidfile: Path) -> None:
         fake_procfs.add(7, state=b"Z")
-        assert discovery.by_pidfile(fake_procfs.open(), written(pidfile, "7", 1002)) is None
+        assert discovery.by_pidfile(fake_procfs.processes(), written(pidfile, "7", 1002)) is None
 
     def test_older_than_its_process_is_not_believed(self, fake_procfs: Any, pidfile: Path) -> None:
         fake_procfs.add(7, start_ticks=1000)  # started at 1010
-        assert discovery.by_pidfile(fake_procfs.open(), written(pidfile, "7", 1008.1)) == 7
+        assert discovery.by_pidfile(fake_procfs.processes(), written(pidfile, "7", 1008.1)) == 7
         with pytest.raises(CannotTell, match="stale pidfile"):
-            discovery.by_pidfile(fake_procfs.open(), written(pidfile, "7", 1007.9))
+            discovery.by_pidfile(fake_procfs.processes(), written(pidfile, "7", 1007.9))
 
     @pytest.mark.parametrize("content", ["", "agent", "-7", "0", "7 8", "7.5"])
     def test_without_a_pid_cannot_tell(self, fake_procfs: Any, pidfile: Path, content: str) -> None:
         with pytest.raises(CannotTell, match="holds no pid"):
-            discovery.by_pidfile(fake_procfs.open(), written(pidfile, content, 1002))
+            discovery.by_pidfile(fake_procfs.processes(), written(pidfile, content, 1002))
 
     def test_that_is_no_file_cannot_tell(self, fake_procfs: Any, tmp_path: Path) -> None:
         with pytest.raises(CannotTell, match="cannot be read"):
-            discovery.by_pidfile(fake_procfs.open(), tmp_path)
+            discovery.by_pidfile(fake_procfs.processes(), tmp_path)
 
 
 class TestCommandLine:
     def find(self, fake_procfs: Any, pattern: str) -> int | None:
-        procfs = fake_procfs.open()
+        procfs = fake_procfs.processes()
         return discovery.by_command_line(procfs, Walk(procfs), pattern)
 
     def test_is_searched_in_the_arguments_joined_by_spaces(self, fake_procfs: Any) -> None:
@@ -97,7 +97,7 @@ class TestCommandLine:
     def test_is_read_once_for_all_agents(self, fake_procfs: Any) -> None:
         fake_procfs.add(7, cmdline=b"one\0")
         fake_procfs.add(8, cmdline=b"two\0")
-        walk = Walk(fake_procfs.open())
+        walk = Walk(fake_procfs.processes())
         assert walk.matching("one") == [7]
         shutil.rmtree(fake_procfs.root / "8")
         assert walk.matching("two") == [8]
@@ -136,7 +136,7 @@ class TestSystemdUnit:
 
     def find(self, fake_procfs: Any, tmp_path: Path, systemctl: Systemctl) -> int | None:
         return discovery.by_systemd_unit(
-            fake_procfs.open(), tmp_path / "cgroup", systemctl, "a.service"
+            fake_procfs.processes(), tmp_path / "cgroup", systemctl, "a.service"
         )
 
     def test_is_what_systemd_says(self, fake_procfs: Any, tmp_path: Path, slice_: Path) -> None:

@@ -30,25 +30,25 @@ def put(file: Path, content: object = "", age: float = 10.0) -> Path:
 
 
 def test_no_directory_is_no_marker(fake_procfs: Any, tmp_path: Path) -> None:
-    assert busy_since(tmp_path / "none", fake_procfs.open(), NOW) is None
+    assert busy_since(tmp_path / "none", fake_procfs.processes(), NOW) is None
 
 
 def test_an_empty_directory_is_no_marker(fake_procfs: Any, directory: Path) -> None:
-    assert busy_since(directory, fake_procfs.open(), NOW) is None
+    assert busy_since(directory, fake_procfs.processes(), NOW) is None
 
 
 def test_the_oldest_of_two_markers_says_since_when(fake_procfs: Any, directory: Path) -> None:
     put(directory / "a", age=10)
     put(directory / "b", {"reason": "dump"}, age=20)
-    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 20
+    assert busy_since(directory, fake_procfs.processes(), NOW) == NOW - 20
 
 
 def test_busy_until_the_last_of_two_markers_ends(fake_procfs: Any, directory: Path) -> None:
     first, second = put(directory / "a", age=20), put(directory / "b", age=10)
     first.unlink()
-    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 10
+    assert busy_since(directory, fake_procfs.processes(), NOW) == NOW - 10
     second.unlink()
-    assert busy_since(directory, fake_procfs.open(), NOW) is None
+    assert busy_since(directory, fake_procfs.processes(), NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_dead_marker_does_not_count(
 ) -> None:
     fake_procfs.add(7, start_ticks=100)
     put(directory / "a", content, age)
-    assert busy_since(directory, fake_procfs.open(), NOW) is None
+    assert busy_since(directory, fake_procfs.processes(), NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -82,23 +82,23 @@ def test_a_dead_marker_does_not_count(
 def test_a_live_marker_counts(fake_procfs: Any, directory: Path, content: object) -> None:
     fake_procfs.add(7, start_ticks=100)
     put(directory / "a", content)
-    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 10
+    assert busy_since(directory, fake_procfs.processes(), NOW) == NOW - 10
 
 
 def test_a_zombie_does_not_hold_its_marker(fake_procfs: Any, directory: Path) -> None:
     fake_procfs.add(7, state=b"Z")
     put(directory / "a", {"pid": 7})
-    assert busy_since(directory, fake_procfs.open(), NOW) is None
+    assert busy_since(directory, fake_procfs.processes(), NOW) is None
 
 
 def test_an_unfinished_marker_does_not_count(fake_procfs: Any, directory: Path) -> None:
     put(directory / ".unfinished")
-    assert busy_since(directory, fake_procfs.open(), NOW) is None
+    assert busy_since(directory, fake_procfs.processes(), NOW) is None
 
 
 def test_a_marker_of_the_future_counts_from_now(fake_procfs: Any, directory: Path) -> None:
     put(directory / "a", age=-86400)
-    assert busy_since(directory, fake_procfs.open(), NOW) == NOW
+    assert busy_since(directory, fake_procfs.processes(), NOW) == NOW
 
 
 def test_a_process_that_may_be_hidden_is_not_known_to_be_over(
@@ -106,14 +106,14 @@ def test_a_process_that_may_be_hidden_is_not_known_to_be_over(
 ) -> None:
     put(directory / "a", {"pid": 77})
     shutil.rmtree(fake_procfs.root / "1")
-    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 10
+    assert busy_since(directory, fake_procfs.processes(), NOW) == NOW - 10
 
 
 def test_a_process_that_cannot_be_read_holds_its_marker(fake_procfs: Any, directory: Path) -> None:
     stat = fake_procfs.add(7) / "stat"
     stat.write_text("7 (agent) nonsense")
     put(directory / "a", {"pid": 7, "pid_start_ticks": 100})
-    assert busy_since(directory, fake_procfs.open(), NOW) == NOW - 10
+    assert busy_since(directory, fake_procfs.processes(), NOW) == NOW - 10
 
 
 def test_a_directory_that_is_a_link_to_nowhere_cannot_tell(
@@ -121,10 +121,10 @@ def test_a_directory_that_is_a_link_to_nowhere_cannot_tell(
 ) -> None:
     (tmp_path / "agent").symlink_to("nowhere")
     with pytest.raises(CannotTell, match="a link that leads nowhere"):
-        busy_since(tmp_path / "agent", fake_procfs.open(), NOW)
+        busy_since(tmp_path / "agent", fake_procfs.processes(), NOW)
 
 
 def test_a_directory_that_cannot_be_listed_cannot_tell(fake_procfs: Any, directory: Path) -> None:
     file = put(directory / "a")
     with pytest.raises(CannotTell, match="Not a directory"):
-        busy_since(file, fake_procfs.open(), NOW)
+        busy_since(file, fake_procfs.processes(), NOW)
