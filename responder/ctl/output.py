@@ -115,6 +115,11 @@ def truth(value: bool | None, yes: str = "yes", no: str = "no") -> str:
     return "unknown" if value is None else yes if value else no
 
 
+def moment(when: datetime) -> str:
+    """Return a time in UTC, as RFC 3339."""
+    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def ago(when: datetime | None) -> str:
     """Return how long ago a time is."""
     if when is None:

@@ -9,7 +9,7 @@ import click
 from responder.ctl.answers import Answered, Report, Restart
 from responder.ctl.client import CtlError, Exit
 from responder.ctl.context import Ctl, agent_argument, host_argument, output_option, pass_ctl
-from responder.ctl.output import ago, plain, print_table, say
+from responder.ctl.output import ago, moment, plain, print_table, say
 from toolkit.units import parse_duration
 
 _LOOK_EVERY_SECONDS = 0.5
@@ -136,10 +136,10 @@ def _details(told: Restart) -> None:
         "id": told.id,
         "host": told.host,
         "agent": told.agent,
-        "asked": f"{told.requested_at} by {told.requested_by}",
+        "asked": f"{moment(told.requested_at)} by {told.requested_by}",
         "forced": "yes" if told.forced else None,
         told.approval or "approval": told.approval_by and f"by {told.approval_by}",
-        "command sent": told.command_sent_at,
+        "command sent": told.command_sent_at and moment(told.command_sent_at),
         "word": told.outcome or f"open, at {told.step}",
         "reason": told.reason or None,
     }
@@ -187,7 +187,7 @@ def report(ctl: Ctl, since: str) -> None:
 
     def table() -> None:
         now = told.shape
-        say(plain(f"{now.total} requests since {now.since}\n".rstrip()))
+        say(plain(f"{now.total} requests since {moment(now.since)}\n".rstrip()))
         print_table(
             ["AGENT", "WORD", "REQUESTS", "HOSTS"],
             [[one.agent, one.outcome or "(open)", one.requests, one.hosts] for one in now.restarts],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pytest
 
-from responder.ctl.output import plain, print_json, print_table
+from responder.ctl.output import moment, plain, print_json, print_table
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,10 @@ def test_a_table_is_aligned_and_escaped(capsys: pytest.CaptureFixture[str]) -> N
         "a          \\x1b[2J",
         "long-name",
     ]
+
+
+def test_a_time_is_shown_in_utc() -> None:
+    assert moment(datetime.fromisoformat("2026-01-01T01:00:00.5+02:00")) == "2025-12-31T23:00:00Z"
 
 
 def test_json_is_ascii_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
