@@ -17,12 +17,12 @@ import pytest
 import yaml
 
 from demo.stack.configs import SERVICE_SCRIPT
-from demo.stack.http import post
+from demo.stack.http import get, post
 from demo.stack.observer import Observer
 from demo.stack.stack import Stack, prepared
 from responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from responder.adapters.database.engine import Database
-from responder.diagnose.artifacts import Artifacts
+from responder.diagnose.artifacts import Artifact, Artifacts
 from responder.diagnose.policy import Verdict
 from tests.integration.diagnose.conftest import AGENTS, eventually
 from tests.support.stacks import find_or_skip
@@ -131,9 +131,11 @@ class Site:
     def markers(self) -> list[Path]:
         return list((self.stack.site.busy / self.agent).glob("diagnose-*"))
 
+    def artifacts(self) -> list[Artifact]:
+        return Artifacts(self.folder / "artifacts", 9, 2**30).all(self.host, self.agent)
+
     def reports(self) -> list[dict[str, Any]]:
-        found = Artifacts(self.folder / "artifacts", 9, 2**30).all(self.host, self.agent)
-        return [json.loads((one.folder / "report.json").read_text()) for one in found]
+        return [json.loads((one.folder / "report.json").read_text()) for one in self.artifacts()]
 
 
 @pytest.fixture
@@ -200,6 +202,67 @@ def test_a_killed_agent_leaves_no_marker_and_its_next_life_is_diagnosed_again(si
     second = site.ended(count=2)
     assert second.verdict is Verdict.DIAGNOSED
     assert second.life != first.life
+
+
+def test_a_person_asks_again_and_again_and_the_record_says_who_and_how_often(site: Site) -> None:
+    site.alert()
+    first = site.ended()
+
+    asked = post(
+        site.stack.site.url("responder", "/api/v1/diagnoses"),
+        {"host": site.host, "agent": site.agent},
+    )
+    second = site.ended(count=2)
+
+    assert (first.requested_by, first.verdict) == ("alert", Verdict.DIAGNOSED)
+    assert (second.id, second.verdict) == (asked["id"], Verdict.DIAGNOSED)
+    told = get(site.stack.site.url("responder", f"/api/v1/diagnoses/{second.id}"))
+    assert told["requested_by"] == asked["requested_by"] != "alert"
+    assert second.life == first.life
+    assert told["pace"].startswith("5 rounds x 2s: ")
+    assert told["report"] in [one.time for one in site.artifacts()]
+    site.alert()
+    assert len(site.diagnoses()) == 2
+
+
+def test_a_restart_that_is_due_ends_a_diagnosis_whose_report_is_kept(quiet: Site) -> None:
+    quiet.configure(interval="1m")
+    quiet.stack.start()
+    quiet.alert()
+    quiet.at_work()
+
+    quiet.stack.agent_does("grow", to_mib=210)
+
+    ended = quiet.ended()
+    assert (ended.verdict, ended.reason) == (Verdict.INCOMPLETE, "cut: a restart was asked for")
+    quiet.restarted()
+    assert len(quiet.reports()) == 1
+    assert quiet.markers() == []
+
+
+def test_where_evidence_is_required_a_restart_takes_it_first_with_rounds(quiet: Site) -> None:
+    quiet.configure(require_evidence=True)
+    quiet.stack.start()
+
+    quiet.stack.agent_does("grow", to_mib=210)
+
+    restart = quiet.restarted()
+    assert restart["facts"]["evidence"] == quiet.artifacts()[0].time
+    (report,) = quiet.reports()
+    assert (report["outcome"], report["rounds"]) == ("complete", 5)
+
+
+def test_a_life_that_has_its_report_is_not_waited_for(quiet: Site) -> None:
+    quiet.configure(require_evidence=True)
+    quiet.stack.start()
+    quiet.alert()
+    ended = quiet.ended()
+
+    quiet.stack.agent_does("grow", to_mib=210)
+
+    restart = quiet.restarted()
+    assert restart["facts"]["evidence"] == ended.artifact
+    assert len(quiet.artifacts()) == 1
 
 
 def test_before_a_restart_stacks_and_facts_are_taken_where_configured(quiet: Site) -> None:
