@@ -23,9 +23,10 @@ KEPT = ("LD_LIBRARY_PATH", "GOLDEN")
 
 KEPT_PREFIXES = ("PYTEST_", "DOCKER_", "MEMLEASH_TEST_", "MEMLEASH_E2E", "MEMLEASH_SCREENSHOTS")
 
-SET = {"HOME": "/nonexistent", "LANG": "C.UTF-8", "TZ": "UTC"}
-"""A test that needs a home makes one. The rest of the environment (proxies, SSH_AUTH_SOCK, PG*,
-GIT_*, PYTHON*, MEMLEASH_*) is gone."""
+SET = {"HOME": "/proc/nonexistent", "LANG": "C.UTF-8", "TZ": "UTC"}
+"""A test that needs a home makes one, and no program can make this one, not even root's (Chromium
+tries). The rest of the environment (proxies, SSH_AUTH_SOCK, PG*, GIT_*, PYTHON*, MEMLEASH_*) is
+gone."""
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """At the end of every PATH: a user's own often lacks the folders where sshd and ip are."""
