@@ -2,6 +2,7 @@
 
 import typing
 
+from .facts import bounded
 from .growth import Grown, GrownContainer
 
 
@@ -53,4 +54,4 @@ class Evidence:
             for entry in self.containers
         ]
         del content["names"]
-        return content
+        return typing.cast(typing.Dict[str, typing.Any], bounded(content))

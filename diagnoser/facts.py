@@ -4,6 +4,7 @@
 """
 
 import collections
+import itertools
 import os
 import re
 import typing
@@ -32,17 +33,38 @@ _CGROUP_V1_FILES = (
 )
 
 
+MOST_LETTERS = 2000
+MOST_ENTRIES = 300
+"""What the agent itself decides on (arguments, threads, mappings) is cut to so much."""
+_CUT = "… (cut)"
+
+
 def take(process: Process) -> typing.Tuple[Facts, typing.List[str]]:
     """Return the facts by name, and a line for each that could not be had. Raises Gone."""
     facts: Facts = {}
     notes = []
     for name, read in _FACTS:
         try:
-            facts[name] = read(process)
+            facts[name] = bounded(read(process))
         except (OSError, ValueError, KeyError, IndexError) as error:
             notes.append(f"{name} cannot be read: {error}")
     process.check()
     return facts, notes
+
+
+def bounded(value: typing.Any) -> typing.Any:
+    """Return ``value`` with its texts and its lists cut, whatever the agent put into them."""
+    if isinstance(value, str):
+        cut = value[: MOST_LETTERS - len(_CUT)] + _CUT
+        return value if len(value) <= MOST_LETTERS else cut
+    if isinstance(value, dict):
+        pairs = itertools.islice(value.items(), MOST_ENTRIES)
+        return {bounded(name): bounded(entry) for name, entry in pairs}
+    if isinstance(value, (list, tuple)):
+        kept = len(value) if len(value) <= MOST_ENTRIES else MOST_ENTRIES - 1
+        entries = [bounded(entry) for entry in value[:kept]]
+        return entries + [f"and {len(value) - kept} more"] * (kept < len(value))
+    return value
 
 
 def status(process: Process) -> typing.Dict[str, str]:

@@ -8,9 +8,9 @@ sitecustomize in the agent's environment (packaging/hook/), or by its author, wh
 
 It takes no signal and starts no thread until it is asked: it looks into its mailbox whenever the
 garbage collector begins, which it does all the time in a process that makes objects. Until it is
-asked it costs one file descriptor and some microseconds for each collection. While it works it is
-one thread, which leaves when it is told to, and by itself when nobody renews the lease. Where the
-settings allow it, the collector runs the same file through sys.remote_exec (3.14).
+asked it costs one file descriptor, and less than a microsecond for each collection. While it works
+it is one thread, which leaves when it is told to, and by itself when nobody renews the lease. Where
+the settings allow it, the collector runs the same file through sys.remote_exec (3.14).
 
 The mailbox is a memfd, so that it needs no folder, no rights and leaves nothing behind: the
 first REQUEST_BYTES hold the collector's request (JSON, padded), answers follow, one JSON a line.
@@ -51,7 +51,7 @@ POLL_SECONDS = 0.25
 BATCH = 10000
 PAUSE_SECONDS = 0.0005
 
-_start_thread, _sleep = _thread.start_new_thread, time.sleep
+_start_thread, _sleep, _now = _thread.start_new_thread, time.sleep, time.monotonic
 _module_of = type.__dict__["__module__"].__get__
 _name_of = type.__dict__["__qualname__"].__get__
 
@@ -76,11 +76,17 @@ class _Hook:
 
     def __init__(self) -> None:
         self._working = False
+        self._next_look = 0.0
         self._open()
+        os.register_at_fork(after_in_child=self._look_at_once)
 
     def at_collection(self, phase: str, _info: object) -> None:
         """Begin to serve if there is a request. Runs in any thread, inside of an allocation."""
-        if phase != "start" or (self._working and os.getpid() == self._pid):
+        now = _now()
+        if phase != "start" or now < self._next_look:
+            return
+        self._next_look = now + POLL_SECONDS
+        if self._working and os.getpid() == self._pid:
             return
         try:
             if os.getpid() != self._pid or not self._is_mine():
@@ -90,6 +96,9 @@ class _Hook:
                 _start_thread(self._work, ())
         except (OSError, RuntimeError):  # no file descriptor or no thread to be had
             self._working = False
+
+    def _look_at_once(self) -> None:
+        self._next_look = 0.0
 
     def _work(self) -> None:
         try:

@@ -14,6 +14,10 @@ _KINDS = {
     "mappings": ("Mappings", "mapping"),
 }
 
+MOST_LETTERS = 500
+"""Of one value from the agent."""
+MOST_NOTES = 100
+
 _WORDS = (("types", "type"), ("chunks", "malloc chunks of size"), ("mappings", "mapping"))
 
 
@@ -100,7 +104,9 @@ def _sureness(evidence: Evidence) -> typing.List[str]:
 def _notes(evidence: Evidence) -> str:
     if not evidence.notes:
         return ""
-    return "## What could not be had\n\n" + "\n".join("- " + _plain(n) for n in evidence.notes)
+    return "## What could not be had\n\n" + "\n".join(
+        "- " + _plain(n) for n in evidence.notes[:MOST_NOTES]
+    )
 
 
 def _containers(evidence: Evidence) -> str:
@@ -150,7 +156,7 @@ def _facts(evidence: Evidence) -> str:
     lines = [
         "command line: " + _code(" ".join(identity["command_line"])),
         "executable: " + _code(identity["executable"]),
-        "threads: {}".format(len(facts.get("threads", []))),
+        "threads: {}".format(facts.get("status", {}).get("Threads", "?")),
         "open files: " + ", ".join(f"{count} {kind}" for kind, count in fds.items()),
     ]
     for kind, figures in facts.get("maps", {}).get("kinds", {}).items():
@@ -181,7 +187,8 @@ def _code(value: str) -> str:
 
 
 def _plain(value: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in value)
+    cut = value if len(value) <= MOST_LETTERS else value[:MOST_LETTERS] + "…"
+    return "".join(letter if letter.isprintable() else " " for letter in cut)
 
 
 def _when(moment: float) -> str:

@@ -57,12 +57,17 @@ def eventually(
     return wait_until(what, condition, timeout_seconds=seconds)
 
 
-@pytest.fixture(scope="session")
-def leaking_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A C program that leaks; with an argument it does not."""
-    program = tmp_path_factory.mktemp("c") / "leaks"
+def compiled(folder: Path) -> Path:
+    """Return the C program that leaks; with an argument it does not."""
+    program = folder / "leaks"
     subprocess.run(["gcc", "-g", "-O1", "-o", program, AGENTS / "leaks.c"], check=True)
     return program
+
+
+@pytest.fixture(scope="session")
+def leaking_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The C program that leaks."""
+    return compiled(tmp_path_factory.mktemp("c"))
 
 
 Agent = Callable[..., "subprocess.Popen[bytes]"]

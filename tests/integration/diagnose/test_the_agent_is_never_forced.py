@@ -16,7 +16,7 @@ import pytest
 
 from diagnoser import process, stacks, tools
 from responder.diagnose import shipping
-from tests.integration.diagnose.conftest import Agent, Collector, Heart, eventually
+from tests.integration.diagnose.conftest import Agent, Collector, Heart, compiled, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -141,3 +141,54 @@ def test_an_agent_that_a_killed_tool_left_stopped_goes_on(
 
     before = heart.beats()
     eventually(lambda: heart.beats() > before, what="the agent works on")
+
+
+AGAIN_AND_AGAIN = """
+import os, sys
+from diagnoser import collect, plan
+order, folder = plan.parse(sys.argv[1]), sys.argv[2]
+for number in range(int(sys.argv[3])):
+    path = os.path.join(folder, str(number))
+    os.mkdir(path)
+    evidence = collect.collect(order, path)
+    assert evidence.outcome == "complete", evidence.notes
+    assert evidence.way or order.profile == "native", evidence.notes
+"""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("leaks_a_list.py", 100),
+        ("leaks_a_cache.py", 25),
+        ("leaks_cycles.py", 25),
+        ("has_a_hook.py", 25),
+        ("leaks.c", 100),
+    ],
+)
+def test_an_agent_lives_through_many_diagnoses_in_a_row(
+    agent: Agent, collector: Collectors, heart: Heart, tmp_path: Path, name: str, times: int
+) -> None:
+    is_native = name == "leaks.c"
+    child = agent(compiled(tmp_path) if is_native else name)
+    eventually(lambda: heart.beats() > 20, what="the agent works")
+    order = collector(
+        child.pid,
+        profile="native" if is_native else "python",
+        rounds=1,
+        interval_seconds=0.01,
+        max_cpu_seconds=3600,
+        free_disk_bytes=1,
+    ).order
+    (tmp_path / "runs").mkdir()
+    words = json.dumps(dataclasses.asdict(order))
+
+    subprocess.run(
+        [sys.executable, "-c", AGAIN_AND_AGAIN, words, str(tmp_path / "runs"), str(times)],
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+
+    assert heart.goes_on()
+    assert child.poll() is None

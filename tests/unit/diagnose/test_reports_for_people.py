@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from diagnoser import render
+from diagnoser import facts, render
 from diagnoser.evidence import Evidence
 from diagnoser.growth import Grown, GrownContainer
 
@@ -95,3 +95,19 @@ def test_the_json_report_has_every_figure(evidence: Evidence) -> None:
 )
 def test_sizes_are_told_in_human_units(value: float, shown: str) -> None:
     assert render.size(value) == shown
+
+
+def test_whatever_the_agents_files_say_the_report_is_small(evidence: Evidence) -> None:
+    long = "x" * 1_000_000
+    evidence.facts = facts.bounded(
+        {
+            "identity": {"command_line": [long] * 1000, "executable": long, "environment": {}},
+            "threads": [{"name": long}] * 10_000,
+        }
+    )
+    evidence.grown = {"types": [Grown(long, [1, 2], [0, 5])] * 30}
+    evidence.notes = [long] * 10_000
+
+    assert len(render.markdown(evidence)) < 200_000
+    assert len(json.dumps(evidence.plain())) < 5_000_000
+    assert evidence.plain()["facts"]["threads"][-1] == "and 9701 more"

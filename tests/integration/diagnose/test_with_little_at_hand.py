@@ -1,0 +1,68 @@
+"""Without tools, without rights, on an agent of endless words: a shorter report, a living agent."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from responder.diagnose.shipping import Verb
+from tests.integration.diagnose.conftest import Agent, Collector, Heart, eventually
+from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
+
+pytestmark = pytest.mark.integration
+
+Collectors = Callable[..., Collector]
+AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
+NOBODY = (*AS_ROOT, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+
+
+@pytest.fixture
+def no_tools(tmp_path: Path) -> str:
+    """A PATH with nothing on it: no gdb, no eu-stack, no py-spy."""
+    (tmp_path / "no-tools").mkdir()
+    return str(tmp_path / "no-tools")
+
+
+def test_without_any_tool_growth_is_named_all_the_same(
+    agent: Agent, collector: Collectors, heart: Heart, no_tools: str
+) -> None:
+    diagnosis = collector(agent("leaks_a_list.py").pid, native_stacks=True)
+    diagnosis.path = no_tools
+
+    report = diagnosed(diagnosis)
+
+    assert first_suspect(report).startswith("- list `__main__.SESSIONS` grew by ")
+    assert any("py-spy is missing" in note for note in report["notes"])
+    assert heart.goes_on()
+
+
+def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
+    agent: Agent, heart: Heart, collector: Collectors, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    child = agent("leaks_a_list.py")
+    eventually(lambda: heart.beats() > 20, what="the agent works")
+    order = dataclasses.replace(
+        collector(child.pid, native_stacks=True).order,
+        marker_root="",
+        work_root=f"/var/tmp/memleash-test-{child.pid}",
+    )
+    diagnosis = Collector(order, python=" ".join([*NOBODY, "/usr/bin/python3"]))
+
+    try:
+        diagnosis.tell(Verb.START)
+        assert diagnosis.ended() == {"state": "done", "outcome": "complete"}
+        report = diagnosis.report()
+    finally:
+        subprocess.run([*AS_ROOT, "rm", "-rf", order.work_root], check=True)
+
+    assert report["facts"]["status"]["Name"].startswith("python")
+    notes = "\n".join(report["notes"])
+    for what in ("stacks-python: ", "stacks-native: ", "growth: "):
+        assert what in notes
+    assert "CAP_SYS_PTRACE" in notes
+    assert heart.goes_on()
