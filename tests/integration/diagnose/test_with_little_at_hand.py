@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from responder.diagnose.policy import AgentSignal
 from responder.diagnose.shipping import Verb
-from tests.integration.diagnose.conftest import Agent, Collector, Heart, eventually
+from tests.integration.diagnose.conftest import PYTHONS_2, Agent, Collector, Heart, eventually
 from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
 
 pytestmark = pytest.mark.integration
@@ -66,3 +67,19 @@ def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
         assert what in notes
     assert "CAP_SYS_PTRACE" in notes
     assert heart.goes_on()
+
+
+@pytest.mark.parametrize("python", PYTHONS_2)
+def test_an_agent_of_python_2_has_stacks_a_census_and_its_own_dump(
+    agent: Agent, collector: Collectors, tmp_path: Path, python: str
+) -> None:
+    log = tmp_path / "agent.log"
+    child = agent("leaks_on_python_2.py", log, python=python)
+    eventually(log.exists, what="the agent works")
+
+    report = diagnosed(collector(child.pid, signal=AgentSignal("USR2", str(log))))
+
+    assert report["way"] == "census"
+    assert report["grown"]["types"][0]["name"] in ("__main__.Session", "builtins.dict")
+    assert "leaks_on_python_2.py" in report["texts"]["raw/stacks-python.txt"]
+    assert report["texts"]["raw/signal-last.txt"].endswith(" sessions\n")
