@@ -3,6 +3,7 @@
 ExporterError
 ├── ProcessGone     the process is over: look for its successor
 ├── CannotTell      the host does not let us know: no sample, and success 0
+│   └── SeveralAgents   more than one process may be the agent
 └── ProbeFailed     a busy source gave no usable word: unknown until it does
 """
 
@@ -19,6 +20,10 @@ class ProcessGone(ExporterError):
 
 class CannotTell(ExporterError):
     """Neither yes nor no can be said honestly (no permission, two candidates, no systemd)."""
+
+
+class SeveralAgents(CannotTell):
+    """More than one process may be the agent: which one is meant, nobody can say."""
 
 
 class ProbeFailed(ExporterError):

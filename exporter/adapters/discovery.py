@@ -1,7 +1,8 @@
 """Finding an agent's main process: by systemd unit, by pidfile, by command line.
 
 A search returns the pid, or None when the agent is surely not running; it raises CannotTell
-when neither can be said. It runs only while no living process is known for the agent.
+when neither can be said, SeveralAgents when more than one process may be it. It runs while no
+living process is known for the agent, and while the known one is young (see collector.agent).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from exporter.adapters.processes import Processes, seconds_since_boot
 from exporter.adapters.systemd import Systemctl
 from exporter.decisions import trees
 from exporter.decisions.pids import checked_pid
-from exporter.errors import CannotTell, ProcessGone
+from exporter.errors import CannotTell, ProcessGone, SeveralAgents
 from exporter.settings import Discover
 
 _PIDFILE_BYTES = 64
@@ -37,13 +38,20 @@ class Walk:
 
         Raises CannotTell when nothing matches and some command lines are hidden from us.
         """
-        if self._lines is None:
-            self._lines = self._read_all()
         search = re.compile(pattern).search
-        pids = [pid for pid, line in self._lines if search(line)]
+        pids = [pid for pid, line in self._all() if search(line)]
         if not pids and self._unreadable:
             raise CannotTell(f"{self._unreadable} command lines cannot be read (hidepid?)")
         return pids
+
+    def like(self, line: str) -> list[int]:
+        """Return the pids whose whole command line is ``line``; never our own."""
+        return [pid for pid, other in self._all() if other == line]
+
+    def _all(self) -> list[tuple[int, str]]:
+        if self._lines is None:
+            self._lines = self._read_all()
+        return self._lines
 
     def _read_all(self) -> list[tuple[int, str]]:
         lines = []
@@ -100,6 +108,27 @@ def by_pidfile(processes: Processes, pidfile: Path) -> int | None:
     return pid
 
 
+def check_alone(processes: Processes, walk: Walk, pid: int) -> None:
+    """Raise SeveralAgents when an older process like ``pid`` is still there.
+
+    It has the same command line, user and namespaces and is no ancestor: what a restart left
+    behind, and no pidfile tells of. What is younger may be the agent's own, detached from it.
+    """
+    process = processes.get(pid)
+    born, owner = process.start_ticks(), process.owner()
+    ancestors = _ancestors(processes, pid)
+    for other in walk.like(process.command_line()):
+        if other == pid or other in ancestors:
+            continue
+        try:
+            like = processes.get(other)
+            is_left_behind = like.start_ticks() < born and like.owner() == owner
+        except ProcessGone:
+            continue
+        if is_left_behind:
+            raise SeveralAgents(f"process {other}, like {pid} and older, still runs")
+
+
 def by_command_line(processes: Processes, walk: Walk, pattern: str) -> int | None:
     """Return the root of the one process tree whose command lines match."""
     return _only_root(processes, walk.matching(pattern))
@@ -136,7 +165,7 @@ def _only_root(processes: Processes, pids: Iterable[int]) -> int | None:
     roots = trees.roots(ancestors.keys(), ancestors)
     if len(roots) > 1:
         named = ", ".join(map(str, roots[:5]))
-        raise CannotTell(f"{len(roots)} separate process trees match, with roots {named}")
+        raise SeveralAgents(f"{len(roots)} separate process trees match, with roots {named}")
     return roots[0] if roots else None
 
 

@@ -8,7 +8,7 @@ Read here without psutil, since it cannot tell them (proc(5), and test_processes
 - the start in clock ticks, which no step of the clock moves; its ``create_time`` is wall clock;
 - VmSwap, which psutil has from ``smaps_rollup`` alone;
 - the number of descriptors of another user's process, since Linux 6.2 the size of ``fd``;
-- the children, from ``task/*/children``, and the uptime.
+- the children, from ``task/*/children``, the pid namespaces, and the uptime.
 
 psutil knows a process by pid and start. Facts are of one life when ``is_running`` says so after
 they were read.
@@ -96,6 +96,15 @@ class Process:
         """
         with _told(self.pid):
             return " ".join(self._process.cmdline())
+
+    def owner(self) -> tuple[int, int]:
+        """Return its user, and how many pid namespaces it is in: more than ours in a container.
+
+        psutil tells no namespaces, and its user takes a second read.
+        """
+        with _told(self.pid):
+            _, _, after = self._read("status").partition(b"\nNSpid:")
+            return os.stat(self._folder).st_uid, len(after.partition(b"\n")[0].split())
 
     def open_fds(self) -> int | None:
         """Return how many file descriptors it has open, None where we may not know."""

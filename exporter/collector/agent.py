@@ -1,4 +1,8 @@
-"""Watching one agent: find its process once, then read it, scrape after scrape."""
+"""Watching one agent: find its process once, then read it, scrape after scrape.
+
+A restart may leave two agents behind, and then nobody can say which is the one. So a process is
+searched for again while it is young, and a pidfile, which costs little, is read each time.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from exporter.adapters.background import BackgroundProbe
-from exporter.adapters.discovery import Search, Walk
+from exporter.adapters.discovery import Search, Walk, check_alone
 from exporter.adapters.processes import Processes, seconds_since_boot
 from exporter.collector.sample import AgentSample, Facts, Life
 from exporter.collector.sources import Ask, Question, begin_of, report
 from exporter.decisions import busy
-from exporter.errors import CannotTell, ProcessGone
+from exporter.errors import CannotTell, ProcessGone, SeveralAgents
 from exporter.settings import Agent
 
 YOUNGEST_COUNTED_SECONDS = 1.0
 """A descendant counts in the tree's memory from this age on: between fork and exec a child
 shares its parent's pages, and would show the agent at twice its size."""
+
+YOUNG_SECONDS = 60.0
+"""Until this age of a process it is made sure that no other one has come up beside it."""
 
 _TRIES = 3  # a process may end between being found and being read; so may its successor
 
@@ -98,15 +105,44 @@ class AgentWatch:
         try:
             for attempt in range(_TRIES):
                 try:
-                    life = self._life or self._found(Walk(processes) if attempt else walk)
+                    life = self._current(Walk(processes) if attempt else walk)
                     if life is None:
                         return Look(is_up=False)
                     return self._read(life)
                 except ProcessGone:
                     self._end_life()
+        except SeveralAgents as error:
+            self._life = None  # searched for again, until there is one
+            return Look(trouble=str(error))
         except CannotTell as error:
             return Look(trouble=str(error))
         return Look(trouble="its processes end faster than they can be read")
+
+    def _current(self, walk: Walk) -> Life | None:
+        """Return the agent's life, None when it surely has none. Raises SeveralAgents."""
+        processes, by_pidfile = self._watched.processes, self.agent.discover.pidfile is not None
+        known = self._life
+        life = known or self._found(walk)
+        if life is None:
+            return None
+        is_young = processes.uptime() - seconds_since_boot(life.start_ticks) < YOUNG_SECONDS
+        if known is not None and (is_young or by_pidfile):
+            self._search_again(known, walk)
+        if by_pidfile and (is_young or known is None):
+            check_alone(processes, walk, life.pid)
+        return life
+
+    def _search_again(self, known: Life, walk: Walk) -> None:
+        """Raise SeveralAgents when another process has come up beside the known one."""
+        try:
+            pid = self._watched.search(walk)
+        except SeveralAgents:
+            raise
+        except CannotTell:
+            return  # what was found once is not doubted for that
+        if pid not in (None, known.pid):
+            known.process.check()
+            raise SeveralAgents(f"process {known.pid} still runs beside {pid}")
 
     def _found(self, walk: Walk) -> Life | None:
         """Search for the agent; remember and return its life, None when it surely has none."""

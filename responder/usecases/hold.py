@@ -54,11 +54,13 @@ def conclude(services: Services, restart: Restart, refusal: Refusal | None, *, b
 def undrain(services: Services, host_name: str, agent: str) -> bool:
     """Undrain a host if it is owed; a failure stays owed, and recovery tries again.
 
-    A restart that began to hold the host meanwhile gets its drain back.
+    A restart that began to hold the host meanwhile gets its drain back. A host that left the
+    inventory meanwhile is owed it all the same: controllers are told names alone.
     """
-    host, record = services.outside.inventory.get(host_name), services.memory.hosts.get(host_name)
-    if host is None or not record.drained:
+    record = services.memory.hosts.get(host_name)
+    if not record.drained:
         return True
+    host = services.outside.inventory.get(host_name) or Host(host_name, "", "", {})
     return try_one(
         services, Part.UNDRAIN, host_name, _undrain, services, host, agent, record.restart_id
     )

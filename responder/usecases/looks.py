@@ -74,7 +74,8 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
     def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
         return first_refusal(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
 
-    noted = services.memory.requests.send(restart, services.clock.stamp, refuse)
+    requests = services.memory.requests
+    noted = requests.send(restart, services.clock.stamp, refuse, life=admitted_life)
     told = {str(Step.RESTART): seen(situation)}
     if isinstance(noted, Refusal):
         raise Refused(noted.outcome, noted.reason, told)

@@ -1,7 +1,9 @@
 """Lost hosts are taken back, and undrains that are still owed are given.
 
-A disconnected host does not stay so for ever: once its agent answers ready, the controllers are
-asked again, every minute with backoff. Nothing here restarts anything.
+A disconnected host does not stay so for ever: once its agent is back, the controllers are asked
+again, every minute with backoff. What counts as back is what a restart demands: a command that was
+sent may still run, and only a new life shows that it has struck. A person's word stands in for
+that. Nothing here restarts anything.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from concurrent.futures import Executor
 
 from responder.adapters.database.fleet import HostRecord
 from responder.adapters.telemetry import Part
-from responder.core.facts import AgentFacts
+from responder.core.facts import Host, Unknown
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import HostState
+from responder.core.proof import missing_proof
 from responder.errors import ReconnectFailed
 from responder.usecases.boundary import try_one
 from responder.usecases.hold import undrain
@@ -39,22 +42,23 @@ class Recovery:
         self._under_way: set[str] = set()
 
     def look(self) -> None:
-        """Begin what is due: reconnects of lost hosts, owed undrains of hosts in service."""
+        """Begin what is due: reconnects of lost hosts, and undrains that are owed."""
         services, now = self._services, self._services.clock.now()
         for record in services.memory.hosts.in_need():
-            if record.agent is not None and services.outside.inventory.get(record.host) is not None:
-                try_one(services, Part.RECOVER_HOSTS, record.host, self._begin, record, now)
+            try_one(services, Part.RECOVER_HOSTS, record.host, self._begin, record, now)
 
     def _begin(self, record: HostRecord, now: float) -> None:
         if record.state is HostState.CONNECTING:
             _free_orphan(self._services, record, now)
-        elif record.host not in self._under_way and is_due(record, now):
+            return
+        can_do_something = record.drained or not _has_left(self._services, record)
+        if can_do_something and record.host not in self._under_way and is_due(record, now):
             self._under_way.add(record.host)
             self._workers.submit(self._mend, record)
 
     def _mend(self, record: HostRecord) -> None:
         try:
-            if record.state is HostState.DISCONNECTED:
+            if record.state is HostState.DISCONNECTED and not _has_left(self._services, record):
                 reconnect(self._services, record)
             elif not undrain(self._services, record.host, record.agent or ""):
                 _plan_next(self._services, record)
@@ -81,7 +85,7 @@ def reconnect(services: Services, record: HostRecord) -> str | None:
     """Ask the controllers to take a lost host back; return why not, or None when it is back."""
     problem = _reconnect(services, record)
     if problem is None:
-        log.info("host is connected again", extra={"host": record.host})
+        log.info("host is connected again", extra={"host": record.host, "by": record.vouched_by})
         return None
     _plan_next(services, record)
     log.warning(
@@ -92,31 +96,60 @@ def reconnect(services: Services, record: HostRecord) -> str | None:
 
 
 def _plan_next(services: Services, record: HostRecord) -> None:
+    """Remember when to try again."""
     attempts = record.attempts + 1
     due = services.clock.now() + next_attempt_seconds(attempts)
     services.memory.hosts.plan_attempt(record.host, attempts, due)
 
 
+def _has_left(services: Services, record: HostRecord) -> bool:
+    """Whether nobody can be asked about a host any more; the undrain is owed all the same."""
+    known = services.outside.inventory.get(record.host) is not None
+    return not (known and record.agent in services.settings.agents)
+
+
 def _reconnect(services: Services, record: HostRecord) -> str | None:
+    """Have the controllers take a host back that is proven well; return why not, or None.
+
+    1. the agent must be back; 2. every controller must agree; 3. the agent must still be back,
+    for they may have taken half an hour; 4. undrain, connected; who vouched is recorded.
+    """
     host = services.outside.inventory.get(record.host)
     agent = services.settings.agents.get(record.agent or "")
     if host is None or agent is None or record.agent is None:
         return "the host or its agent is not configured any more"
-    facts = read_agent(services, host, record.agent)
-    if not isinstance(facts, AgentFacts):
-        return facts.why
-    if facts.ready is not True:
-        return "the agent does not answer ready"
+    problem = _not_back(services, record, host, record.agent)
+    if problem is not None:
+        return problem
     try:
         services.outside.controllers.reconnect(
             host, record.agent, timeout_seconds=agent.reconnect_timeout
         )
     except ReconnectFailed as error:
         return str(error)
+    problem = _not_back(services, record, host, record.agent)
+    if problem is not None:
+        return problem
     undrain(services, record.host, record.agent)
-    now = services.clock.now()
-    services.memory.hosts.change(record.host, HostEvent.CONNECT, record.restart_id or "", now)
+    now, restart_id = services.clock.now(), record.restart_id or ""
+    services.memory.hosts.change(record.host, HostEvent.CONNECT, restart_id, now)
+    if record.vouched_by is not None:
+        services.memory.requests.note(restart_id, {"taken_back_by": record.vouched_by})
     return None
+
+
+def _not_back(services: Services, record: HostRecord, host: Host, agent: str) -> str | None:
+    """Return what is missing for a lost host's agent to count as back; None when nothing is."""
+    facts = read_agent(services, host, agent)
+    restart = services.memory.requests.get(record.restart_id or "")
+    if record.vouched_by is None:
+        if restart is None:
+            return "the request that lost the host is not in the record any more; reconnect by hand"
+        if restart.command_sent is not None:
+            return missing_proof(facts, restart.life_to_end)
+    if isinstance(facts, Unknown):
+        return facts.why
+    return None if facts.ready is True else "the agent does not answer ready"
 
 
 def _free_orphan(services: Services, record: HostRecord, now: float) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 
 from responder.adapters.database.requests import Restart
 from responder.adapters.ssh import CommandResult
-from responder.core.facts import AgentFacts, Unknown, same_life
+from responder.core.facts import AgentFacts, same_life
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome, Step
+from responder.core.proof import missing_proof
 from responder.core.stamps import Stamp
 from responder.core.untrusted import output
 from responder.errors import CommandLost, ControllerError, Overtaken, ReconnectFailed, SshError
@@ -149,20 +150,14 @@ def ready(services: Services, restart: Restart, progress: Progress) -> Progress:
         if probe:
             services.sleep(readiness.interval)
         facts = read_agent(services, host, restart.agent, timeout_seconds=readiness.timeout)
-        if isinstance(facts, Unknown):
-            last = facts.why
-        elif not facts.up or facts.start_time is None:
-            last = "the agent is not running"
-        elif same_life(facts.start_time, progress.life):
-            last = "the old process is still running"
-        elif facts.ready is not True:
-            last = "the new process does not answer ready"
-        else:
+        missing = missing_proof(facts, progress.life)
+        if isinstance(facts, AgentFacts) and missing is None:
             return dataclasses.replace(
                 progress,
-                new_life=facts.start_time,
+                new_life=facts.start_time or 0.0,
                 new_resident_bytes=facts.resident_bytes or 0,
             )
+        last = missing or last
     raise Failed(Outcome.NOT_READY, f"after {readiness.probes} probes: {last}")
 
 

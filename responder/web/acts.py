@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 from responder.adapters.database.diagnoses import Diagnosis
@@ -82,7 +83,10 @@ class Acts:
             log.info("mute ended by hand", extra={"host": host, "by": by})
 
     def reconnect(self, host: str, by: str) -> None:
-        """Have the controllers take a lost host back, and wait for what they say."""
+        """Have the controllers take a lost host back, and wait for what they say.
+
+        The person's word stands in for the proof that the restart command has struck.
+        """
         why_not = reconnect(self._services, self._lost(host, by))
         if why_not is not None:
             raise Problem(502, "Not reconnected", why_not)
@@ -97,8 +101,9 @@ class Acts:
         record = self._services.memory.hosts.get(host)
         if record.state is not HostState.DISCONNECTED:
             raise Problem(409, "Not disconnected", f"{host} is {record.state}")
+        self._services.memory.hosts.vouch(host, by)
         log.info("reconnect asked for", extra={"host": host, "by": by})
-        return record
+        return dataclasses.replace(record, vouched_by=by)
 
     def clear_quarantine(self, host: str, agent: str, by: str) -> None:
         """Allow an agent to be restarted again."""

@@ -36,6 +36,8 @@ class HostRecord:
     agent: str | None = None
     drained: bool = False
     """An undrain is owed to the controllers."""
+    vouched_by: str | None = None
+    """Who said that a lost host may be taken back without proof of a new life."""
     attempts: int = 0
     """Reconnects tried since it was lost."""
     next_attempt_at: float | None = None
@@ -92,6 +94,7 @@ class Hosts:
                 "restart_id": restart_id,
                 "agent": agent,
                 "drained": True,
+                "vouched_by": None,
             }
             connection.execute(hosts.update().where(hosts.c.host == host).values(values))
             return True
@@ -118,6 +121,7 @@ class Hosts:
                 .values(
                     state=state,
                     changed_at=now,
+                    vouched_by=None,
                     attempts=0,
                     next_attempt_at=now if lost else None,
                 )
@@ -132,6 +136,12 @@ class Hosts:
         mine = sa.and_(hosts.c.host == host, hosts.c.restart_id == restart_id)
         with self._database.write() as connection:
             return connection.execute(hosts.update().where(mine).values(drained=False)).rowcount > 0
+
+    def vouch(self, host: str, by: str) -> None:
+        """Remember who takes it upon themselves to have a lost host back."""
+        lost = sa.and_(hosts.c.host == host, hosts.c.state == HostState.DISCONNECTED)
+        with self._database.write() as connection:
+            connection.execute(hosts.update().where(lost).values(vouched_by=by))
 
     def plan_attempt(self, host: str, attempts: int, next_attempt_at: float) -> None:
         """Remember when a lost host is to be reconnected again."""

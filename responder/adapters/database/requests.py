@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from responder.adapters.database.engine import Database
-from responder.adapters.database.schema import restarts
+from responder.adapters.database.schema import hosts, restarts
 from responder.core.guards import Refusal, Request
-from responder.core.outcomes import Outcome
+from responder.core.outcomes import HostState, Outcome
 from responder.core.stamps import Stamp
 from responder.errors import Overtaken
 
@@ -45,6 +45,8 @@ class Restart:
     approval_by: str | None = None
     resolved: bool = False
     command_sent: Stamp | None = None
+    life_to_end: float | None = None
+    """Start time of the process that the command was sent to end, unix time."""
     outcome: Outcome | None = None
     """None while it is open."""
     reason: str = ""
@@ -235,8 +237,12 @@ class Requests:
         restart: Restart,
         clock: Callable[[], Stamp],
         refuse: Callable[[Sequence[SentCommand], Stamp], Refusal | None],
+        *,
+        life: float,
     ) -> Stamp | Refusal:
         """Note that the command is being sent and return when, unless ``refuse`` speaks against it.
+
+        It is to end the process that started at ``life``.
 
         ``refuse`` is given what other requests sent, and the moment. Looking and noting are one
         transaction that no second one overlaps, so that two never share the last of a budget.
@@ -251,7 +257,8 @@ class Requests:
             refusal = refuse(_commands_sent(connection, NEWEST_COMMANDS, restart.id), now)
             if refusal is None:
                 note = restarts.update().where(*_as_sent(restart.id, restart.command_sent))
-                if connection.execute(note.values(_sent_columns(now))).rowcount != 1:
+                values = {**_sent_columns(now), "life_to_end": life}
+                if connection.execute(note.values(values)).rowcount != 1:
                     raise Overtaken(f"restart {restart.id} of {restart.agent} on {restart.host}")
             return refusal or now
 
@@ -259,7 +266,7 @@ class Requests:
         """Take back the note that the command was sent: the connection was lost just before."""
         with self._database.write() as connection:
             note = restarts.update().where(*_as_sent(restart_id, noted))
-            connection.execute(note.values(_sent_columns(None)))
+            connection.execute(note.values({**_sent_columns(None), "life_to_end": None}))
 
     def resolve(self, fingerprint: str, alert_started_at: float) -> int:
         """Say that an alert resolved; return how many open requests that concerns."""
@@ -328,7 +335,8 @@ class Requests:
 
         A repeat is an answer to an alert that was told again and had the same answer later. What
         sent a command since ``counted_since`` stays in any case: cooldowns and budgets count it,
-        however many refusals came after it.
+        however many refusals came after it. So does what lost a host that is not back yet: it
+        says what the host has to prove.
         """
         same = (restarts.c.fingerprint, restarts.c.alert_started_at, restarts.c.outcome)
         alone = sa.case((restarts.c.fingerprint.is_(None), restarts.c.id))
@@ -338,10 +346,16 @@ class Requests:
         newest = newest.limit(keep)
         old = sa.or_(restarts.c.finished_at < before, restarts.c.id.not_in(newest))
         sent_at = sa.func.coalesce(restarts.c.command_sent_at, 0.0)
+        lost = sa.select(hosts.c.restart_id).where(
+            hosts.c.state != HostState.CONNECTED, hosts.c.restart_id.is_not(None)
+        )
         with self._database.write() as connection:
             result = connection.execute(
                 restarts.delete().where(
-                    restarts.c.outcome.is_not(None), old, sent_at < counted_since
+                    restarts.c.outcome.is_not(None),
+                    old,
+                    sent_at < counted_since,
+                    restarts.c.id.not_in(lost),
                 )
             )
             return result.rowcount

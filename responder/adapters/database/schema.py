@@ -53,6 +53,7 @@ restarts = sa.Table(
     sa.Column("command_sent_at", sa.Double),
     sa.Column("command_sent_boot_id", sa.String(36)),
     sa.Column("command_sent_uptime", sa.Double),
+    sa.Column("life_to_end", sa.Double),
     sa.Column("outcome", sa.String(32)),
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.Column("finished_at", sa.Double, index=True),
@@ -82,6 +83,7 @@ hosts = sa.Table(
     sa.Column("restart_id", sa.String(36)),
     sa.Column("agent", sa.String(256)),
     sa.Column("drained", sa.Boolean, nullable=False, default=False),
+    sa.Column("vouched_by", sa.String(256)),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("next_attempt_at", sa.Double),
 )

@@ -59,7 +59,7 @@ def test_no_more_commands_are_noted_as_sent_than_the_budget_has_left(
         name = f"restart-{number}"
         new = Restart(name, f"host-{number}", "a", clock.now(), "test", False, "restart")
         requests.open(new)
-        return requests.send(new, clock.stamp, refuse)
+        return requests.send(new, clock.stamp, refuse, life=1.0)
 
     answers = at_once(restart)
     assert sum(isinstance(one, Stamp) for one in answers) == BUDGET
@@ -89,7 +89,7 @@ def test_one_request_notes_one_command_however_many_work_on_it(databases: list[D
 
     def send(number: int) -> str:
         try:
-            Requests(databases[number]).send(seen, clock.stamp, lambda *_: None)
+            Requests(databases[number]).send(seen, clock.stamp, lambda *_: None, life=1.0)
         except Overtaken:
             return "overtaken"
         return "sent"
@@ -104,5 +104,5 @@ def test_a_request_that_has_its_word_notes_no_command(databases: list[Database])
     assert seen is not None
     requests.finish("restart", Outcome.COMMAND_FAILED, "ended by another", clock.now())
     with pytest.raises(Overtaken):
-        requests.send(seen, clock.stamp, lambda *_: None)
+        requests.send(seen, clock.stamp, lambda *_: None, life=1.0)
     assert requests.commands_sent(newest=10) == []

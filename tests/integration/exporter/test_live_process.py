@@ -113,6 +113,62 @@ def test_two_separate_agents_of_one_description_are_an_error_that_names_both(
     assert f"2 separate process trees match, with roots {pids[0]}, {pids[1]}" in exporter.log()
 
 
+def test_a_second_agent_that_comes_up_beside_the_first_makes_both_unknown(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Seen: of two agents that a restart left, the one found first counted as the agent."""
+    agents(tmp_path.name)
+    exporter = run_exporter(config(tmp_path.name))
+    assert exporter.scrape()[UP] == 1
+    second = agents(tmp_path.name)
+    both = exporter.scrape()
+    assert (UP in both, START in both, both[SUCCESS]) == (False, False, 0)
+    second.end()
+    assert exporter.scrape()[UP] == 1
+
+
+def pidfile_of(agent: Any, folder: Path) -> Path:
+    """Let a pidfile name an agent, as the agent itself does when it starts."""
+    pidfile = folder / "agent.pid"
+    pidfile.write_text(str(agent.pid))
+    return pidfile
+
+
+def test_a_pidfile_that_comes_to_name_another_process_while_the_first_lives_is_unknown(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    first = agents("first")
+    pidfile = pidfile_of(first, tmp_path)
+    exporter = run_exporter({"agents": [{"name": "a", "discover": {"pidfile": str(pidfile)}}]})
+    before = exporter.scrape()
+    second = agents("second")
+    pidfile_of(second, tmp_path)
+    both = exporter.scrape()
+    assert (UP in both, both[SUCCESS]) == (False, 0)
+    assert f"process {first.pid} still runs beside {second.pid}" in exporter.log()
+    first.end()
+    after = exporter.scrape()
+    assert after[UP] == 1
+    assert after[START] > before[START]
+
+
+def test_an_older_process_like_the_one_in_the_pidfile_makes_both_unknown(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Seen: a pidfile names one of the two agents that a restart left, and it counted as alone."""
+    left_behind = agents(tmp_path.name)
+    pidfile = pidfile_of(agents(tmp_path.name), tmp_path)
+    agents("another")
+    exporter = run_exporter({"agents": [{"name": "a", "discover": {"pidfile": str(pidfile)}}]})
+    both = exporter.scrape()
+    assert (UP in both, both[SUCCESS]) == (False, 0)
+    assert f"process {left_behind.pid}, like " in exporter.log()
+    left_behind.end()
+    assert exporter.scrape()[UP] == 1
+    agents(tmp_path.name)
+    assert exporter.scrape()[UP] == 1, "a younger one may be the agent's own, detached from it"
+
+
 def test_a_zombie_is_down(run_exporter: Callable[..., Any], tmp_path: Path) -> None:
     with subprocess.Popen(["true"]) as zombie:
         os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)

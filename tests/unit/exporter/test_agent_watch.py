@@ -13,7 +13,7 @@ from exporter.collector.agent import AgentWatch, Watched
 from exporter.collector.sample import AgentSample
 from exporter.collector.sources import Question
 from exporter.decisions.busy import Word
-from exporter.errors import CannotTell
+from exporter.errors import CannotTell, SeveralAgents
 from exporter.settings import Agent, Discover
 
 
@@ -25,7 +25,7 @@ class Host:
         self.processes = fake.processes()
         self.searches = 0
         self.pid: int | None = 7
-        self.cannot_tell = False
+        self.cannot_tell = self.several = False
         self.word = Word.IDLE
         agent = Agent("a", Discover(cmdline="agent"), include_children=include_children)
         self.watch = AgentWatch(
@@ -36,7 +36,9 @@ class Host:
     def _search(self, _: Walk) -> int | None:
         self.searches += 1
         if self.cannot_tell:
-            raise CannotTell("two trees")
+            raise CannotTell("no permission")
+        if self.several:
+            raise SeveralAgents("two trees")
         return self.pid
 
     def _ask(self, _: Question) -> tuple[Word, float | None]:
@@ -94,6 +96,45 @@ def test_a_reused_pid_of_a_stranger_is_not_the_agent(host: Host) -> None:
     host.pid = None
     sample = host.sample()
     assert (sample.is_up, sample.facts, sample.is_complete) == (False, None, True)
+
+
+YOUNG, OLD = 49_000, 150
+"""Start ticks of a process that is 10 s old, and of one that is 498 s old."""
+
+
+def test_while_it_is_young_a_second_one_beside_it_makes_both_unknown(host: Host) -> None:
+    host.fake.add(7, start_ticks=YOUNG)
+    assert host.sample().is_up
+    host.several = True
+    sample = host.sample()
+    assert (sample.is_up, sample.is_complete, sample.facts) == (None, False, None)
+    host.fake.add(7, start_ticks=OLD)
+    assert host.sample().is_up is None, "and it stays so until there is one"
+    host.several = False
+    assert host.sample().is_up
+
+
+def test_a_search_that_fails_does_not_make_a_found_process_unknown(host: Host) -> None:
+    host.fake.add(7, start_ticks=YOUNG)
+    host.sample()
+    host.cannot_tell = True
+    assert host.sample().is_up
+    host.cannot_tell, host.pid = False, None
+    assert host.sample().is_up
+
+
+@pytest.mark.parametrize("old_one_lives", [True, False])
+def test_a_search_that_finds_another_process_does_so_when_the_first_is_over(
+    host: Host, old_one_lives: bool
+) -> None:
+    host.fake.add(7, start_ticks=YOUNG)
+    host.sample()
+    host.fake.add(8, start_ticks=YOUNG + 1)
+    host.pid = 8
+    if not old_one_lives:
+        host.kill()
+    sample = host.sample()
+    assert (sample.is_up, sample.is_complete) == ((None, False) if old_one_lives else (True, True))
 
 
 def test_its_start_does_not_move_when_the_clock_is_set(host: Host) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, cast
 
 from responder.adapters.ssh import CommandResult
@@ -56,6 +56,8 @@ class Node:
     up: bool = True
     ready: bool = True
     busy: bool | None = False
+    several: bool = False
+    """More than one process may be the agent: the exporter says nothing of them."""
     exporter_answers: bool = True
     fresh_bytes: int = SMALL
     """What a new life holds."""
@@ -82,6 +84,8 @@ class FakeExporter:
         node = self._world.nodes[host.name]
         if not node.exporter_answers:
             raise FactsUnavailable(f"exporter of {host.name}: refused")
+        if node.several:
+            return AgentFacts(busy=node.busy, ready=node.ready)
         if not node.up:
             return AgentFacts(up=False, busy=node.busy)
         return AgentFacts(
@@ -177,12 +181,15 @@ class FakeSsh:
 @dataclasses.dataclass
 class FakeInventory:
     nodes: Mapping[str, Node]
+    unlisted: Collection[str] = ()
+    """Nodes that are there, and left the inventory."""
     valid: bool = True
 
     def get(self, name: str) -> Host | None:
-        if name not in self.nodes:
+        if name not in self.nodes or name in self.unlisted:
             return None
         return Host(name, f"{name}:10058", name, {"host": name})
 
     def hosts(self) -> dict[str, Host]:
-        return {name: cast(Host, self.get(name)) for name in self.nodes}
+        listed = [name for name in self.nodes if name not in self.unlisted]
+        return {name: cast(Host, self.get(name)) for name in listed}

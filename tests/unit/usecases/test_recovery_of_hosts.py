@@ -5,13 +5,18 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import Any
+from typing import Any, cast
+
+import pytest
 
 from responder.adapters.database.requests import Restart
 from responder.core.host_states import HostEvent
 from responder.core.outcomes import Outcome
 from responder.usecases.hold import undrain
+from responder.usecases.muting import Muting
 from responder.usecases.recovery import Recovery, next_attempt_seconds
+from responder.web.acts import Acts
+from responder.web.problems import Problem
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World
 
@@ -35,6 +40,157 @@ def test_a_lost_host_comes_back_once_its_agent_answers_ready(world: World) -> No
     assert world.reconnects == ["node-1"]
     assert (world.state(), world.node.drained) == ("connected", False)
     assert len(world.node.commands) == 1, "it is given back, not restarted"
+
+
+def looked_at(world: World) -> str:
+    """Let recovery do what is due in a while, and return the host's state then."""
+    world.clock.advance(1000)
+    world.recovery.look()
+    return world.state()
+
+
+def acts_of(world: World) -> Acts:
+    """Return what a person can do; no diagnosis is asked for here."""
+    return Acts(world.services, world.admission, Muting(world.services), cast(Any, None))
+
+
+@pytest.mark.parametrize("ssh", ["fails", "lost_before"])
+def test_the_old_process_that_answers_does_not_bring_its_host_back(world: World, ssh: str) -> None:
+    """Seen: undrained within a second, though the command might still run."""
+    lose(world, ssh=ssh)
+    assert world.outcomes() == ["command_failed"]
+    assert looked_at(world) == "disconnected"
+    assert world.node.drained
+    assert not world.reconnects
+    world.restart_agent(world.node)
+    assert looked_at(world) == "connected"
+    assert not world.node.drained
+
+
+def test_a_command_that_outlives_its_timeout_strikes_no_host_that_was_given_back(
+    world: World,
+) -> None:
+    """Seen: 30 s of command, 8 s of timeout; given back at 17 s, struck at 31 s with a task."""
+    world.node.ssh = "lost_before"
+    lose(world)
+    world.later(1500, lambda: world.restart_agent(world.node))
+    assert looked_at(world) == "disconnected"
+    assert not world.node.starts
+    assert looked_at(world) == "connected"
+    assert world.node.starts
+
+
+@pytest.mark.parametrize("lacks", ["up", "ready", "is the only one", "is newer"])
+def test_a_new_life_brings_its_host_back_when_nothing_is_missing(world: World, lacks: str) -> None:
+    lose(world, ssh="fails")
+    world.restart_agent(world.node)
+    new_life = world.node.life
+    broken = {"up": ("up", False), "ready": ("ready", False), "is newer": ("life", 1.0)}
+    name, value = broken.get(lacks, ("several", True))
+    setattr(world.node, name, value)
+    assert looked_at(world) == "disconnected"
+    world.node.up, world.node.ready, world.node.several = True, True, False
+    world.node.life = new_life
+    assert looked_at(world) == "connected"
+
+
+def test_a_new_life_that_is_gone_after_the_reconnect_is_not_back(world: World) -> None:
+    lose(world, becomes_ready=False)
+    world.node.ready = True
+    controllers: Any = world.services.outside.controllers
+    reconnect = controllers.reconnect
+
+    def slow_reconnect(*args: Any, **named: Any) -> None:
+        reconnect(*args, **named)
+        world.node.up = False
+
+    controllers.reconnect = slow_reconnect
+    assert looked_at(world) == "disconnected"
+    assert world.node.drained
+
+
+def test_a_persons_word_stands_in_for_the_new_life_and_is_recorded(world: World) -> None:
+    lose(world, ssh="fails")
+    acts = acts_of(world)
+    world.node.ready = False
+    with pytest.raises(Problem, match="does not answer ready"):
+        acts.reconnect("node-1", "ann")
+    world.node.ready = True
+    acts.reconnect("node-1", "ann")
+    assert (world.state(), world.node.drained) == ("connected", False)
+    (request,) = world.history()
+    assert request.facts["taken_back_by"] == "ann"
+
+
+def test_a_persons_word_about_one_loss_does_not_hold_for_the_next(world: World) -> None:
+    lose(world, ssh="fails")
+    acts = acts_of(world)
+    acts.reconnect_soon("node-1", "ann")
+    world.recovery.look()
+    assert world.state() == "connected"
+    world.clock.advance(86_400)
+    lose(world, ssh="fails")
+    assert looked_at(world) == "disconnected"
+
+
+def test_what_lost_a_host_stays_in_the_record_until_the_host_is_back(world: World) -> None:
+    lose(world, ssh="fails")
+    world.clock.advance(1e6)
+    now = world.clock.now()
+    world.services.memory.requests.prune(before=now, keep=0, counted_since=now)
+    assert len(world.history()) == 1
+    world.restart_agent(world.node)
+    assert looked_at(world) == "connected"
+    world.services.memory.requests.prune(before=now, keep=0, counted_since=now)
+    assert world.history() == []
+
+
+@pytest.mark.parametrize(
+    ("at", "state"),
+    [("drain", "connected"), ("command", "disconnected"), ("later", "disconnected")],
+)
+def test_a_host_that_leaves_the_inventory_is_undrained_all_the_same(
+    world: World, at: str, state: str
+) -> None:
+    """Seen: the inventory had no host to undrain, so nobody did."""
+    node = world.node
+
+    def leave() -> None:
+        world.unlisted.add("node-1")
+
+    controllers: Any = world.services.outside.controllers
+    ssh: Any = world.services.outside.ssh
+    drain, run = controllers.drain, ssh.run
+
+    def drain_then_leave(*args: Any) -> None:
+        drain(*args)
+        leave()
+
+    def run_then_leave(*args: Any, **named: Any) -> Any:
+        result = run(*args, **named)
+        leave()
+        return result
+
+    if at == "drain":
+        controllers.drain = drain_then_leave
+    elif at == "command":
+        ssh.run = run_then_leave
+    node.resident_bytes = LARGE
+    node.becomes_ready = at != "later"
+    world.alert()
+    world.run()
+    if at == "later":
+        assert node.drained
+        leave()
+    world.clock.advance(1000)
+    world.recovery.look()
+    assert (node.drained, world.state()) == (False, state)
+    asked = len(world.boundaries)
+    looked_at(world)
+    assert len(world.boundaries) == asked, "nothing is owed any more"
+    world.unlisted.clear()
+    node.ready = True
+    assert looked_at(world) == "connected"
 
 
 def test_a_lost_host_stays_drained_and_its_pings_are_not_muted(world: World) -> None:

@@ -218,7 +218,7 @@ def test_a_request_has_one_final_word(world: World) -> None:
     assert requests.finish(restart.id, Outcome.DENIED, "no", now)
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
     with pytest.raises(Overtaken):
-        requests.send(restart, world.clock.stamp, lambda *_: None)
+        requests.send(restart, world.clock.stamp, lambda *_: None, life=1.0)
     after = requests.get(restart.id)
     assert after is not None
     assert (after.outcome, after.command_sent) == (Outcome.DENIED, None)
@@ -227,14 +227,14 @@ def test_a_request_has_one_final_word(world: World) -> None:
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
     first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
     requests = world.services.memory.requests
-    assert requests.send(first, world.clock.stamp, lambda *_: None) == world.clock.stamp()
+    assert requests.send(first, world.clock.stamp, lambda *_: None, life=1.0) == world.clock.stamp()
     first = requests.get(first.id) or first
 
     def refuse(sent: Any, now: Any) -> Refusal | None:
         assert sent == [], "its own earlier note is not another's"
         return Refusal(Outcome.COOLDOWN, "no")
 
-    assert isinstance(requests.send(first, world.clock.stamp, refuse), Refusal)
+    assert isinstance(requests.send(first, world.clock.stamp, refuse, life=1.0), Refusal)
 
 
 def before_the_last_look(world: World, act: Callable[[], None]) -> None:
@@ -277,7 +277,7 @@ def test_who_comes_second_to_a_restart_watches_what_the_first_ones_command_does(
     def another_only_notes() -> None:
         restart = world.services.memory.requests.open_of("node-1", AGENT)
         assert restart is not None
-        world.services.memory.requests.send(restart, world.clock.stamp, lambda *_: None)
+        world.services.memory.requests.send(restart, world.clock.stamp, lambda *_: None, life=1.0)
         world.later(10, lambda: world.restart_agent(world.node))
 
     before_the_last_look(world, another_only_notes)

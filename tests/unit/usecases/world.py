@@ -140,6 +140,7 @@ class World:
         self.clock = FakeClock()
         self.clock.on_advance.append(self._let_time_pass)
         self.nodes = {f"node-{number}": Node(f"node-{number}") for number in range(1, hosts + 1)}
+        self.unlisted: set[str] = set()
         self.prometheus_answers = True
         self.reconnects: list[str] = []
         self.last_alert: dict[str, Any] = {}
@@ -179,7 +180,7 @@ class World:
         outside: Any = Outside.__new__(Outside)
         for name, part in {
             "settings": self.settings,
-            "inventory": FakeInventory(self.nodes),
+            "inventory": FakeInventory(self.nodes, self.unlisted),
             "exporter": FakeExporter(self),
             "prometheus": FakePrometheus(self),
             "alertmanager": None,
