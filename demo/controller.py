@@ -5,7 +5,7 @@
 The protocol that memleash speaks:
     POST /hosts/{host}/drain            no new task begins on the host
     POST /hosts/{host}/undrain
-    GET  /hosts/{host}/tasks            {"running": [...], "pending": [...]}; 404: never heard of it
+    GET  /hosts/{host}/tasks            {"running": [...], "pending": [...]}; 404: not one of --host
     POST /reconnect {"host", "agent"}   200 once the agent answered; 502 when it does not
 With --asynchronous-reconnect that is a 202 with a Location, which answers 202 until it is done.
 --agent-url may contain {host}: each host's agent is asked by its own address.
@@ -24,7 +24,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
 
@@ -37,7 +37,15 @@ _PROTOCOL = ("drain", "undrain", "tasks", "reconnect")
 class Controller:
     """The hosts' tasks, which of the hosts are drained, and the calls that came."""
 
-    def __init__(self, probe_agent: Callable[[str], bool], *, asynchronous: bool = False) -> None:
+    def __init__(
+        self,
+        probe_agent: Callable[[str], bool],
+        *,
+        asynchronous: bool = False,
+        hosts: Collection[str] = (),
+    ) -> None:
+        """Without ``hosts`` it knows every host that it is asked about."""
+        self._hosts = hosts
         self._probe_agent = probe_agent
         self._asynchronous = asynchronous
         self._lock = threading.Lock()
@@ -84,10 +92,11 @@ class Controller:
         return Answer({"drained": False})
 
     def _list_tasks(self, request: Request) -> Answer:
+        host = request.names["host"]
+        if self._hosts and host not in self._hosts:
+            raise Refusal(404, f"no host {host}")
         with self._lock:
-            tasks = self._tasks.get(request.names["host"])
-            if tasks is None:
-                raise Refusal(404, f"no host {request.names['host']}")
+            tasks = self._tasks.get(host, {})
             return Answer(
                 {
                     state: [
@@ -164,10 +173,12 @@ def main() -> None:
     parser.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT")
     parser.add_argument("--agent-url", required=True, help="what a reconnected agent answers")
     parser.add_argument("--asynchronous-reconnect", action="store_true")
+    parser.add_argument("--host", action="append", default=[], help="all that it knows; or any")
     options = parser.parse_args()
     controller = Controller(
         lambda host: answers(options.agent_url.replace("{host}", host)),
         asynchronous=options.asynchronous_reconnect,
+        hosts=options.host,
     )
     listen(options.listen, controller.routes(), ThreadingHTTPServer).serve_forever()
 

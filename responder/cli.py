@@ -236,6 +236,7 @@ class Responder:
             self._services.telemetry.reload_successful.set(0)
             raise
         self._size_queue()
+        self._workers.submit(self._doubt_controllers)
         log.info("configuration reloaded")
 
     def _read_again(self) -> Outside:
@@ -261,6 +262,17 @@ class Responder:
             self.reload()
         except ConfigError as error:
             log.error("configuration not reloaded", extra={"reason": str(error)})  # noqa: TRY400
+
+    def _doubt_controllers(self) -> None:
+        """Say which controller would refuse every restart, before the first restart does."""
+        outside = self._services.outside
+        for agent in outside.settings.agents:
+            for controller, doubt in outside.controllers.doubts(agent).items():
+                if doubt is not None:
+                    log.warning(
+                        "a controller's tasks_url may be wrong",
+                        extra={"controller": controller, "agent": agent, "reason": doubt},
+                    )
 
     def _abandoned(self, restart_ids: Collection[str]) -> set[str]:
         versions = self._services.memory.replicas.versions()
@@ -316,6 +328,7 @@ class Responder:
         for name, work in self._threads().items():
             threading.Thread(target=work, name=name, daemon=True).start()
         self._server.serve()
+        self._workers.submit(self._doubt_controllers)
 
 
 def _tell(error: BaseException) -> None:

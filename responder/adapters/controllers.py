@@ -11,7 +11,7 @@ import dataclasses
 import re
 import time
 import urllib.parse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 import requests
@@ -22,8 +22,14 @@ from responder.core.untrusted import NAME_CHARACTERS, line, number
 from responder.errors import ControllerError, ReconnectFailed
 from responder.settings import Authorization, Controller, HttpConfig
 
+NO_HOST = "memleash-asks.invalid"
+"""A host that does not exist (RFC 6761): no controller knows it."""
+
 _ASKED_AT_ONCE = 2
 _TASKS_KEPT = 100
+_MOST_ASKED = 200
+"""How many hosts a controller is asked about before it counts as one that knows none."""
+_TASK_LISTS = {"running", "pending"}
 _TRY_AGAIN_SECONDS = 2.0
 _SHORTEST_PAUSE_SECONDS = 0.5
 _URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # RFC 3986, section 2
@@ -35,8 +41,11 @@ T = TypeVar("T")
 class ControllerClients:
     """All configured controllers; each one's URLs are optional."""
 
-    def __init__(self, controllers: tuple[Controller, ...]) -> None:
-        self._clients = tuple(_Client(settings) for settings in controllers)
+    def __init__(
+        self, controllers: tuple[Controller, ...], names: Callable[[], Collection[str]] = tuple
+    ) -> None:
+        """Take the settings, and what tells the ``names`` of the inventory's hosts now."""
+        self._clients = tuple(_Client(settings, names) for settings in controllers)
 
     def drain(self, host: Host, agent: str) -> None:
         """Have every controller give ``host`` no new tasks.
@@ -58,6 +67,15 @@ class ControllerClients:
         return tuple(
             _at_once(asked, lambda client: client.tasks(host, agent), workers=_ASKED_AT_ONCE)
         )
+
+    def doubts(self, agent: str) -> Mapping[str, str | None]:
+        """Return, by controller, why its ``tasks_url`` may be wrong; None where it is not.
+
+        Hosts of the inventory and one that does not exist are asked about, and told apart.
+        """
+        asked = [client for client in self._clients if client.settings.tasks_url is not None]
+        doubts = _at_once(asked, lambda client: client.doubt(agent), workers=_ASKED_AT_ONCE)
+        return {client.settings.name: why for client, why in zip(asked, doubts, strict=True)}
 
     def reconnect(self, host: Host, agent: str, *, timeout_seconds: float) -> None:
         """Have every controller take ``host`` back, and wait until they all did.
@@ -117,23 +135,71 @@ class _Wait:
 class _Client:
     """One controller. Errors are http.HttpError; who calls names the controller."""
 
-    def __init__(self, settings: Controller) -> None:
+    def __init__(self, settings: Controller, names: Callable[[], Collection[str]]) -> None:
         self.settings = settings
+        self._names = names
+        self._known = ""
+        """A host that the controller knew when it was last asked about it."""
         self._session = _session(settings)
 
     def tell(self, template: str, host: Host, agent: str) -> None:
-        answer = self._ask("POST", _filled(template, host, agent), json=_named(host, agent))
+        answer = self._ask("POST", _filled(template, host.name, agent), json=_named(host, agent))
         if not answer.ok:
             raise http.HttpError(answer.describe())
 
     def tasks(self, host: Host, agent: str) -> ControllerTasks:
-        url = _filled(self.settings.tasks_url or "", host, agent)
         try:
-            running = _running(self._ask("GET", url))
+            running = self._running(host.name, agent)
         except http.HttpError as error:
             return ControllerTasks(self.settings.name, Unknown(str(error)))
         first = tuple(_task(one) for one in running[:_TASKS_KEPT])
         return ControllerTasks(self.settings.name, first, more=len(running) - len(first))
+
+    def doubt(self, agent: str) -> str | None:
+        """Return why ``tasks_url`` may be wrong, or None."""
+        try:
+            self._find_known(agent)
+            if self._ask_tasks(NO_HOST, agent) is not None:
+                return f"it has an answer for {NO_HOST}, too, which does not exist"
+        except http.HttpError as error:
+            return str(error)
+        return None
+
+    def _running(self, name: str, agent: str) -> list[Any]:
+        """Return what runs on a host. Raises http.HttpError.
+
+        A wrong URL is answered 404 as well. So that means a host without tasks only from a
+        controller that knows another host at the same time.
+        """
+        running = self._ask_tasks(name, agent)
+        if running is None:
+            self._find_known(agent)
+            return []
+        self._known = name
+        return running
+
+    def _find_known(self, agent: str) -> None:
+        """Find a host that the controller knows. Raises http.HttpError when there is none."""
+        names = sorted(self._names())
+        spread = names[:: len(names) // _MOST_ASKED + 1]
+        deadline = time.monotonic() + self.settings.timeout
+        asked = 0
+        for name in dict.fromkeys([self._known, *spread] if self._known else spread):
+            if self._ask_tasks(name, agent) is not None:
+                self._known = name
+                return
+            asked += 1
+            if time.monotonic() > deadline:
+                break
+        raise http.HttpError(
+            f"GET {self.settings.tasks_url}: answered 404 for each of {asked} hosts of the"
+            " inventory: it must know one of them, or it cannot be told from a wrong URL"
+        )
+
+    def _ask_tasks(self, name: str, agent: str) -> list[Any] | None:
+        """Return what runs on a host; None: 404, never heard of it. Raises http.HttpError."""
+        answer = self._ask("GET", _filled(self.settings.tasks_url or "", name, agent))
+        return None if answer.status == 404 else _listed(answer)
 
     def reconnect(self, host: Host, agent: str, wait: _Wait) -> None:
         """Post, and poll where the answer points to, until the host is connected.
@@ -141,7 +207,7 @@ class _Client:
         A lost connection is tried again: to reconnect twice is to reconnect. The first answer may
         take until the deadline, since a controller may well answer when it is done.
         """
-        url = _filled(self.settings.reconnect_url or "", host, agent)
+        url = _filled(self.settings.reconnect_url or "", host.name, agent)
         body = {**_named(host, agent), "restart_libvirtd": False}
         answer = self._insist("POST", url, wait, json=body)
         if answer.status == 202:
@@ -193,16 +259,14 @@ def _named(host: Host, agent: str) -> dict[str, object]:
     return {"host": host.name, "agent": agent}
 
 
-def _filled(template: str, host: Host, agent: str) -> str:
+def _filled(template: str, host: str, agent: str) -> str:
     return template.format(
-        host=urllib.parse.quote(host.name, safe=""), agent=urllib.parse.quote(agent, safe="")
+        host=urllib.parse.quote(host, safe=""), agent=urllib.parse.quote(agent, safe="")
     )
 
 
-def _running(answer: http.Answer) -> list[Any]:
+def _listed(answer: http.Answer) -> list[Any]:
     """Return the running tasks in a controller's answer. Raises http.HttpError."""
-    if answer.status == 404:
-        return []
     if answer.status != 200:
         raise http.HttpError(answer.describe())
     body = answer.json()
@@ -210,7 +274,11 @@ def _running(answer: http.Answer) -> list[Any]:
         raise http.HttpError(f"{answer.asked}: the answer is not an object: {answer.excerpt()}")
     listed = body.get("running")
     if listed is None:
-        return []
+        if body.keys() <= _TASK_LISTS:
+            return []
+        raise http.HttpError(
+            f"{answer.asked}: the answer has no running, but other keys: {answer.excerpt()}"
+        )
     if not isinstance(listed, list):
         raise http.HttpError(f"{answer.asked}: running is not a list: {answer.excerpt()}")
     return listed

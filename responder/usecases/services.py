@@ -55,13 +55,14 @@ class Outside:
     @classmethod
     def of(cls, settings: Settings) -> Outside:
         """Build the peers of ``settings``. Raises ConfigError for an unusable inventory."""
+        inventory = Inventory(settings.inventory)
         return cls(
             settings,
-            Inventory(settings.inventory),
+            inventory,
             ExporterClient(settings.exporter),
             PrometheusClient(settings.prometheus),
             AlertmanagerClient(settings.alertmanager),
-            ControllerClients(settings.controllers),
+            ControllerClients(settings.controllers, lambda: inventory.hosts().keys()),
             SshClient(settings.ssh),
         )
 

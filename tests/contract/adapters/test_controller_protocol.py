@@ -37,9 +37,10 @@ def settings(url: str, name: str = "mn-1", **changes: Any) -> Controller:
     return Controller(**given)
 
 
-def clients(*urls: str, **changes: Any) -> ControllerClients:
+def clients(*urls: str, hosts: tuple[str, ...] = (HOST.name,), **changes: Any) -> ControllerClients:
     return ControllerClients(
-        tuple(settings(url, f"mn-{number}", **changes) for number, url in enumerate(urls, 1))
+        tuple(settings(url, f"mn-{number}", **changes) for number, url in enumerate(urls, 1)),
+        lambda: hosts,
     )
 
 
@@ -91,7 +92,6 @@ RUNNING = [{"id": "7", "name": "migrate"}]
         (as_json({"pending": RUNNING}), ()),
         (as_json({"running": None}), ()),
         (as_json({}), ()),
-        (Reply(404, b"no such host"), ()),
         (as_json({"running": [{"id": 7}]}), (Task("7", "7"),)),
         (as_json({"running": [{"name": "dump"}]}), (Task("?", "dump"),)),
         (as_json({"running": [{}]}), (Task("?", "?"),)),
@@ -108,7 +108,6 @@ RUNNING = [{"id": "7", "name": "migrate"}]
         "no running key",
         "null list",
         "empty object",
-        "404",
         "no name",
         "no id",
         "neither still runs",
@@ -145,6 +144,9 @@ def test_of_very_many_tasks_the_first_are_named_and_all_are_counted(peer: Peer) 
         (Reply(200, b""), "the answer is not JSON"),
         (as_json([]), "is not an object"),
         (as_json(None), "is not an object"),
+        (as_json({"error": "no database"}), "the answer has no running, but other keys"),
+        (as_json({"running": None, "error": "x"}), "the answer has no running, but other keys"),
+        (as_json({"pending": [], "hosts": {}}), "the answer has no running, but other keys"),
         (as_json({"running": {"7": "x"}}), "running is not a list"),
         (as_json({"running": 0}), "running is not a list"),
         (Raw(), "GET "),
@@ -159,6 +161,78 @@ def test_a_controller_that_cannot_be_understood_is_unknown_and_never_idle(
     (said,) = clients(peer.url).tasks(HOST, AGENT)
     assert isinstance(said.running, Unknown)
     assert why in said.running.why
+
+
+def knows(*names: str) -> Callable[[Asked], Reply]:
+    """Answer as a controller that knows these hosts, without tasks."""
+    paths = {f"/hosts/{name}/tasks" for name in names}
+    return lambda asked: as_json({}) if asked.path in paths else Reply(404, b"no such host")
+
+
+def said_by(controllers: ControllerClients) -> tuple[Task, ...] | Unknown:
+    (said,) = controllers.tasks(HOST, AGENT)
+    return said.running
+
+
+def test_a_host_that_is_unknown_to_a_controller_that_knows_another_has_no_tasks(peer: Peer) -> None:
+    peer.answer = knows("zone-b-1")
+    controllers = clients(peer.url, hosts=("zone-a-1", HOST.name, "zone-b-1"))
+    assert said_by(controllers) == ()
+    asked = len(peer.asked)
+    assert said_by(controllers) == ()
+    assert peer.paths()[asked:] == [f"GET /hosts/{ENCODED}/tasks", "GET /hosts/zone-b-1/tasks"]
+
+
+def test_404_for_every_host_may_be_a_wrong_url_and_is_unknown(peer: Peer) -> None:
+    """Seen: a tasks_url with a slip in it read as a fleet without tasks."""
+    peer.answer = knows()
+    controllers = clients(peer.url, hosts=("node-2", HOST.name))
+    said = said_by(controllers)
+    assert isinstance(said, Unknown)
+    assert "answered 404 for each of 2 hosts of the inventory" in said.why
+
+
+def test_a_controller_that_forgot_every_host_since_is_not_believed(peer: Peer) -> None:
+    controllers = clients(peer.url, hosts=("node-2", HOST.name))
+    peer.answer = knows("node-2")
+    assert said_by(controllers) == ()
+    peer.answer = knows()
+    assert isinstance(said_by(controllers), Unknown)
+
+
+def test_another_host_that_cannot_be_asked_about_proves_nothing(peer: Peer) -> None:
+    peer.answer = lambda asked: Reply(404 if ENCODED in asked.path else 500)
+    said = said_by(clients(peer.url, hosts=("node-2", HOST.name)))
+    assert isinstance(said, Unknown)
+    assert "answered 500" in said.why
+
+
+def test_a_large_inventory_is_asked_about_in_a_sample_from_end_to_end(peer: Peer) -> None:
+    peer.answer = knows()
+    names = tuple(f"node-{number:05}" for number in range(1000))
+    assert isinstance(said_by(clients(peer.url, hosts=names)), Unknown)
+    others = [one.path for one in peer.asked[1:]]
+    assert 150 <= len(others) <= 200
+    assert ("node-00000" in others[0], "node-0099" in others[-1]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "doubt"),
+    [
+        (knows("node-2", ENCODED), None),
+        (knows(), "answered 404 for each of 2 hosts of the inventory"),
+        (lambda _: as_json({"error": "x"}), "the answer has no running, but other keys"),
+        (lambda _: as_json({}), "it has an answer for memleash-asks.invalid, too"),
+        (lambda _: Reply(500), "answered 500"),
+    ],
+    ids=["knows them", "404 for all", "an error", "the same for all", "500"],
+)
+def test_an_invented_host_and_real_ones_are_told_apart(
+    peer: Peer, answer: Callable[[Asked], Reply], doubt: str | None
+) -> None:
+    peer.answer = answer
+    (told,) = clients(peer.url, hosts=("node-2", HOST.name)).doubts(AGENT).values()
+    assert told is None if doubt is None else doubt in str(told)
 
 
 def test_one_unreachable_controller_of_three_is_unknown_and_the_others_speak(

@@ -38,7 +38,7 @@ def shim() -> Iterator[dict[str, Any]]:
         tasks_url=url + "/hosts/{host}/tasks",
         reconnect_url=url + "/reconnect",
     )
-    names["clients"] = ControllerClients((controller,))
+    names["clients"] = ControllerClients((controller,), lambda: ("node-1", "node-2"))
     yield names
     server.shutdown()
     thread.join()
@@ -65,7 +65,7 @@ def test_the_shim_speaks_the_protocol(shim: dict[str, Any]) -> None:
     [([], ()), (None, ()), ([{"id": "7", "name": "dump"}], (Task("7", "dump"),))],
 )
 def test_the_shims_tasks_are_understood(shim: dict[str, Any], listed: Any, running: Any) -> None:
-    shim["running_tasks"] = lambda _: listed
+    shim["running_tasks"] = lambda host: listed if host == "node-1" else []
     (said,) = shim["clients"].tasks(HOST, "kvm")
     assert said.running == running
 

@@ -29,7 +29,9 @@ def _status(method: str, url: str, body: Any = None) -> int | None:
 
 
 def test_a_host_it_never_heard_of_is_not_found(serve: Any) -> None:
-    assert _status("GET", f"{serve(Controller(_Agent()).routes())}/hosts/h1/tasks") == 404
+    url = serve(Controller(_Agent(), hosts=("h2",)).routes())
+    assert _status("GET", f"{url}/hosts/h1/tasks") == 404
+    assert get(f"{url}/hosts/h2/tasks") == {"running": [], "pending": []}
 
 
 def test_tasks_are_listed_by_state_until_they_end(serve: Any) -> None:
