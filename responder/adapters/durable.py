@@ -15,6 +15,9 @@ from typing import Any
 from dbos import DBOS, DBOSConfig
 from dbos import Serializer as DbosSerializer
 from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+
+from responder.errors import DatabaseUnavailable
 
 STEPS_VERSION = "1"
 """To be raised when a workflow's sequence of steps changes."""
@@ -44,6 +47,8 @@ class Durable:
     def __init__(self, url: URL, executor_id: str) -> None:
         """Prepare DBOS on the database ``url`` as the replica ``executor_id``."""
         self.executor_id = executor_id
+        plain = url.set(drivername=url.get_backend_name(), query={})
+        self._name = plain.render_as_string(hide_password=True)
         # DBOS adds a console handler of its own unless its logger has one; ours is the root's.
         logging.getLogger("dbos").addHandler(logging.NullHandler())
         config = DBOSConfig(
@@ -67,8 +72,21 @@ class Durable:
         DBOS.workflow(name=name, max_recovery_attempts=None)(run)
 
     def launch(self) -> None:
-        """Start the engine; what this replica left unfinished goes on."""
-        DBOS.launch()
+        """Start the engine; what this replica left unfinished goes on.
+
+        Raises DatabaseUnavailable when the engine cannot have its own tables.
+        """
+        dbos_log = logging.getLogger("dbos")
+        dbos_log.addFilter(_untold)
+        try:
+            DBOS.launch()
+        except DBAPIError as error:
+            why = " ".join(str(error.orig).split())
+            raise DatabaseUnavailable(
+                f"the database {self._name} cannot be used: its workflow tables: {why}"
+            ) from error
+        finally:
+            dbos_log.removeFilter(_untold)
 
     def queue(self, name: str, *, concurrency: int, polling_seconds: float) -> None:
         """Create the queue ``name``, or bring its fleet-wide concurrency up to date."""
@@ -141,6 +159,11 @@ class Durable:
         )
         if ended:
             DBOS.delete_workflows([one.workflow_id for one in ended])
+
+
+def _untold(record: logging.LogRecord) -> bool:
+    """Leave out what DBOS logs of a failed launch: the error is raised as well, and told there."""
+    return record.exc_info is None
 
 
 def run_step(name: str, effect: Callable[..., Any], *args: object) -> Any:

@@ -41,7 +41,7 @@ class StateCollector(Collector):
             up.add_metric([], 0)
             yield up
             return
-        up.add_metric([], 1)
+        up.add_metric([], float(self._services.memory.database.writable() is None))
         yield up
         yield from families
 

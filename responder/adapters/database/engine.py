@@ -8,9 +8,9 @@ for each other before that: SQLite's own wait is a poll, of up to 100 ms.
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import functools
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,19 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from responder.adapters.database.schema import METADATA, leases
+from responder.adapters.database.sqlite_file import SqliteFile, UnusableFile
 from responder.errors import DatabaseUnavailable
 
 PATIENCE_SECONDS = 5
 """How long a connection, a turn, or a lock is waited for."""
 
+ANSWER_SECONDS = 7
+"""How long a transaction on PostgreSQL may take in all: a webhook has its 503 within 10 s."""
+
 _SQLITE = {"timeout": PATIENCE_SECONDS}
-_POSTGRESQL = {"connect_timeout": PATIENCE_SECONDS, "tcp_user_timeout": 2000 * PATIENCE_SECONDS}
+_POSTGRESQL = {"tcp_user_timeout": 2000 * PATIENCE_SECONDS}
+_LOCK_OF_TABLES = 7365
+_OURS = "memleash_"
 _AUTOCOMMIT = "AUTOCOMMIT"
 _PROBE = "probe"
 _ENCODINGS = ("UTF8", "SQL_ASCII")
@@ -45,53 +51,89 @@ class Database:
     """One engine with its two kinds of connection."""
 
     def __init__(self, database: str, *, pool_size: int = 10) -> None:
-        """Prepare ``database`` (a URL of the configuration); nothing is opened yet."""
+        """Prepare ``database`` (a URL of the configuration); nothing is opened yet.
+
+        Raises DatabaseUnavailable without the driver of PostgreSQL, which is an extra.
+        """
         self.url = engine_url(database)
         self.name = sa.make_url(database).render_as_string(hide_password=True)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = sa.create_engine(
+        self._writing = threading.Lock()
+        self._file: SqliteFile | None = None
+        self._in_time: Callable[[], contextlib.AbstractContextManager[None]]
+        if self.is_sqlite:
+            self.engine = self._engine(pool_size, _SQLITE)
+            self._in_time = contextlib.nullcontext
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_immediate)
+            return
+        try:
+            from responder.adapters.database import timed_postgres  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise self._unavailable(f"{error}; install memleash[postgres]") from error
+        self.engine = self._engine(pool_size, _POSTGRESQL)
+        self._in_time = functools.partial(timed_postgres.within, ANSWER_SECONDS)
+        timed_postgres.keep_deadlines(self.engine)
+        event.listen(self.engine, "connect", _prepare_postgresql)
+
+    def _engine(self, pool_size: int, connect_args: Mapping[str, object]) -> sa.Engine:
+        return sa.create_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=PATIENCE_SECONDS,
             pool_pre_ping=not self.is_sqlite,
-            connect_args=_SQLITE if self.is_sqlite else _POSTGRESQL,
+            connect_args=dict(connect_args),
         )
-        self._writing = threading.Lock()
-        if self.is_sqlite:
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_immediate)
-        else:
-            event.listen(self.engine, "connect", _prepare_postgresql)
 
     def hold(self) -> None:
         """Keep other processes from the same SQLite file until this one ends.
 
         Raises DatabaseUnavailable when there is one already: the two would take each other's work
-        for their own. On PostgreSQL replicas know of each other.
+        for their own. Likewise for a file that is damaged, or not memleash's. On PostgreSQL
+        replicas know of each other.
         """
         file = self.url.database
-        if not self.is_sqlite or not file:
+        if not self.is_sqlite or not file or file == ":memory:":
             return
         try:
-            self._held = Path(f"{file}.lock").open("w")  # noqa: SIM115 - the kernel frees it at the end
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DatabaseUnavailable(
-                f"the database {self.name} is another responder's; several need PostgreSQL"
-            ) from error
-        except OSError as error:
-            raise DatabaseUnavailable(
-                f"the database {self.name} cannot be used: {error}"
-            ) from error
+            self._file = SqliteFile(Path(file))
+        except UnusableFile as error:
+            raise self._unavailable(str(error)) from error
 
     def create_tables(self) -> None:
-        """Create what is missing. Raises DatabaseUnavailable, also for a database without UTF-8."""
+        """Create what is missing. Raises DatabaseUnavailable, also for a database without UTF-8,
+        and for one that is another program's.
+        """
         with self.write() as connection:
             self._check_encoding(connection)
             if not self.is_sqlite:  # replicas that start together must not race in DDL
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7365)"))
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_OF_TABLES)))
+            self._check_tables(connection)
             METADATA.create_all(connection)
+
+    def _check_tables(self, connection: sa.Connection) -> None:
+        """Refuse a database in which only others have tables, and tables of ours that are not."""
+        inspector = sa.inspect(connection)
+        tables = set(inspector.get_table_names())
+        if tables and not any(name.startswith(_OURS) for name in tables):
+            named = ", ".join(sorted(tables)[:3])
+            raise self._unavailable(
+                f"it is another program's (its tables: {named});"
+                " give the responder a database of its own"
+            )
+        for table in METADATA.sorted_tables:
+            if table.name in tables:
+                there = {column["name"] for column in inspector.get_columns(table.name)}
+                missing = sorted({column.name for column in table.columns} - there)
+                if missing:
+                    raise self._unavailable(
+                        f"its table {table.name} has no column {', '.join(missing)}:"
+                        " another program or another version made it"
+                    )
+
+    def _unavailable(self, why: str) -> DatabaseUnavailable:
+        return DatabaseUnavailable(f"the database {self.name} cannot be used: {why}")
 
     def _check_encoding(self, connection: sa.Connection) -> None:
         """Refuse what could not store every label that Prometheus allows."""
@@ -108,17 +150,15 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction, committed at the end. Raises DatabaseUnavailable."""
-        turn = self._turn() if self.is_sqlite else contextlib.nullcontext()
+        turn = self._turn() if self.is_sqlite else self._in_time()
         with turn, _translated(self.name), self.engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
+        self._check_file()
         if not self._writing.acquire(timeout=PATIENCE_SECONDS):
-            raise DatabaseUnavailable(
-                f"the database {self.name} cannot be used: another write has not ended"
-                f" within {PATIENCE_SECONDS} s"
-            )
+            raise self._unavailable(f"another write has not ended within {PATIENCE_SECONDS} s")
         try:
             yield
         finally:
@@ -127,8 +167,17 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection for single SELECTs. Raises DatabaseUnavailable."""
-        with _translated(self.name), self.engine.connect() as connection:
+        self._check_file()
+        with self._in_time(), _translated(self.name), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level=_AUTOCOMMIT)
+
+    def _check_file(self) -> None:
+        """Raise DatabaseUnavailable when the SQLite file is not what it was any more."""
+        if self._file is not None:
+            try:
+                self._file.check()
+            except UnusableFile as error:
+                raise self._unavailable(str(error)) from error
 
     def insert(self, table: sa.Table) -> Any:
         """Return an INSERT that knows ON CONFLICT; SQLite and PostgreSQL spell it alike."""
@@ -175,19 +224,33 @@ class Database:
         return None
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and give the file up."""
         self.engine.dispose()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 @contextlib.contextmanager
 def _translated(name: str) -> Iterator[None]:
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError) as error:
+    except (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError) as error:
+        if not _is_the_databases_fault(error):
+            raise
         cause = getattr(error, "orig", None) or error
         raise DatabaseUnavailable(
             f"the database {name} cannot be used: {' '.join(str(cause).split())}"
         ) from error
+
+
+def _is_the_databases_fault(error: exc.SQLAlchemyError) -> bool:
+    """Whether it may pass when the database is mended: not what a value or our own code caused."""
+    if isinstance(error, exc.IntegrityError | exc.DataError):
+        return False
+    if isinstance(error, exc.ProgrammingError):  # a table was dropped, a right was taken away
+        return getattr(error.orig, "sqlstate", None) is not None
+    return True
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -6,8 +6,14 @@ is back, everything goes on by itself.
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +126,120 @@ def test_a_database_that_cannot_store_every_label_is_refused(
 ) -> None:
     with pytest.raises(ProgramFailed, match="has the encoding LATIN1; allowed: UTF8, SQL_ASCII"):
         start(made_with(postgres, "LATIN1"))
+
+
+def refused(start: Start, folder: Path, url: str) -> str:
+    """Return the one line with which a start on ``url`` ends."""
+    with pytest.raises(ProgramFailed, match="ended with code 1"):
+        start(url)
+    (line,) = (folder / "responder.log").read_text(encoding="utf-8").splitlines()
+    assert line.startswith("memleash-responder: the database postgresql://")
+    return line
+
+
+def test_a_database_that_is_not_there_ends_the_start_with_one_message(
+    start: Start, postgres: Postgres, tmp_path: Path
+) -> None:
+    nowhere = postgres.url.removesuffix("memleash") + "nowhere"
+    assert 'database "nowhere" does not exist' in refused(start, tmp_path, nowhere)
+
+
+def test_a_wrong_password_ends_the_start_with_one_message(
+    start: Start, postgres: Postgres, tmp_path: Path
+) -> None:
+    postgres.query("ALTER ROLE memleash PASSWORD 'right'")
+    rules = Path(postgres.query("SHOW hba_file"))
+    trusted = rules.read_text(encoding="utf-8")
+    checked = "host all memleash 127.0.0.1/32 scram-sha-256\n"
+    rules.write_text(checked + trusted, encoding="utf-8")
+    postgres.query("SELECT pg_reload_conf()")
+    line = refused(start, tmp_path, postgres.url.replace("memleash@", "memleash:secret@"))
+    assert "password authentication failed" in line
+    assert "secret" not in line
+
+
+def test_another_programs_database_is_refused_and_not_touched(
+    start: Start, postgres: Postgres, tmp_path: Path
+) -> None:
+    postgres.query("CREATE TABLE dashboards (id int)")
+    assert "another program's (its tables: dashboards)" in refused(start, tmp_path, postgres.url)
+    tables = "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'public'"
+    assert postgres.query(tables) == "dashboards"
+
+
+def test_a_table_of_the_same_name_is_refused(
+    start: Start, postgres: Postgres, tmp_path: Path
+) -> None:
+    postgres.query("CREATE TABLE memleash_hosts (host text)")
+    assert "memleash_hosts has no column agent" in refused(start, tmp_path, postgres.url)
+
+
+@pytest.mark.parametrize("what", ["SCHEMA public", "DATABASE memleash"])
+def test_a_missing_right_ends_the_start_with_one_message(
+    start: Start, postgres: Postgres, tmp_path: Path, what: str
+) -> None:
+    """Seen: tracebacks of SQLAlchemy's and of DBOS's."""
+    postgres.query(
+        "ALTER DATABASE memleash OWNER TO postgres; ALTER SCHEMA public OWNER TO postgres;"
+        "GRANT CREATE ON SCHEMA public TO memleash; GRANT CREATE ON DATABASE memleash TO memleash;"
+        f"REVOKE CREATE ON {what} FROM memleash, PUBLIC"
+    )
+    assert "permission denied" in refused(start, tmp_path, postgres.url)
+
+
+def test_a_table_that_is_dropped_answers_503(start: Start, postgres: Postgres) -> None:
+    one = start(postgres.url)
+    postgres.query("ALTER TABLE memleash_notifications RENAME TO elsewhere")
+    postgres.query("ALTER TABLE memleash_leases RENAME TO elsewhere_too")
+    is_red(one)
+    assert one.metric("memleash_responder_database_up") == 0
+    postgres.query("ALTER TABLE elsewhere RENAME TO memleash_notifications")
+    postgres.query("ALTER TABLE elsewhere_too RENAME TO memleash_leases")
+    is_green_again(one)
+
+
+PATIENT_SECONDS = 60
+"""How long these tests wait for an answer that should come within 10 s; without one, for ever."""
+
+
+@contextmanager
+def stopped(postgres: Postgres) -> Iterator[None]:
+    """Stop the server and all its sessions, as a hypervisor does with a machine that it moves."""
+    children = f"/proc/{postgres.program.pid}/task/{postgres.program.pid}/children"
+    pids = [postgres.program.pid, *map(int, Path(children).read_text().split())]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def test_a_stopped_server_answers_503_and_goes_on_by_itself(
+    start: Start, postgres: Postgres
+) -> None:
+    """Seen: the webhook waited for as long as the server was stopped, and with it every worker."""
+    one = start(postgres.url)
+    assert one.tell(alert(1)) == 202
+    wait_until("the alert in the record", lambda: recorded(postgres) == 1)
+    with stopped(postgres), ThreadPoolExecutor(20) as pool:
+        told = [
+            pool.submit(one.tell, alert(number), timeout_seconds=PATIENT_SECONDS)
+            for number in range(100, 120)
+        ]
+        assert {answer.result() for answer in told} == {503}
+        assert one.status("/-/healthy") == 200
+        is_red(one)
+        assert one.metric("memleash_responder_database_up") == 0
+    is_green_again(one)
+
+
+def test_a_server_that_accepts_and_never_answers_ends_the_start_with_one_message(
+    start: Start, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        line = refused(start, tmp_path, f"postgresql://memleash@127.0.0.1:{port}/memleash")
+    assert "timeout" in line
