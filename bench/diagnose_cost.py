@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,26 @@ while True:
         done = longest = 0
         began = time.perf_counter()
 """
+LOOKS = """
+import contextlib, json, os, resource, sys, time
+from diagnoser import census, process
+found = {"looks": [], "naming": 0.0}
+with contextlib.closing(census.Census(process.find(int(sys.argv[1])))) as counted:
+    until = time.monotonic() + float(sys.argv[2])
+    while not found["looks"] or time.monotonic() < until:
+        began = time.process_time()
+        look = counted.look(300.0)
+        found["looks"].append(time.process_time() - began)
+        time.sleep(1)
+    found["objects"] = look.objects
+    if sys.argv[3:]:
+        began = time.process_time()
+        counted.names(list(look.containers)[:10], 300.0)
+        found["naming"] = time.process_time() - began
+found["rss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps(found))
+"""
+"""The census in a process of its own, so that its memory can be told apart: pid, seconds."""
 C_AGENT = r"""
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +175,20 @@ def memray(agent: Agent, seconds: float) -> str:
     return f"a file of {capture.stat().st_size / 2**20:.0f} MiB"
 
 
+def census(*naming: str) -> Callable[[Agent, float], str]:
+    """Return a trial in which the census looks every second, and names containers at the end."""
+
+    def trial(agent: Agent, seconds: float) -> str:
+        argv = [sys.executable, "-c", LOOKS, str(agent.pid), str(seconds), *naming]
+        found = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
+        looks = found["looks"]
+        words = f"{len(looks)} looks at {found['objects']} objects of up to {max(looks):.1f} s CPU"
+        named = f", then one naming of {found['naming']:.1f} s" if naming else ""
+        return f"{words}{named}; the collector's own, in {found['rss'] / 2**20:.0f} MiB"
+
+    return trial
+
+
 def native_stacks(agent: Agent, _seconds: float) -> str:
     """Take all stacks once."""
     began = time.monotonic()
@@ -177,6 +212,8 @@ def walks(agent: Agent, seconds: float) -> str:
 Trial = Callable[[Agent, float], str]
 PYTHON_TRIALS: dict[str, Trial] = {
     "nothing": idle,
+    "census": census(),
+    "census and naming": census("name"),
     "py-spy dump": py_spy("--nonblocking"),
 }
 C_TRIALS: dict[str, Trial] = {

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from diagnoser import process
+from diagnoser.census import Census
 
 TARGET = """
 import sys, threading, time
@@ -130,6 +131,14 @@ def debugpy(target: Target) -> bool:
     return _turns_up(lambda: any("socket:" in str(fd.readlink()) for fd in fds.iterdir()))
 
 
+def census(target: Target) -> bool:
+    """Our own reading: does it name the list that grows?"""
+    with contextlib.closing(Census(process.find(target.pid))) as counted:
+        longest = list(counted.look(TOOL_SECONDS).containers)
+        names = counted.names(longest, TOOL_SECONDS)
+    return any(holder == "__main__.HELD" for holder, *_ in names.values())
+
+
 TRIALS: dict[str, Callable[[Target], bool]] = {
     "py-spy dump": py_spy,
     "py-spy dump --native": py_spy_native,
@@ -138,6 +147,7 @@ TRIALS: dict[str, Callable[[Target], bool]] = {
     "pyrasite": pyrasite,
     "hypno": hypno,
     "debugpy --pid": debugpy,
+    "census": census,
 }
 
 

@@ -12,7 +12,7 @@ from .memory import ProcessMemory, Unreadable
 from .objects import Objects
 from .process import Process
 from .tally import Counts, Tally
-from .walk import Tracked, Walk
+from .walk import Tracked, Walk, cpu_seconds
 
 _ATTEMPTS = 3
 _REFRESHES = 10
@@ -29,6 +29,7 @@ class Look(typing.NamedTuple):
     """Address in hex of a long list, dict, set or deque to [type, length], the longest ones."""
     notes: typing.List[str]
     seconds: float
+    """How long it took, in all its attempts."""
     objects: int
     """How many objects were counted."""
     returns: int
@@ -63,18 +64,18 @@ class Census:
         self._memory.close()
 
     def look(self, seconds: float) -> Look:
-        """Return what is alive now, after at most ``seconds``. Raises Gone, or tools.Refused.
+        """Return what is alive now, for at most ``seconds`` of CPU. Raises Gone, or tools.Refused.
 
         Looks again, within its time, when the first look is not sure, and keeps the surest.
         """
-        began = time.monotonic()
+        began, until = time.monotonic(), cpu_seconds() + seconds
         looks: typing.List[Look] = []
         self._memory.forget()
-        for _ in range(_ATTEMPTS):
-            looks.append(self._attempt(began + seconds))
+        for attempt in range(1, _ATTEMPTS + 1):
+            looks.append(self._attempt(until))
             self.process.check()
-            took = time.monotonic() - began
-            if looks[-1].is_sure or took + looks[-1].seconds > seconds:
+            left = until - cpu_seconds()
+            if looks[-1].is_sure or left < (seconds - left) / attempt:
                 break
         best = min(looks, key=lambda look: (look.unfinished, look.collected, -look.objects))
         return best._replace(seconds=round(time.monotonic() - began, 3), notes=_notes(best))
@@ -83,9 +84,9 @@ class Census:
         """Return, by address in hex as ``look`` gave it, who holds a container and what is in it.
 
         In words: [holder, commonest type of its elements, their mean bytes], the first two empty
-        where they cannot be told. Takes at most ``seconds``. Raises Gone, or tools.Refused.
+        where they cannot be told. Takes at most ``seconds`` of CPU. Raises Gone, or tools.Refused.
         """
-        until = time.monotonic() + seconds
+        until = cpu_seconds() + seconds
         addresses = {int(key, 16): key for key in wanted}
         self._memory.forget()
         objects = Objects(self._memory, self._cpython.layout)
@@ -105,7 +106,6 @@ class Census:
         return Walk(self._memory, self._cpython.layout, collector, objects.is_type, until)
 
     def _attempt(self, until: float) -> Look:
-        began = time.monotonic()
         objects = Objects(self._memory, self._cpython.layout)
         tally = Tally(objects)
         returns = unfinished = 0
@@ -117,16 +117,8 @@ class Census:
                 tally.count(address, words)
             returns, unfinished = returns + walk.returns, unfinished + walk.unfinished
             collected = collected or self._state(collector).collections[-1] != before
-        return Look(
-            tally.types(),
-            tally.containers(),
-            [],
-            time.monotonic() - began,
-            tally.objects,
-            returns,
-            unfinished,
-            collected,
-        )
+        counts = (tally.objects, returns, unfinished)
+        return Look(tally.types(), tally.containers(), [], 0.0, *counts, collected=collected)
 
     def _read_again(self, collector: cpython.Collector) -> int:
         """Read again what is kept of the memory, between two collections where that is possible.

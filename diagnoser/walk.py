@@ -23,6 +23,7 @@ _MOST_RETURNS = 200
 _BATCH = 2048
 _MOST_MET = 100000
 _PAUSE_SECONDS = 0.01
+_MOST_PAUSES = 1000
 _YOUNG = 2
 """So many of a collector's lists, from the first on, hold young objects."""
 
@@ -30,6 +31,11 @@ Words = typing.Tuple[int, ...]
 """An object's first words: its list's next and previous, references, type, and four of its own."""
 Tracked = typing.Tuple[int, Words]
 """An object's address and its words."""
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this thread: at the lowest priority, time passes without any work."""
+    return time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
 
 
 class Walk:
@@ -43,13 +49,14 @@ class Walk:
         is_type: typing.Callable[[int], bool],
         until: float,
     ) -> None:
-        """``is_type`` says whether a class can be at an address; ``until``: on time.monotonic()."""
+        """``is_type`` says whether a class can be at an address; ``until``: on ``cpu_seconds``."""
         self._memory = memory
         self._collector = collector
         self._gc_head = layout.gc_head
         self._words = struct.Struct(f"<2Q{layout.gc_head - 16}x6Q")
         self._is_type = is_type
         self._until = until
+        self._pauses = 0
         self.returns = 0
         """How often it had to go back."""
         self.unfinished = 0
@@ -89,7 +96,7 @@ class Walk:
                 yield node + self._gc_head, words
             trail.append(node)
             steps += 1
-            if node == mark or (steps % _BATCH == 0 and time.monotonic() > self._until):
+            if node == mark or (steps % _BATCH == 0 and cpu_seconds() > self._until):
                 break
             if steps & (steps - 1) == 0:
                 mark = node  # a ring without a head leads back here (Brent's way)
@@ -125,14 +132,15 @@ class Walk:
         """
         all_are_met = len(met) < _MOST_MET
         met.update(trail)
-        while self._is_collecting() and time.monotonic() < self._until:
+        while self._is_collecting() and self._pauses < _MOST_PAUSES:
+            self._pauses += 1
             time.sleep(_PAUSE_SECONDS)
         self._memory.forget()
         while trail:
             if self._is_linked(trail[-1]):
                 return trail[-1]
             trail.pop()
-        return head if all_are_met and time.monotonic() < self._until else 0
+        return head if all_are_met and cpu_seconds() < self._until else 0
 
     def _is_collecting(self) -> bool:
         try:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from diagnoser import growth, process
+from diagnoser import growth, process, tools
 from diagnoser.census import Census, Look
-from tests.integration.diagnose.conftest import PYENV, PYTHONS, Agent, Heart, eventually
+from tests.integration.diagnose.conftest import (
+    PYENV,
+    PYTHON_3_14,
+    PYTHONS,
+    Agent,
+    Heart,
+    eventually,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -126,12 +136,65 @@ def test_green_threads_are_counted_like_others(agent: Agent, heart: Heart, green
     assert names[longer[0].id][:2] == ["Queue.done", "Job"]
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize(
-    "script", ["leaks_a_list.py", "leaks_a_cache.py", "leaks_cycles.py", "is_busy.py"]
-)
+def holds_a_list(pid: int) -> bool:
+    """Return whether a census of ``pid`` finds the list of HOLDS_A_LIST and names it."""
+    try:
+        counted = Census(process.find(pid))
+    except tools.Refused:  # it is not up yet
+        return False
+    with contextlib.closing(counted) as census:
+        found = census.look(30.0).containers
+        names = census.names(list(found), 30.0)
+    return ["list", 4321, "__main__.HELD"] in [[*found[key], names[key][0]] for key in found]
+
+
+HOLDS_A_LIST = "import time; HELD = [()] * 4321; time.sleep(1000)"
+
+
+def test_an_agent_whose_files_are_gone_is_counted(agent: Agent, tmp_path: Path) -> None:
+    program = tmp_path / "python3"
+    shutil.copyfile("/usr/bin/python3", program)
+    program.chmod(0o755)
+    child = agent(program, "-c", HOLDS_A_LIST)
+    eventually(lambda: holds_a_list(child.pid), what="the agent works")
+
+    program.unlink()
+
+    assert str(Path(f"/proc/{child.pid}/exe").readlink()).endswith(" (deleted)")
+    assert holds_a_list(child.pid)
+
+
+@pytest.mark.parametrize("tree", [PYTHON_3_14.parent] if PYTHON_3_14.exists() else [])
+def test_an_agent_in_a_container_is_counted(agent: Agent, tree: Path) -> None:
+    """It has a root, mounts and pids of its own; its interpreter is started by a loader."""
+    loader = next(iter(tree.glob("usr/lib*/ld-linux-*.so.*"))).relative_to(tree)
+    libraries = next(iter(tree.glob("usr/lib/*-linux-gnu"))).relative_to(tree)
+    user = ["--user", "--map-root-user"] if os.geteuid() else []
+    container = ["unshare", *user, "--mount", "--pid", "--fork", "--kill-child"]
+    words = [f"/{loader}", "--library-path", f"/{libraries}", "/usr/bin/python3.14", "-c"]
+    first = agent(*container, "env", "PYTHONHOME=/usr", "chroot", tree, *words, HOLDS_A_LIST)
+    children = Path(f"/proc/{first.pid}/task/{first.pid}/children")
+    pid = int(eventually(children.read_text, what="the container has a process"))
+
+    eventually(lambda: holds_a_list(pid), what="the list is found")
+
+
+def test_what_is_no_cpython_is_refused_with_a_reason(agent: Agent, leaking_c: Path) -> None:
+    child = agent(leaking_c)
+
+    with pytest.raises(tools.Refused, match="it is no CPython"):
+        Census(process.find(child.pid))
+
+
+HUNDREDS = [
+    *(("leaks_a_list.py", python) for python in PYTHONS),
+    *((name, sys.executable) for name in ("leaks_a_cache.py", "leaks_cycles.py", "is_busy.py")),
+]
+
+
+@pytest.mark.parametrize(("script", "python"), HUNDREDS)
 def test_a_hundred_looks_leave_the_heart_as_it_was(
-    agent: Agent, heart: Heart, python: str, script: str
+    agent: Agent, heart: Heart, script: str, python: str
 ) -> None:
     child = agent(script, python=python)
     eventually(lambda: heart.beats() > 20, what="the agent works")
