@@ -10,13 +10,14 @@ import typing
 
 from . import sizes
 from .memory import Unreadable
-from .objects import Item, Objects, Type
+from .objects import Objects, Type
+from .values import Item
 from .walk import Tracked
 
 _ELEMENTS = 100
 _SLOTS_OF_A_SET = 4096
 _MOST_ITEMS = 1 << 20
-_IS_CLASS = 1 << 31
+_MANAGED_DICT, _IS_CLASS = 1 << 4, 1 << 31
 
 Names = typing.Dict[int, str]
 Tracker = typing.Callable[[], typing.Iterator[Tracked]]
@@ -59,21 +60,33 @@ def _by_attribute(
     objects: Objects, tracked: typing.Iterator[Tracked], wanted: typing.Set[int]
 ) -> Names:
     slots: typing.Dict[int, typing.List[Item]] = {}
+    bare: typing.Set[int] = set()
     found: Names = {}
     for address, words in tracked:
+        if words[3] in bare:
+            continue
         kind = objects.types[words[3]]
         try:
-            for name, value in _attributes(objects, kind, address, wanted):
-                found[value] = f"{_owner(objects, kind, address)}.{objects.text(name)}"
             if kind.address not in slots:
                 slots[kind.address] = objects.slots(kind)
+                if not slots[kind.address] and not _has_attributes(kind):
+                    bare.add(kind.address)
+            for name, value in _attributes(objects, kind, address, wanted):
+                found[value] = f"{_owner(objects, kind, address)}.{objects.text(name)}"
             for name, offset in slots[kind.address]:
                 value = objects.memory.word(address + offset)
                 if value in wanted:
                     found[value] = f"{kind.name}.{objects.c_string(name)}"
         except Unreadable:
             continue
+        if len(found) == len(wanted):
+            break
     return found
+
+
+def _has_attributes(kind: Type) -> bool:
+    named = kind.flags & (_IS_CLASS | _MANAGED_DICT) or kind.qualified in _DICT_AT
+    return bool(named) or kind.dict_offset > 0
 
 
 def _attributes(
