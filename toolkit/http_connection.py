@@ -98,8 +98,8 @@ class Connection:
                     head_came = exchange.head_came
                     self._writer.write(exchange.receive(data))
                     self._service.hold(exchange.held_bytes)
-                    if exchange.request is not None:
-                        return exchange.request
+                    if (request := exchange.request) is not None:
+                        return request
                     if exchange.head_came and not head_came:
                         deadline.reschedule(now() + self._patience.body)
         except TimeoutError as error:

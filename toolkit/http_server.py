@@ -168,8 +168,9 @@ class HttpServer:
             )
             limits = self._limits
             await Connection(reader, writer, service, limits.sizes, limits.patience).converse()
-        except OSError as error:  # it went away, was too slow, or TLS was refused
-            log.info("connection ended", extra={"client": client.address[0], "reason": error})
+        except OSError as error:  # TLS was refused; or, once it was open: gone, or too slow
+            level = logging.INFO if writer is None else logging.DEBUG
+            log.log(level, "connection ended", extra={"client": client.address[0], "reason": error})
         except Exception:  # a connection's boundary: the others are served on
             log.exception("connection broke", extra={"client": client.address[0]})
         finally:
@@ -220,8 +221,9 @@ class HttpServer:
             return problem(500, "an unexpected error; see the log")
         finally:
             client.answered = False
-            if self._clients.pop(client, client) is None:
-                self._clients[client] = None  # it has waited for the shortest time now
+            if client in self._clients:  # it has waited for the shortest time now
+                del self._clients[client]
+                self._clients[client] = None
 
     def _hold(self, client: _Client, held_bytes: int) -> None:
         client.held_bytes = held_bytes

@@ -150,7 +150,7 @@ class Face:
         self,
         method: str,
         path: str,
-        body: bytes | str | Mapping[str, Any] | None = None,
+        body: bytes | str | Mapping[str, Any] | list[Any] | None = None,
         *,
         token: str | None = None,
         user: tuple[str, str] | None = None,
@@ -159,7 +159,7 @@ class Face:
     ) -> Answer:
         """Send one request just as it is given; nothing is normalised, nothing is followed."""
         sent = dict(headers or {})
-        if isinstance(body, Mapping):
+        if isinstance(body, Mapping | list):
             body = json.dumps(body)
             sent.setdefault("Content-Type", "application/json")
         if token is not None:
