@@ -47,6 +47,9 @@ class Liveness:
             except DatabaseUnavailable as error:
                 services.telemetry.failures.labels(Part.HEARTBEAT).inc()
                 log.warning("no heartbeat", extra={"reason": str(error)})
+            except Exception:  # the loop's boundary: without a heartbeat others take its work over
+                services.telemetry.failures.labels(Part.HEARTBEAT).inc()
+                log.exception("no heartbeat")
             else:
                 uptime_seconds = services.clock.stamp().uptime_seconds
                 gap_seconds = settings.dead_after / 2

@@ -67,12 +67,12 @@ def test_30_looks_at_100_000_tasks_do_not_make_the_process_grow(swamped: Face) -
         assert swamped.ask("GET", f"/api/v1/hosts/node-1/agents/{AGENT}/explain").status == 200
         assert swamped.ask("GET", "/").status == 200
 
-    for _ in range(10):
+    for _ in range(45):  # each of the server's 32 workers once: then the allocator has its pages
         look()
     before = resident_bytes(swamped)
     for _ in range(30):
         look()
-    assert resident_bytes(swamped) - before < 16 * MIB
+    assert resident_bytes(swamped) - before < 8 * MIB
 
 
 def test_a_body_that_is_refused_is_not_given_back(swamped: Face) -> None:

@@ -17,6 +17,7 @@ from responder.core.outcomes import Outcome, Step
 from responder.errors import AlertmanagerError
 from responder.usecases import restart as steps
 from responder.usecases.keeper import Duty, Keeper
+from responder.usecases.liveness import Liveness
 from responder.usecases.muting import Muting
 from responder.usecases.orphans import end_orphans
 from tests.unit.usecases.conftest import MakeWorld
@@ -190,6 +191,35 @@ def test_an_orphan_that_cannot_be_ended_keeps_none_from_its_end(
     assert counted(two, Part.SWEEP) == 3
 
 
+def stop_after_two_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a loop that waits between its turns stop after the second."""
+    waits = iter((False, True))
+
+    def wait(_seconds: float | None = None) -> bool:
+        if next(waits):
+            world.services.stopping.set()
+        return False
+
+    monkeypatch.setattr(world.services.stopping, "wait", wait)
+
+
+def test_a_heartbeat_that_is_missed_is_followed_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replicas = world.services.memory.replicas
+    beat = replicas.beat
+
+    def flaky(*args: str) -> None:
+        monkeypatch.setattr(replicas, "beat", beat)
+        raise ValueError("no")
+
+    stop_after_two_turns(world, monkeypatch)
+    monkeypatch.setattr(replicas, "beat", flaky)
+    Liveness(world.services, "1", len).beat()
+    assert set(replicas.signs()) == {"local"}
+    assert counted(world, Part.HEARTBEAT) == 1
+
+
 def test_a_keeper_that_misses_a_turn_has_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,14 +232,7 @@ def test_a_keeper_that_misses_a_turn_has_the_next(
         monkeypatch.setattr(replicas, "lease", lease)
         raise ValueError("no")
 
-    waits = iter((False, True))
-
-    def wait(_seconds: float | None = None) -> bool:
-        if next(waits):
-            world.services.stopping.set()
-        return False
-
-    monkeypatch.setattr(world.services.stopping, "wait", wait)
+    stop_after_two_turns(world, monkeypatch)
     monkeypatch.setattr(replicas, "lease", flaky)
     keeper.run()
     assert done == ["x"]
