@@ -40,8 +40,8 @@ def _first_line(problem: ElementTree.Element) -> str:
 
 
 def main(reports: list[str]) -> None:
-    """Print the list."""
-    for report in map(Path, reports):
+    """Print the list; a run that broke off before it began has left no report."""
+    for report in filter(Path.exists, map(Path, reports)):
         for node, said in failures(report):
             print(f"FAILED: {report.stem}/bin/python -m pytest '{node}'\n        {said}")
 

@@ -55,3 +55,7 @@ def test_each_failed_test_is_named_with_what_runs_it_alone_and_what_it_says(tmp_
         [sys.executable, LISTER, report], capture_output=True, text=True, check=True
     )
     assert sorted(listed.stdout.splitlines()) == sorted(LISTED.splitlines())
+
+
+def test_a_run_that_left_no_report_is_no_error(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, LISTER, tmp_path / ".venv.xml"], check=True)
