@@ -160,10 +160,10 @@ for number in range(int(sys.argv[3])):
 @pytest.mark.parametrize(
     ("name", "times"),
     [
-        ("leaks_a_list.py", 100),
-        ("leaks_a_cache.py", 25),
-        ("leaks_cycles.py", 25),
-        ("has_a_hook.py", 25),
+        ("leaks_a_list.py", 20),
+        ("leaks_a_cache.py", 20),
+        ("leaks_cycles.py", 20),
+        ("has_a_hook.py", 20),
         ("leaks.c", 100),
     ],
 )
@@ -178,6 +178,7 @@ def test_an_agent_lives_through_many_diagnoses_in_a_row(
         profile="native" if is_native else "python",
         rounds=1,
         interval_seconds=0.01,
+        max_seconds=600.0,
         max_cpu_seconds=3600,
         free_disk_bytes=1,
     ).order

@@ -20,6 +20,7 @@ from tests.integration.diagnose.conftest import (
     PYTHONS,
     Agent,
     Collector,
+    Heart,
     eventually,
 )
 from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
@@ -65,6 +66,19 @@ def test_a_folder_in_pythonpath_gives_it_and_keeps_the_sitecustomize_that_was_th
 
     assert diagnosed(collector(child.pid))["way"] == "own hook"
     assert proof.exists()
+
+
+@pytest.mark.parametrize("green", ["eventlet", "gevent"])
+def test_green_threads_do_not_wait_for_it(
+    agent: Agent, collector: Collectors, heart: Heart, hook_folder: Path, green: str
+) -> None:
+    child = agent(f"leaks_under_{green}.py", path=str(hook_folder))
+
+    report = diagnosed(collector(child.pid))
+
+    assert report["way"] == "own hook"
+    assert report["grown"]["types"][0]["name"] in ("__main__.Job", "builtins.list")
+    assert heart.goes_on()
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import memleash_hook  # type: ignore[import-not-found]  # the copied file
 
 memleash_hook.install()
 HELD: list[list[int]] = []
+MOST = 100_000
 while True:
-    HELD.extend([0] * 20 for _ in range(20))
+    if len(HELD) < MOST:
+        HELD.extend([0] * 20 for _ in range(20))
     heart.pause()

@@ -6,6 +6,8 @@ import threading
 
 import heart  # type: ignore[import-not-found]  # it stands beside this file
 
+MOST = 100_000
+
 
 class Store:
     def __init__(self) -> None:
@@ -18,7 +20,7 @@ class Store:
 def work(store: Store) -> None:
     question = 0
     while True:
-        for _ in range(20):
+        for _ in range(20 if question < MOST else 0):
             question += 1
             store.answer(question)
         heart.pause()

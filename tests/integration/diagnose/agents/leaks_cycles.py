@@ -4,6 +4,8 @@ import gc
 
 import heart  # type: ignore[import-not-found]  # it stands beside this file
 
+MOST = 100_000
+
 
 class Node:
     def __init__(self) -> None:
@@ -15,7 +17,9 @@ class Node:
 
 
 gc.disable()
+made = 0
 while True:
-    for _ in range(20):
+    for _ in range(20 if made < MOST else 0):
         Node()
+        made += 1
     heart.pause()
