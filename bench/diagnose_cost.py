@@ -170,8 +170,11 @@ def memray(agent: Agent, seconds: float) -> str:
     program = Path(sys.executable).with_name("memray")
     capture = agent.folder / "capture.bin"
     how = ["attach", "--duration", str(int(seconds)), "-o", str(capture)]
-    subprocess.run([program, *how, str(agent.pid)], check=True, stdout=subprocess.DEVNULL)
+    attach = subprocess.run([program, *how, str(agent.pid)], check=False, capture_output=True)
     time.sleep(seconds)
+    if attach.returncode:
+        state = Path(f"/proc/{agent.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return "it failed, and the agent died" if state == "Z" else "it failed"
     return f"a file of {capture.stat().st_size / 2**20:.0f} MiB"
 
 
@@ -215,6 +218,7 @@ PYTHON_TRIALS: dict[str, Trial] = {
     "census": census(),
     "census and naming": census("name"),
     "py-spy dump": py_spy("--nonblocking"),
+    "nothing, again": idle,
 }
 C_TRIALS: dict[str, Trial] = {
     "nothing": idle,
