@@ -138,6 +138,27 @@ def test_configuration_and_inventory_are_checked(stack: Stack, ctl: Ctl, tmp_pat
     assert f"{bad}: [0].labels.host: is missing" in refused.err
 
 
+def test_a_diagnosis_is_asked_for_followed_and_its_report_fetched(
+    stack: Stack, ctl: Ctl, tmp_path: Path
+) -> None:
+    host, agent = stack.site.host, stack.site.agent
+
+    begun = ctl("-o", "json", "diagnose", host, agent, "--no-wait").json
+    asked = ctl("diagnose", host, agent, "--timeout", "5m")
+
+    assert begun["requested_by"] == "token:on-call"
+    assert asked.code == 0, asked
+    assert any("3 rounds x 2s: " in line for line in asked.out.splitlines())
+    word, fetch = asked.out.splitlines()[-2:]
+    assert word.startswith(f"{begun['id']}  diagnosed"), "the second one joins the first"
+    program, *words = fetch.split()
+    assert program == "memleashctl"
+    target = tmp_path / "report.tar.gz"
+    assert ctl(*words, "--to", str(target)).code == 0
+    with tarfile.open(target) as archive:
+        assert {"report.json", "report.md"} <= set(archive.getnames())
+
+
 def test_a_report_of_a_host_is_listed_and_fetched_whole(
     stack: Stack, ctl: Ctl, tmp_path: Path
 ) -> None:
@@ -147,8 +168,9 @@ def test_a_report_of_a_host_is_listed_and_fetched_whole(
     (place / "report.json").write_text("{}", encoding="utf-8")
     target = tmp_path / "report.tar.gz"
 
-    (listed,) = ctl("-o", "json", "diagnostics", "list", "--host", host).json
-    assert (listed["time"], listed["taken_at"]) == (time, "2026-01-02T03:04:05Z")
+    found = ctl("-o", "json", "diagnostics", "list", "--host", host).json
+    (listed,) = [one for one in found if one["time"] == time]
+    assert listed["taken_at"] == "2026-01-02T03:04:05Z"
     assert ctl("diagnostics", "get", host, agent, time, "--to", str(target)).code == 0
     with tarfile.open(target) as archive:
         assert archive.getnames() == ["report.json"]
