@@ -48,7 +48,11 @@ def classes(kind: Any) -> Iterator[type]:
             yield from classes(under)
 
 
-CLASSES = sorted({one for root in ROOTS for one in classes(root)}, key=lambda one: one.__name__)
+def full_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+CLASSES = sorted({one for root in ROOTS for one in classes(root)}, key=full_name)
 FIELDS = [(one, field.name) for one in CLASSES for field in dataclasses.fields(one) if field.init]
 
 
@@ -70,7 +74,9 @@ def _is_parsed(kind: Any) -> bool:
     return any(hasattr(mark, "parse") for mark in getattr(kind, "__metadata__", ()))
 
 
-@pytest.mark.parametrize(("cls", "name"), FIELDS, ids=lambda one: getattr(one, "__name__", one))
+@pytest.mark.parametrize(
+    ("cls", "name"), FIELDS, ids=lambda one: one if isinstance(one, str) else full_name(one)
+)
 def test_no_value_of_a_key_breaks_the_reader(cls: type, name: str) -> None:
     for odd in ODD:
         for value in (odd, [odd], {"x": odd}):
@@ -84,7 +90,9 @@ def test_no_value_of_a_key_breaks_the_reader(cls: type, name: str) -> None:
                 assert "s3cr3t" not in message
 
 
-@pytest.mark.parametrize(("cls", "name"), FIELDS, ids=lambda one: getattr(one, "__name__", one))
+@pytest.mark.parametrize(
+    ("cls", "name"), FIELDS, ids=lambda one: one if isinstance(one, str) else full_name(one)
+)
 def test_no_key_holds_a_number_or_an_address_without_bounds(cls: type, name: str) -> None:
     kinds = list(leaves(kind_of(cls, name)))
     assert kinds
