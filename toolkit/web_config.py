@@ -3,7 +3,8 @@
 The schema is exporter-toolkit's (https://github.com/prometheus/exporter-toolkit, its
 docs/web-configuration.md); what it allows and we do not do is an error, never ignored. The file
 and those it names are looked at again for each connection, and read again when one changed;
-a change that cannot be used is logged, and the former configuration stays in force.
+a change that cannot be used is logged, and the former configuration stays in force. So does it
+when the change would open a door: a file that is being written is empty for a moment.
 
 A server needs two calls: ``encryption`` for each connection, ``allows`` (or ``user``) for each
 request.
@@ -162,11 +163,14 @@ class WebConfig:
         return self._current().encryption
 
     def allows(self, authorization: str | None) -> bool:
-        """Return whether a request with this Authorization header may pass."""
+        """Return whether a request with this Authorization header may pass; as ``user``."""
         return not self.asks_for_password or self.user(authorization) is not None
 
     def user(self, authorization: str | None) -> str | None:
-        """Return whose credentials the Authorization header carries; None: nobody's we know."""
+        """Return whose credentials the Authorization header carries; None: nobody's we know.
+
+        Raises Refused (503) while too many passwords are being checked.
+        """
         basic_auth = self._current().basic_auth
         return None if basic_auth is None else basic_auth.user(authorization)
 
@@ -182,6 +186,7 @@ class WebConfig:
         """Return what is on disk now; what cannot be used is tried again, and logged once."""
         try:
             fresh = _read(file)
+            _check_closed(file, self._in_force, fresh)
         except ConfigError as error:
             if str(error) == self._trouble:
                 return self._in_force
@@ -208,6 +213,25 @@ def _read(file: Path) -> _InForce:
         encryption=_encryption(file, tls) if tls else None,
         basic_auth=_basic_auth(file, settings.basic_auth_users),
     )
+
+
+def _check_closed(file: Path, before: _InForce, fresh: _InForce) -> None:
+    """Raise ConfigError where ``fresh`` asks clients for less than ``before`` did."""
+    opened = []
+    if before.basic_auth is not None and fresh.basic_auth is None:
+        opened.append("passwords")
+    if before.encryption is not None:
+        old, new = before.encryption, fresh.encryption
+        if new is None:
+            opened.append("TLS")
+        elif new.context.verify_mode < old.context.verify_mode:
+            opened.append("client certificates")
+        elif old.allowed_sans and not new.allowed_sans:
+            opened.append("client_allowed_sans")
+    if opened:
+        raise ConfigError(
+            str(file), "", f"{' and '.join(opened)} would be gone: only a restart takes that away"
+        )
 
 
 def _signature(files: tuple[Path, ...]) -> tuple[object, ...]:
