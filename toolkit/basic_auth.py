@@ -3,7 +3,7 @@
 A bcrypt comparison takes tenths of a second on purpose, so its verdict is remembered; what is
 remembered is a keyed digest, never a password. Every question costs what a comparison with the
 dearest of the configured hashes does, be the user unknown or one with a cheaper hash, so that the
-time taken does not tell who exists.
+time taken does not tell who exists. Guesses take one core and two of the server's threads at most.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from collections.abc import Mapping
 
 import bcrypt
 
+from toolkit.http_exchange import Refused
+
 _HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 _NOBODY = b"." * 53  # salt and digest of a hash that stands for nobody's password
 _MOST_REMEMBERED = 128
+_MOST_COMPARED = 2  # the one whose turn it is, and the next
 _BCRYPT_BYTES = 72  # bcrypt looks at no more; Go's, the schema's own, cuts there as well
 
 
@@ -37,11 +40,16 @@ class BasicAuth:
         self._hashes = {user: text.encode() for user, text in users.items()}
         self._highest_cost = max(map(_cost, self._hashes.values()), default=0)
         self._key = secrets.token_bytes(32)
-        self._verdicts: dict[bytes, bool] = {}
+        self._right: set[bytes] = set()
+        self._wrong: set[bytes] = set()
         self._one_at_a_time = threading.Lock()
+        self._places = threading.BoundedSemaphore(_MOST_COMPARED)
 
     def user(self, authorization: str | None) -> str | None:
-        """Return the user whose credentials the Authorization header carries, None without."""
+        """Return the user whose credentials the Authorization header carries, None without.
+
+        Raises Refused while too many others are being compared.
+        """
         credentials = _credentials(authorization)
         if credentials is None:
             return None
@@ -51,15 +59,26 @@ class BasicAuth:
     def _is_right(self, user: str, password: bytes) -> bool:
         question = hashlib.blake2b(f"{user}\0".encode() + password, key=self._key).digest()
         # The digest is keyed by a secret: nobody can choose one, so this lookup tells nothing.
-        verdict = self._verdicts.get(question)
-        if verdict is None:
-            # One comparison at a time: a flood of guesses takes one core at most.
+        if question in self._right:
+            return True
+        if question in self._wrong:
+            return False
+        if not self._places.acquire(blocking=False):
+            raise Refused(503, "too many passwords are being checked; try again")
+        try:
             with self._one_at_a_time:
-                verdict = self._compare(password[:_BCRYPT_BYTES], self._hashes.get(user))
-                if len(self._verdicts) >= _MOST_REMEMBERED:
-                    self._verdicts.clear()
-                self._verdicts[question] = verdict
-        return verdict
+                right = self._compare(password[:_BCRYPT_BYTES], self._hashes.get(user))
+        finally:
+            self._places.release()
+        self._remember(question, right=right)
+        return right
+
+    def _remember(self, question: bytes, *, right: bool) -> None:
+        """Keep a verdict. Guesses push out guesses alone, never what is known to be right."""
+        known = self._right if right else self._wrong
+        if len(known) >= _MOST_REMEMBERED:
+            known.clear()
+        known.add(question)
 
     def _compare(self, password: bytes, password_hash: bytes | None) -> bool:
         """Whether ``password`` is the one; after 2**highest_cost rounds, whoever was asked for.

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from responder.core.alerts import PayloadError
 from responder.errors import BacklogFull, DatabaseUnavailable
+from toolkit.http_exchange import Refused
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,10 @@ def handle_problems(app: Flask) -> None:
     def _try_again(error: Exception) -> Response:
         log.error("not stored; the sender tries again", extra={"reason": str(error)})
         return problem(503, "Try again", str(error))
+
+    @app.errorhandler(Refused)
+    def _refused(error: Refused) -> Response:
+        return problem(error.status, "Try again", error.detail)
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:

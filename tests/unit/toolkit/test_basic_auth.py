@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import bcrypt
 import pytest
 
 from toolkit.basic_auth import BasicAuth
+from toolkit.http_exchange import Refused
 
 
 def hashed(password: str, cost: int = 4) -> str:
@@ -115,12 +119,32 @@ def test_a_password_with_a_nul_is_refused_at_the_same_cost(
     assert asked == [16]
 
 
-def test_a_flood_of_guesses_does_not_fill_the_memory() -> None:
+def test_a_flood_of_guesses_fills_no_memory_and_pushes_out_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     users = BasicAuth({"u": hashed("x")})
+    assert users.user(header("u", "x")) == "u"
     for number in range(300):
         assert users.user(header("u", str(number))) is None
-    assert len(users._verdicts) <= 128
+    assert len(users._wrong) <= 128
+    asked = _count_rounds(monkeypatch)
     assert users.user(header("u", "x")) == "u"
+    assert asked == []
+
+
+def test_many_guesses_at_once_wait_in_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen: 100 clients with wrong passwords made everybody wait for 20 to 48 s."""
+    users = BasicAuth({"u": hashed("x")})
+    assert users.user(header("u", "x")) == "u"
+    released = threading.Event()
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *_: not released.wait(60))
+    with ThreadPoolExecutor(8) as threads:
+        guesses = [threads.submit(users.user, header("u", str(number))) for number in range(8)]
+        refused = list(itertools.islice(as_completed(guesses, timeout=60), 6))
+        assert users.user(header("u", "x")) == "u", "who is known is let in meanwhile"
+        released.set()
+    assert all(isinstance(guess.exception(), Refused) for guess in refused)
+    assert [guess.result() for guess in guesses if guess not in refused] == [None, None]
 
 
 def test_what_is_no_hash_is_refused_and_never_shown() -> None:
