@@ -43,6 +43,8 @@ class Service:
     """Told how many bytes the connection has in memory."""
     keeps: Callable[[], bool]
     """Whether connections are kept for further requests."""
+    stands: Callable[[], bool] = lambda: True
+    """Whether new connections are encrypted as this one is, by the same certificates."""
 
 
 class Connection:
@@ -69,7 +71,7 @@ class Connection:
             exchange, refused = Exchange(self._sizes), False
             try:
                 request = await self._request(exchange, received, seconds)
-                if request is None:
+                if request is None or not self._service.stands():
                     break
                 answer = self._bytes_of(await self._service.answer(request), exchange)
             except Refused as error:
@@ -110,7 +112,7 @@ class Connection:
     def _bytes_of(self, response: Response, exchange: Exchange) -> bytes:
         try:
             return exchange.answer(response, keep=self._service.keeps())
-        except h11.LocalProtocolError:  # a header that would break the message
+        except (h11.LocalProtocolError, UnicodeError):  # a header that would break the message
             log.exception("answer cannot be sent")
             return exchange.answer(problem(500, "an unexpected error; see the log"), keep=False)
 

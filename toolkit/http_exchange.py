@@ -20,6 +20,9 @@ import h11
 Headers = Sequence[tuple[str, str]]
 
 _MALFORMED = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|\n[ \t]|\x00")
+_FREE_CHUNKS = 1000
+_CHUNK_BYTES = 256
+"""What chunks must hold on average, beyond the first of them: each takes time of the event loop."""
 _LENGTHS = re.compile(rb"\r\ncontent-length:([^\r]*)", re.IGNORECASE)
 
 
@@ -81,6 +84,7 @@ class Exchange:
         self._body = bytearray()
         self._whole = False
         self._chunked = False
+        self._chunks = 0
 
     @property
     def begun(self) -> bool:
@@ -176,8 +180,11 @@ class Exchange:
             event = self._h11.next_event()
             if isinstance(event, h11.Data):
                 self._body += event.data
+                self._chunks += event.chunk_end
                 if len(self._body) > self._sizes.body:
                     raise self._too_large()
+                if self._chunks > _FREE_CHUNKS + len(self._body) // _CHUNK_BYTES:
+                    raise Refused(400, "the body comes in too many small chunks")
             elif isinstance(event, h11.EndOfMessage):
                 self._whole = True
             else:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from toolkit import wsgi
 from toolkit.http_connection import Connection, Patience, Service
-from toolkit.http_exchange import Request, Response, Sizes, problem
-from toolkit.web_config import WebConfig
+from toolkit.http_exchange import Refused, Request, Response, Sizes, problem
+from toolkit.web_config import Encryption, WebConfig
 from toolkit.wsgi import Peer
 
 if TYPE_CHECKING:
@@ -160,11 +160,13 @@ class HttpServer:
         """Serve one client until it goes, or is made to."""
         writer = None
         try:
-            reader, writer, peer = await self._opened(client, connection)
+            encryption = self._web_config.encryption()
+            reader, writer, peer = await self._opened(client, connection, encryption)
             service = Service(
                 answer=lambda request: self._answer(client, peer, request),
                 hold=lambda held_bytes: self._hold(client, held_bytes),
                 keeps=lambda: not self._stopping.is_set(),
+                stands=lambda: self._web_config.encryption() is encryption,
             )
             limits = self._limits
             await Connection(reader, writer, service, limits.sizes, limits.patience).converse()
@@ -179,7 +181,7 @@ class HttpServer:
                 writer.transport.abort()
 
     async def _opened(
-        self, client: _Client, connection: socket.socket
+        self, client: _Client, connection: socket.socket, encryption: Encryption | None
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Peer]:
         """Return the two directions of ``connection``, encrypted where configured.
 
@@ -187,7 +189,6 @@ class HttpServer:
         """
         loop = asyncio.get_running_loop()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        encryption = self._web_config.encryption()
         reader = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(reader)
         patience = self._limits.patience
@@ -216,6 +217,8 @@ class HttpServer:
             return await self._loop.run_in_executor(
                 self._pool, wsgi.run, self._application, environ
             )
+        except Refused as error:
+            return error.response()
         except Exception:  # a request's boundary: the next one must be served
             log.exception("request failed", extra={"path": request.target[:200]})
             return problem(500, "an unexpected error; see the log")

@@ -11,6 +11,7 @@ from prometheus_client import make_wsgi_app
 
 from exporter.collector.scraper import Scraper
 from toolkit import VERSION
+from toolkit.exposition import accepted
 from toolkit.http_exchange import Response
 from toolkit.settings import ConfigError
 
@@ -50,7 +51,9 @@ def application(scraper: Scraper, telemetry_path: str, allows: Allows) -> WSGIAp
         response = respond(environ)
         if response is None:
             # The server leaves the body of a HEAD out; the library knows no HEAD.
-            return metrics({**environ, "REQUEST_METHOD": "GET"}, start_response)
+            accept = accepted(environ.get("HTTP_ACCEPT"))
+            understood = {**environ, "REQUEST_METHOD": "GET", "HTTP_ACCEPT": accept}
+            return metrics(understood, start_response)
         status = f"{response.status} {HTTPStatus(response.status).phrase}"
         start_response(status, [*response.headers, ("X-Content-Type-Options", "nosniff")])
         return [response.body]

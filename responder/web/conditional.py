@@ -6,9 +6,17 @@ from flask import Flask, Response, request
 
 _POLLED = ("application/json", "text/html", "text/css", "text/javascript", "image/svg+xml")
 
+_DATES = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE")
+"""ETags alone are compared: a date beyond all numbers is an OverflowError in werkzeug."""
+
 
 def add_etags(app: Flask) -> None:
     """Give every 200 to a GET of ``app`` an ETag, and answer 304 to who has it already."""
+
+    @app.before_request
+    def forget_dates() -> None:
+        for header in _DATES:
+            request.environ.pop(header, None)
 
     @app.after_request
     def tag(response: Response) -> Response:

@@ -15,6 +15,7 @@ from responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
 from responder.errors import DatabaseUnavailable
 from responder.usecases.services import PAUSED, Services, standing_storm
 from responder.web.routes import restricted
+from toolkit.exposition import accepted
 
 PREFIX = "memleash_responder"
 
@@ -162,7 +163,7 @@ def metrics(registry: CollectorRegistry) -> Blueprint:
     @blueprint.get("/metrics")
     @restricted(None)
     def scrape() -> Response:
-        encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
+        encoder, content_type = choose_encoder(accepted(request.headers.get("Accept")))
         return Response(encoder(registry), content_type=content_type)
 
     return blueprint

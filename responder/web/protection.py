@@ -109,11 +109,18 @@ def _check_origin() -> None:
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     from_elsewhere = site is not None and site not in ("same-origin", "none")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and _host_in(origin) != request.host:
         from_elsewhere = True
     if from_elsewhere:
         log.warning("request from another site", extra={"origin": origin, **_asked()})
         raise Problem(403, "Not allowed", "the request came from another site's page")
+
+
+def _host_in(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # http://[
+        return None
 
 
 def _asked() -> dict[str, str | None]:

@@ -7,6 +7,7 @@ import pytest
 from toolkit.http_exchange import Exchange, Refused, Request, Response, Sizes
 
 HEAD = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nX-Name: v\r\nContent-Length: 2\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 SIZES = Sizes(head=200, body=10)
 
 
@@ -108,3 +109,14 @@ def test_a_refusal_can_be_answered_before_anything_was_understood() -> None:
     answer = exchange.answer(caught.value.response(), keep=False)
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert not exchange.reusable
+
+
+def test_a_body_in_crumbs_is_refused_before_it_takes_the_loops_time() -> None:
+    """A thousand small chunks are taken; beyond them, each has to hold something."""
+    exchange = received(CHUNKED, b"1\r\nx\r\n" * 1000, sizes=Sizes())
+    with pytest.raises(Refused, match="too many small chunks"):
+        exchange.receive(b"1\r\nx\r\n" * 10)
+    usual = received(CHUNKED, *[b"100\r\n%b\r\n" % (b"x" * 256)] * 2000, sizes=Sizes(body=10**6))
+    usual.receive(b"0\r\n\r\n")
+    assert usual.request is not None
+    assert len(usual.request.body) == 512_000

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 LONG = Patience(*[60.0] * 6)
+REQUIRED = "RequireAndVerifyClientCert"
 LIMITS = Limits(sizes=Sizes(body=100_000), patience=LONG, threads=2)
+
+
+UNSENDABLE = {"/forged": "a\nb", "/foreign": "ÿ"}
+"""Values of a header that break an answer, by path."""
 
 
 class Application:
@@ -43,7 +48,7 @@ class Application:
             assert self.released.wait(60)
         if path == "/break":
             raise RuntimeError("a bug")
-        headers = [("X", "a\nb")] if path == "/forged" else []
+        headers = [("X", value)] if (value := UNSENDABLE.get(path)) else []
         start_response("200 OK", headers)
         if path == "/large":
             return [b"x" * 32 * 1024**2]
@@ -97,7 +102,7 @@ def test_a_client_of_the_standard_library_is_content_over_one_connection() -> No
         client.close()
 
 
-@pytest.mark.parametrize("path", ["/break", "/forged"])
+@pytest.mark.parametrize("path", ["/break", "/forged", "/foreign"])
 def test_a_bug_is_a_500_that_tells_nothing_and_the_next_is_served(path: str) -> None:
     with running() as (port, _):
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -308,10 +313,23 @@ def test_a_renewed_certificate_is_shown_to_the_next_connection(
     renewed = trustme.CA()
     with running(file=file) as (port, _):
         with encrypted(port, trusting(authority)) as connection:
-            issue(file.parent, renewed)
             assert b"kept" in asked(connection, b"kept")
+            issue(file.parent, renewed)
+            assert asked(connection, b"kept") == b""
         with encrypted(port, trusting(renewed)) as connection:
             assert b"new" in asked(connection, b"new")
+
+
+def test_a_certificate_of_an_authority_that_was_taken_out_gets_no_answer_any_more(
+    file: Path, authority: trustme.CA
+) -> None:
+    file.write_text(file.read_text().replace("VerifyClientCertIfGiven", REQUIRED))
+    context = trusting(authority)
+    authority.issue_cert("alice.example.com").configure_cert(context)
+    with running(file=file) as (port, _), encrypted(port, context) as kept:
+        assert b"hello" in asked(kept, b"hello")
+        trustme.CA().cert_pem.write_to_path(file.parent / "ca.pem")
+        assert asked(kept, b"hello") == b""
 
 
 def test_a_handshake_that_stalls_holds_up_nobody_and_has_an_end(
