@@ -216,6 +216,7 @@ USERS = f"basic_auth_users: {{ann: '{HASH}'}}\n"
         (MUTUAL, TLS % "", "client certificates"),
         (MUTUAL.replace("}", ", client_allowed_sans: [x]}"), MUTUAL, "client_allowed_sans"),
     ],
+    ids=["passwords", "TLS", "both", "passwords alone", "client certificates", "names"],
 )
 def test_what_is_taken_out_while_it_runs_opens_no_door(
     write: Callable[[str], Path],
