@@ -1,6 +1,7 @@
 """The collector's end of the hook's mailbox: a memfd of the agent, reached through /proc."""
 
 import json
+import math
 import os
 import time
 import typing
@@ -10,8 +11,10 @@ from .hook import REQUEST_BYTES
 from .process import Process
 
 LEASE_SECONDS = 30.0
-MOST_ANSWER_BYTES = 16 * 1024**2
+MOST_ANSWER_BYTES = 4 * 1024**2
 MOST_LETTERS = 300
+MOST_DIGITS = 20
+"""Older Pythons take minutes for a number of a million."""
 
 Answer = typing.Dict[str, typing.Any]
 
@@ -30,33 +33,51 @@ class Request(typing.NamedTuple):
         return json.dumps(dict(self._asdict(), **lease))
 
 
+def _int(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
+
+
+def _whole(value: typing.Any) -> int:
+    if not isinstance(value, int):
+        raise TypeError("no whole number")
+    return value
+
+
+def _seconds(value: typing.Any) -> float:
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("no number of seconds")
+    return float(value)
+
+
 def _parsed(line: bytes) -> Answer:
     """Return an answer whose every part has the type that it must have. Raises tools.Refused.
 
     A mailbox is in the agent's hands: what stands there may be anything.
     """
     try:
-        raw = json.loads(line.decode())
+        raw = json.loads(line.decode(), parse_int=_int)
         answer: Answer = {
             "run": raw["run"],
-            "round": int(raw["round"]),
-            "seconds": float(raw["seconds"]),
+            "round": _whole(raw["round"]),
+            "seconds": _seconds(raw["seconds"]),
             "notes": [str(note)[:MOST_LETTERS] for note in raw["notes"][:10]],
         }
         for kind in ("types", "sites"):
             if kind in raw:
                 answer[kind] = {
-                    name[:MOST_LETTERS]: [int(count), int(size)]
+                    name[:MOST_LETTERS]: [_whole(count), _whole(size)]
                     for name, (count, size) in raw[kind].items()
                 }
         if "containers" in raw:
             answer["containers"] = {
-                key[:MOST_LETTERS]: [str(kind)[:MOST_LETTERS], int(length)]
+                key[:MOST_LETTERS]: [str(kind)[:MOST_LETTERS], _whole(length)]
                 for key, (kind, length) in raw["containers"].items()
             }
         if "names" in raw:
             answer["names"] = {
-                key[:MOST_LETTERS]: [holder[:MOST_LETTERS], element[:MOST_LETTERS], int(size)]
+                key[:MOST_LETTERS]: [holder[:MOST_LETTERS], element[:MOST_LETTERS], _whole(size)]
                 for key, (holder, element, size) in raw["names"].items()
             }
     except (
@@ -114,11 +135,16 @@ class Mailbox:
 def find(process: Process, name: str) -> typing.Optional[Mailbox]:
     """Return the mailbox called ``name`` in ``process``. Raises OSError when it may not look."""
     for fd in os.listdir(process.path("fd")):
-        path = process.path("fd", fd)
         try:
-            target = os.readlink(path)
+            held = os.open(process.path("fd", fd), os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
-        if target.startswith(f"/memfd:{name} "):
-            return Mailbox(path)
+        try:
+            # Held before it is looked at: between the two, a hostile agent could put another file
+            # in its place, which the collector, often root, would open and write into.
+            path = f"/proc/self/fd/{held}"
+            if os.readlink(path).startswith(f"/memfd:{name} "):
+                return Mailbox(path)
+        finally:
+            os.close(held)
     return None
