@@ -168,6 +168,8 @@ class Exchange:
             raise Refused(400, "more than one Content-Length")
         if self._chunked and (lengths or head.http_version < b"1.1"):
             raise Refused(400, "Transfer-Encoding with a Content-Length, or before HTTP/1.1")
+        if not head.http_version.startswith(b"1."):
+            raise Refused(505, "HTTP/1.1 is spoken here")
         if not head.target.startswith(b"/"):
             raise Refused(400, "the target must be a path")
         if fields.get(b"content-encoding", b"identity").lower() != b"identity":

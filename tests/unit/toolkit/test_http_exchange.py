@@ -58,6 +58,7 @@ def test_what_comes_behind_a_request_is_the_beginning_of_the_next() -> None:
         ([b"GET", b""], 400),
         ([b"GET / HTTP/1.1\r\nX: " + b"x" * 200], 431),
         ([HEAD.replace(b": 2", b": 11")], 413),
+        ([HEAD.replace(b"HTTP/1.1", b"HTTP/2.0")], 505),
         ([HEAD.replace(b"Content-Length: 2", b"Transfer-Encoding: x")], 501),
         ([HEAD.replace(b"X-Name: v", b"Content-Encoding: gzip")], 415),
     ],
