@@ -5,8 +5,13 @@ Everything is looked at through the published ports, as a person would.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import tarfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +102,31 @@ def test_the_leaking_agent_is_restarted_once_with_all_guards(
     services = compose("exec", "-T", "host-1", "cat", "/run/demo/agent/service.log").splitlines()
     wanted = sum(each["outcome"] == "restarted" for each in _restarts("host-1"))
     assert 2 <= len(services) <= wanted + 2  # the first start, the restarts, one under way at most
+
+
+def _report(place: str, compose: Compose) -> bytes:
+    """Return a report's tar.gz from the replica that took it: each keeps its own."""
+    replicas = ["responder", *(["responder-2"] if compose.profile == "ha" else [])]
+    for replica in replicas:
+        with contextlib.suppress(urllib.error.HTTPError):
+            address = url(replica, f"/api/v1/diagnostics/{place}")
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                return bytes(answer.read())
+    raise AssertionError(f"no replica has {place}")
+
+
+def test_the_leak_was_diagnosed_and_the_report_names_it(compose: Compose, deadline: float) -> None:
+    def diagnosed() -> Any:
+        diagnoses = get(url("responder", "/api/v1/diagnoses?host=host-1"))["diagnoses"]
+        return next((each for each in diagnoses if each["verdict"] == "diagnosed"), None)
+
+    diagnosis = _see("a diagnosis of host-1", diagnosed, deadline + _THREE_MINUTES)
+    packed = io.BytesIO(_report(f"host-1/sample-agent/{diagnosis['report']}", compose))
+    with tarfile.open(fileobj=packed) as report:
+        text = report.extractfile("report.md")
+        assert text is not None
+        _, _, grown = text.read().decode().partition("## What grew in every round\n\n")
+    assert grown.startswith("- list `__main__.KEPT` grew by ")
 
 
 def test_people_were_told_of_the_leak_and_not_of_the_muted_ping(
