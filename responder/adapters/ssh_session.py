@@ -163,7 +163,10 @@ def _keyscan(name: str, key: paramiko.PKey) -> str:
 
 def _hops(settings: Ssh, host: Host, runner: Callable[..., fabric.runners.Remote]) -> list[_Hop]:
     """Return the connections to make: the host's own first, the nearest jump host last."""
-    address, port = parse_ssh_address(host.ssh_address)
+    try:
+        address, port = parse_ssh_address(host.ssh_address)
+    except ValueError as error:
+        raise SshUnreachable(f"{host.name}: ssh_address {host.ssh_address!r}: {error}") from error
     ssh_config = _ssh_config(settings, address, port or settings.port)
     overrides: dict[str, Any] = {"user": settings.user} if settings.user else {}
     overrides["runners"] = {"remote": runner}
