@@ -24,6 +24,9 @@ YOUNGEST_COUNTED_SECONDS = 1.0
 """A descendant counts in the tree's memory from this age on: between fork and exec a child
 shares its parent's pages, and would show the agent at twice its size."""
 
+SEARCH_AGAIN_SECONDS = 2.0
+"""How often a young process is searched for again: each time costs a walk over the host."""
+
 YOUNG_SECONDS = 60.0
 """Until this age of a process it is made sure that no other one has come up beside it."""
 
@@ -61,6 +64,7 @@ class AgentWatch:
         self._life: Life | None = None
         self._busy_since: float | None = None
         self._trouble = ""
+        self._searched_at = float("-inf")  # in seconds since boot
 
     @property
     def agent(self) -> Agent:
@@ -125,10 +129,14 @@ class AgentWatch:
         life = known or self._found(walk)
         if life is None:
             return None
-        is_young = processes.uptime() - seconds_since_boot(life.start_ticks) < YOUNG_SECONDS
-        if known is not None and (is_young or by_pidfile):
+        uptime = processes.uptime()
+        is_young = uptime - seconds_since_boot(life.start_ticks) < YOUNG_SECONDS
+        is_due = known is None or (is_young and uptime - self._searched_at >= SEARCH_AGAIN_SECONDS)
+        if is_due:
+            self._searched_at = uptime
+        if known is not None and (is_due or by_pidfile):
             self._search_again(known, walk)
-        if by_pidfile and (is_young or known is None):
+        if by_pidfile and is_due:
             check_alone(processes, walk, life.pid)
         return life
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.adapters.discovery import Walk
-from exporter.collector.agent import AgentWatch, Watched
+from exporter.collector.agent import SEARCH_AGAIN_SECONDS, AgentWatch, Watched
 from exporter.collector.sample import AgentSample
 from exporter.collector.sources import Question
 from exporter.decisions.busy import Word
@@ -46,6 +46,11 @@ class Host:
 
     def sample(self) -> AgentSample:
         return self.watch.sample(Walk(self.processes))
+
+    def wait(self, seconds: float) -> None:
+        uptime = self.fake.root / "uptime"
+        up = float(uptime.read_text().split()[0]) + seconds
+        uptime.write_text(f"{up:.2f} 900.00\n")
 
     def kill(self, pid: int = 7) -> None:
         shutil.rmtree(Path(self.fake.root) / str(pid))
@@ -106,6 +111,8 @@ def test_while_it_is_young_a_second_one_beside_it_makes_both_unknown(host: Host)
     host.fake.add(7, start_ticks=YOUNG)
     assert host.sample().is_up
     host.several = True
+    assert host.sample().is_up, "it is not searched for at every scrape"
+    host.wait(SEARCH_AGAIN_SECONDS)
     sample = host.sample()
     assert (sample.is_up, sample.is_complete, sample.facts) == (None, False, None)
     host.fake.add(7, start_ticks=OLD)
@@ -118,9 +125,12 @@ def test_a_search_that_fails_does_not_make_a_found_process_unknown(host: Host) -
     host.fake.add(7, start_ticks=YOUNG)
     host.sample()
     host.cannot_tell = True
+    host.wait(SEARCH_AGAIN_SECONDS)
     assert host.sample().is_up
     host.cannot_tell, host.pid = False, None
+    host.wait(SEARCH_AGAIN_SECONDS)
     assert host.sample().is_up
+    assert host.searches == 3
 
 
 @pytest.mark.parametrize("old_one_lives", [True, False])
@@ -131,6 +141,7 @@ def test_a_search_that_finds_another_process_does_so_when_the_first_is_over(
     host.sample()
     host.fake.add(8, start_ticks=YOUNG + 1)
     host.pid = 8
+    host.wait(SEARCH_AGAIN_SECONDS)
     if not old_one_lives:
         host.kill()
     sample = host.sample()
