@@ -102,8 +102,8 @@ class Agent:
         asked = _numbers(request.body, "to_mib", "mib_per_second")
         if "mib_per_second" in asked:
             self.leak.mib_per_second = asked["mib_per_second"]
-        missing_bytes = int(asked.get("to_mib", 0) * MIB) - resident_bytes()
-        if missing_bytes > 0:
+        wanted_bytes = int(asked.get("to_mib", 0) * MIB)
+        while (missing_bytes := wanted_bytes - resident_bytes()) > 0:
             self.leak.add(missing_bytes)
         return Answer({"resident_bytes": resident_bytes()})
 

@@ -210,7 +210,7 @@ def test_another_host_that_cannot_be_asked_about_proves_nothing(peer: Peer) -> N
 def test_a_large_inventory_is_asked_about_in_a_sample_from_end_to_end(peer: Peer) -> None:
     peer.answer = knows()
     names = tuple(f"node-{number:05}" for number in range(1000))
-    assert isinstance(said_by(clients(peer.url, hosts=names)), Unknown)
+    assert isinstance(said_by(clients(peer.url, hosts=names, timeout=Duration(60))), Unknown)
     others = [one.path for one in peer.asked[1:]]
     assert 150 <= len(others) <= 200
     assert ("node-00000" in others[0], "node-0099" in others[-1]) == (True, True)

@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,11 +116,16 @@ ANYTHING = COUNTS | st.builds(
 
 
 class Site:
-    """The real collector on this machine, with two agents: this process, twice."""
+    """The real collector on this machine, with two agents: one process, twice."""
 
     def __init__(self, folder: Path) -> None:
         self.directory = folder / "busy" / "one"
-        (folder / "pid").write_text(str(os.getpid()))
+        # Its command line is its own: a worker of xdist has older ones like it beside it.
+        script = "import sys; sys.stdin.read()"
+        self._agent = subprocess.Popen(
+            [sys.executable, "-c", script, folder], stdin=subprocess.PIPE
+        )
+        (folder / "pid").write_text(str(self._agent.pid))
         agents: list[dict[str, object]] = [
             {"name": name, "discover": {"pidfile": "pid"}, "busy": [{"markers": {}}]}
             for name in ("one", "two")
@@ -126,6 +133,9 @@ class Site:
         config = folder / "exporter.yml"
         config.write_text(json.dumps({"agents": agents, "busy_markers_directory": "busy"}))
         self._scraper = Scraper(config, Host())
+
+    def end(self) -> None:
+        self._agent.communicate()
 
     def scrape(self, entries: list[Entry]) -> dict[tuple[str, str], float]:
         """Return the samples by name and agent, with ``entries`` in the directory of ``one``."""
@@ -144,8 +154,10 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("site"))
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"))
+    yield made
+    made.end()
 
 
 MANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

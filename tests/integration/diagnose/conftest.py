@@ -34,10 +34,6 @@ PYTHON_3_14 = Path(__file__).parents[3] / ".cache" / "tools" / "python3.14" / "r
 """Debian sid's, unpacked by tools/setup, with a loader and a C library of its own."""
 
 
-_PYENV = Path(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv/versions")
-"""HOME is elsewhere in a test run."""
-
-
 def _pythons() -> list[str]:
     """Return this interpreter, and one of each other version from 3.8 on that is here."""
     found = {sys.version_info[:2]: sys.executable}
@@ -51,7 +47,7 @@ def _pythons() -> list[str]:
 
 
 PYTHONS = _pythons()
-PYTHONS_2 = [str(python) for python in sorted(_PYENV.glob("2.7.*/bin/python"))[-1:]]
+PYTHONS_2 = [str(python) for python in sorted(PYENV.glob("2.7.*/bin/python"))[-1:]]
 MIB = 1024**2
 
 

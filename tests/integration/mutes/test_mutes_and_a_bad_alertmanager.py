@@ -228,9 +228,12 @@ def test_a_host_that_leaves_the_inventory_leaves_no_silence(site: Site) -> None:
     del site.nodes[leaves.name]
     site.write_inventory()
     site.no_silence(leaves)
-    listed = [one["host"] for one in site.responder.get("/api/v1/mutes")["mutes"]]
-    assert leaves.name not in listed
-    assert stays.name in listed
+
+    def listed() -> list[str]:
+        return [one["host"] for one in site.responder.get("/api/v1/mutes")["mutes"]]
+
+    wait_until("it to be listed no more", lambda: leaves.name not in listed(), seen=listed)
+    assert stays.name in listed()
     assert site.one_silence(stays)["id"] == kept["id"]
 
 

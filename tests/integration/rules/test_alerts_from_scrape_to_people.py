@@ -21,7 +21,7 @@ def test_every_rule_is_evaluated_without_an_error(stack: Stack) -> None:
     )
     groups = get(f"{stack.prometheus}/api/v1/rules")["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
-    assert len(rules) == 25
+    assert len(rules) == 32
     assert {(rule["health"], rule.get("lastError", "")) for rule in rules} == {("ok", "")}
 
 
