@@ -129,8 +129,8 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
             return dataclasses.replace(progress, seen=saw)
         raise Failed(error.outcome, str(error), saw) from error
     except SshError as error:
-        if restart.command_sent is None and noted is not None:
-            services.memory.requests.not_sent(restart.id, noted)
+        if noted is not None:
+            services.memory.requests.not_sent(restart, noted)
         raise Refused(error.outcome, str(error), saw) from error
     saw["command"] = dataclasses.asdict(result) | {
         "stdout": output(result.stdout),

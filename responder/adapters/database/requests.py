@@ -262,11 +262,18 @@ class Requests:
                     raise Overtaken(f"restart {restart.id} of {restart.agent} on {restart.host}")
             return refusal or now
 
-    def not_sent(self, restart_id: str, noted: Stamp) -> None:
-        """Take back the note that the command was sent: the connection was lost just before."""
+    def not_sent(self, restart: Restart, noted: Stamp) -> None:
+        """Take back the note that the command was sent: the connection was lost just before.
+
+        What ``restart`` has of an earlier command stands again.
+        """
+        former = restart.command_sent
+        values: dict[str, object] = dict(_sent_columns(former))
+        if former is None:
+            values["life_to_end"] = None
         with self._database.write() as connection:
-            note = restarts.update().where(*_as_sent(restart_id, noted))
-            connection.execute(note.values({**_sent_columns(None), "life_to_end": None}))
+            note = restarts.update().where(*_as_sent(restart.id, noted))
+            connection.execute(note.values(values))
 
     def resolve(self, fingerprint: str, alert_started_at: float) -> int:
         """Say that an alert resolved; return how many open requests that concerns."""
