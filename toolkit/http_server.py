@@ -242,6 +242,6 @@ def _bound(host: str, port: int) -> socket.socket:
         host = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     dual = everywhere and family == socket.AF_INET6
-    listener = socket.create_server(address[:2], family=family, backlog=256, dualstack_ipv6=dual)
+    listener = socket.create_server(address[:2], family=family, backlog=1024, dualstack_ipv6=dual)
     listener.setblocking(False)
     return listener
