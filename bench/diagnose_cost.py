@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from diagnoser import heap, process, stacks, tools
+from memleash_diagnoser import heap, process, stacks, tools
 
 AFTERMATH_SECONDS = 1.0
 """Waited after what is done once, so that the agent tells of its stall."""
@@ -47,7 +47,7 @@ while True:
 """
 LOOKS = """
 import contextlib, json, os, resource, sys, time
-from diagnoser import census, process
+from memleash_diagnoser import census, process
 found = {"looks": [], "naming": 0.0}
 with contextlib.closing(census.Census(process.find(int(sys.argv[1])))) as counted:
     until = time.monotonic() + float(sys.argv[2])

@@ -20,8 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from diagnoser import process
-from diagnoser.census import Census
+from memleash_diagnoser import process
+from memleash_diagnoser.census import Census
 
 TARGET = """
 import sys, threading, time

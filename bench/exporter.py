@@ -174,7 +174,7 @@ def memleash(
     file.write_text(json.dumps(config))
     port = free_port()
     address = f"127.0.0.1:{port}"
-    argv = (sys.executable, "-m", "exporter", "--config.file", str(file))
+    argv = (sys.executable, "-m", "memleash_exporter", "--config.file", str(file))
     return running((*argv, "--web.listen-address", address), port, REPOSITORY)
 
 

@@ -24,8 +24,8 @@ import sqlalchemy as sa
 from bench.restart import cpu_seconds
 from bench.webhook.__main__ import free_port
 from demo.stack.processes import wait_until
-from responder.adapters.database import schema
-from responder.adapters.database.engine import Database
+from memleash_responder.adapters.database import schema
+from memleash_responder.adapters.database.engine import Database
 from tests.support.responder import AGENT, UNUSED, Responder, alert, lonely, responder
 
 RESULT = Path(__file__).with_suffix(".json")

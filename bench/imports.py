@@ -17,9 +17,9 @@ import sys
 
 ROUNDS = 5
 PROGRAMS = {
-    "exporter": ("exporter.cli", ("yaml", "h11", "psutil", "prometheus_client", "bcrypt")),
+    "exporter": ("memleash_exporter.cli", ("yaml", "h11", "psutil", "prometheus_client", "bcrypt")),
     "responder": (
-        "responder.cli",
+        "memleash_responder.cli",
         ("flask", "requests", "fabric", "sqlalchemy", "dbos", "prometheus_client", "psycopg"),
     ),
 }

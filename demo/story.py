@@ -13,7 +13,7 @@ from demo.stack.observer import Observer
 from demo.stack.site import MIB
 from demo.stack.stack import Stack
 from demo.stages import Stages
-from toolkit.units import format_size
+from memleash_toolkit.units import format_size
 
 _RESIDENT = "resident_memory_bytes"
 _OVER_THRESHOLD_MIB = 110

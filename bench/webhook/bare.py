@@ -7,10 +7,10 @@ import threading
 
 from flask import Flask, Response, request
 
-from responder.cli import WEB_THREADS
-from toolkit.http_exchange import Sizes
-from toolkit.http_server import HttpServer, Limits
-from toolkit.web_config import WebConfig
+from memleash_responder.cli import WEB_THREADS
+from memleash_toolkit.http_exchange import Sizes
+from memleash_toolkit.http_server import HttpServer, Limits
+from memleash_toolkit.web_config import WebConfig
 
 
 def main(port: int) -> None:

@@ -17,7 +17,7 @@ import yaml
 from demo.stack.site import Site
 from demo.stack.sshd import Sshd
 from demo.stack.tools import REPOSITORY
-from toolkit.units import parse_duration
+from memleash_toolkit.units import parse_duration
 
 Config = dict[str, Any]
 

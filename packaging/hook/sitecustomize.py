@@ -1,7 +1,7 @@
 """Has the hook in an agent whose code is not touched: put this folder into its PYTHONPATH.
 
-memleash_hook.py (a copy of diagnoser/hook.py) stands beside it. A sitecustomize that the agent's
-own environment has is run afterwards, as if this one were not there.
+memleash_hook.py (a copy of the diagnoser's hook.py) stands beside it. A sitecustomize that the
+agent's own environment has is run afterwards, as if this one were not there.
 """
 
 import importlib.machinery

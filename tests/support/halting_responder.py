@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from responder import cli
-from responder.adapters.ssh import SshClient
-from responder.core.outcomes import Step
-from responder.usecases import restart
+from memleash_responder import cli
+from memleash_responder.adapters.ssh import SshClient
+from memleash_responder.core.outcomes import Step
+from memleash_responder.usecases import restart
 
 
 class _Halt:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sys
 
-from responder import cli
-from responder.adapters import durable
-from responder.usecases import orphans
+from memleash_responder import cli
+from memleash_responder.adapters import durable
+from memleash_responder.usecases import orphans
 
 
 def main() -> int:

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from responder.adapters.alertmanager import AlertmanagerClient, Silence
-from responder.core.matchers import Matcher
-from responder.errors import AlertmanagerError
-from responder.settings import Alertmanager
+from memleash_responder.adapters.alertmanager import AlertmanagerClient, Silence
+from memleash_responder.core.matchers import Matcher
+from memleash_responder.errors import AlertmanagerError
+from memleash_responder.settings import Alertmanager
+from memleash_toolkit.settings import Duration
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply, as_json
-from toolkit.settings import Duration
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 STORED = {

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from responder.adapters.controllers import ControllerClients
-from responder.core.facts import Host, Task, Unknown
-from responder.core.outcomes import Outcome
-from responder.errors import ControllerError, ReconnectFailed
-from responder.settings import Controller
+from memleash_responder.adapters.controllers import ControllerClients
+from memleash_responder.core.facts import Host, Task, Unknown
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.errors import ControllerError, ReconnectFailed
+from memleash_responder.settings import Controller
+from memleash_toolkit.settings import Duration
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply, as_json
-from toolkit.settings import Duration
 
 HOST = Host("node 1/é", "127.0.0.1:1", "node-1", {"host": "node 1/é"})
 AGENT = "kvm&agent"
@@ -376,7 +376,7 @@ def test_a_refusal_while_polling_is_the_error(peer: Peer) -> None:
 def test_a_lost_connection_is_tried_again_until_it_is_answered(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("responder.adapters.controllers._TRY_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("memleash_responder.adapters.controllers._TRY_AGAIN_SECONDS", 0.01)
     answers: Iterator[Reply | Raw] = iter([Raw(), Raw(b"HTTP/1.1"), Reply(200)])
     peer.answer = lambda _: next(answers)
     clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=20)
@@ -394,7 +394,7 @@ def test_a_hanging_reconnect_ends_at_the_deadline(peer: Peer) -> None:
 def test_an_unreachable_controller_is_tried_until_the_deadline(
     refusing_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("responder.adapters.controllers._TRY_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("memleash_responder.adapters.controllers._TRY_AGAIN_SECONDS", 0.05)
     asked = clients(f"http://127.0.0.1:{refusing_port}")
     with pytest.raises(ReconnectFailed, match=r"in time; last: .*Connection refused"):
         asked.reconnect(HOST, AGENT, timeout_seconds=0.4)

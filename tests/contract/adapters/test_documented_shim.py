@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from responder.adapters.controllers import ControllerClients
-from responder.core.facts import Host, Task, Unknown
-from responder.errors import ControllerError, ReconnectFailed
-from responder.settings import Controller
+from memleash_responder.adapters.controllers import ControllerClients
+from memleash_responder.core.facts import Host, Task, Unknown
+from memleash_responder.errors import ControllerError, ReconnectFailed
+from memleash_responder.settings import Controller
 
 PAGE = Path(__file__).parents[3] / "docs" / "controllers.md"
 HOST = Host("node-1", "127.0.0.1:1", "node-1", {"host": "node-1"})

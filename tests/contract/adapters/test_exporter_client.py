@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from responder.adapters.exporter import ExporterClient
-from responder.core.facts import AgentFacts, Host
-from responder.core.outcomes import Outcome
-from responder.errors import FactsUnavailable
-from responder.settings import BasicAuth, Exporter
+from memleash_responder.adapters.exporter import ExporterClient
+from memleash_responder.core.facts import AgentFacts, Host
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.errors import FactsUnavailable
+from memleash_responder.settings import BasicAuth, Exporter
+from memleash_toolkit.settings import Duration
 from tests.contract.adapters.peer import Peer, Raw, Reply
-from toolkit.settings import Duration
 
 TEXT = b'memleash_agent_up{agent="kvm"} 1\nmemleash_agent_busy{agent="kvm"} 0\n'
 CLIENT = ExporterClient(Exporter(timeout=Duration(1)))

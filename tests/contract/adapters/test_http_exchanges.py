@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from responder.adapters import http
-from responder.settings import Authorization, BasicAuth, HttpConfig, TlsConfig
+from memleash_responder.adapters import http
+from memleash_responder.settings import Authorization, BasicAuth, HttpConfig, TlsConfig
 from tests.contract.adapters.peer import Peer, Raw, Reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"

@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from exporter.adapters import probes
-from responder.adapters import http
-from responder.settings import HttpConfig
-from toolkit.addresses import parse_host_and_port, parse_url
+from memleash_exporter.adapters import probes
+from memleash_responder.adapters import http
+from memleash_responder.settings import HttpConfig
+from memleash_toolkit.addresses import parse_host_and_port, parse_url
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from responder.adapters.prometheus import PrometheusClient
-from responder.errors import FactsUnavailable
-from responder.settings import Prometheus
+from memleash_responder.adapters.prometheus import PrometheusClient
+from memleash_responder.errors import FactsUnavailable
+from memleash_responder.settings import Prometheus
+from memleash_toolkit.settings import Duration
 from tests.contract.adapters.peer import Peer, Raw, Reply, as_json
-from toolkit.settings import Duration
 
 TEN_GIB = 10 * 1024**3
 NOW = 1_800_000_000.0

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import wait_until
-from responder.adapters.database.diagnoses import Diagnoses, Diagnosis
-from responder.adapters.database.engine import Database
-from responder.adapters.database.fleet import Flags, Hosts, Quarantine
-from responder.adapters.database.requests import Requests, Restart
-from responder.core.host_states import HostEvent
-from responder.core.outcomes import Outcome
-from responder.diagnose.policy import Verdict
-from responder.usecases.services import STORM
+from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.fleet import Flags, Hosts, Quarantine
+from memleash_responder.adapters.database.requests import Requests, Restart
+from memleash_responder.core.host_states import HostEvent
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.diagnose.policy import Verdict
+from memleash_responder.usecases.services import STORM
 from tests.contract.api.test_tries_to_get_in import proof_on
 from tests.support.faces import AGENT, Face, World, face, peers
 

@@ -16,11 +16,11 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responder.ctl import answers
-from responder.ctl.answers import NotUnderstood, understood
-from responder.ctl.client import Exit
-from responder.ctl.main import CLOSED_PIPE, cli, run
-from responder.web.schemas import COMPONENTS
+from memleash_responder.ctl import answers
+from memleash_responder.ctl.answers import NotUnderstood, understood
+from memleash_responder.ctl.client import Exit
+from memleash_responder.ctl.main import CLOSED_PIPE, cli, run
+from memleash_responder.web.schemas import COMPONENTS
 from tests.contract.ctl.server import Server, http
 
 DOCS = Path(__file__).parents[3] / "docs/memleashctl.md"
@@ -156,7 +156,7 @@ def test_a_responder_that_hangs_is_3_within_the_timeout(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("responder.ctl.fleet._RECONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("memleash_responder.ctl.fleet._RECONNECT_SECONDS", 0.2)
     config = tmp_path / "ctl.yml"
     config.write_text("timeout: 200ms", encoding="utf-8")
     with Server(None).running() as server:
@@ -239,7 +239,7 @@ def test_a_mistake_in_memleashctl_is_70_and_one_line(
     def broken(_: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr("responder.ctl.main.load", broken)
+    monkeypatch.setattr("memleash_responder.ctl.main.load", broken)
     assert run(["status"]) == Exit.MISTAKE
     assert "please report it: KeyError: 'a bug'" in one_line(capsys)
 

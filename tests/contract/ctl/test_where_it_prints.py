@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import wait_until
-from responder.ctl.client import Exit
-from responder.ctl.main import CLOSED_PIPE
+from memleash_responder.ctl.client import Exit
+from memleash_responder.ctl.main import CLOSED_PIPE
 from tests.contract.ctl.server import Server, http
 
 STATUS = {
@@ -29,7 +29,7 @@ STATUS = {
     "quarantined": 0,
     "disconnected": ["höst"],
 }
-PROGRAM = [sys.executable, "-c", "from responder.ctl import main; main()"]
+PROGRAM = [sys.executable, "-c", "from memleash_responder.ctl import main; main()"]
 
 
 @pytest.fixture

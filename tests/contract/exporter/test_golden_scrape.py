@@ -60,7 +60,7 @@ _CONTRACT = {
 def scrape() -> str:
     finished = subprocess.run(
         [
-            *(sys.executable, "-m", "exporter", "--once"),
+            *(sys.executable, "-m", "memleash_exporter", "--once"),
             *("--config.file", HERE / "golden.yml"),
             *("--path.procfs", HERE / "procfs"),
             *("--path.cgroupfs", HERE / "cgroupfs"),

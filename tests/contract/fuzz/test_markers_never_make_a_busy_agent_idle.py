@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.collector.scraper import Host, Scraper
+from memleash_exporter.collector.scraper import Host, Scraper
 
 HOUR = 3600
 NOT_UNDERSTOOD = [

@@ -13,11 +13,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.settings import Settings as ExporterSettings
-from responder.adapters import inventory
-from responder.core.alerts import PayloadError, parse_notification
-from responder.settings import Settings as ResponderSettings
-from toolkit.settings import ConfigError, build, parse_yaml
+from memleash_exporter.settings import Settings as ExporterSettings
+from memleash_responder.adapters import inventory
+from memleash_responder.core.alerts import PayloadError, parse_notification
+from memleash_responder.settings import Settings as ResponderSettings
+from memleash_toolkit.settings import ConfigError, build, parse_yaml
 
 HERE = Path("fuzz.yml")
 

@@ -68,7 +68,10 @@ def has_the_hook(machine: Machine) -> bool:
 def test_its_next_life_has_the_hook(machine: Machine) -> None:
     packaged = REPOSITORY / "packaging/hook"
     write = machine.container.write
-    write(f"{HOOK_FOLDER}/memleash_hook.py", (REPOSITORY / "diagnoser/hook.py").read_text())
+    write(
+        f"{HOOK_FOLDER}/memleash_hook.py",
+        (REPOSITORY / "diagnoser/memleash_diagnoser/hook.py").read_text(),
+    )
     write(f"{HOOK_FOLDER}/sitecustomize.py", (packaged / "sitecustomize.py").read_text())
     drop_in = (packaged / "memleash-hook.conf").read_text()
     write(f"/etc/systemd/system/{UNIT}.d/memleash-hook.conf", drop_in)
@@ -78,7 +81,7 @@ def test_its_next_life_has_the_hook(machine: Machine) -> None:
     machine.run("systemctl", "restart", UNIT)
     wait_until("the agent to have the hook", lambda: has_the_hook(machine), timeout_seconds=60)
     machine.run("mkdir", "-p", "/var/tmp/work/r1")
-    collect = ("/opt/memleash/bin/python", "-m", "diagnoser", "collect", json.dumps(PLAN))
+    collect = ("/opt/memleash/bin/python", "-m", "memleash_diagnoser", "collect", json.dumps(PLAN))
     machine.run(*collect)
 
     report = json.loads(machine.run("cat", "/var/tmp/work/r1/report/report.json"))

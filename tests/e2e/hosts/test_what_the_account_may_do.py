@@ -57,4 +57,4 @@ def test_exporter_and_responder_run_without_privileges_from_the_wheel(fleet: Fle
         assert facts["NoNewPrivs"] == "1", unit
         assert machine.crashes(unit) == 0 or unit == "memleash-responder.service"
     installed = fleet.host("host-a").run("/opt/memleash/bin/pip", "show", "-f", "memleash")
-    assert "exporter/cli.py" in installed
+    assert "memleash_exporter/cli.py" in installed

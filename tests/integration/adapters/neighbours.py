@@ -19,10 +19,10 @@ import paramiko
 from demo.stack.http import answers
 from demo.stack.processes import Program
 from demo.stack.sshd import make_confinement, root_is_locked
-from responder.core.facts import Host
-from responder.settings import Ssh
+from memleash_responder.core.facts import Host
+from memleash_responder.settings import Ssh
+from memleash_toolkit.settings import Duration
 from tests.support.stacks import find_or_skip
-from toolkit.settings import Duration
 
 
 def free_port(address: str = "127.0.0.1") -> int:

@@ -13,14 +13,14 @@ import pytest
 import requests
 
 from demo.stack.processes import wait_until
-from responder.adapters.alertmanager import AlertmanagerClient, Silence
-from responder.core.matchers import Matcher
-from responder.errors import AlertmanagerError
-from responder.settings import Alertmanager as Settings
+from memleash_responder.adapters.alertmanager import AlertmanagerClient, Silence
+from memleash_responder.core.matchers import Matcher
+from memleash_responder.errors import AlertmanagerError
+from memleash_responder.settings import Alertmanager as Settings
+from memleash_toolkit.settings import Duration
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply
 from tests.integration.adapters import neighbours
 from tests.integration.adapters.neighbours import Alertmanager
-from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
 CONFIG = """\

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from demo.stack.processes import wait_until
-from responder.adapters.prometheus import PrometheusClient
-from responder.errors import FactsUnavailable
-from responder.settings import Prometheus
+from memleash_responder.adapters.prometheus import PrometheusClient
+from memleash_responder.errors import FactsUnavailable
+from memleash_responder.settings import Prometheus
+from memleash_toolkit.settings import Duration
 from tests.contract.adapters.peer import Asked, Peer, Reply
 from tests.integration.adapters import neighbours
-from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
 RULES = Path(__file__).parents[3] / "rules" / "memory.rules.yml"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import wait_until
-from responder.adapters.ssh import SshClient
-from responder.errors import SshUnreachable
+from memleash_responder.adapters.ssh import SshClient
+from memleash_responder.errors import SshUnreachable
+from memleash_toolkit.settings import Duration
 from tests.integration.adapters.neighbours import Sshd, children, open_sessions
-from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import ENDING_WITH_US, wait_until
-from responder.adapters.ssh import SshClient
-from responder.core.facts import Host
-from responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreachable
-from responder.settings import Ssh
+from memleash_responder.adapters.ssh import SshClient
+from memleash_responder.core.facts import Host
+from memleash_responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreachable
+from memleash_responder.settings import Ssh
+from memleash_toolkit.settings import Duration
 from tests.integration.adapters.neighbours import Sshd, children, keygen
 from tests.support.surroundings import has_ipv6
-from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
 ALIAS = Host("node-1", "127.0.0.1:1", "node-1-alias", {"host": "node-1"})

@@ -18,19 +18,19 @@ import paramiko
 import pytest
 
 from demo.stack.processes import wait_until
-from responder.adapters.ssh import SshClient
-from responder.core.facts import Host
-from responder.core.outcomes import Outcome
-from responder.errors import (
+from memleash_responder.adapters.ssh import SshClient
+from memleash_responder.core.facts import Host
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.errors import (
     CommandLost,
     HostKeyMismatch,
     SshAuthFailed,
     SshUnreachable,
 )
-from responder.settings import Ssh
+from memleash_responder.settings import Ssh
+from memleash_toolkit.settings import Duration
 from tests.integration.adapters.fake_sshd import FakeSshd
 from tests.integration.adapters.neighbours import Sshd, keygen
-from toolkit.settings import Duration
 
 pytestmark = pytest.mark.integration
 SHORT = Duration(0.7)

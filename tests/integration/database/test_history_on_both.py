@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from responder.adapters.database.engine import Database
-from responder.adapters.database.requests import Requests, Restart
-from responder.core.outcomes import BEGUN, Outcome
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.requests import Requests, Restart
+from memleash_responder.core.outcomes import BEGUN, Outcome
 
 pytestmark = pytest.mark.integration
 

@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from responder.adapters.clock import Clock
-from responder.adapters.database.engine import Database
-from responder.adapters.database.fleet import Mutes
-from responder.adapters.database.requests import Requests, Restart, SentCommand
-from responder.core.guards import Refusal
-from responder.core.mutes import Claim
-from responder.core.outcomes import Outcome
-from responder.core.stamps import Stamp
-from responder.errors import Overtaken
+from memleash_responder.adapters.clock import Clock
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.fleet import Mutes
+from memleash_responder.adapters.database.requests import Requests, Restart, SentCommand
+from memleash_responder.core.guards import Refusal
+from memleash_responder.core.mutes import Claim
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.stamps import Stamp
+from memleash_responder.errors import Overtaken
 
 pytestmark = pytest.mark.integration
 

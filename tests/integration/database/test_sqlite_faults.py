@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import ProgramFailed, wait_until
-from responder.adapters.database.engine import Database
-from responder.adapters.database.schema import flags
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.schema import flags
 from tests.integration.database.conftest import Start
 from tests.support.responder import Responder, alert
 

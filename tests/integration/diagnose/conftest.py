@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from demo.stack.processes import ENDING_WITH_US, PATIENCE_SECONDS, wait_until
-from diagnoser import hook
-from responder.diagnose import shipping
-from responder.diagnose.shipping import Order, Verb
+from memleash_diagnoser import hook
+from memleash_responder.diagnose import shipping
+from memleash_responder.diagnose.shipping import Order, Verb
 
 AGENTS = Path(__file__).parent / "agents"
 PACKAGED_HOOK = Path(__file__).parents[3] / "packaging" / "hook"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from diagnoser import growth, process, tools
-from diagnoser.census import Census, Look
+from memleash_diagnoser import growth, process, tools
+from memleash_diagnoser.census import Census, Look
 from tests.integration.diagnose.conftest import (
     PYENV,
     PYTHON_3_14,

@@ -20,10 +20,10 @@ from demo.stack.configs import SERVICE_SCRIPT
 from demo.stack.http import get, post
 from demo.stack.observer import Observer
 from demo.stack.stack import Stack, prepared
-from responder.adapters.database.diagnoses import Diagnoses, Diagnosis
-from responder.adapters.database.engine import Database
-from responder.diagnose.artifacts import Artifact, Artifacts
-from responder.diagnose.policy import Verdict
+from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.diagnose.artifacts import Artifact, Artifacts
+from memleash_responder.diagnose.policy import Verdict
 from tests.integration.diagnose.conftest import AGENTS, eventually
 from tests.support.stacks import find_or_skip
 

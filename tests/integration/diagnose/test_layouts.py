@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from diagnoser import cpython
+from memleash_diagnoser import cpython
 from tests.integration.diagnose.conftest import PYENV
 
 pytestmark = pytest.mark.integration

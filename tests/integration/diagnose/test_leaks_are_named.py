@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from responder.diagnose.shipping import Verb
+from memleash_responder.diagnose.shipping import Verb
 from tests.integration.diagnose.conftest import PYTHONS, Agent, Collector, Heart, eventually
 
 pytestmark = pytest.mark.integration

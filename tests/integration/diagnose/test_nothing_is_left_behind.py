@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from diagnoser import process
-from exporter.decisions import markers
-from responder.diagnose.shipping import Verb
+from memleash_diagnoser import process
+from memleash_exporter.decisions import markers
+from memleash_responder.diagnose.shipping import Verb
 from tests.integration.diagnose.conftest import Agent, Collector, eventually
 
 pytestmark = pytest.mark.integration

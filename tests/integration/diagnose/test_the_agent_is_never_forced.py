@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from diagnoser import process, stacks, tools
-from responder.diagnose import shipping
+from memleash_diagnoser import process, stacks, tools
+from memleash_responder.diagnose import shipping
 from tests.integration.diagnose.conftest import Agent, Collector, Heart, compiled, eventually
 
 pytestmark = pytest.mark.integration
@@ -145,7 +145,7 @@ def test_an_agent_that_a_killed_tool_left_stopped_goes_on(
 
 AGAIN_AND_AGAIN = """
 import os, sys
-from diagnoser import collect, plan
+from memleash_diagnoser import collect, plan
 order, folder = plan.parse(sys.argv[1]), sys.argv[2]
 for number in range(int(sys.argv[3])):
     path = os.path.join(folder, str(number))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from diagnoser import hook
+from memleash_diagnoser import hook
 from tests.integration.diagnose.conftest import (
     AGENTS,
     PACKAGED_HOOK,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from diagnoser import asked
-from responder.diagnose.policy import AgentCommand, AgentSignal
-from responder.diagnose.shipping import Verb
+from memleash_diagnoser import asked
+from memleash_responder.diagnose.policy import AgentCommand, AgentSignal
+from memleash_responder.diagnose.shipping import Verb
 from tests.integration.diagnose.conftest import Agent, Collector, eventually
 
 pytestmark = pytest.mark.integration

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import wait_until
-from responder.core.policy import Fleet as FleetPolicy
+from memleash_responder.core.policy import Fleet as FleetPolicy
 from tests.support.fleet import OVER_MIB, QUICK, Fleet, Member, running
 from tests.support.fleet_responder import Responder
 from tests.support.usage import Usage, usage

@@ -150,7 +150,7 @@ def run_exporter(tmp_path: Path) -> Iterator[Callable[..., Exporter]]:
                 [
                     *ENDING_WITH_US,
                     *prefix,
-                    *(sys.executable, "-m", "exporter", "--config.file", str(file)),
+                    *(sys.executable, "-m", "memleash_exporter", "--config.file", str(file)),
                     *("--web.listen-address", "127.0.0.1:0", "--log.level", "debug", *flags),
                 ],
                 stderr=log,

@@ -14,12 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-from exporter.adapters.cgroups import CGROUPFS
-from exporter.adapters.discovery import Walk, search_for
-from exporter.adapters.processes import Processes
-from exporter.adapters.systemd import Systemctl
-from exporter.collector.agent import AgentWatch, Watched
-from exporter.settings import Agent, Discover
+from memleash_exporter.adapters.cgroups import CGROUPFS
+from memleash_exporter.adapters.discovery import Walk, search_for
+from memleash_exporter.adapters.processes import Processes
+from memleash_exporter.adapters.systemd import Systemctl
+from memleash_exporter.collector.agent import AgentWatch, Watched
+from memleash_exporter.settings import Agent, Discover
 
 AGENT_PID = 300
 STEP_BYTES = 2 << 20

@@ -39,7 +39,7 @@ def itself(name: str = "a", **more: object) -> dict[str, object]:
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "exporter", *arguments],
+        [sys.executable, "-m", "memleash_exporter", *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from demo.stack.processes import ENDING_WITH_US, wait_until
-from exporter.adapters.marker_files import busy_since
-from exporter.adapters.processes import Processes
+from memleash_exporter.adapters.marker_files import busy_since
+from memleash_exporter.adapters.processes import Processes
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
-COMMAND = (sys.executable, "-m", "exporter.busy_command")
+COMMAND = (sys.executable, "-m", "memleash_exporter.busy_command")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from responder.core.outcomes import Step
+from memleash_responder.core.outcomes import Step
 from tests.support.replicas import Site, halted_in_a_restart, is_restarted_once
 
 pytestmark = pytest.mark.integration

@@ -16,16 +16,16 @@ import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 
-from responder import cli
-from responder.adapters import durable
-from responder.adapters.controllers import ControllerClients
-from responder.adapters.database.fleet import Hosts, Mutes
-from responder.adapters.database.inbox import Inbox
-from responder.adapters.database.requests import Requests
-from responder.adapters.ssh import SshClient
-from responder.core.outcomes import Step
-from responder.usecases import restart, workflow
-from responder.usecases.admission import Admission
+from memleash_responder import cli
+from memleash_responder.adapters import durable
+from memleash_responder.adapters.controllers import ControllerClients
+from memleash_responder.adapters.database.fleet import Hosts, Mutes
+from memleash_responder.adapters.database.inbox import Inbox
+from memleash_responder.adapters.database.requests import Requests
+from memleash_responder.adapters.ssh import SshClient
+from memleash_responder.core.outcomes import Step
+from memleash_responder.usecases import restart, workflow
+from memleash_responder.usecases.admission import Admission
 
 EFFECTS: tuple[type, ...] = (
     Admission,

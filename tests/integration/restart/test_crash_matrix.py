@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.stack.processes import wait_until
-from responder.core.outcomes import Step
+from memleash_responder.core.outcomes import Step
 from tests.support.fleet import Fleet, Member, running
 from tests.support.peers import Reply
 

@@ -17,7 +17,7 @@ import pytest
 
 from demo.stack.http import Json
 from demo.stack.processes import wait_until
-from responder.core.outcomes import Step
+from memleash_responder.core.outcomes import Step
 from tests.integration.adapters.fake_sshd import FakeSshd
 from tests.integration.adapters.neighbours import keygen, start_sshd
 from tests.integration.restart.faults import FAULTS, Row

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responder.adapters.exporter import agent_facts
-from responder.core.facts import AgentFacts
+from memleash_responder.adapters.exporter import agent_facts
+from memleash_responder.core.facts import AgentFacts
 
 SCRAPE = """\
 # HELP memleash_agent_up 1 found, 0 surely not running.

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from responder.adapters.inventory import Inventory, load
-from responder.core.facts import Host
-from responder.settings import InventorySettings
-from toolkit.addresses import ADDRESS_FORM, SSH_FORM
-from toolkit.settings import ConfigError
+from memleash_responder.adapters.inventory import Inventory, load
+from memleash_responder.core.facts import Host
+from memleash_responder.settings import InventorySettings
+from memleash_toolkit.addresses import ADDRESS_FORM, SSH_FORM
+from memleash_toolkit.settings import ConfigError
 
 GOOD = """\
 - targets: ['10.0.0.7:10058']
@@ -236,7 +236,7 @@ def test_a_name_that_is_not_known_yet_waits_for_the_version_that_is_being_read(
         assert read_on.wait(60)
         return load(files)
 
-    monkeypatch.setattr("responder.adapters.inventory.load", slow)
+    monkeypatch.setattr("memleash_responder.adapters.inventory.load", slow)
     file.write_text(json.dumps([{"targets": ["a:1"], "labels": {"host": "new"}}]))
     with ThreadPoolExecutor(2) as pool:
         reader = pool.submit(asked.hosts)

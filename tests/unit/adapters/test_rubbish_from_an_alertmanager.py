@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from responder.adapters import http
-from responder.adapters.alertmanager import AlertmanagerClient, Silence
-from responder.core.alerts import PayloadError, parse_alert
-from responder.core.matchers import Matcher
-from responder.errors import AlertmanagerError
-from responder.settings import Alertmanager
+from memleash_responder.adapters import http
+from memleash_responder.adapters.alertmanager import AlertmanagerClient, Silence
+from memleash_responder.core.alerts import PayloadError, parse_alert
+from memleash_responder.core.matchers import Matcher
+from memleash_responder.errors import AlertmanagerError
+from memleash_responder.settings import Alertmanager
 from tests.unit.usecases.neighbours import BYTES, damaged
 
 SILENCE = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from responder.core.alerts import PayloadError, parse_alert, parse_notification
-from responder.core.outcomes import Remediation
+from memleash_responder.core.alerts import PayloadError, parse_alert, parse_notification
+from memleash_responder.core.outcomes import Remediation
 
 ALERT: dict[str, Any] = {
     "status": "firing",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from responder.core.guards import GUARDS, Guard
-from responder.core.outcomes import Outcome, Step
+from memleash_responder.core.guards import GUARDS, Guard
+from memleash_responder.core.outcomes import Outcome, Step
 
 PAGE = (Path(__file__).parents[3] / "docs/guards.md").read_text(encoding="utf-8")
 TABLE = PAGE.split("## Guards")[1].split("## Host states")[0]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
-from responder.core.guards import (
+from memleash_responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
+from memleash_responder.core.guards import (
     GUARDS,
     NOT_ASKED,
     Refusal,
@@ -18,8 +18,8 @@ from responder.core.guards import (
     first_refusal,
     refusals,
 )
-from responder.core.outcomes import HostState, Mode, Outcome, Step
-from responder.core.policy import GIB, Fleet, Guards, RestartPolicy
+from memleash_responder.core.outcomes import HostState, Mode, Outcome, Step
+from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
 
 NOW = 1_800_000_000.0
 LIFE = NOW - 86_400

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from responder.core.host_states import HostEvent, after
-from responder.core.outcomes import HostState
+from memleash_responder.core.host_states import HostEvent, after
+from memleash_responder.core.outcomes import HostState
 
 CONNECTED, CONNECTING, DISCONNECTED = HostState
 ALLOWED = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responder.core.moments import EARLIEST, LATEST, as_datetime, clamped, parse, rfc3339
+from memleash_responder.core.moments import EARLIEST, LATEST, as_datetime, clamped, parse, rfc3339
 
 NONE = timedelta()
 OFFSETS = st.timedeltas(timedelta(hours=-23, minutes=-59), timedelta(hours=23, minutes=59)).map(

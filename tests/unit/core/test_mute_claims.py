@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from responder.core.facts import AgentFacts, Unknown
-from responder.core.mutes import (
+from memleash_responder.core.facts import AgentFacts, Unknown
+from memleash_responder.core.mutes import (
     ENDED_BY_HAND,
     Claim,
     HeldSilence,
@@ -20,8 +20,8 @@ from responder.core.mutes import (
     plan_silence,
     with_tail,
 )
-from responder.core.policy import GIB, Mute
-from toolkit.settings import Duration
+from memleash_responder.core.policy import GIB, Mute
+from memleash_toolkit.settings import Duration
 
 NOW = 1_800_000_000.0
 POLICY = Mute()

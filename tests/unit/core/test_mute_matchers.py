@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from responder.core.matchers import Matcher, check_mute_matchers, parse_matcher
+from memleash_responder.core.matchers import Matcher, check_mute_matchers, parse_matcher
 
 TRIGGERS = ("AgentMemoryHardLimitExceeded", "AgentBusy")
 

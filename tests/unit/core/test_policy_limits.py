@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from responder.core.outcomes import FAILED, NEEDS_A_PERSON, Outcome
-from responder.core.policy import GIB, Fleet, Guards, Mute
+from memleash_responder.core.outcomes import FAILED, NEEDS_A_PERSON, Outcome
+from memleash_responder.core.policy import GIB, Fleet, Guards, Mute
 
 
 def test_the_defaults_are_the_published_ones() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from responder.core.facts import same_life
-from responder.core.stamps import Stamp
+from memleash_responder.core.facts import same_life
+from memleash_responder.core.stamps import Stamp
 
 THEN = Stamp(at=1000.0, boot_id="boot-1", uptime_seconds=50.0)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from responder.core.policy import Fleet
-from responder.core.storms import IGNORED, after_count, storm_reason
+from memleash_responder.core.policy import Fleet
+from memleash_responder.core.storms import IGNORED, after_count, storm_reason
 
 FLEET = Fleet(storm_fraction=0.2)
 

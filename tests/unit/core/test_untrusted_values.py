@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responder.core.untrusted import decimal, line, listed, number, size_bytes, truth
+from memleash_responder.core.untrusted import decimal, line, listed, number, size_bytes, truth
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**4000),

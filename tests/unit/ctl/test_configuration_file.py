@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from responder.ctl import config
-from toolkit.settings import ConfigError
+from memleash_responder.ctl import config
+from memleash_toolkit.settings import ConfigError
 
 
 def test_without_a_file_it_is_the_responder_of_this_machine(

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from responder.ctl.main import cli
+from memleash_responder.ctl.main import cli
 
 DOCS = Path(__file__).parents[3] / "docs/memleashctl.md"
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from responder.ctl.output import moment, plain, print_json, print_table
+from memleash_responder.ctl.output import moment, plain, print_json, print_table
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from responder.adapters.database.diagnoses import Diagnoses, Diagnosis
-from responder.adapters.database.engine import Database
-from responder.adapters.database.inbox import AlertRecord
-from responder.adapters.database.requests import Requests, Restart, new_id
-from responder.core.alerts import Alert
-from responder.core.outcomes import Outcome
-from responder.diagnose.policy import Verdict
+from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.inbox import AlertRecord
+from memleash_responder.adapters.database.requests import Requests, Restart, new_id
+from memleash_responder.core.alerts import Alert
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.diagnose.policy import Verdict
 
 DAY = 86400.0
 RESTARTS_A_DAY, ALERTS_A_DAY = 20, 60

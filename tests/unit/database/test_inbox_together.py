@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import event
 
 from demo.stack.processes import wait_until
-from responder.adapters.database.engine import Database
-from responder.adapters.database.inbox import Inbox
-from responder.errors import BacklogFull, DatabaseUnavailable
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.inbox import Inbox
+from memleash_responder.errors import BacklogFull, DatabaseUnavailable
 
 AT_ONCE = 8
 
@@ -85,7 +85,7 @@ def test_none_is_taken_for_stored_when_the_database_refuses_for_another_reason(
 def test_a_write_that_hangs_holds_up_others_no_longer_than_their_patience(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("responder.adapters.database.inbox.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("memleash_responder.adapters.database.inbox.PATIENCE_SECONDS", 0.1)
     inbox = Inbox(database, max_backlog=100)
     with inbox._storing, pytest.raises(DatabaseUnavailable, match="are not stored after"):
         inbox.put(b"impatient", 0.0)

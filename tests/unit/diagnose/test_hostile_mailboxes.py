@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from diagnoser import postbox, process, tools
-from diagnoser.hook import REQUEST_BYTES
+from memleash_diagnoser import postbox, process, tools
+from memleash_diagnoser.hook import REQUEST_BYTES
 
 NAME = "memleash-hostile"
 

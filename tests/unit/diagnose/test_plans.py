@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
-from diagnoser import plan
-from responder.diagnose import shipping
+from memleash_diagnoser import plan
+from memleash_responder.diagnose import shipping
 
 GOOD = {"run": "r1", "agent": "a", "discover": "pid", "target": "1"}
 
@@ -44,8 +44,11 @@ def test_the_package_holds_every_module_of_the_collector_and_is_the_same_each_ti
     with zipfile.ZipFile(io.BytesIO(shipping.packed())) as archive:
         names = archive.namelist()
 
-    assert {"__main__.py", "diagnoser/runs.py", "diagnoser/hook.py", "diagnoser/collect.py"} <= set(
-        names
-    )
+    assert {
+        "__main__.py",
+        "memleash_diagnoser/runs.py",
+        "memleash_diagnoser/hook.py",
+        "memleash_diagnoser/collect.py",
+    } <= set(names)
     shipping.packed.cache_clear()
     assert shipping.packed() == shipping.packed()

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from diagnoser import facts, render
-from diagnoser.evidence import Evidence
-from diagnoser.growth import Grown, GrownContainer
+from memleash_diagnoser import facts, render
+from memleash_diagnoser.evidence import Evidence
+from memleash_diagnoser.growth import Grown, GrownContainer
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from responder.core.facts import Unknown
-from responder.diagnose.policy import GIB, MIB, Diagnose, Discover
-from responder.diagnose.rounds import rounds_for
-from toolkit.values import Duration
+from memleash_responder.core.facts import Unknown
+from memleash_responder.diagnose.policy import GIB, MIB, Diagnose, Discover
+from memleash_responder.diagnose.rounds import rounds_for
+from memleash_toolkit.values import Duration
 
 SETTINGS = Diagnose(Discover(systemd_unit="agent.service"))
 

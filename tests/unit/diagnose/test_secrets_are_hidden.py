@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diagnoser import redact
+from memleash_diagnoser import redact
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diagnoser import tools
+from memleash_diagnoser import tools
 
 
 @pytest.mark.parametrize(

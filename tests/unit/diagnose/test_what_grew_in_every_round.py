@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diagnoser.growth import grown, grown_containers
+from memleash_diagnoser.growth import grown, grown_containers
 
 Looks = list[dict[str, list[int]]]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from diagnoser import plan
-from responder.diagnose.policy import Diagnose
-from toolkit.settings import ConfigError, build
+from memleash_diagnoser import plan
+from memleash_responder.diagnose.policy import Diagnose
+from memleash_toolkit.settings import ConfigError, build
 
 DISCOVER = {"pidfile": "/run/a.pid"}
 

@@ -6,9 +6,9 @@ import dataclasses
 import re
 from pathlib import Path
 
-from responder.core.policy import Guards
-from responder.settings import Agent, InventorySettings, Readiness, Settings
-from toolkit.settings import build, parse_yaml
+from memleash_responder.core.policy import Guards
+from memleash_responder.settings import Agent, InventorySettings, Readiness, Settings
+from memleash_toolkit.settings import build, parse_yaml
 
 REFERENCE = Path(__file__).parents[3] / "docs/configuration.md"
 

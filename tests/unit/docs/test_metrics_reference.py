@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from responder.adapters.clock import Clock
-from responder.adapters.database.engine import Database
-from responder.adapters.telemetry import Telemetry
-from responder.core.facts import Host
-from responder.usecases.services import Memory
-from responder.web.metrics import StateCollector
+from memleash_responder.adapters.clock import Clock
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.telemetry import Telemetry
+from memleash_responder.core.facts import Host
+from memleash_responder.usecases.services import Memory
+from memleash_responder.web.metrics import StateCollector
 
 ROOT = Path(__file__).parents[3]
 _NAME = r"memleash_responder_[a-z_]+"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.adapters.processes import Processes
+from memleash_exporter.adapters.processes import Processes
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from exporter.adapters.discovery import Walk
-from exporter.collector.agent import SEARCH_AGAIN_SECONDS, AgentWatch, Watched
-from exporter.collector.sample import AgentSample
-from exporter.collector.sources import Question
-from exporter.decisions.busy import Word
-from exporter.errors import CannotTell, SeveralAgents
-from exporter.settings import Agent, Discover
+from memleash_exporter.adapters.discovery import Walk
+from memleash_exporter.collector.agent import SEARCH_AGAIN_SECONDS, AgentWatch, Watched
+from memleash_exporter.collector.sample import AgentSample
+from memleash_exporter.collector.sources import Question
+from memleash_exporter.decisions.busy import Word
+from memleash_exporter.errors import CannotTell, SeveralAgents
+from memleash_exporter.settings import Agent, Discover
 
 
 class Host:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from exporter.adapters.background import BackgroundProbe
-from exporter.errors import ProbeFailed
+from memleash_exporter.adapters.background import BackgroundProbe
+from memleash_exporter.errors import ProbeFailed
 
 
 class Clock:

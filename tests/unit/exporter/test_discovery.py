@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from exporter.adapters import cgroups, discovery
-from exporter.adapters.discovery import Walk
-from exporter.adapters.systemd import Systemctl, UnitState
-from exporter.errors import CannotTell
+from memleash_exporter.adapters import cgroups, discovery
+from memleash_exporter.adapters.discovery import Walk
+from memleash_exporter.adapters.systemd import Systemctl, UnitState
+from memleash_exporter.errors import CannotTell
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.decisions.busy import Report, Word, busy_since, combined
-from exporter.decisions.markers import Marker, is_live, parse
-from exporter.decisions.trees import roots
+from memleash_exporter.decisions.busy import Report, Word, busy_since, combined
+from memleash_exporter.decisions.markers import Marker, is_live, parse
+from memleash_exporter.decisions.trees import roots
 
 BUSY, IDLE, UNKNOWN = Word.BUSY, Word.IDLE, Word.UNKNOWN
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import main
-from exporter.settings import MIB, Limits, Settings
-from toolkit.settings import ConfigError, load
-from toolkit.values import Size
+from memleash_exporter.cli import main
+from memleash_exporter.settings import MIB, Limits, Settings
+from memleash_toolkit.settings import ConfigError, load
+from memleash_toolkit.values import Size
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from exporter.adapters.marker_files import busy_since
-from exporter.errors import CannotTell
+from memleash_exporter.adapters.marker_files import busy_since
+from memleash_exporter.errors import CannotTell
 
 NOW = 1_000_000.0
 

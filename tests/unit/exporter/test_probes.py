@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import wait_until
-from exporter.adapters import probes
-from exporter.errors import ProbeFailed
-from toolkit.addresses import Url
+from memleash_exporter.adapters import probes
+from memleash_exporter.errors import ProbeFailed
+from memleash_toolkit.addresses import Url
 
 TIMEOUT = 0.3
 SLACK = 30.0  # a shared machine may be slow; a probe that hangs would take for ever

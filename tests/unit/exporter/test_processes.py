@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from exporter.adapters.processes import Processes, Usage
-from exporter.errors import CannotTell, ProcessGone
+from memleash_exporter.adapters.processes import Processes, Usage
+from memleash_exporter.errors import CannotTell, ProcessGone
 
 REAL = Path("/proc")
 
@@ -168,7 +168,7 @@ def test_another_users_descriptors_are_counted_where_psutil_is_refused() -> None
     script = (
         "import os, sys, psutil\n"
         "from pathlib import Path\n"
-        "from exporter.adapters.processes import Processes\n"
+        "from memleash_exporter.adapters.processes import Processes\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "pid = int(sys.argv[1])\n"
         "print(Processes(Path('/proc')).get(pid).open_fds())\n"

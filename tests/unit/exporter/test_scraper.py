@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from exporter.adapters import marker_files
-from exporter.adapters.discovery import Walk
-from exporter.collector.agent import AgentWatch
-from exporter.collector.sample import AgentSample
-from exporter.collector.scraper import Host, Scraper
+from memleash_exporter.adapters import marker_files
+from memleash_exporter.adapters.discovery import Walk
+from memleash_exporter.collector.agent import AgentWatch
+from memleash_exporter.collector.sample import AgentSample
+from memleash_exporter.collector.scraper import Host, Scraper
 
 ROOT = Path(__file__).parents[3]
 

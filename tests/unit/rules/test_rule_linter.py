@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from responder.core.outcomes import FAILED, NEEDS_A_PERSON, Outcome
+from memleash_responder.core.outcomes import FAILED, NEEDS_A_PERSON, Outcome
 from rules.lint import (
     METRICS,
     RULES,

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from exporter.settings import Settings as ExporterSettings
-from responder.core.values import UrlTemplate
-from responder.ctl.config import CtlConfig
-from responder.settings import Settings as ResponderSettings
-from toolkit.settings import ConfigError, build
-from toolkit.values import AtLeastOne, BaseUrl, Duration, HttpUrl, Port
-from toolkit.web_config import WebSettings
+from memleash_exporter.settings import Settings as ExporterSettings
+from memleash_responder.core.values import UrlTemplate
+from memleash_responder.ctl.config import CtlConfig
+from memleash_responder.settings import Settings as ResponderSettings
+from memleash_toolkit.settings import ConfigError, build
+from memleash_toolkit.values import AtLeastOne, BaseUrl, Duration, HttpUrl, Port
+from memleash_toolkit.web_config import WebSettings
 
 FILE = Path("/etc/memleash/x.yml")
 ROOTS = (ExporterSettings, ResponderSettings, CtlConfig, WebSettings)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from responder import settings
-from responder.ctl import config
-from toolkit.settings import ConfigError
+from memleash_responder import settings
+from memleash_responder.ctl import config
+from memleash_toolkit.settings import ConfigError
 
 REQUIRED = {
     "inventory": "inventory: {files: [hosts.yml]}",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.addresses import (
+from memleash_toolkit.addresses import (
     Url,
     parse_base_url,
     parse_host_and_port,

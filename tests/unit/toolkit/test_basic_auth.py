@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import bcrypt
 import pytest
 
-from toolkit.basic_auth import BasicAuth
-from toolkit.http_exchange import Refused
+from memleash_toolkit.basic_auth import BasicAuth
+from memleash_toolkit.http_exchange import Refused
 
 
 def hashed(password: str, cost: int = 4) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit import documents
-from toolkit.documents import MAX_BYTES, MAX_DEPTH, DocumentError, parse_json, parse_yaml
+from memleash_toolkit import documents
+from memleash_toolkit.documents import MAX_BYTES, MAX_DEPTH, DocumentError, parse_json, parse_yaml
 
 _TENFOLD = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
 LAUGHS = "\n".join(["a0: &a0 [lol, lol]", *_TENFOLD])

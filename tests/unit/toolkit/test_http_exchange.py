@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.http_exchange import Exchange, Refused, Request, Response, Sizes
+from memleash_toolkit.http_exchange import Exchange, Refused, Request, Response, Sizes
 
 HEAD = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nX-Name: v\r\nContent-Length: 2\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
+from memleash_toolkit.http_connection import Patience
+from memleash_toolkit.http_exchange import Sizes
+from memleash_toolkit.http_server import HttpServer, Limits
+from memleash_toolkit.web_config import WebConfig
+from memleash_toolkit.wsgi import CERTIFICATE
 from tests.support.surroundings import has_ipv6
-from toolkit.http_connection import Patience
-from toolkit.http_exchange import Sizes
-from toolkit.http_server import HttpServer, Limits
-from toolkit.web_config import WebConfig
-from toolkit.wsgi import CERTIFICATE
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from toolkit import logs
+from memleash_toolkit import logs
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from typing import Literal
 
 import pytest
 
-from toolkit.settings import ConfigError, build, load, parse_yaml
-from toolkit.values import (
+from memleash_toolkit.settings import ConfigError, build, load, parse_yaml
+from memleash_toolkit.values import (
     Count,
     Duration,
     DurationOrZero,

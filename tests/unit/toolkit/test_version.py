@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from toolkit import VERSION
+from memleash_toolkit import VERSION
 
 
 def test_the_version_is_the_packages() -> None:

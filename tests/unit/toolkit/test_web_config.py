@@ -14,8 +14,8 @@ import bcrypt
 import pytest
 import trustme
 
-from toolkit.settings import ConfigError
-from toolkit.web_config import WebConfig
+from memleash_toolkit.settings import ConfigError
+from memleash_toolkit.web_config import WebConfig
 
 HASH = bcrypt.hashpw(b"pw", bcrypt.gensalt(4)).decode()
 

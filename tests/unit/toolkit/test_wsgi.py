@@ -8,8 +8,8 @@ from wsgiref.validate import validator
 
 import pytest
 
-from toolkit.http_exchange import Request, Response
-from toolkit.wsgi import CERTIFICATE, Peer, environment, run
+from memleash_toolkit.http_exchange import Request, Response
+from memleash_toolkit.wsgi import CERTIFICATE, Peer, environment, run
 
 PEER = Peer(("10.0.0.7", 1234), ("10.0.0.1", 443), encrypted=True, certificate=("alice",))
 

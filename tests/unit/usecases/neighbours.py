@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from responder import settings
-from responder.adapters import http
-from responder.adapters.controllers import ControllerClients
-from responder.adapters.exporter import ExporterClient
-from responder.adapters.prometheus import PrometheusClient
+from memleash_responder import settings
+from memleash_responder.adapters import http
+from memleash_responder.adapters.controllers import ControllerClients
+from memleash_responder.adapters.exporter import ExporterClient
+from memleash_responder.adapters.prometheus import PrometheusClient
 from tests.unit.usecases.outside import LIMIT, Node
 from tests.unit.usecases.world import AGENT, World
 

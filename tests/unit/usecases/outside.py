@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, cast
 
-from responder.adapters.ssh import CommandResult
-from responder.core.facts import AgentFacts, ControllerTasks, Host, Task, Unknown
-from responder.core.policy import GIB
-from responder.core.stamps import Stamp
-from responder.errors import (
+from memleash_responder.adapters.ssh import CommandResult
+from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Task, Unknown
+from memleash_responder.core.policy import GIB
+from memleash_responder.core.stamps import Stamp
+from memleash_responder.errors import (
     CommandLost,
     ControllerError,
     FactsUnavailable,

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from responder.usecases.courtesy import Courtesy
+from memleash_responder.usecases.courtesy import Courtesy
 
 
 def test_work_goes_on_when_the_last_answer_is_made() -> None:

@@ -18,15 +18,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from responder.adapters.database.diagnoses import Diagnosis
-from responder.adapters.ssh import CommandResult
-from responder.core.outcomes import Mode
-from responder.diagnose.artifacts import ArtifactSettings
-from responder.diagnose.policy import GIB, Diagnose, Discover, Verdict
-from responder.diagnose.rounds import Rounds
-from responder.usecases import diagnosis as workflow
-from responder.usecases.diagnosing import Diagnosing
-from responder.usecases.diagnosis import DiagnosisWorkflow
+from memleash_responder.adapters.database.diagnoses import Diagnosis
+from memleash_responder.adapters.ssh import CommandResult
+from memleash_responder.core.outcomes import Mode
+from memleash_responder.diagnose.artifacts import ArtifactSettings
+from memleash_responder.diagnose.policy import GIB, Diagnose, Discover, Verdict
+from memleash_responder.diagnose.rounds import Rounds
+from memleash_responder.usecases import diagnosis as workflow
+from memleash_responder.usecases.diagnosing import Diagnosing
+from memleash_responder.usecases.diagnosis import DiagnosisWorkflow
 from tests.unit.usecases.world import AGENT, World
 
 RUNNING = json.dumps({"state": "running"})

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from responder import settings
-from responder.core.outcomes import Mode, Outcome, Step
-from responder.core.policy import Guards
-from responder.settings import Readiness
-from responder.usecases.explain import explain
-from responder.usecases.services import PAUSED
+from memleash_responder import settings
+from memleash_responder.core.outcomes import Mode, Outcome, Step
+from memleash_responder.core.policy import Guards
+from memleash_responder.settings import Readiness
+from memleash_responder.usecases.explain import explain
+from memleash_responder.usecases.services import PAUSED
+from memleash_toolkit.settings import Duration
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE, LIMIT
 from tests.unit.usecases.world import AGENT, World
-from toolkit.settings import Duration
 
 
 def leak_and_fire(world: World, **node: Any) -> None:

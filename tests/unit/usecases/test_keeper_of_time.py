@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from demo.stack.processes import wait_until
-from responder.adapters.telemetry import Part
-from responder.usecases.keeper import LEASE, Duty, Keeper
+from memleash_responder.adapters.telemetry import Part
+from memleash_responder.usecases.keeper import LEASE, Duty, Keeper
 from tests.unit.usecases.world import World
 
 

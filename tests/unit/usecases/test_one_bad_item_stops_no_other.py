@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from demo.stack.processes import wait_until
-from responder.adapters.alertmanager import Silence
-from responder.adapters.database.requests import QUEUED, Restart
-from responder.adapters.telemetry import Part
-from responder.core.facts import Host
-from responder.core.mutes import Claim
-from responder.core.outcomes import Outcome, Step
-from responder.errors import AlertmanagerError
-from responder.usecases import restart as steps
-from responder.usecases.keeper import Duty, Keeper
-from responder.usecases.liveness import Liveness
-from responder.usecases.muting import Muting
-from responder.usecases.orphans import end_orphans
+from memleash_responder.adapters.alertmanager import Silence
+from memleash_responder.adapters.database.requests import QUEUED, Restart
+from memleash_responder.adapters.telemetry import Part
+from memleash_responder.core.facts import Host
+from memleash_responder.core.mutes import Claim
+from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.errors import AlertmanagerError
+from memleash_responder.usecases import restart as steps
+from memleash_responder.usecases.keeper import Duty, Keeper
+from memleash_responder.usecases.liveness import Liveness
+from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.orphans import end_orphans
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World

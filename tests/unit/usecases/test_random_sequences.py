@@ -19,14 +19,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from responder.adapters.database.requests import AWAITING_APPROVAL
-from responder.core.outcomes import Mode
-from responder.core.policy import Fleet, Guards
-from responder.usecases import workflow
-from responder.usecases.services import PAUSED, standing_storm
+from memleash_responder.adapters.database.requests import AWAITING_APPROVAL
+from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.usecases import workflow
+from memleash_responder.usecases.services import PAUSED, standing_storm
+from memleash_toolkit.settings import Duration
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
 from tests.unit.usecases.world import AGENT, Killed, World
-from toolkit.settings import Duration
 
 GUARDS = Guards(
     startup_grace=Duration(60),

@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from responder.adapters.database.requests import Restart
-from responder.core.host_states import HostEvent
-from responder.core.outcomes import Outcome
-from responder.usecases.hold import undrain
-from responder.usecases.muting import Muting
-from responder.usecases.recovery import Recovery, next_attempt_seconds
-from responder.web.acts import Acts
-from responder.web.problems import Problem
+from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.core.host_states import HostEvent
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.usecases.hold import undrain
+from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.recovery import Recovery, next_attempt_seconds
+from memleash_responder.web.acts import Acts
+from memleash_responder.web.problems import Problem
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World
 

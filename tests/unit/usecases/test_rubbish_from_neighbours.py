@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from responder.core.outcomes import Outcome
-from responder.core.policy import Guards
-from responder.usecases.explain import explain
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.policy import Guards
+from memleash_responder.usecases.explain import explain
+from memleash_toolkit.settings import Duration
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.neighbours import (
     BYTES,
@@ -22,7 +23,6 @@ from tests.unit.usecases.neighbours import (
 )
 from tests.unit.usecases.outside import BEGINNING, LARGE, Node
 from tests.unit.usecases.world import AGENT, World
-from toolkit.settings import Duration
 
 QUICK = Guards(wait_for_idle=Duration(2), idle_interval=Duration(1))
 FEW = settings(

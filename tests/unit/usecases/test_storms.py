@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from responder.core.policy import Fleet, Guards
-from responder.core.storms import IGNORED
-from responder.usecases.services import STORM
+from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.storms import IGNORED
+from memleash_responder.usecases.services import STORM
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import World

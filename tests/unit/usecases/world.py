@@ -18,18 +18,18 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from responder import settings
-from responder.adapters.database.engine import Database
-from responder.adapters.database.requests import Restart
-from responder.adapters.telemetry import Telemetry
-from responder.core.outcomes import Mode
-from responder.core.policy import Fleet, Guards
-from responder.usecases.admission import Admission
-from responder.usecases.intake import Intake
-from responder.usecases.muting import Muting
-from responder.usecases.recovery import Recovery
-from responder.usecases.services import Memory, Outside, Services
-from responder.usecases.workflow import RestartWorkflow
+from memleash_responder import settings
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.adapters.telemetry import Telemetry
+from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.usecases.admission import Admission
+from memleash_responder.usecases.intake import Intake
+from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.recovery import Recovery
+from memleash_responder.usecases.services import Memory, Outside, Services
+from memleash_responder.usecases.workflow import RestartWorkflow
 from tests.unit.usecases.outside import (
     FakeClock,
     FakeControllers,

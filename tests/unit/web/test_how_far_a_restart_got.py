@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from responder.adapters.database.requests import AWAITING_APPROVAL, Restart
-from responder.core.outcomes import Outcome, Step
-from responder.usecases.restart import STEPS
-from responder.web.progress import StepState, progress
+from memleash_responder.adapters.database.requests import AWAITING_APPROVAL, Restart
+from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.usecases.restart import STEPS
+from memleash_responder.web.progress import StepState, progress
 
 ALL = list(STEPS)
 

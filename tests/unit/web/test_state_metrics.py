@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from responder.adapters.database.requests import Restart
-from responder.core.outcomes import Outcome
-from responder.web.metrics import StateCollector
+from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.web.metrics import StateCollector
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World
 

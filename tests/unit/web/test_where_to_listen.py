@@ -6,9 +6,9 @@ import argparse
 
 import pytest
 
-from responder.web.front import bind_address, is_loopback
-from toolkit.flags import listen_address
-from toolkit.settings import ConfigError
+from memleash_responder.web.front import bind_address, is_loopback
+from memleash_toolkit.flags import listen_address
+from memleash_toolkit.settings import ConfigError
 
 
 @pytest.mark.parametrize(

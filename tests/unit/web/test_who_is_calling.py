@@ -9,10 +9,10 @@ import bcrypt
 import pytest
 import yaml
 
-from responder.access import EVERYTHING, ROLES, Access, Role, Token
-from responder.web.identity import Gate, NotKnown
-from toolkit.settings import ConfigError, build
-from toolkit.web_config import WebConfig
+from memleash_responder.access import EVERYTHING, ROLES, Access, Role, Token
+from memleash_responder.web.identity import Gate, NotKnown
+from memleash_toolkit.settings import ConfigError, build
+from memleash_toolkit.web_config import WebConfig
 
 SECRET = "s" * 32
 

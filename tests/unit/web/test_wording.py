@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from responder.core.facts import Unknown
-from responder.core.guards import GUARDS
-from responder.web import wording
-from responder.web.fleet import Reading
+from memleash_responder.core.facts import Unknown
+from memleash_responder.core.guards import GUARDS
+from memleash_responder.web import wording
+from memleash_responder.web.fleet import Reading
 
 GIB = 1024**3
 

@@ -1,0 +1,225 @@
+"""Watching one agent: find its process once, then read it, scrape after scrape.
+
+A restart may leave two agents behind, and then nobody can say which is the one. So a process is
+searched for again while it is young, and a pidfile, which costs little, is read each time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from memleash_exporter.adapters.background import BackgroundProbe
+from memleash_exporter.adapters.discovery import Search, Walk, check_alone
+from memleash_exporter.adapters.processes import Processes, seconds_since_boot
+from memleash_exporter.collector.sample import AgentSample, Facts, Life
+from memleash_exporter.collector.sources import Ask, Question, begin_of, report
+from memleash_exporter.decisions import busy
+from memleash_exporter.errors import CannotTell, ProcessGone, SeveralAgents
+from memleash_exporter.settings import Agent
+
+YOUNGEST_COUNTED_SECONDS = 1.0
+"""A descendant counts in the tree's memory from this age on: between fork and exec a child
+shares its parent's pages, and would show the agent at twice its size."""
+
+SEARCH_AGAIN_SECONDS = 2.0
+"""How often a young process is searched for again: each time costs a walk over the host."""
+
+YOUNG_SECONDS = 60.0
+"""Until this age of a process it is made sure that no other one has come up beside it."""
+
+_TRIES = 3  # a process may end between being found and being read; so may its successor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What an AgentWatch needs: the agent's settings and the host's side of them."""
+
+    agent: Agent
+    processes: Processes
+    search: Search
+    sources: Sequence[tuple[str, Ask]]
+    ready: BackgroundProbe | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What looking for the process came to; ``is_up`` None: cannot be told; see ``trouble``."""
+
+    is_up: bool | None = None
+    facts: Facts | None = None
+    trouble: str = ""
+
+
+class AgentWatch:
+    """One agent. Remembers its life, its busy stretch, and the last trouble it logged."""
+
+    def __init__(self, watched: Watched, clock: Callable[[], float] = time.time) -> None:
+        self._watched = watched
+        self._clock = clock
+        self._life: Life | None = None
+        self._busy_since: float | None = None
+        self._trouble = ""
+        self._searched_at = float("-inf")  # in seconds since boot
+
+    @property
+    def agent(self) -> Agent:
+        """The settings it was made from."""
+        return self._watched.agent
+
+    def continue_from(self, before: AgentWatch) -> None:
+        """Take over what ``before`` knows, where the agent is still found in the same way."""
+        if before.agent.discover == self.agent.discover:
+            self._life = before._life
+            self._busy_since = before._busy_since
+            self._trouble = before._trouble
+
+    def sample(self, walk: Walk) -> AgentSample:
+        """Return what the agent looks like now.
+
+        1. Reads its process, after a search when none is known or the known one is over.
+        2. Asks its busy sources and reads the readiness probe's last word.
+        3. Remembers the life and the busy stretch, and logs what changed.
+        """
+        began, now = time.perf_counter(), self._clock()
+        look = self._look(walk)
+        self._log_trouble(look.trouble)
+        life = self._life if look.is_up else None
+        question = Question(life, now)
+        reports = tuple(report(name, ask, question) for name, ask in self._watched.sources)
+        self._busy_since = busy.busy_since(reports, self._busy_since, now)
+        return AgentSample(
+            agent=self.agent,
+            is_up=look.is_up,
+            facts=look.facts,
+            reports=reports,
+            busy=busy.combined(reports),
+            busy_since=self._busy_since,
+            is_ready=self._readiness(life),
+            is_complete=not look.trouble,
+            duration_seconds=time.perf_counter() - began,
+        )
+
+    def _look(self, walk: Walk) -> Look:
+        processes = self._watched.processes
+        try:
+            for attempt in range(_TRIES):
+                try:
+                    life = self._current(Walk(processes) if attempt else walk)
+                    if life is None:
+                        return Look(is_up=False)
+                    return self._read(life)
+                except ProcessGone:
+                    self._end_life()
+        except SeveralAgents as error:
+            self._life = None  # searched for again, until there is one
+            return Look(trouble=str(error))
+        except CannotTell as error:
+            return Look(trouble=str(error))
+        return Look(trouble="its processes end faster than they can be read")
+
+    def _current(self, walk: Walk) -> Life | None:
+        """Return the agent's life, None when it surely has none. Raises SeveralAgents."""
+        processes, by_pidfile = self._watched.processes, self.agent.discover.pidfile is not None
+        known = self._life
+        life = known or self._found(walk)
+        if life is None:
+            return None
+        uptime = processes.uptime()
+        is_young = uptime - seconds_since_boot(life.start_ticks) < YOUNG_SECONDS
+        is_due = known is None or (is_young and uptime - self._searched_at >= SEARCH_AGAIN_SECONDS)
+        if is_due:
+            self._searched_at = uptime
+        if known is not None and (is_due or by_pidfile):
+            self._search_again(known, walk)
+        if by_pidfile and is_due:
+            check_alone(processes, walk, life.pid)
+        return life
+
+    def _search_again(self, known: Life, walk: Walk) -> None:
+        """Raise SeveralAgents when another process has come up beside the known one."""
+        try:
+            pid = self._watched.search(walk)
+        except SeveralAgents:
+            raise
+        except CannotTell:
+            return  # what was found once is not doubted for that
+        if pid not in (None, known.pid):
+            known.process.check()
+            raise SeveralAgents(f"process {known.pid} still runs beside {pid}")
+
+    def _found(self, walk: Walk) -> Life | None:
+        """Search for the agent; remember and return its life, None when it surely has none."""
+        processes = self._watched.processes
+        pid = self._watched.search(walk)
+        if pid is None:
+            if not processes.shows_all_processes():
+                raise CannotTell("not found, but other users' processes are hidden (hidepid=2)")
+            return None
+        process = processes.get(pid)
+        start_ticks = process.start_ticks()
+        started_at = processes.boot_time() + seconds_since_boot(start_ticks)
+        self._life = Life(process, start_ticks, started_at)
+        log.info(
+            "agent found", extra={"agent": self.agent.name, "pid": pid, "started_at": started_at}
+        )
+        return self._life
+
+    def _end_life(self) -> None:
+        if self._life is not None:
+            log.info("agent is over", extra={"agent": self.agent.name, "pid": self._life.pid})
+        self._life = None
+
+    def _read(self, life: Life) -> Look:
+        """Read the facts, then see that all of them were of this life. Raises ProcessGone."""
+        try:
+            look = Look(is_up=True, facts=self._facts(life))
+        except CannotTell as error:
+            look = Look(is_up=True, trouble=str(error))
+        life.process.check()
+        return look
+
+    def _facts(self, life: Life) -> Facts:
+        usage = life.process.usage()
+        return Facts(
+            life=life,
+            usage=usage,
+            open_fds=life.process.open_fds(),
+            tree_resident_bytes=(
+                usage.resident_bytes + self._descendants_resident_bytes(life)
+                if self.agent.include_children
+                else None
+            ),
+        )
+
+    def _descendants_resident_bytes(self, life: Life) -> int:
+        processes = self._watched.processes
+        total = 0
+        for pid in processes.descendants(life.pid):
+            try:
+                process = processes.get(pid)
+                age = processes.uptime() - seconds_since_boot(process.start_ticks())
+                if age >= YOUNGEST_COUNTED_SECONDS:
+                    total += process.usage().resident_bytes
+            except ProcessGone:
+                continue
+        return total
+
+    def _readiness(self, life: Life | None) -> bool | None:
+        if self._watched.ready is None:
+            return None
+        answer = self._watched.ready.latest(not_before=begin_of(life))
+        return None if answer is None else answer.word
+
+    def _log_trouble(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            log.warning(
+                "agent cannot be read", extra={"agent": self.agent.name, "problem": trouble}
+            )
+        elif self._trouble and not trouble:
+            log.info("agent can be read again", extra={"agent": self.agent.name})
+        self._trouble = trouble

@@ -1,0 +1,141 @@
+"""The busy sources of an agent, all asked in one way whatever their kind."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from memleash_exporter.adapters import marker_files, probes
+from memleash_exporter.adapters.background import BackgroundProbe
+from memleash_exporter.adapters.processes import Processes, seconds_since_boot
+from memleash_exporter.collector.sample import Life
+from memleash_exporter.decisions.busy import Report, Word
+from memleash_exporter.errors import CannotTell, ProcessGone
+from memleash_exporter.settings import (
+    BusySource,
+    CommandBusy,
+    HttpBusy,
+    HttpReady,
+    TcpReady,
+)
+from memleash_toolkit.addresses import parse_host_and_port, parse_url
+
+log = logging.getLogger(__name__)
+
+ProbeSettings = HttpBusy | CommandBusy | HttpReady | TcpReady
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeKey:
+    """Which background probe: equal keys survive a reload with their last answer."""
+
+    agent: str
+    settings: ProbeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a source is asked about: a life (None when there is none) at a moment (unix time)."""
+
+    life: Life | None
+    now: float
+
+
+Ask = Callable[[Question], tuple[Word, float | None]]
+
+
+def new_probe(key: ProbeKey) -> BackgroundProbe:
+    """Return the background probe for ``key``, not started."""
+    return BackgroundProbe(
+        f"{key.agent}/{type(key.settings).__name__}",
+        _question(key.settings),
+        interval=key.settings.interval,
+        max_age=key.settings.max_age,
+    )
+
+
+def _question(settings: ProbeSettings) -> Callable[[], bool]:
+    timeout = settings.timeout
+    match settings:
+        case HttpBusy():
+            url, field = parse_url(settings.url), settings.field
+            return lambda: probes.http_busy(url, field, timeout)
+        case CommandBusy():
+            argv = settings.argv
+            return lambda: probes.command_busy(argv, timeout)
+        case HttpReady():
+            ready_url = parse_url(settings.url)
+            return lambda: probes.http_ready(ready_url, timeout)
+        case TcpReady():
+            address = parse_host_and_port(settings.address)
+            return lambda: probes.tcp_ready(address, timeout)
+
+
+def background_settings(source: BusySource) -> ProbeSettings | None:
+    """Return the settings of the probe that ``source`` needs in the background, if any."""
+    return source.http or source.command
+
+
+def marker_source(directory: Path, processes: Processes) -> Ask:
+    """Return a source that looks for live markers in ``directory``."""
+
+    def ask(question: Question) -> tuple[Word, float | None]:
+        since = marker_files.busy_since(directory, processes, question.now)
+        return (Word.IDLE, None) if since is None else (Word.BUSY, since)
+
+    return ask
+
+
+def children_source(pattern: str, processes: Processes) -> Ask:
+    """Return a source that looks for descendants whose command line ``pattern`` is found in."""
+    matches = re.compile(pattern).search
+
+    def ask(question: Question) -> tuple[Word, float | None]:
+        life = question.life
+        if life is None:
+            return Word.UNKNOWN, None
+        boot = life.started_at - seconds_since_boot(life.start_ticks)
+        starts = []
+        for pid in processes.descendants(life.pid):
+            try:
+                process = processes.get(pid)
+                if matches(process.command_line()):
+                    starts.append(boot + seconds_since_boot(process.start_ticks()))
+            except ProcessGone:
+                continue
+        return (Word.BUSY, min(starts)) if starts else (Word.IDLE, None)
+
+    return ask
+
+
+def background_source(probe: BackgroundProbe) -> Ask:
+    """Return a source that repeats what ``probe`` heard last, about this life and lately."""
+
+    def ask(question: Question) -> tuple[Word, float | None]:
+        answer = probe.latest(not_before=begin_of(question.life))
+        if answer is None:
+            return Word.UNKNOWN, None
+        return (Word.BUSY, answer.since) if answer.word else (Word.IDLE, None)
+
+    return ask
+
+
+def begin_of(life: Life | None) -> float:
+    """Return when ``life`` began, in seconds since boot; without a life every word is welcome."""
+    return 0.0 if life is None else seconds_since_boot(life.start_ticks)
+
+
+def report(name: str, ask: Ask, question: Question) -> Report:
+    """Return what the source says; what cannot be told is unknown."""
+    try:
+        word, since = ask(question)
+    except (CannotTell, ProcessGone) as error:
+        log.debug("busy source cannot tell", extra={"source": name, "problem": error})
+        return Report(name, Word.UNKNOWN)
+    except Exception:  # a source's boundary: one that breaks must not take the agent along
+        log.exception("busy source broke", extra={"source": name})
+        return Report(name, Word.UNKNOWN)
+    return Report(name, word, since)

@@ -1,0 +1,220 @@
+"""The exporter's settings: what a configuration file may say, and its defaults.
+
+Validated once when read; the rest of the package sees only these classes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from memleash_toolkit.values import (
+    Duration,
+    HostAndPort,
+    HttpUrl,
+    Line,
+    Name,
+    OneOrMore,
+    Pattern,
+    Service,
+    SizeOrZero,
+)
+
+MIB = 1024**2
+
+BUSY_MARKERS_DIRECTORY = Path("/run/memleash/busy")
+"""Where markers are looked for and put: one directory per agent below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discover:
+    """How the agent's main process is found: by exactly one of these."""
+
+    systemd_unit: Service | None = None
+    pidfile: Path | None = None
+    cmdline: Pattern | None = None
+    """Searched for in the arguments joined by spaces."""
+
+    def __post_init__(self) -> None:
+        _exactly_one(self, "systemd_unit", "pidfile", "cmdline")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """This host's override of the limits in the rules; 0 switches one off."""
+
+    alarm_threshold: SizeOrZero | None = None
+    hard_limit: SizeOrZero | None = None
+
+    def warnings(self) -> list[str]:
+        """Return what is allowed and hardly meant."""
+        odd = [
+            f"{name} {size} is under 1MiB: was a unit forgotten?"
+            for name, size in (
+                ("alarm_threshold", self.alarm_threshold),
+                ("hard_limit", self.hard_limit),
+            )
+            if size and size < MIB
+        ]
+        if self.alarm_threshold and self.hard_limit and self.alarm_threshold > self.hard_limit:
+            odd.append("alarm_threshold is over hard_limit: the alarm is at hard_limit")
+        return odd
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """Busy while a live marker file is in the agent's directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpBusy:
+    """Busy while ``field`` (dots go deeper) of the JSON at ``url`` is true, or a number over 0."""
+
+    url: HttpUrl
+    field: Line = "busy"
+    timeout: Duration = Duration(2.0)
+    interval: Duration = Duration(5.0)
+    max_age: Duration = Duration(15.0)
+
+    def __post_init__(self) -> None:
+        _check_pace(self.timeout, self.interval, self.max_age)
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Busy while a descendant's command line matches."""
+
+    cmdline: Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class CommandBusy:
+    """Busy when ``argv`` exits 0, idle when it exits 1, as with pgrep or grep; else unknown."""
+
+    argv: OneOrMore[str]
+    timeout: Duration = Duration(2.0)
+    interval: Duration = Duration(5.0)
+    max_age: Duration = Duration(15.0)
+
+    def __post_init__(self) -> None:
+        if not self.argv[0].startswith("/"):
+            raise ValueError("argv must begin with the absolute path of a program")
+        _check_pace(self.timeout, self.interval, self.max_age)
+
+
+@dataclass(frozen=True, slots=True)
+class BusySource:
+    """One of the places to ask whether the agent is busy."""
+
+    markers: Markers | None = None
+    http: HttpBusy | None = None
+    children: Children | None = None
+    command: CommandBusy | None = None
+
+    def __post_init__(self) -> None:
+        _exactly_one(self, "markers", "http", "children", "command")
+
+    @property
+    def kind(self) -> str:
+        """The name of the one that is given."""
+        return next(kind for kind in self.__slots__ if getattr(self, kind) is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReady:
+    """Ready while ``url`` answers with a status of 200 to 299."""
+
+    url: HttpUrl
+    timeout: Duration = Duration(2.0)
+    interval: Duration = Duration(5.0)
+    max_age: Duration = Duration(15.0)
+
+    def __post_init__(self) -> None:
+        _check_pace(self.timeout, self.interval, self.max_age)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpReady:
+    """Ready while ``address`` (host:port) accepts a connection. May be given as that text alone."""
+
+    address: HostAndPort
+    timeout: Duration = Duration(2.0)
+    interval: Duration = Duration(5.0)
+    max_age: Duration = Duration(15.0)
+
+    def __post_init__(self) -> None:
+        _check_pace(self.timeout, self.interval, self.max_age)
+
+    @classmethod
+    def from_text(cls, text: HostAndPort) -> TcpReady:
+        """Return the probe of ``text`` at the default pace."""
+        return cls(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """How to see that the agent answers: by exactly one of these."""
+
+    http: HttpReady | None = None
+    tcp: TcpReady | None = None
+
+    def __post_init__(self) -> None:
+        _exactly_one(self, "http", "tcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A watched process."""
+
+    name: Name
+    discover: Discover
+    limits: Limits = Limits()
+    include_children: bool = False
+    busy: tuple[BusySource, ...] = ()
+    ready: Ready | None = None
+
+    def warnings(self) -> list[str]:
+        """Return what a responder cannot do for this agent, and what is hardly meant."""
+        missing = self.limits.warnings()
+        if not self.busy:
+            missing.append("no busy source: whether it is busy is unknown, so nothing restarts it")
+        if self.ready is None:
+            missing.append("no ready probe: a restart could not be proven, so nothing restarts it")
+        return [f"{self.name}: {one}" for one in missing]
+
+    def named_sources(self) -> list[tuple[str, BusySource]]:
+        """Return the busy sources with their label: the kind, the second of a kind ``http_2``."""
+        count: Counter[str] = Counter()
+        named = []
+        for source in self.busy:
+            count[source.kind] += 1
+            number = count[source.kind]
+            named.append((source.kind if number == 1 else f"{source.kind}_{number}", source))
+        return named
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configuration file."""
+
+    agents: tuple[Agent, ...]
+    busy_markers_directory: Path = BUSY_MARKERS_DIRECTORY
+
+    def __post_init__(self) -> None:
+        for name, count in Counter(agent.name for agent in self.agents).items():
+            if count > 1:
+                raise ValueError(f"agents: the name {name!r} is given {count} times")
+
+
+def _exactly_one(settings: object, *names: str) -> None:
+    given = [name for name in names if getattr(settings, name) is not None]
+    if len(given) != 1:
+        raise ValueError(
+            f"give exactly one of {', '.join(names)}; given: {', '.join(given) or 'none'}"
+        )
+
+
+def _check_pace(timeout: float, interval: float, max_age: float) -> None:
+    if max_age < timeout + interval:
+        raise ValueError("max_age must be at least timeout + interval, or words expire too early")

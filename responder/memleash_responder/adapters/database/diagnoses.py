@@ -1,0 +1,198 @@
+"""Diagnoses: at most one open a host, and the history of those that ended."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.schema import METADATA
+from memleash_responder.core.facts import same_life
+from memleash_responder.diagnose.policy import TRY_AGAIN, Verdict
+from memleash_responder.diagnose.rounds import Rounds
+
+diagnoses = sa.Table(
+    "memleash_diagnoses",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("host", sa.String(256), nullable=False),
+    sa.Column("agent", sa.String(256), nullable=False),
+    sa.Column("requested_at", sa.Double, nullable=False, index=True),
+    sa.Column("requested_by", sa.String(256), nullable=False),
+    sa.Column("step", sa.String(16), nullable=False),
+    sa.Column("life", sa.Double),
+    sa.Column("rounds", sa.Integer),
+    sa.Column("interval_seconds", sa.Double),
+    sa.Column("pace", sa.Text, nullable=False, default=""),
+    sa.Column("verdict", sa.String(32)),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("artifact", sa.String(64), nullable=False, default=""),
+    sa.Column("finished_at", sa.Double, index=True),
+    sa.Index("memleash_diagnoses_of_agent", "host", "agent", "requested_at"),
+)
+"""Every request for a diagnosis, with its one final word."""
+
+one_a_host = sa.Index(
+    "memleash_one_diagnosis_a_host",
+    diagnoses.c.host,
+    unique=True,
+    sqlite_where=diagnoses.c.verdict.is_(None),
+    postgresql_where=diagnoses.c.verdict.is_(None),
+)
+"""The database itself refuses a second open diagnosis on a host."""
+
+
+ALERT = "alert"
+"""``requested_by`` of what no person asked for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A request and how far it got. Times are unix seconds."""
+
+    id: str
+    host: str
+    agent: str
+    requested_at: float
+    requested_by: str = ALERT
+    """The person who asked, or ALERT."""
+    step: str = "requested"
+    life: float | None = None
+    """Start time of the process that is, or was, looked at."""
+    rounds: int | None = None
+    """How often is looked, and with how many seconds in between; None until it is begun."""
+    interval_seconds: float | None = None
+    pace: str = ""
+    """Both for people, with the growth that they were decided by."""
+    verdict: Verdict | None = None
+    """None while it is open."""
+    reason: str = ""
+    artifact: str = ""
+    """The time in the report's path, once it is here."""
+    finished_at: float | None = None
+
+    @property
+    def asked_by_person(self) -> bool:
+        """Whether a person asked for it."""
+        return self.requested_by != ALERT
+
+
+class Diagnoses:
+    """The table of diagnoses."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, new: Diagnosis) -> bool:
+        """Store ``new``; False: the host has an open one."""
+        try:
+            with self._database.write() as connection:
+                connection.execute(diagnoses.insert().values(dataclasses.asdict(new)))
+        except exc.IntegrityError:
+            return False
+        return True
+
+    def get(self, diagnosis_id: str) -> Diagnosis | None:
+        """Return a diagnosis by its id."""
+        return next(iter(self._select(diagnoses.c.id == diagnosis_id)), None)
+
+    def all_open(self) -> list[Diagnosis]:
+        """Return every open diagnosis, the newest first."""
+        return self._select(diagnoses.c.verdict.is_(None))
+
+    def open_on(self, host: str) -> Diagnosis | None:
+        """Return the open diagnosis on a host, of which there is at most one."""
+        return next(
+            iter(self._select(diagnoses.c.host == host, diagnoses.c.verdict.is_(None))), None
+        )
+
+    def report_of(self, host: str, agent: str, life: float) -> Diagnosis | None:
+        """Return the agent's newest diagnosis of ``life`` whose report was fetched."""
+        found = self._select(
+            diagnoses.c.host == host, diagnoses.c.agent == agent, diagnoses.c.artifact != ""
+        )
+        return next((one for one in found if one.life and same_life(one.life, life)), None)
+
+    def last_of(self, host: str, agent: str) -> Diagnosis | None:
+        """Return the agent's newest diagnosis."""
+        found = self._select(diagnoses.c.host == host, diagnoses.c.agent == agent, limit=1)
+        return next(iter(found), None)
+
+    def lives_of(self, host: str, agent: str, *, but: str = "") -> list[float]:
+        """Return the lives that had their one diagnosis, other than by the request ``but``."""
+        found = self._select(
+            diagnoses.c.host == host,
+            diagnoses.c.agent == agent,
+            diagnoses.c.life.is_not(None),
+            diagnoses.c.id != but,
+            sa.or_(
+                diagnoses.c.verdict.is_(None),
+                diagnoses.c.verdict.not_in([str(verdict) for verdict in TRY_AGAIN]),
+            ),
+        )
+        return [one.life for one in found if one.life is not None]
+
+    def page(
+        self,
+        host: str | None = None,
+        agent: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Diagnosis]:
+        """Return the newest diagnoses, of one host, of one agent, or of all."""
+        asked = ((diagnoses.c.host, host), (diagnoses.c.agent, agent))
+        conditions = [column == value for column, value in asked if value is not None]
+        return self._select(*conditions, limit=limit, offset=offset)
+
+    def advance(self, diagnosis_id: str, step: str) -> None:
+        """Note which step an open diagnosis is at."""
+        self._update(diagnosis_id, step=step)
+
+    def begin(self, diagnosis_id: str, life: float, rounds: Rounds) -> None:
+        """Note which life an open diagnosis looks at, and how often."""
+        self._update(
+            diagnosis_id,
+            step="begin",
+            life=life,
+            rounds=rounds.count,
+            interval_seconds=rounds.interval_seconds,
+            pace=str(rounds),
+        )
+
+    def finish(
+        self, diagnosis_id: str, verdict: Verdict, reason: str, artifact: str, now: float
+    ) -> bool:
+        """Give an open diagnosis its final word; False: it has one."""
+        return self._update(
+            diagnosis_id,
+            verdict=str(verdict),
+            reason=reason,
+            artifact=artifact,
+            finished_at=now,
+        )
+
+    def prune(self, *, before: float) -> None:
+        """Forget what ended before a moment."""
+        with self._database.write() as connection:
+            connection.execute(diagnoses.delete().where(diagnoses.c.finished_at < before))
+
+    def _update(self, diagnosis_id: str, **values: object) -> bool:
+        is_open = sa.and_(diagnoses.c.id == diagnosis_id, diagnoses.c.verdict.is_(None))
+        with self._database.write() as connection:
+            return connection.execute(diagnoses.update().where(is_open).values(values)).rowcount > 0
+
+    def _select(
+        self, *conditions: sa.ColumnElement[bool], limit: int = 1000, offset: int = 0
+    ) -> list[Diagnosis]:
+        query = sa.select(diagnoses).where(*conditions).limit(limit).offset(offset)
+        with self._database.read() as connection:
+            rows: Sequence[sa.RowMapping] = (
+                connection.execute(query.order_by(diagnoses.c.requested_at.desc())).mappings().all()
+            )
+        return [
+            Diagnosis(**{**row, "verdict": Verdict(row["verdict"]) if row["verdict"] else None})
+            for row in rows
+        ]

@@ -1,0 +1,198 @@
+"""Which hosts there are and where they are reached: files in Prometheus's file_sd format.
+
+One file serves Prometheus and the responder. Only what stands here is ever used as an address.
+Format: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#file_sd_config
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from memleash_responder.core.facts import Host
+from memleash_responder.settings import InventorySettings
+from memleash_toolkit import documents
+from memleash_toolkit.addresses import parse_host_and_port, parse_ssh_address
+from memleash_toolkit.settings import ConfigError, show, understood
+from memleash_toolkit.values import parse_text
+
+log = logging.getLogger(__name__)
+
+_HOST = re.compile(r"(?!\.{1,2}$)[^\x00-\x20\x7f-\x9f/\\\ud800-\udfff]{1,253}")
+_GROUP_KEYS = ("targets", "labels")
+
+_Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class Inventory:
+    """The hosts as the files have them now; many threads may ask."""
+
+    def __init__(self, settings: InventorySettings) -> None:
+        """Read the files. Raises ConfigError."""
+        self._files = settings.files
+        self._reloading = threading.Lock()
+        self._seen = _signature(self._files)
+        self._hosts = load(self._files)
+        self._valid = True
+
+    @property
+    def valid(self) -> bool:
+        """Whether the files as they were last seen could be used; else an older version stays."""
+        return self._valid
+
+    def hosts(self) -> Mapping[str, Host]:
+        """Return the hosts by name, read again first when a file changed.
+
+        A new version that is not valid is logged once, and the old one stays. While one thread
+        reads a large new version, the others go on with the old one.
+        """
+        if self._reloading.acquire(blocking=False):
+            try:
+                seen = _signature(self._files)
+                if seen != self._seen:
+                    self._seen = seen
+                    self._reload()
+            finally:
+                self._reloading.release()
+        return self._hosts
+
+    def get(self, name: str) -> Host | None:
+        """Return the host called ``name``, if there is one.
+
+        A name that is not known yet waits for a new version that is being read.
+        """
+        host = self.hosts().get(name)
+        if host is None:
+            with self._reloading:
+                host = self._hosts.get(name)
+        return host
+
+    def _reload(self) -> None:
+        try:
+            self._hosts = load(self._files)
+        except ConfigError as error:
+            self._valid = False
+            log.error("inventory is not valid, the old one stays", extra={"problem": str(error)})  # noqa: TRY400 - the message says it all
+            return
+        self._valid = True
+        log.info("inventory read", extra={"hosts": len(self._hosts)})
+
+
+def load(files: Iterable[Path]) -> Mapping[str, Host]:
+    """Return the hosts in ``files`` by name. Raises ConfigError with file, path and value."""
+    hosts: dict[str, Host] = {}
+    places: dict[str, str] = {}
+    for file in _expanded(files):
+        for place, group in _groups(file):
+            host = _host(group, file, place)
+            known = hosts.setdefault(host.name, host)
+            first = places.setdefault(host.name, f"{file}: {place}")
+            if known != host:
+                raise ConfigError(
+                    str(file),
+                    place,
+                    f"host {host.name!r} is given twice and not alike, first at {first}",
+                )
+    return MappingProxyType(hosts)
+
+
+def _expanded(files: Iterable[Path]) -> list[Path]:
+    """Return the files that exist for ``files``; ``*`` in the last part is a glob, as there."""
+    result: list[Path] = []
+    for file in files:
+        if "*" not in file.name:
+            result.append(file)
+            continue
+        matches = sorted(file.parent.glob(glob.escape(file.name).replace("[*]", "*")))
+        if not matches:
+            raise ConfigError(str(file), "", "matches no file; the inventory would be empty")
+        result.extend(matches)
+    return result
+
+
+def _signature(files: Iterable[Path]) -> _Signature:
+    """Return what changes when any of ``files`` does."""
+    signature = []
+    try:
+        for file in _expanded(files):
+            stat = file.stat()
+            signature.append((str(file), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    except (OSError, ConfigError):
+        return ()  # load says what is wrong
+    return tuple(signature)
+
+
+def _groups(file: Path) -> list[tuple[str, dict[str, object]]]:
+    read = documents.read_json if file.suffix == ".json" else documents.read_yaml
+    raw = understood(lambda: read(file), file)
+    if raw is None:  # what is left when the writing of a file was cut short
+        raise ConfigError(str(file), "", "is empty; write [] for no hosts")
+    if not isinstance(raw, list):
+        raise ConfigError(str(file), "", f"{show(raw)} must be a list of targets and labels")
+    groups = []
+    for number, group in enumerate(raw):
+        place = f"[{number}]"
+        if not isinstance(group, dict):
+            raise ConfigError(str(file), place, f"{show(group)} must have targets and labels")
+        for key in group:
+            if key not in _GROUP_KEYS:
+                raise ConfigError(
+                    str(file),
+                    f"{place}.{key}",
+                    f"unknown key {show(key)}; allowed here: {', '.join(_GROUP_KEYS)}",
+                )
+        groups.append((place, group))
+    return groups
+
+
+def _host(group: Mapping[str, object], file: Path, place: str) -> Host:
+    labels = _labels(group.get("labels"), file, f"{place}.labels")
+    name = labels.get("host", "")
+    if not _HOST.fullmatch(name):
+        raise ConfigError(
+            str(file),
+            f"{place}.labels.host",
+            f"{show(name)} must name the host: no spaces, slashes or control characters"
+            if name
+            else "is missing; every group names its host",
+        )
+    target, address = _target(group.get("targets"), file, f"{place}.targets")
+    ssh_address = labels.get("ssh_address", address)
+    try:
+        parse_ssh_address(ssh_address)
+    except ValueError as error:
+        at = f"{place}.labels.ssh_address"
+        raise ConfigError(str(file), at, f"{show(ssh_address)} {error}") from error
+    return Host(name, target, ssh_address, labels)
+
+
+def _labels(raw: object, file: Path, place: str) -> dict[str, str]:
+    if not isinstance(raw, dict):
+        raise ConfigError(str(file), place, f"{show(raw)} must be a mapping with at least host")
+    labels = {}
+    for name, value in raw.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigError(str(file), f"{place}.{name}", f"{show(value)} must be text")
+        labels[name] = value
+    return labels
+
+
+def _target(raw: object, file: Path, place: str) -> tuple[str, str]:
+    """Return the exporter's ``address:port`` and the address alone."""
+    if not isinstance(raw, list) or len(raw) != 1:
+        raise ConfigError(
+            str(file),
+            place,
+            f"{show(raw)} must be a list of one address:port: one host, one group",
+        )
+    (target,) = raw
+    try:
+        address, _ = parse_host_and_port(parse_text(target))
+    except ValueError as error:
+        raise ConfigError(str(file), f"{place}[0]", f"{show(target)} {error}") from error
+    return target, address

@@ -1,0 +1,169 @@
+"""What Prometheus's rules say: the hard limit that is in force for an agent on a host.
+
+The label values come from the inventory and the configuration, never from an alert.
+Protocol: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries, as
+Thanos, Mimir and VictoriaMetrics speak it too.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from memleash_responder.adapters import http
+from memleash_responder.core.moments import SKEW_SECONDS, rfc3339, unix_seconds
+from memleash_responder.core.untrusted import decimal, line, listed, size_bytes
+from memleash_responder.errors import FactsUnavailable
+from memleash_responder.settings import Prometheus
+
+LIMIT_RULE = "memleash:agent_memory_hard_limit_bytes"
+_PART = "memleash_part"
+
+
+class PrometheusClient:
+    """Asks one Prometheus for what its recording rules hold."""
+
+    def __init__(self, settings: Prometheus) -> None:
+        self._settings = settings
+        self._session = http.session(settings)
+        self._url = settings.url.rstrip("/") + "/api/v1/query"
+
+    def hard_limit_bytes(self, host: str, agent: str, now: float) -> int:
+        """Return the hard limit in force at unix time ``now``, 0 = off. Raises FactsUnavailable.
+
+        Value and age come from one evaluation, and the age by Prometheus's own clock. The answer
+        is believed if it is one series of this very host and agent, evaluated now.
+        """
+        selector = f"{LIMIT_RULE}{{host={_quoted(host)},agent={_quoted(agent)}}}"
+        parts: dict[str, list[object]] = {"value": [], "age": []}
+        for labels, evaluated_at, raw in self._query(_value_and_age(selector)):
+            if (labels.get("host"), labels.get("agent")) != (host, agent):
+                raise self._unavailable(f"{selector} was answered for {_told(labels)}")
+            if labels.get(_PART) not in parts:
+                raise self._unavailable(f"{selector} was answered with {_told(labels)}")
+            self._check_evaluation(selector, evaluated_at, now)
+            parts[labels[_PART]].append(raw)
+        values, ages = parts["value"], parts["age"]
+        if not values or not ages:
+            raise self._unavailable(f"{selector} has no sample; are memleash's rules loaded?")
+        if len(values) > 1 or len(ages) > 1:
+            raise self._unavailable(
+                f"{selector} has several series: {listed([*map(line, values)])}"
+            )
+        self._check_age(selector, decimal(ages[0]), ages[0])
+        limit = size_bytes(decimal(values[0]))
+        if limit is None:
+            raise self._unavailable(f"{selector} is '{line(values[0])}', which is no limit")
+        return limit
+
+    def _check_evaluation(self, selector: str, evaluated_at: object, now: float) -> None:
+        """Raise FactsUnavailable unless the answer was made now, as far as clocks agree."""
+        moment = unix_seconds(evaluated_at)
+        if moment is None:
+            raise self._unavailable(f"{selector} was evaluated at no moment")
+        if abs(moment - now) > SKEW_SECONDS:
+            raise self._unavailable(
+                f"{selector} was evaluated at {rfc3339(moment)}, and it is {rfc3339(now)};"
+                " do the clocks agree?"
+            )
+
+    def _check_age(self, selector: str, age: float | None, raw: object) -> None:
+        """Raise FactsUnavailable unless the sample is of now, or of a little while ago."""
+        oldest = self._settings.max_sample_age
+        if age is None or age < -SKEW_SECONDS:
+            raise self._unavailable(f"{selector} is '{line(raw)}' s old, which is no age")
+        if age > oldest:
+            raise self._unavailable(
+                f"{selector} is {age:.0f} s old, at most {oldest:.0f} s are "
+                "believed; are memleash's rules evaluated?"
+            )
+
+    def by_agent(self, expression: str) -> dict[tuple[str, str], float]:
+        """Return the value of ``expression`` for each (host, agent). Raises FactsUnavailable.
+
+        For overviews of the whole fleet; what a restart rests on is read one by one. What is no
+        number is left out.
+        """
+        return {
+            (labels.get("host", ""), labels.get("agent", "")): value
+            for labels, _, raw in self._query(f"max by (host, agent) ({expression})")
+            if (value := decimal(raw)) is not None
+        }
+
+    def reachable(self) -> bool:
+        """Return whether it answers a query now."""
+        try:
+            self._ask("vector(1)")
+        except FactsUnavailable:
+            return False
+        return True
+
+    def _query(self, expression: str) -> list[tuple[dict[str, str], object, object]]:
+        """Return labels, time of evaluation and value of each series. Raises FactsUnavailable."""
+        result = self._ask(expression)
+        try:
+            return [(_labels(item["metric"]), *_pair(item["value"])) for item in result]
+        except (LookupError, TypeError) as error:
+            raise self._unavailable("the answer is not an instant vector") from error
+
+    def _ask(self, expression: str) -> Any:
+        """Return ``data.result``. Raises FactsUnavailable for anything but a whole success."""
+        try:
+            answer = http.request(
+                self._session,
+                "GET",
+                self._url,
+                timeout_seconds=self._settings.timeout,
+                params={"query": expression},
+            )
+            if answer.status != 200:
+                raise self._unavailable(answer.describe())
+            body = answer.json()
+        except http.HttpError as error:
+            raise self._unavailable(str(error)) from error
+        try:
+            complaints = body.get("warnings") or body.get("isPartial")
+            success, result = body["status"] == "success", body["data"]["result"]
+        except (LookupError, TypeError, AttributeError) as error:
+            raise self._unavailable(f"not a query's answer: {answer.excerpt()}") from error
+        if not isinstance(result, list):
+            raise self._unavailable(f"not a query's answer: {answer.excerpt()}")
+        if not success:
+            raise self._unavailable(f"the query failed: {answer.excerpt()}")
+        if complaints:
+            first = complaints[:3] if isinstance(complaints, list) else [str(complaints is True)]
+            raise self._unavailable(f"the answer may be partial: {'; '.join(map(line, first))}")
+        return result
+
+    def _unavailable(self, why: str) -> FactsUnavailable:
+        return FactsUnavailable(f"Prometheus: {why}")
+
+
+def _value_and_age(selector: str) -> str:
+    return (
+        f'label_replace({selector}, "{_PART}", "value", "", "")'
+        f' or label_replace(time() - timestamp({selector}), "{_PART}", "age", "", "")'
+    )
+
+
+def _labels(raw: object) -> dict[str, str]:
+    """Return a series' labels. Raises TypeError."""
+    if not isinstance(raw, dict) or not all(isinstance(one, str) for one in raw.values()):
+        raise TypeError("not labels")
+    return raw
+
+
+def _pair(raw: object) -> tuple[object, object]:
+    """Return a sample's time of evaluation and its value. Raises TypeError."""
+    if not isinstance(raw, list) or len(raw) != 2:
+        raise TypeError("not a time and a value")
+    return raw[0], raw[1]
+
+
+def _told(labels: dict[str, str]) -> str:
+    return line(json.dumps(labels, sort_keys=True))
+
+
+def _quoted(value: str) -> str:
+    """Return ``value`` as a PromQL string; JSON's escapes are a subset of Go's."""
+    return json.dumps(value, ensure_ascii=False)

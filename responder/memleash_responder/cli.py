@@ -1,0 +1,345 @@
+"""``memleash-responder``: flags, wiring, and the life of the process.
+
+The process may be killed at any moment (nothing is lost), so stopping is short: no new
+requests, then the end. What was under way goes on at the next start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+from memleash_responder import settings
+from memleash_responder.adapters.clock import Clock
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.durable import STEPS_VERSION, Durable
+from memleash_responder.adapters.telemetry import Part, Telemetry
+from memleash_responder.core.moments import as_datetime
+from memleash_responder.errors import DatabaseUnavailable
+from memleash_responder.usecases.admission import Admission
+from memleash_responder.usecases.diagnosing import Diagnosing
+from memleash_responder.usecases.diagnosis import DiagnosisWorkflow
+from memleash_responder.usecases.intake import Intake
+from memleash_responder.usecases.keeper import Duty, Keeper
+from memleash_responder.usecases.liveness import Liveness
+from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.orphans import end_orphans
+from memleash_responder.usecases.recovery import Recovery
+from memleash_responder.usecases.services import Memory, Outside, Services
+from memleash_responder.usecases.workflow import QUEUE, WORKFLOW, RestartWorkflow
+from memleash_responder.web.acts import Acts
+from memleash_responder.web.app import create_app
+from memleash_responder.web.front import Front
+from memleash_toolkit import logs
+from memleash_toolkit.flags import listen_address
+from memleash_toolkit.http_exchange import Sizes
+from memleash_toolkit.http_server import HttpServer, Limits
+from memleash_toolkit.settings import ConfigError
+from memleash_toolkit.termination import ending_signals
+
+log = logging.getLogger("memleash_responder")
+
+SWEEP_SECONDS = 30.0
+"""What was stored and not handled for so long was lost with a thread or a replica."""
+
+WORKFLOW_RECORD_SECONDS = 7 * 86400
+"""The engine's own records; the history of requests is kept by ``retention``."""
+
+WEB_THREADS = 32
+"""Requests that are answered at once; explain and the pages wait for exporters."""
+
+BODY_SLACK_BYTES = 1024 * 1024
+"""What is a little too large is refused by the application, which counts it; the rest unread."""
+
+QUEUE_POLLING_SECONDS = 0.05
+"""How soon an admitted restart begins; one indexed read each time."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the responder; the exit code is 1 when it cannot start."""
+    flags = _flags().parse_args(arguments)
+    logs.configure(flags.log_level, flags.log_format)
+    try:
+        outside = Outside.of(settings.load(flags.config_file))
+        access = outside.settings.access
+        front = Front.of(flags.web_listen_address, flags.web_config_file, access)
+    except ConfigError as error:
+        sys.stderr.write(f"memleash-responder: {error}\n")
+        return 1
+    if flags.check_config:
+        for warning in outside.settings.ssh.warnings():
+            sys.stdout.write(f"warning: {warning}\n")
+        sys.stdout.write(f"{flags.config_file}: valid\n")
+        return 0
+    try:
+        return Responder(flags.config_file, outside, front).run()
+    except (ConfigError, DatabaseUnavailable, OSError) as error:
+        sys.stderr.write(f"memleash-responder: {error}\n")
+        return 1
+
+
+def _flags() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="memleash-responder", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=Path("/etc/memleash/responder.yml"),
+        help="the configuration (%(default)s)",
+    )
+    parser.add_argument(
+        "--web.listen-address",
+        dest="web_listen_address",
+        type=listen_address,
+        default=":10059",
+        help="where to listen, host:port (%(default)s); without any access configured, on loopback",
+    )
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        help="TLS, client certificates and basic authentication, in exporter-toolkit's schema",
+    )
+    parser.add_argument(
+        "--log.level", dest="log_level", choices=logs.LEVELS, default="info", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--log.format",
+        dest="log_format",
+        choices=logs.FORMATS,
+        default="logfmt",
+        help="(%(default)s)",
+    )
+    parser.add_argument(
+        "--check-config", dest="check_config", action="store_true", help="check and leave"
+    )
+    return parser
+
+
+class Responder:
+    """One process: built in one place, run until a signal."""
+
+    def __init__(self, config_file: Path, outside: Outside, front: Front) -> None:
+        """Open the database, take the address and wire every part.
+
+        Raises DatabaseUnavailable, or OSError for an address that cannot be had.
+        """
+        self._config_file = config_file
+        configured = outside.settings
+        database = Database(configured.database)
+        database.hold()
+        database.create_tables()
+        self._durable = Durable(database.url, executor_id=_executor_id(database))
+        self._services = services = Services(
+            outside=outside,
+            memory=Memory.on(database, max_backlog=configured.webhook.max_backlog),
+            telemetry=Telemetry(),
+            clock=Clock(),
+            executor_id=self._durable.executor_id,
+        )
+        self._take(outside)
+        self._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="worker")
+        workflow = RestartWorkflow(services, self._durable)
+        self._muting = Muting(services)
+        self._admission = Admission(services, workflow.enqueue)
+        self._diagnosis = DiagnosisWorkflow(services, self._durable, Diagnosing(services))
+        self._intake = Intake(
+            services, self._admission, self._muting, self._diagnosis, self._workers
+        )
+        # Of its own: a controller that takes half an hour must not hold up what alerts need.
+        reconnecting = ThreadPoolExecutor(max_workers=8, thread_name_prefix="recovery")
+        self._recovery = Recovery(services, reconnecting)
+        self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweeper")
+        self._liveness = Liveness(services, STEPS_VERSION, self._durable.take_over)
+        self._keeper = Keeper(services, self._duties())
+        acts = Acts(services, self._admission, self._muting, self._diagnosis)
+        app = create_app(services, self._intake, acts, self.reload, front.gate)
+        largest = app.config["MAX_CONTENT_LENGTH"] + BODY_SLACK_BYTES
+        limits = Limits(sizes=Sizes(body=largest), threads=WEB_THREADS)
+        self._server = HttpServer(app, front.address, front.web_config, limits)
+
+    def _duties(self) -> list[Duty]:
+        services = self._services
+
+        def swept_before() -> float:
+            return services.clock.now() - SWEEP_SECONDS
+
+        sweeps: list[Callable[[], None]] = [
+            lambda: self._intake.sweep(before=swept_before()),
+            lambda: self._admission.resume_open(before=swept_before()),
+            self._diagnosis.resume_open,
+            lambda: end_orphans(services, self._abandoned, self._cancel),
+        ]
+        return [
+            Duty(Part.RENEW_MUTES, self._muting.renew, lambda: services.settings.mute.interval),
+            Duty(
+                Part.SYNCHRONIZE_MUTES,
+                self._muting.synchronize,
+                lambda: services.settings.mute.interval,
+                sooner=services.mutes_changed,
+            ),
+            Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
+            # A fleet that has gone quiet tells of no calm.
+            Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),
+            *(Duty(Part.SWEEP, one, lambda: SWEEP_SECONDS, aside=self._sweeper) for one in sweeps),
+            *(Duty(Part.PRUNE, one, lambda: 3600.0) for one in self._prunes()),
+            Duty(Part.TAKE_OVER, self._liveness.look, lambda: services.settings.replicas.heartbeat),
+        ]
+
+    def _prunes(self) -> list[Callable[[], object]]:
+        services, memory = self._services, self._services.memory
+
+        def kept_since() -> float:
+            return services.clock.now() - services.settings.retention.age
+
+        def prune_requests() -> None:
+            counted = settings.counted_seconds(services.settings)
+            memory.requests.prune(
+                before=kept_since(),
+                keep=services.settings.retention.restarts,
+                counted_since=services.clock.now() - counted,
+            )
+
+        def prune_alerts() -> None:
+            memory.alerts.prune(before=kept_since(), keep=services.settings.retention.alerts)
+
+        def prune_workflows() -> None:
+            before = services.clock.now() - WORKFLOW_RECORD_SECONDS
+            self._durable.prune(before=as_datetime(before))
+
+        return [
+            prune_requests,
+            prune_alerts,
+            lambda: memory.diagnoses.prune(before=kept_since()),
+            prune_workflows,
+        ]
+
+    def reload(self) -> None:
+        """Read the configuration again and swap it in whole; work in flight goes on with it.
+
+        Raises ConfigError and keeps the old one when the new one cannot be used.
+        """
+        try:
+            self._take(self._read_again())
+        except ConfigError:
+            self._services.telemetry.reload_successful.set(0)
+            raise
+        self._size_queue()
+        self._workers.submit(self._doubt_controllers)
+        log.info("configuration reloaded")
+
+    def _read_again(self) -> Outside:
+        configured = settings.load(self._config_file)
+        if configured.database != self._services.settings.database:
+            raise ConfigError(
+                str(self._config_file), "database", "cannot change while running; restart"
+            )
+        return Outside.of(configured)
+
+    def _take(self, outside: Outside) -> None:
+        self._services.outside = outside
+        self._services.telemetry.expect(outside.settings.agents)
+        self._services.telemetry.reload_successful.set(1)
+        self._services.telemetry.reloaded_at.set(self._services.clock.now())
+
+    def _size_queue(self) -> None:
+        concurrency = self._services.settings.fleet.max_concurrent_restarts
+        self._durable.queue(QUEUE, concurrency=concurrency, polling_seconds=QUEUE_POLLING_SECONDS)
+
+    def _reload_and_log(self) -> None:
+        try:
+            self.reload()
+        except ConfigError as error:
+            log.error("configuration not reloaded", extra={"reason": str(error)})  # noqa: TRY400
+
+    def _doubt_controllers(self) -> None:
+        """Say which controller would refuse every restart, before the first restart does."""
+        outside = self._services.outside
+        for agent in outside.settings.agents:
+            for controller, doubt in outside.controllers.doubts(agent).items():
+                if doubt is not None:
+                    log.warning(
+                        "a controller's tasks_url may be wrong",
+                        extra={"controller": controller, "agent": agent, "reason": doubt},
+                    )
+
+    def _abandoned(self, restart_ids: Collection[str]) -> set[str]:
+        versions = self._services.memory.replicas.versions()
+        return self._durable.abandoned(WORKFLOW, restart_ids, versions | {STEPS_VERSION})
+
+    def _cancel(self, restart_id: str) -> None:
+        self._durable.cancel(WORKFLOW, restart_id)
+
+    def _threads(self) -> dict[str, Callable[[], None]]:
+        threads = {
+            "intake": self._intake.run,
+            "keeper": self._keeper.run,
+            "heartbeat": self._liveness.beat,
+        }
+        if not self._services.memory.database.is_sqlite:  # where nobody takes over, none must end
+            threads["switch"] = self._liveness.hold_switch
+        return threads
+
+    def run(self) -> NoReturn:
+        """Serve until a signal ends the process: 0, or 1 when it could not start."""
+        stop = threading.Event()
+        for number in ending_signals():
+            signal.signal(number, lambda *_: stop.set())
+        signal.signal(signal.SIGHUP, lambda *_: self._workers.submit(self._reload_and_log))
+        try:
+            self._begin()
+        except BaseException as error:  # noqa: BLE001 - the threads that run by now must not go on
+            _tell(error)
+            logging.shutdown()
+            os._exit(1)
+        log.info("listening", extra={"address": self._server.address})
+        while not stop.wait(1.0):  # a signal that comes just before the wait is seen after it
+            pass
+        log.info("stopping")
+        self._services.stopping.set()
+        self._server.stop()
+        with contextlib.suppress(DatabaseUnavailable):  # then the others wait until it is silent
+            self._services.memory.replicas.retire(self._services.executor_id)
+        logging.shutdown()
+        os._exit(0)  # threads that wait for a host must not hold up the end
+
+    def _begin(self) -> None:
+        """Start every part. Raises what any of them raises, with threads of others running."""
+        services = self._services
+        # Before any work is: who dies with some must be known to have lived.
+        services.memory.replicas.beat(services.executor_id, STEPS_VERSION)
+        self._durable.launch()
+        self._size_queue()
+        self._diagnosis.size_queue()
+        everything = self._services.clock.now() + 1
+        self._intake.sweep(before=everything)
+        self._workers.submit(self._admission.resume_open, before=everything)
+        for name, work in self._threads().items():
+            threading.Thread(target=work, name=name, daemon=True).start()
+        self._server.serve()
+        self._workers.submit(self._doubt_controllers)
+
+
+def _tell(error: BaseException) -> None:
+    """Say why the start failed: in one line what people can mend, else with the traceback."""
+    if not isinstance(error, ConfigError | DatabaseUnavailable | OSError):
+        traceback.print_exception(error)
+    sys.stderr.write(f"memleash-responder: {error}\n")
+
+
+def _executor_id(database: Database) -> str:
+    """Name this replica: on SQLite there is one, and a restart goes on with its own work."""
+    return (
+        "local" if database.is_sqlite else f"{os.uname().nodename}:{os.getpid()}:{time.time():.0f}"
+    )

@@ -1,0 +1,46 @@
+"""The kinds of value that only the responder's configuration has, beside those of the toolkit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from memleash_toolkit.addresses import parse_url_path, parse_url_template
+from memleash_toolkit.values import Parser, parse_line, parse_text
+
+_DATABASE_FORM = (
+    "must be sqlite:///relative or sqlite:////absolute with the path of a file, or "
+    "postgresql://user@host:port/name"
+)
+
+
+def _url_template(value: object) -> str:
+    return parse_url_template(parse_text(value), ("host", "agent"))
+
+
+def _url_path(value: object) -> str:
+    return parse_url_path(parse_text(value))
+
+
+def _database_url(value: object) -> str:
+    text = parse_line(value)
+    path = text.removeprefix("sqlite:///")
+    if path != text and path.strip("/") and path != ":memory:" and "?" not in path:
+        return text
+    if not text.startswith("postgresql://"):
+        raise ValueError(_DATABASE_FORM)
+    try:
+        urlsplit(text).port  # noqa: B018 - reading it checks it
+    except ValueError as error:
+        raise ValueError(f"{_DATABASE_FORM}: {error}") from error
+    return text
+
+
+UrlTemplate = Annotated[str, Parser(_url_template)]
+"""A URL in which ``{host}`` and ``{agent}`` are filled in."""
+
+UrlPath = Annotated[str, Parser(_url_path)]
+"""What follows host and port in a URL."""
+
+DatabaseUrl = Annotated[str, Parser(_database_url)]
+"""Where the responder remembers. A password in it never stands in a message."""

@@ -1,0 +1,68 @@
+"""check config, check inventory: what can be wrong, before the responder meets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from memleash_responder import settings
+from memleash_responder.adapters import inventory
+from memleash_responder.ctl.client import CtlError, Exit
+from memleash_responder.ctl.context import Ctl, output_option, pass_ctl
+from memleash_responder.ctl.output import plain, say
+from memleash_responder.web.identity import Gate
+from memleash_toolkit.settings import ConfigError
+from memleash_toolkit.web_config import WebConfig
+
+_files = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
+)
+
+
+@click.group()
+def check() -> None:
+    """Check files, without a responder."""
+
+
+@check.command("config")
+@_files
+@click.option(
+    "--web.config.file", "web_config_file", type=click.Path(path_type=Path), help="Check it too."
+)
+@output_option
+@pass_ctl
+def check_config(ctl: Ctl, files: tuple[Path, ...], web_config_file: Path | None) -> None:
+    """Check the responder's configuration, with its inventory and its tokens."""
+    told = {}
+    for file in files:
+        try:
+            found = settings.load(file)
+            hosts = inventory.load(found.inventory.files)
+            Gate(WebConfig(web_config_file), found.access)
+        except ConfigError as error:
+            raise CtlError(str(error), Exit.NO) from error
+        modes = ", ".join(f"{name} ({agent.mode})" for name, agent in found.agents.items())
+        told[str(file)] = f"valid: {len(hosts)} hosts, {modes or 'no agents'}"
+    _say(ctl, told)
+
+
+@check.command("inventory")
+@_files
+@output_option
+@pass_ctl
+def check_inventory(ctl: Ctl, files: tuple[Path, ...]) -> None:
+    """Check inventory files, as they are read together."""
+    try:
+        hosts = inventory.load(files)
+    except ConfigError as error:
+        raise CtlError(str(error), Exit.NO) from error
+    _say(ctl, {", ".join(map(str, files)): f"valid: {len(hosts)} hosts"})
+
+
+def _say(ctl: Ctl, told: dict[str, str]) -> None:
+    def table() -> None:
+        for file, result in told.items():
+            say(plain(f"{file}: {result}"))
+
+    ctl.show([{"file": file, "result": result} for file, result in told.items()], table)

@@ -1,0 +1,130 @@
+"""diagnose, diagnostics: ask for evidence, and the reports that were fetched from hosts."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from memleash_responder.ctl.answers import Answered, Diagnosis, Diagnostic
+from memleash_responder.ctl.client import CtlError, Exit
+from memleash_responder.ctl.context import (
+    Ctl,
+    agent_argument,
+    host_argument,
+    output_option,
+    pass_ctl,
+)
+from memleash_responder.ctl.output import ago, plain, print_json, print_table, say, size
+from memleash_toolkit.units import parse_duration
+
+_LOOK_EVERY_SECONDS = 0.5
+_WITH_REPORT = ("diagnosed", "incomplete")
+
+
+@click.command()
+@host_argument
+@agent_argument
+@click.option("--no-wait", is_flag=True, help="Ask, and do not wait for the end.")
+@click.option("--timeout", default="1h", show_default=True, help="How long to wait at most.")
+@output_option
+@pass_ctl
+def diagnose(ctl: Ctl, host: str, agent: str, *, no_wait: bool, timeout: str) -> None:
+    """Ask for a diagnosis of AGENT on HOST, wait for it, and say where its report is.
+
+    It may be asked for again for the same process, and in the mode observe.
+    """
+    try:
+        patience_seconds = parse_duration(timeout)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timeout") from error
+    told = ctl.client.post(Diagnosis, "diagnoses", body={"host": host, "agent": agent})
+    if not no_wait:
+        told = _follow(ctl, told, time.monotonic() + patience_seconds)
+    ctl.show(told.json, lambda: _say(told.shape))
+    if told.shape.verdict not in (None, *_WITH_REPORT):
+        raise CtlError(f"no diagnosis: {told.shape.verdict}", Exit.NO)
+
+
+def _follow(ctl: Ctl, told: Answered[Diagnosis], deadline: float) -> Answered[Diagnosis]:
+    """Print each step as it begins, until the diagnosis has its word."""
+    printed = ""
+    while told.shape.verdict is None:
+        now = told.shape
+        if ctl.output == "table" and now.step != printed:
+            printed = now.step
+            say(plain(f"{printed:<11}{now.pace or ''}".rstrip()))
+        if time.monotonic() >= deadline:
+            raise CtlError(f"still at {now.step}; it goes on: {now.id}", Exit.NO)
+        time.sleep(_LOOK_EVERY_SECONDS)
+        told = ctl.client.get(Diagnosis, "diagnoses", now.id)
+    return told
+
+
+def _say(told: Diagnosis) -> None:
+    say(plain(f"{told.id}  {told.verdict or told.step}  {told.reason}".rstrip()))
+    if told.report:
+        say(plain(f"memleashctl diagnostics get {told.host} {told.agent} {told.report}"))
+
+
+@click.group(invoke_without_command=True)
+@output_option
+@click.pass_context
+def diagnostics(context: click.Context) -> None:
+    """Show the reports that were taken of agents, or fetch one."""
+    if context.invoked_subcommand is None:
+        context.invoke(diagnostics_list)
+
+
+@diagnostics.command("list")
+@click.option("--host", help="Only of this host.")
+@click.option("--agent", help="Only of this agent.")
+@output_option
+@pass_ctl
+def diagnostics_list(ctl: Ctl, host: str | None = None, agent: str | None = None) -> None:
+    """List reports, the newest first."""
+    found = ctl.client.every(Diagnostic, "diagnostics", "diagnostics", host=host, agent=agent)
+    rows = [
+        [one.host, one.agent, one.time, ago(one.taken_at), size(one.size_bytes)]
+        for one in found.shape
+    ]
+    ctl.show(found.json, lambda: print_table(["HOST", "AGENT", "TIME", "TAKEN", "SIZE"], rows))
+
+
+@diagnostics.command("get")
+@host_argument
+@agent_argument
+@click.argument("time")
+@click.option(
+    "--to", "target", type=click.Path(path_type=Path), help="The file (report-TIME.tar.gz)."
+)
+@output_option
+@pass_ctl
+def diagnostics_get(ctl: Ctl, host: str, agent: str, time: str, target: Path | None) -> None:
+    """Fetch the report of AGENT on HOST taken at TIME (see list), as a tar.gz."""
+    if not time.isalnum():
+        raise CtlError(f"{time!r} is not a report's time; see: diagnostics list", Exit.USAGE)
+    content = ctl.client.download("diagnostics", host, agent, time)
+    file = target or Path(f"report-{time}.tar.gz")
+    _save(content, file)
+    if ctl.output == "json":
+        print_json({"file": str(file), "size_bytes": len(content)})
+    else:
+        say(plain(f"{file}: {size(len(content))}"))
+
+
+def _save(content: bytes, file: Path) -> None:
+    """Write ``content``, whole or not at all, and never over something that is there."""
+    try:
+        with file.open("xb") as saved:
+            try:
+                saved.write(content)
+                saved.flush()
+            except OSError:
+                file.unlink(missing_ok=True)
+                raise
+    except FileExistsError as error:
+        raise CtlError(f"{file} is there already; name another with --to", Exit.NO) from error
+    except OSError as error:
+        raise CtlError(f"{file} cannot be written: {error.strerror}", Exit.NOT_WRITTEN) from error

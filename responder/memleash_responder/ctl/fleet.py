@@ -1,0 +1,152 @@
+"""status, hosts, explain, quarantine, reconnect."""
+
+from __future__ import annotations
+
+import click
+
+from memleash_responder.ctl.answers import Explanation, Host, HostState, Quarantined, Status
+from memleash_responder.ctl.context import (
+    Ctl,
+    agent_argument,
+    host_argument,
+    output_option,
+    pass_ctl,
+)
+from memleash_responder.ctl.output import (
+    ago,
+    left,
+    plain,
+    print_json,
+    print_table,
+    say,
+    size,
+    truth,
+)
+
+_RECONNECT_SECONDS = 1900.0
+
+
+@click.command()
+@output_option
+@pass_ctl
+def status(ctl: Ctl) -> None:
+    """Show whether restarts are allowed now, and what needs a person."""
+    told = ctl.client.get(Status, "status")
+
+    def table() -> None:
+        now = told.shape
+        paused = f"paused by {now.changed_by}, {ago(now.changed_at)}"
+        lines = {
+            "restarts": paused if now.paused else now.storm or "allowed",
+            "open": now.open_restarts,
+            "awaiting approval": now.awaiting_approval,
+            "muted hosts": now.muted_hosts,
+            "quarantined": now.quarantined,
+            "disconnected": ", ".join(now.disconnected) or "none",
+            "version": now.version,
+        }
+        say("\n".join(f"{name + ':':<19}{plain(value)}" for name, value in lines.items()))
+
+    ctl.show(told.json, table)
+
+
+@click.command()
+@click.argument("search", required=False)
+@click.option("--state", type=click.Choice(["connected", "connecting", "disconnected"]))
+@output_option
+@pass_ctl
+def hosts(ctl: Ctl, search: str | None, state: str | None) -> None:
+    """List the fleet, or the hosts whose name or label contains SEARCH."""
+    found = ctl.client.every(Host, "hosts", "hosts", search=search, state=state)
+    ctl.show(found.json, lambda: _hosts_table(found.shape))
+
+
+def _hosts_table(found: list[Host]) -> None:
+    print_table(
+        ["HOST", "AGENT", "RSS", "ALARM", "LIMIT", "WORK", "STATE", "MUTED", "RESTART?"],
+        [
+            [
+                host.host,
+                name,
+                size(agent.resident_bytes),
+                size(agent.alarm_threshold_bytes),
+                size(agent.hard_limit_bytes),
+                truth(agent.busy, "busy", "idle"),
+                host.state,
+                left(host.mute.until) or "no",
+                "yes" if agent.would_restart else f"no: {agent.verdict}",
+            ]
+            for host in found
+            for name, agent in host.agents.items()
+        ],
+    )
+
+
+@click.command()
+@host_argument
+@agent_argument
+@output_option
+@pass_ctl
+def explain(ctl: Ctl, host: str, agent: str) -> None:
+    """Say why AGENT on HOST would or would not be restarted now: every guard, read afresh."""
+    told = ctl.client.get(Explanation, "hosts", host, "agents", agent, "explain")
+
+    def table() -> None:
+        now = told.shape
+        answer = "yes" if now.would_restart else f"no, {now.verdict}: {now.reason}"
+        say(plain(f"would {agent} on {host} be restarted now? {answer}\n".rstrip()))
+        say()
+        print_table(
+            ["GUARD", "VERDICT", "REASON"],
+            [
+                [one.guard, "passes" if one.passes else "refuses", one.reason or ""]
+                for one in now.guards
+            ],
+        )
+
+    ctl.show(told.json, table)
+
+
+@click.command()
+@host_argument
+@output_option
+@pass_ctl
+def reconnect(ctl: Ctl, host: str) -> None:
+    """Have the controllers take a disconnected HOST back now, and wait for it."""
+    told = ctl.client.post(
+        HostState, "hosts", host, "reconnect", timeout_seconds=_RECONNECT_SECONDS
+    )
+    ctl.show(told.json, lambda: say(plain(f"{told.shape.host} is {told.shape.state}")))
+
+
+@click.group(invoke_without_command=True)
+@output_option
+@click.pass_context
+def quarantine(context: click.Context) -> None:
+    """Show what is in quarantine, or clear it."""
+    if context.invoked_subcommand is None:
+        context.invoke(quarantine_list)
+
+
+@quarantine.command("list")
+@output_option
+@pass_ctl
+def quarantine_list(ctl: Ctl) -> None:
+    """List the agents that a restart did not help."""
+    found = ctl.client.all_of(Quarantined, "quarantine", "quarantine")
+    rows = [[one.host, one.agent, ago(one.since), one.reason] for one in found.shape]
+    ctl.show(found.json, lambda: print_table(["HOST", "AGENT", "SINCE", "REASON"], rows))
+
+
+@quarantine.command("clear")
+@host_argument
+@agent_argument
+@output_option
+@pass_ctl
+def quarantine_clear(ctl: Ctl, host: str, agent: str) -> None:
+    """Allow AGENT on HOST to be restarted again."""
+    ctl.client.delete("quarantine", host, agent)
+    if ctl.output == "json":
+        print_json({"host": host, "agent": agent, "quarantined": False})
+    else:
+        say(plain(f"{agent} on {host} is no longer in quarantine"))

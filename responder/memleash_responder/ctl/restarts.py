@@ -1,0 +1,208 @@
+"""restart, restarts, report."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from memleash_responder.ctl.answers import Answered, Report, Restart
+from memleash_responder.ctl.client import CtlError, Exit
+from memleash_responder.ctl.context import (
+    Ctl,
+    agent_argument,
+    host_argument,
+    output_option,
+    pass_ctl,
+)
+from memleash_responder.ctl.output import ago, moment, plain, print_table, say
+from memleash_toolkit.units import parse_duration
+
+_LOOK_EVERY_SECONDS = 0.5
+_SHOWN = ("running", "done", "refused", "failed")
+
+
+@click.command()
+@host_argument
+@agent_argument
+@click.option("--force", is_flag=True, help="Though it is busy or has tasks; skips nothing else.")
+@click.option("--wait", is_flag=True, help="Show the steps until it ends; 1 unless restarted.")
+@click.option("--timeout", default="1h", show_default=True, help="How long to wait at most.")
+@output_option
+@pass_ctl
+def restart(ctl: Ctl, host: str, agent: str, *, force: bool, wait: bool, timeout: str) -> None:
+    """Ask for a restart of AGENT on HOST; every guard still has its say."""
+    try:
+        patience_seconds = parse_duration(timeout)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timeout") from error
+    told = ctl.client.post(Restart, "restarts", body={"host": host, "agent": agent, "force": force})
+    if wait:
+        told = _follow(ctl, told, time.monotonic() + patience_seconds)
+    ctl.show(told.json, lambda: _say(told.shape))
+    if told.shape.outcome not in (None, "restarted"):
+        raise CtlError(f"not restarted: {told.shape.outcome}", Exit.NO)
+
+
+def _follow(ctl: Ctl, told: Answered[Restart], deadline: float) -> Answered[Restart]:
+    """Print each step as it begins and ends, until the request has its word."""
+    printed: set[tuple[str, str]] = set()
+    while True:
+        now = told.shape
+        for step in now.progress:
+            key = (step.step, step.state)
+            if ctl.output == "table" and step.state in _SHOWN and key not in printed:
+                printed.add(key)
+                took = f"  {step.seconds:.1f} s" if step.seconds is not None else ""
+                say(f"{step.step:<10}{step.state}{took}")
+        if now.outcome is not None:
+            return told
+        if time.monotonic() >= deadline:
+            raise CtlError(
+                f"still at {now.step}; it goes on, see: memleashctl restarts show {now.id}",
+                Exit.NO,
+            )
+        time.sleep(_LOOK_EVERY_SECONDS)
+        told = ctl.client.get(Restart, "restarts", now.id)
+
+
+def _say(told: Restart) -> None:
+    word = told.outcome or told.step
+    say(plain(f"{told.id}  {word}  {told.reason}".rstrip()))
+
+
+@click.group(invoke_without_command=True)
+@output_option
+@click.pass_context
+def restarts(context: click.Context) -> None:
+    """Show requests for a restart, approve or deny them."""
+    if context.invoked_subcommand is None:
+        context.invoke(restarts_list)
+
+
+@restarts.command("list")
+@click.option("--host", help="Only of this host.")
+@click.option("--agent", help="Only of this agent.")
+@click.option("--outcome", help="Only with this word; open for those that go on.")
+@click.option("--since", help="Such as 7d, or an RFC 3339 time.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@output_option
+@pass_ctl
+def restarts_list(
+    ctl: Ctl,
+    host: str | None = None,
+    agent: str | None = None,
+    outcome: str | None = None,
+    since: str | None = None,
+    limit: int = 50,
+) -> None:
+    """List requests, the newest first."""
+    found = ctl.client.every(
+        Restart,
+        "restarts",
+        "restarts",
+        limit=limit,
+        host=host,
+        agent=agent,
+        outcome=outcome,
+        since=since,
+    )
+    ctl.show(
+        found.json,
+        lambda: print_table(
+            ["ID", "ASKED", "BY", "HOST", "AGENT", "WORD", "REASON"],
+            [
+                [
+                    one.id,
+                    ago(one.requested_at),
+                    one.requested_by,
+                    one.host,
+                    one.agent,
+                    one.outcome or f"({one.step})",
+                    one.reason,
+                ]
+                for one in found.shape
+            ],
+        ),
+    )
+
+
+@restarts.command("show")
+@click.argument("restart_id", metavar="ID")
+@output_option
+@pass_ctl
+def restarts_show(ctl: Ctl, restart_id: str) -> None:
+    """Show one request: its steps, and what came back over SSH."""
+    told = ctl.client.get(Restart, "restarts", restart_id)
+    ctl.show(told.json, lambda: _details(told.shape))
+
+
+def _details(told: Restart) -> None:
+    lines = {
+        "id": told.id,
+        "host": told.host,
+        "agent": told.agent,
+        "asked": f"{moment(told.requested_at)} by {told.requested_by}",
+        "forced": "yes" if told.forced else None,
+        told.approval or "approval": told.approval_by and f"by {told.approval_by}",
+        "command sent": told.command_sent_at and moment(told.command_sent_at),
+        "word": told.outcome or f"open, at {told.step}",
+        "reason": told.reason or None,
+    }
+    for name, value in lines.items():
+        if value is not None:
+            say(f"{name + ':':<14}{plain(value)}")
+    say()
+    print_table(
+        ["STEP", "STATE", "SECONDS"],
+        [
+            [step.step, step.state, "" if step.seconds is None else step.seconds]
+            for step in told.progress
+        ],
+    )
+    command = told.facts.command
+    if command is not None:
+        say(f"\nexit code {command.exit_code} of the command, over SSH")
+        for name, text in (("stdout", command.stdout), ("stderr", command.stderr)):
+            for line in (text or "").splitlines():
+                say(f"{name}: {plain(line)}")
+
+
+def _add_decision(word: str, done: str) -> None:
+    @restarts.command(word, help=f"{word.capitalize()} a request that waits for a person.")
+    @click.argument("restart_id", metavar="ID")
+    @output_option
+    @pass_ctl
+    def decide(ctl: Ctl, restart_id: str) -> None:
+        told = ctl.client.post(Restart, "restarts", restart_id, word)
+        about = f"{told.shape.agent} on {told.shape.host}"
+        ctl.show(told.json, lambda: say(plain(f"{done}: {about}")))
+
+
+_add_decision("approve", "approved")
+_add_decision("deny", "denied")
+
+
+@click.command()
+@click.option("--since", default="7d", show_default=True, help="A duration, or RFC 3339 time.")
+@output_option
+@pass_ctl
+def report(ctl: Ctl, since: str) -> None:
+    """Count what was done, and what would have been done in observe mode, by outcome."""
+    told = ctl.client.get(Report, "report", since=since)
+
+    def table() -> None:
+        now = told.shape
+        say(plain(f"{now.total} requests since {moment(now.since)}\n".rstrip()))
+        print_table(
+            ["AGENT", "WORD", "REQUESTS", "HOSTS"],
+            [[one.agent, one.outcome or "(open)", one.requests, one.hosts] for one in now.restarts],
+        )
+        if now.observed:
+            say("\nIn observe mode, which does nothing, these would have been:")
+            print_table(
+                ["AGENT", "WORD", "REQUESTS", "HOSTS"],
+                [[one.agent, one.would_be, one.requests, one.hosts] for one in now.observed],
+            )
+
+    ctl.show(told.json, table)

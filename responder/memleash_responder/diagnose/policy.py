@@ -1,0 +1,239 @@
+"""Whether to diagnose an agent now, and how: pure decisions, and the numbers behind them."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from collections.abc import Collection
+from typing import Literal
+
+from memleash_responder.core.facts import AgentFacts, Unknown, same_life
+from memleash_responder.core.outcomes import Mode
+from memleash_toolkit.units import format_size
+from memleash_toolkit.values import (
+    Command,
+    Count,
+    Duration,
+    HttpUrl,
+    Line,
+    OneOrMore,
+    Pattern,
+    Service,
+    Size,
+    SizeOrZero,
+)
+
+GIB = 1024**3
+MIB = 1024**2
+LONGEST_COMMAND_SECONDS = 300
+
+
+class Verdict(enum.StrEnum):
+    """The one word a diagnosis ends with."""
+
+    DIAGNOSED = "diagnosed"
+    """The report is here, whole."""
+    INCOMPLETE = "incomplete"
+    """The report is here and says what is missing: a deadline, the agent's end, a failure."""
+    UNKNOWN_HOST = "unknown_host"
+    """The host is not in the inventory."""
+    UNKNOWN_AGENT = "unknown_agent"
+    """The agent is not in the configuration."""
+    NOT_CONFIGURED = "not_configured"
+    """The agent has no ``diagnose`` in the configuration."""
+    PAUSED = "paused"
+    """A person paused the responder."""
+    OBSERVE_MODE = "observe_mode"
+    """The agent's mode only says what would be done."""
+    ALREADY_DIAGNOSED = "already_diagnosed"
+    """This life of the process was diagnosed before."""
+    TOO_LARGE = "too_large"
+    """RSS is over ``max_rss``: looking would stall the agent, or take the memory's last rest."""
+    HOST_BUSY = "host_busy"
+    """Another diagnosis or a restart is under way on the host."""
+    ANOTHER_LIFE = "another_life"
+    """The process was replaced before the collector found it."""
+    AGENT_NOT_FOUND = "agent_not_found"
+    """The collector did not find the agent's process on the host."""
+    DISK_FULL = "disk_full"
+    """The host has less free disk than it must keep."""
+    FACTS_UNAVAILABLE = "facts_unavailable"
+    """A fact that the decision rests on could not be read."""
+    SSH_UNREACHABLE = "ssh_unreachable"
+    SSH_AUTH_FAILED = "ssh_auth_failed"
+    HOST_KEY_MISMATCH = "host_key_mismatch"
+    """What the restart's words say."""
+    COLLECTOR_FAILED = "collector_failed"
+    """The collector could not be started, or died without a report."""
+
+
+WITH_REPORT = frozenset({Verdict.DIAGNOSED, Verdict.INCOMPLETE})
+"""Words after which there is a report."""
+
+TRY_AGAIN = frozenset(
+    {
+        Verdict.PAUSED,
+        Verdict.OBSERVE_MODE,
+        Verdict.HOST_BUSY,
+        Verdict.FACTS_UNAVAILABLE,
+        Verdict.SSH_UNREACHABLE,
+        Verdict.SSH_AUTH_FAILED,
+        Verdict.HOST_KEY_MISMATCH,
+        Verdict.DISK_FULL,
+    }
+)
+"""Words after which nothing was done to the agent: a later alert may ask for the same life."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Discover:
+    """How the collector finds the agent's main process on the host; exactly one is given."""
+
+    systemd_unit: Service | None = None
+    pidfile: Line | None = None
+    cmdline: Pattern | None = None
+    """A regular expression that one process's command line matches."""
+
+    def __post_init__(self) -> None:
+        if len(self.given()) != 1:
+            raise ValueError("give one of systemd_unit, pidfile and cmdline")
+
+    def given(self) -> dict[str, str]:
+        """Return the one way that is given, by name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AgentSignal:
+    """A signal on which the agent tells of itself, and the log that it writes to then."""
+
+    name: str
+    """USR1, USR2, QUIT or RTMIN+n; sent only while the kernel says that the agent catches it."""
+    log: Line
+    """Its new lines are fetched."""
+
+    def __post_init__(self) -> None:
+        if not _ASKING_SIGNAL.fullmatch(self.name):
+            raise ValueError(
+                f"signal {self.name!r} must be USR1, USR2, QUIT or RTMIN+1 to RTMIN+30"
+            )
+        if not self.log.startswith("/"):
+            raise ValueError(f"log {self.log!r} must be an absolute path")
+
+
+_ASKING_SIGNAL = re.compile(r"USR1|USR2|QUIT|RTMIN\+([1-9]|[12]\d|30)")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AgentCommand:
+    """A command that asks the agent, run on its host by the collector."""
+
+    argv: OneOrMore[Line]
+    """``{pid}`` in a word is the agent's pid."""
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        if not self.argv[0].startswith("/"):
+            raise ValueError(f"argv must begin with an absolute path, not {self.argv[0]!r}")
+        if self.timeout > LONGEST_COMMAND_SECONDS:
+            raise ValueError(f"timeout must be at most {LONGEST_COMMAND_SECONDS} s")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Diagnose:
+    """What evidence is taken of one kind of agent, and within which limits."""
+
+    discover: Discover
+    profile: Literal["python", "native", "none"] = "python"
+    growth: tuple[Literal["types", "sites"], ...] = ("types",)
+    """Python: what is counted. Sites cost memory and speed for as long as the rounds last."""
+    rounds: Count = 5
+    interval: Duration = Duration(300)
+    remote_exec: bool = False
+    """CPython 3.14: let ``sys.remote_exec`` write the path of a script into the agent."""
+    native_stacks: bool = False
+    """Python: C frames too, for which each thread is stopped for a moment."""
+    locals: bool = False
+    """py-spy also shows local variables, which may hold what is nobody's business."""
+    signal: AgentSignal | None = None
+    urls: tuple[HttpUrl, ...] = ()
+    """What the agent says of its memory: fetched on the host; no redirect is followed."""
+    command: AgentCommand | None = None
+    min_growth: SizeOrZero = Size(64 * 1024)
+    """What grew by less in all rounds together is not told."""
+    max_rss: Size = Size(4 * GIB)
+    max_report: Size = Size(16 * MIB)
+    max_cpu: Duration = Duration(300)
+    """The CPU time that the collector may take on the host."""
+    min_free_disk: SizeOrZero = Size(256 * MIB)
+    slack: Duration = Duration(300)
+    """What a diagnosis may take beyond rounds of interval."""
+    before_restart: bool = False
+    """Take stacks and facts, without rounds, in a restart before its command."""
+    before_restart_timeout: Duration = Duration(60)
+    """The most that a restart waits for evidence."""
+    require_evidence: bool = False
+    """A restart waits for the evidence of this life, for so long at most."""
+    python: Command = "python3"
+    """The host's Python; with sudo where the SSH user may not trace the agent."""
+    work_folder: Line = "/var/tmp/memleash-diagnose"  # noqa: S108 - checked on the host to be its own
+    busy_folder: Line = "/run/memleash/busy"
+    """Where the exporter looks for busy markers."""
+
+    def __post_init__(self) -> None:
+        if self.rounds > 100:
+            raise ValueError(f"rounds {self.rounds} must be from 1 to 100")
+        if self.max_cpu < 1:
+            raise ValueError("max_cpu must be at least 1s")
+        for folder in (self.work_folder, self.busy_folder):
+            if not folder.startswith("/") or ".." in folder.split("/"):
+                raise ValueError(f"{folder!r} must be an absolute path without ..")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no diagnosis."""
+
+    verdict: Verdict
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Situation:
+    """The facts that a decision rests on, all read for it."""
+
+    agent: AgentFacts | Unknown
+    mode: Mode
+    paused: bool
+    diagnosed_lives: Collection[float]
+    """Start times of this agent's lives on this host that had their diagnosis."""
+    under_way: str | None
+    """What else is under way on the host; None: nothing."""
+    asked_by_person: bool = False
+    """A person may ask again for the same life, and in the mode observe: nothing is changed."""
+
+
+def refusal(situation: Situation, settings: Diagnose | None) -> Refusal | None:
+    """Return why not to diagnose now, or None. Unknown means no."""
+    if settings is None:
+        return Refusal(Verdict.NOT_CONFIGURED, "the agent has no diagnose in the configuration")
+    if situation.paused:
+        return Refusal(Verdict.PAUSED, "a person paused the responder")
+    agent = situation.agent
+    if isinstance(agent, Unknown):
+        return Refusal(Verdict.FACTS_UNAVAILABLE, agent.why)
+    start_time, resident = agent.start_time, agent.resident_bytes
+    if not agent.up or start_time is None or resident is None:
+        return Refusal(Verdict.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
+    had_it = any(same_life(start_time, life) for life in situation.diagnosed_lives)
+    if had_it and not situation.asked_by_person:
+        return Refusal(Verdict.ALREADY_DIAGNOSED, "this life of the process was diagnosed before")
+    if resident > settings.max_rss:
+        held, most = format_size(resident), format_size(settings.max_rss)
+        return Refusal(Verdict.TOO_LARGE, f"RSS is {held}, over max_rss {most}")
+    if situation.under_way is not None:
+        return Refusal(Verdict.HOST_BUSY, situation.under_way)
+    if situation.mode is Mode.OBSERVE and not situation.asked_by_person:
+        return Refusal(Verdict.OBSERVE_MODE, "every check passed; the mode is observe")
+    return None

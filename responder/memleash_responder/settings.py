@@ -1,0 +1,269 @@
+"""The responder's configuration file: every key, its default beside it, checked before use.
+
+Everything else in the package sees only a Settings. Secrets stand in files and never print.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from memleash_responder.access import Access, Links
+from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.policy import Fleet, Guards, Mute, RestartPolicy
+from memleash_responder.core.values import DatabaseUrl, UrlPath, UrlTemplate
+from memleash_responder.diagnose.artifacts import ArtifactSettings
+from memleash_responder.diagnose.policy import Diagnose
+from memleash_toolkit import settings as toolkit_settings
+from memleash_toolkit.values import (
+    BaseUrl,
+    Command,
+    Count,
+    Duration,
+    Line,
+    Name,
+    OneOrMore,
+    Port,
+    Secret,
+    Size,
+    Word,
+)
+
+MIB = 1024**2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Authorization:
+    """Prometheus's http_config ``authorization``."""
+
+    type: Word = "Bearer"
+    credentials: Secret = dataclasses.field(default="", repr=False)
+    credentials_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.credentials) == (self.credentials_file is not None):
+            raise ValueError("give one of credentials and credentials_file")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BasicAuth:
+    """Prometheus's http_config ``basic_auth``."""
+
+    username: Line
+    password: Secret = dataclasses.field(default="", repr=False)
+    password_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.password) == (self.password_file is not None):
+            raise ValueError("give one of password and password_file")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """Prometheus's http_config ``tls_config``."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    insecure_skip_verify: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """How to speak HTTP with one kind of peer."""
+
+    authorization: Authorization | None = None
+    basic_auth: BasicAuth | None = None
+    tls_config: TlsConfig = dataclasses.field(default_factory=TlsConfig)
+
+    def __post_init__(self) -> None:
+        if self.authorization is not None and self.basic_auth is not None:
+            raise ValueError("give one of authorization and basic_auth")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prometheus(HttpConfig):
+    """Where the rules are evaluated, or Thanos, Mimir, VictoriaMetrics in its place."""
+
+    url: BaseUrl = "http://127.0.0.1:9090"
+    timeout: Duration = Duration(10)
+    max_sample_age: Duration = Duration(300)
+    """A recorded limit older than this is not believed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Alertmanager(HttpConfig):
+    """The peers of one Alertmanager cluster. A silence is posted to one of them."""
+
+    urls: OneOrMore[BaseUrl] = ("http://127.0.0.1:9093",)
+    timeout: Duration = Duration(10)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Exporter(HttpConfig):
+    """How to scrape the hosts' exporters; their addresses stand in the inventory."""
+
+    scheme: Literal["http", "https"] = "http"
+    metrics_path: UrlPath = "/metrics"
+    timeout: Duration = Duration(5)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InventorySettings:
+    """Files in Prometheus's file_sd format; globs are allowed in the last part, as there."""
+
+    files: OneOrMore[Path]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ssh:
+    """How to reach the hosts. Host keys are always checked."""
+
+    user: Word | None = None
+    port: Port | None = None
+    identity_file: Path | None = None
+    known_hosts_file: Path | None = None
+    config_file: Path | None = None
+    connect_timeout: Duration = Duration(10)
+    """For each of: TCP connect, banner, authentication, opening the channel."""
+    command_timeout: Duration = Duration(60)
+
+    def warnings(self) -> list[str]:
+        """Return which of the files that are named are not there."""
+        named = {
+            "identity_file": self.identity_file,
+            "known_hosts_file": self.known_hosts_file,
+            "config_file": self.config_file,
+        }
+        return [
+            f"ssh.{name}: {file} is not there: no host can be reached"
+            for name, file in named.items()
+            if file is not None and not file.exists()
+        ]
+
+    pty: bool = False
+    """For hosts whose sudo has ``requiretty``: commands get a terminal, and stderr is in stdout."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Controller(HttpConfig):
+    """A management node that gives agents tasks. ``{host}`` and ``{agent}`` are filled in."""
+
+    name: Name = ""
+    drain_url: UrlTemplate | None = None
+    undrain_url: UrlTemplate | None = None
+    tasks_url: UrlTemplate | None = None
+    reconnect_url: UrlTemplate | None = None
+    bearer_token_file: Path | None = None
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        HttpConfig.__post_init__(self)
+        if not self.name:
+            raise ValueError("name is missing; it is required here")
+        if (self.drain_url is None) != (self.undrain_url is None):
+            raise ValueError("drain_url and undrain_url go together")
+        if self.bearer_token_file and (self.authorization or self.basic_auth):
+            raise ValueError("give one of bearer_token_file, authorization and basic_auth")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Readiness:
+    """How long a new life may take to answer."""
+
+    probes: Count = 60
+    timeout: Duration = Duration(10)
+    interval: Duration = Duration(1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Agent:
+    """What may be done about one kind of agent, and how."""
+
+    restart_command: Command
+    mode: Mode = Mode.OBSERVE
+    readiness: Readiness = dataclasses.field(default_factory=Readiness)
+    reconnect_timeout: Duration = Duration(1800)
+    guards: Guards = dataclasses.field(default_factory=Guards)
+    diagnose: Diagnose | None = None
+    """None: no evidence is taken of it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of the past is kept."""
+
+    age: Duration = Duration(90 * 86400)
+    restarts: Count = 10_000
+    alerts: Count = 100_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Replicas:
+    """How replicas on one PostgreSQL know of each other."""
+
+    heartbeat: Duration = Duration(3)
+    dead_after: Duration = Duration(20)
+    """A replica that gives no sign for so long has its work taken over."""
+
+    def __post_init__(self) -> None:
+        if self.heartbeat * 3 > self.dead_after:
+            raise ValueError("dead_after must be at least 3 x heartbeat")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Webhook:
+    """What a notification may weigh, and how many may wait."""
+
+    max_body_bytes: Size = Size(32 * MIB)
+    max_backlog: Count = 10_000
+    """Notifications stored and not yet handled; beyond it Alertmanager is told to try again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole file."""
+
+    inventory: InventorySettings
+    agents: dict[Name, Agent]
+    prometheus: Prometheus = dataclasses.field(default_factory=Prometheus)
+    alertmanager: Alertmanager = dataclasses.field(default_factory=Alertmanager)
+    database: DatabaseUrl = "sqlite:////var/lib/memleash/responder.db"
+    ssh: Ssh = dataclasses.field(default_factory=Ssh)
+    controllers: tuple[Controller, ...] = ()
+    exporter: Exporter = dataclasses.field(default_factory=Exporter)
+    fleet: Fleet = dataclasses.field(default_factory=Fleet)
+    mute: Mute = dataclasses.field(default_factory=Mute)
+    retention: Retention = dataclasses.field(default_factory=Retention)
+    replicas: Replicas = dataclasses.field(default_factory=Replicas)
+    webhook: Webhook = dataclasses.field(default_factory=Webhook)
+    artifacts: ArtifactSettings = dataclasses.field(default_factory=ArtifactSettings)
+    access: Access = dataclasses.field(default_factory=Access)
+    links: Links = dataclasses.field(default_factory=Links)
+
+    def __post_init__(self) -> None:
+        names = [controller.name for controller in self.controllers]
+        if len(set(names)) != len(names):
+            raise ValueError(f"controllers: names must differ: {', '.join(names)}")
+
+
+def restart_policy(settings: Settings, agent: str) -> RestartPolicy:
+    """Return what the guards of the configured ``agent`` go by."""
+    configured = settings.agents[agent]
+    return RestartPolicy(configured.mode, configured.guards, settings.fleet)
+
+
+def counted_seconds(settings: Settings) -> float:
+    """Return how far back any cooldown or budget counts restarts."""
+    guards = [agent.guards for agent in settings.agents.values()]
+    return max([3600.0, *(max(one.cooldown, one.per) for one in guards)])
+
+
+def load(file: Path) -> Settings:
+    """Read the configuration ``file``. Raises toolkit.settings.ConfigError."""
+    return toolkit_settings.load(Settings, file)

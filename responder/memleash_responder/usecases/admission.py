@@ -1,0 +1,251 @@
+"""Requests for a restart: opened or joined, looked at, then queued, refused, or put to a person."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Collection, Mapping
+
+from memleash_responder.adapters.database.requests import (
+    APPROVED,
+    AWAITING_APPROVAL,
+    DENIED,
+    QUEUED,
+    REQUESTED,
+    Restart,
+    new_id,
+)
+from memleash_responder.adapters.telemetry import Part
+from memleash_responder.core.alerts import Alert
+from memleash_responder.core.guards import Refusal, refusals
+from memleash_responder.core.outcomes import Mode, Outcome, Step
+from memleash_responder.errors import DatabaseUnavailable
+from memleash_responder.settings import restart_policy
+from memleash_responder.usecases.boundary import try_one, unforeseen
+from memleash_responder.usecases.services import Services, standing_storm
+from memleash_responder.usecases.situation import read_situation, seen
+
+log = logging.getLogger(__name__)
+
+ALERT = "alert"
+"""``requested_by`` of what no person asked for."""
+
+_NOT_BEGUN = (REQUESTED, AWAITING_APPROVAL, QUEUED)
+
+
+class Admission:
+    """The way into the queue."""
+
+    def __init__(self, services: Services, enqueue: Callable[[str], None]) -> None:
+        """``enqueue`` hands an admitted request to the workflow; twice changes nothing."""
+        self._services = services
+        self._enqueue = enqueue
+
+    def ask_for_alerts(self, alerts: Collection[Alert]) -> list[str]:
+        """Open a request for each firing alert; return the ids of those to be considered.
+
+        Nothing is opened for an alert that had its answer, or whose agent has an open request,
+        which it joins. A refusal stands for ``guards.retry_after``: deliveries until then are
+        duplicates, a later one is the alert told again. In a storm all of them are refused here,
+        in one write and without a look at any host.
+        """
+        services, now = self._services, self._services.clock.now()
+        last = services.memory.requests.last_for_alerts([one.fingerprint for one in alerts])
+        new = [_request(alert, now) for alert in alerts if self._is_due(alert, last, now)]
+        storm = standing_storm(services.memory.flags.all())
+        if storm is not None:
+            new = [
+                dataclasses.replace(one, outcome=Outcome.STORM, reason=storm, finished_at=now)
+                for one in new
+            ]
+        stored = services.memory.requests.open_all(new)
+        for one in new:
+            self._log_request(one, created=one.id in stored)
+            if storm is not None:
+                services.telemetry.restarts.labels(one.agent, Outcome.STORM).inc()
+        return [] if storm is not None else [one.id for one in new if one.id in stored]
+
+    def _is_due(
+        self, alert: Alert, last: Mapping[tuple[str, float], float | None], now: float
+    ) -> bool:
+        key = (alert.fingerprint, alert.starts_at)
+        if key not in last:
+            return True
+        finished_at = last[key]
+        retry_after = self._services.settings.agents[alert.agent].guards.retry_after
+        # A clock that was set back makes the refusal look as if it were still to come.
+        return finished_at is not None and not 0 <= now - finished_at < retry_after
+
+    def ask_for_person(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
+        """Open a request of a person, whose asking is the approval, or join the one that is open.
+
+        What is joined, and has not sent its command, is then approved, and forced if so said.
+        """
+        new = Restart(
+            id=new_id(),
+            host=host,
+            agent=agent,
+            requested_at=self._services.clock.now(),
+            requested_by=by,
+            forced=forced,
+            step=REQUESTED,
+            approval=APPROVED,
+            approval_by=by,
+        )
+        restart, created = self._services.memory.requests.open(new)
+        self._log_request(dataclasses.replace(new, id=restart.id), created=created)
+        if not created:
+            self._services.memory.requests.second(restart.id, by, forced=forced)
+            self._take_up_if_decided(restart.id)
+        return restart
+
+    def _log_request(self, new: Restart, *, created: bool) -> None:
+        log.info(
+            "restart requested" if created else "restart request joined",
+            extra={
+                "host": new.host,
+                "agent": new.agent,
+                "by": new.requested_by,
+                "forced": new.forced,
+                "id": new.id,
+                "outcome": new.outcome or "open",
+            },
+        )
+
+    def consider(self, restart_id: str) -> None:
+        """Look at a new request: queue it, refuse it, or leave it to a person.
+
+        Whatever another thread made of it meanwhile stands. Raises DatabaseUnavailable alone.
+        """
+        restart = self._services.memory.requests.get(restart_id)
+        if restart is None or restart.outcome is not None or restart.step != REQUESTED:
+            return
+        try:
+            self._consider(restart)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # a request's boundary: it still gets its word
+            log.exception("request not looked at", extra={"id": restart_id})
+            self._services.telemetry.failures.labels(Part.ADMISSION).inc()
+            self._finish(restart, unforeseen(error), at=(REQUESTED,))
+
+    def _consider(self, restart: Restart) -> None:
+        requests = self._services.memory.requests
+        refusal, facts = self._judge(restart)
+        if refusal is None:
+            if requests.note(restart.id, facts, next_step=QUEUED, at=(REQUESTED,)):
+                self._enqueue(restart.id)
+        elif refusal.outcome is Outcome.AWAITING_APPROVAL:
+            if requests.note(restart.id, facts, next_step=AWAITING_APPROVAL, at=(REQUESTED,)):
+                log.info(
+                    "approval awaited",
+                    extra={"host": restart.host, "agent": restart.agent, "id": restart.id},
+                )
+                self._take_up_if_decided(restart.id)  # by who joined while it was looked at
+        else:
+            requests.note(restart.id, facts, at=(REQUESTED,))
+            self._finish(restart, refusal, at=(REQUESTED,))
+
+    def _judge(self, restart: Restart) -> tuple[Refusal | None, dict[str, object]]:
+        services = self._services
+        if restart.agent not in services.settings.agents:
+            return Refusal(Outcome.UNKNOWN_AGENT, "the agent is not configured any more"), {}
+        policy = restart_policy(services.settings, restart.agent)
+        # What is only observed comes no further: so it is told here what would be looked at later.
+        step = None if policy.mode is Mode.OBSERVE else Step.ADMIT
+        situation = read_situation(services, restart, step)
+        verdicts = [
+            refusal
+            for _, refusal in refusals(step, situation, policy, services.clock.now())
+            if refusal is not None
+        ]
+        others = [dataclasses.asdict(refusal) for refusal in verdicts[1:]]
+        return next(iter(verdicts), None), {"request": seen(situation), "also_refused": others}
+
+    def resume_open(self, *, before: float) -> None:
+        """Look again at what was opened before a unix time and never got on."""
+        resume = {
+            QUEUED: self._enqueue,
+            REQUESTED: self.consider,
+            AWAITING_APPROVAL: self._take_up_if_decided,
+        }
+        for restart in self._services.memory.requests.all_open():
+            if restart.requested_at < before and restart.step in resume:
+                resume_one = resume[restart.step]
+                try_one(self._services, Part.ADMISSION, restart.id, resume_one, restart.id)
+
+    def resolve(self, alert: Alert) -> None:
+        """Cancel what an alert asked for, as far as it has not begun; start nothing."""
+        requests = self._services.memory.requests
+        if requests.resolve(alert.fingerprint, alert.starts_at) == 0:
+            return
+        restart = requests.open_of(alert.host, alert.agent)
+        if restart is not None and restart.resolved and restart.step in _NOT_BEGUN:
+            self._finish(
+                restart,
+                Refusal(Outcome.RESOLVED, "the alert resolved before anything was done"),
+                at=_NOT_BEGUN,
+            )
+
+    def approve(self, restart_id: str, by: str) -> bool:
+        """Approve a waiting request, which is then looked at again; False: it does not wait."""
+        if not self._services.memory.requests.decide(restart_id, APPROVED, by):
+            return False
+        log.info("restart approved", extra={"id": restart_id, "by": by})
+        self._take_up(restart_id)
+        return True
+
+    def deny(self, restart_id: str, by: str) -> bool:
+        """Deny a waiting request; False: it does not wait."""
+        requests = self._services.memory.requests
+        restart = requests.get(restart_id)
+        if restart is None or not requests.decide(restart_id, DENIED, by):
+            return False
+        self._finish(restart, Refusal(Outcome.DENIED, f"denied by {by}"), at=(AWAITING_APPROVAL,))
+        return True
+
+    def _take_up_if_decided(self, restart_id: str) -> None:
+        """Look again at a request that waits for a word that it has by now."""
+        current = self._services.memory.requests.get(restart_id)
+        if current is None or current.outcome is not None:
+            return
+        if current.step == AWAITING_APPROVAL and current.approval is not None:
+            self._take_up(restart_id)
+
+    def _take_up(self, restart_id: str) -> None:
+        """Look again at a request that a person decided on."""
+        self._services.memory.requests.advance(restart_id, REQUESTED, before=AWAITING_APPROVAL)
+        self.consider(restart_id)
+
+    def _finish(self, restart: Restart, refusal: Refusal, *, at: Collection[str]) -> None:
+        """Refuse a request that is still ``at`` one of these steps."""
+        services = self._services
+        if not services.memory.requests.finish(
+            restart.id, refusal.outcome, refusal.reason, services.clock.now(), at=at
+        ):
+            return
+        services.telemetry.restarts.labels(restart.agent, refusal.outcome).inc()
+        log.info(
+            "restart refused",
+            extra={
+                "host": restart.host,
+                "agent": restart.agent,
+                "outcome": refusal.outcome,
+                "reason": refusal.reason,
+                "id": restart.id,
+            },
+        )
+
+
+def _request(alert: Alert, now: float) -> Restart:
+    return Restart(
+        id=new_id(),
+        host=alert.host,
+        agent=alert.agent,
+        requested_at=now,
+        requested_by=ALERT,
+        forced=False,
+        step=REQUESTED,
+        fingerprint=alert.fingerprint,
+        alert_started_at=alert.starts_at,
+    )

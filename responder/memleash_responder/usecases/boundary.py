@@ -1,0 +1,39 @@
+"""Where an unforeseen error ends: one bad item never stops the others, and each has its word."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from memleash_responder.adapters.telemetry import Part
+from memleash_responder.core.guards import Refusal
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.errors import DatabaseUnavailable, ResponderError
+from memleash_responder.usecases.services import Services
+
+log = logging.getLogger(__name__)
+
+
+def try_one(
+    services: Services, part: Part, about: str, work: Callable[..., object], *args: object
+) -> bool:
+    """Do ``work`` for one of many and return whether it went well; a failure is logged, counted.
+
+    Raises DatabaseUnavailable: without the database nothing can be done for the others either.
+    """
+    try:
+        work(*args)
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:  # the boundary of one item
+        services.telemetry.failures.labels(part).inc()
+        told = {"part": part, "about": about, "reason": str(error)}
+        log.warning("work failed", extra=told, exc_info=not isinstance(error, ResponderError))
+        return False
+    return True
+
+
+def unforeseen(error: Exception, *, begun: bool = False) -> Refusal:
+    """Return the word for a request whose step raised what none of the words is made for."""
+    outcome = Outcome.COMMAND_FAILED if begun else Outcome.FACTS_UNAVAILABLE
+    return Refusal(outcome, f"an unexpected error, see the log: {type(error).__name__}: {error}")

@@ -1,0 +1,162 @@
+"""Requests for a diagnosis: opened by an alert or a person, looked at, then queued or refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable
+
+from memleash_responder.adapters.database.diagnoses import Diagnosis
+from memleash_responder.adapters.database.requests import new_id
+from memleash_responder.core.alerts import Alert
+from memleash_responder.core.facts import AgentFacts, Host, Unknown
+from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.untrusted import line
+from memleash_responder.diagnose import policy
+from memleash_responder.diagnose.policy import Diagnose, Refusal, Situation, Verdict
+from memleash_responder.diagnose.rounds import Rounds, rounds_for
+from memleash_responder.errors import FactsUnavailable
+from memleash_responder.usecases.services import PAUSED, Services
+from memleash_responder.usecases.situation import read_agent, read_hard_limit
+
+log = logging.getLogger(__name__)
+
+REASON_CHARACTERS = 1000
+GROWTH_RULES = (
+    "memleash:agent_memory_steady_growth_bytes_per_second",
+    "memleash:agent_memory_growth_bytes_per_second",
+)
+"""The newest growth of an agent that is told of, else its slope of the past 10 minutes."""
+
+
+class Diagnosing:
+    """The way into the queue of diagnoses, and their final words."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def ask(self, alert: Alert) -> Diagnosis | None:
+        """Open a diagnosis for a firing alert; None: there is nothing new to do.
+
+        A final word stands for ``guards.retry_after``, and a life that had its diagnosis is not
+        even asked about; while one is open on the host, a second one is not opened.
+        """
+        services, now = self._services, self._services.clock.now()
+        agent = services.settings.agents[alert.agent]
+        if agent.diagnose is None:
+            return None
+        last = services.memory.diagnoses.last_of(alert.host, alert.agent)
+        if last is not None and now - (last.finished_at or now) < agent.guards.retry_after:
+            return None
+        new = Diagnosis(new_id(), alert.host, alert.agent, requested_at=now)
+        return new if services.memory.diagnoses.open(new) else None
+
+    def ask_for_person(self, host: str, agent: str, by: str) -> Diagnosis | None:
+        """Open a diagnosis, or join the one of this agent; None: another agent's is open there."""
+        services = self._services
+        new = Diagnosis(new_id(), host, agent, services.clock.now(), by)
+        if services.memory.diagnoses.open(new):
+            return new
+        opened = services.memory.diagnoses.open_on(host)
+        return opened if opened is not None and opened.agent == agent else None
+
+    def consider(self, diagnosis_id: str, enqueue: Callable[[str], None]) -> None:
+        """Look at an open diagnosis: queue it, or give it its final word."""
+        diagnosis = self._services.memory.diagnoses.get(diagnosis_id)
+        if diagnosis is None or diagnosis.verdict is not None:
+            return
+        judged = judge(self._services, diagnosis)
+        if isinstance(judged, Refusal):
+            self.finish(diagnosis_id, judged.verdict, judged.reason)
+        else:
+            enqueue(diagnosis_id)
+
+    def finish(self, diagnosis_id: str, verdict: Verdict, reason: str, artifact: str = "") -> None:
+        """Give a diagnosis its final word, once; it is logged and counted with the same word."""
+        memory, reason = self._services.memory.diagnoses, line(reason, REASON_CHARACTERS)
+        diagnosis = memory.get(diagnosis_id)
+        if diagnosis is None or not memory.finish(
+            diagnosis_id, verdict, reason, artifact, self._services.clock.now()
+        ):
+            return
+        self._services.telemetry.diagnoses.labels(diagnosis.agent, verdict).inc()
+        log.info(
+            "diagnosis ended",
+            extra={
+                "host": diagnosis.host,
+                "agent": diagnosis.agent,
+                "verdict": verdict,
+                "reason": reason,
+                "pace": diagnosis.pace,
+                "by": diagnosis.requested_by,
+                "id": diagnosis_id,
+            },
+        )
+
+
+def settings_of(services: Services, agent: str) -> Diagnose | None:
+    """Return how ``agent`` is to be diagnosed, as the configuration says now."""
+    configured = services.settings.agents.get(agent)
+    return configured.diagnose if configured else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Subject:
+    """What may be diagnosed now: the life there is, and how large it is."""
+
+    host: Host
+    facts: AgentFacts
+    life: float
+    resident_bytes: int
+
+
+def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
+    """Read everything afresh; return why not to diagnose, or what may be."""
+    host = services.outside.inventory.get(diagnosis.host)
+    if host is None:
+        return Refusal(Verdict.UNKNOWN_HOST, "the host left the inventory")
+    if diagnosis.agent not in services.settings.agents:
+        return Refusal(Verdict.UNKNOWN_AGENT, "the agent is not configured any more")
+    facts = read_agent(services, host, diagnosis.agent)
+    connecting = services.memory.hosts.get(host.name).state is HostState.CONNECTING
+    situation = Situation(
+        agent=facts,
+        mode=services.settings.agents[diagnosis.agent].mode,
+        paused=PAUSED in services.memory.flags.all(),
+        diagnosed_lives=services.memory.diagnoses.lives_of(
+            diagnosis.host, diagnosis.agent, but=diagnosis.id
+        ),
+        under_way="a restart holds the host" if connecting else None,
+        asked_by_person=diagnosis.asked_by_person,
+    )
+    refusal = policy.refusal(situation, settings_of(services, diagnosis.agent))
+    if refusal is not None:
+        return refusal
+    if not isinstance(facts, AgentFacts) or facts.start_time is None:
+        return Refusal(Verdict.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
+    return Subject(host, facts, facts.start_time, facts.resident_bytes or 0)
+
+
+def rounds_of(services: Services, agent: str, settings: Diagnose, subject: Subject) -> Rounds:
+    """Return how often to look at ``subject``, by the time that its growth leaves."""
+    return rounds_for(
+        settings,
+        subject.resident_bytes,
+        _growth(services, subject.host.name, agent),
+        read_hard_limit(services, subject.host, agent, subject.facts),
+    )
+
+
+def _growth(services: Services, host: str, agent: str) -> float | Unknown:
+    """Return the agent's growth in bytes per second, as the rules have it."""
+    names = {"host": host, "agent": agent}
+    labels = ",".join(
+        f"{key}={json.dumps(name, ensure_ascii=False)}" for key, name in names.items()
+    )
+    expression = " or ".join(f"max by (host, agent) ({rule}{{{labels}}})" for rule in GROWTH_RULES)
+    try:
+        found = services.outside.prometheus.by_agent(expression)
+    except FactsUnavailable as error:
+        return Unknown(str(error))
+    return found.get((host, agent), Unknown("Prometheus tells of no growth"))

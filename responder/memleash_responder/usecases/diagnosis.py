@@ -1,0 +1,285 @@
+"""A diagnosis as a durable workflow: begun on the host, waited for, fetched, cleaned up.
+
+The collector works and ends by itself; the responder begins it, asks how it goes, and fetches
+the report. So SSH may be cut and the responder killed at any moment: each step looks first, and
+beginning the same diagnosis twice begins one. Whatever a host answers, the diagnosis gets its word.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+
+from memleash_responder.adapters.collector import Answer, Collector, CollectorError, State
+from memleash_responder.adapters.database.diagnoses import Diagnosis
+from memleash_responder.adapters.database.requests import AWAITING_APPROVAL
+from memleash_responder.adapters.durable import STEPS_VERSION, Durable, run_step
+from memleash_responder.adapters.telemetry import Part
+from memleash_responder.core.alerts import Alert
+from memleash_responder.core.facts import Host
+from memleash_responder.diagnose.artifacts import Artifacts, BadReport
+from memleash_responder.diagnose.policy import WITH_REPORT, Diagnose, Refusal, Verdict
+from memleash_responder.diagnose.shipping import Order, Verb
+from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
+from memleash_responder.usecases.boundary import try_one, unforeseen
+from memleash_responder.usecases.diagnosing import Diagnosing, judge, rounds_of, settings_of
+from memleash_responder.usecases.orders import order_of
+from memleash_responder.usecases.services import Services
+
+log = logging.getLogger(__name__)
+
+QUEUE = "memleash_diagnoses"
+WORKFLOW = "diagnose"
+CONCURRENCY = 20
+"""Diagnoses at once over the whole fleet; most of one is waiting."""
+POLL_SECONDS = 5.0
+FETCH_ATTEMPTS = 10
+NONSENSE_AT_MOST = 3
+"""Answers in a row that nobody understands; a host may have been out of memory for one of them."""
+QUIET_SECONDS = 60.0
+"""A diagnosis younger than this may be between two records, and is left alone."""
+PATIENCE_SECONDS = 120.0
+"""How long after the collector's own deadline its answer is waited for."""
+FOR_A_RESTART = "a restart was asked for"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Word:
+    """How a diagnosis goes after a step: None, so far, so good; else the verdict and why."""
+
+    verdict: Verdict | None = None
+    reason: str = ""
+    artifact: str = ""
+
+    def recorded(self) -> list[str]:
+        """Return what the engine records of it."""
+        return [self.verdict or "", self.reason, self.artifact]
+
+    @classmethod
+    def of(cls, recorded: list[str]) -> Word:
+        """Return the Word that was recorded."""
+        verdict, reason, artifact = recorded
+        return cls(Verdict(verdict) if verdict else None, reason, artifact)
+
+
+SO_FAR_SO_GOOD = Word()
+
+
+class DiagnosisWorkflow:
+    """The workflow of one process. Build it before DBOS is launched."""
+
+    def __init__(self, services: Services, durable: Durable, diagnosing: Diagnosing) -> None:
+        self._services = services
+        self._durable = durable
+        self._diagnosing = diagnosing
+        durable.workflow(WORKFLOW, self._body)
+
+    def size_queue(self) -> None:
+        """Create the queue; call once DBOS runs."""
+        self._durable.queue(QUEUE, concurrency=CONCURRENCY, polling_seconds=1.0)
+
+    def ask(self, alert: Alert) -> Diagnosis | None:
+        """Open a diagnosis for a firing alert; None: there is nothing new to do."""
+        return self._diagnosing.ask(alert)
+
+    def ask_for_person(self, host: str, agent: str, by: str) -> Diagnosis | None:
+        """Open a diagnosis and look at it, or join this agent's; None: another one's is open."""
+        opened = self._diagnosing.ask_for_person(host, agent, by)
+        if opened is not None:
+            self.consider(opened.id)
+        return opened
+
+    def consider(self, diagnosis_id: str) -> None:
+        """Look at an open diagnosis: queue it, or give it its final word."""
+        self._diagnosing.consider(diagnosis_id, self._enqueue)
+
+    def resume_open(self) -> None:
+        """Look again at what was opened and never got on; queueing twice changes nothing.
+
+        What was begun and has no workflow any more is given its final word, so that the host can
+        be diagnosed again. One that cannot be looked at holds up no other.
+        """
+        memory = self._services.memory
+        before = self._services.clock.now() - QUIET_SECONDS
+        opened = memory.diagnoses.all_open()
+        for diagnosis in opened:
+            if diagnosis.life is None:
+                try_one(self._services, Part.SWEEP, diagnosis.id, self.consider, diagnosis.id)
+        begun = [one.id for one in opened if one.life is not None and one.requested_at < before]
+        if begun:
+            versions = memory.replicas.versions() | {STEPS_VERSION}
+            for lost in self._durable.abandoned(WORKFLOW, begun, versions):
+                self._diagnosing.finish(lost, Verdict.COLLECTOR_FAILED, "its workflow was lost")
+
+    def _enqueue(self, diagnosis_id: str) -> None:
+        self._durable.enqueue(QUEUE, WORKFLOW, diagnosis_id)
+
+    def _body(self, diagnosis_id: str) -> None:
+        word = self._step("begin", self._begin, diagnosis_id)
+        if word.verdict is None:
+            word = self._step("wait", self._wait, diagnosis_id)
+            if word.verdict in WITH_REPORT:
+                word = self._step("fetch", self._fetch, diagnosis_id, *word.recorded())
+        if word.verdict in WITH_REPORT or word.verdict is Verdict.COLLECTOR_FAILED:
+            self._step("clean", self._clean, diagnosis_id)
+        self._step("finish", self._finish, diagnosis_id, *word.recorded())
+
+    def _step(self, name: str, effect: Callable[..., Word], *args: str) -> Word:
+        recorded: list[str] = run_step(name, self._patiently, effect, *args)
+        return Word.of(recorded)
+
+    def _patiently(self, effect: Callable[..., Word], *args: str) -> list[str]:
+        """Run ``effect`` to its word; while the database is gone, wait and run it again."""
+        while True:
+            try:
+                return effect(*args).recorded()
+            except DatabaseUnavailable as error:
+                self._services.telemetry.failures.labels(Part.DATABASE).inc()
+                log.warning("waiting for the database", extra={"reason": str(error)})
+                self._services.sleep(1)
+            except CollectorError as error:
+                return Word(Verdict.COLLECTOR_FAILED, str(error)).recorded()
+            except Exception as error:  # the boundary of one step: whatever it is, it has a word
+                self._services.telemetry.failures.labels(Part.STEP).inc()
+                log.exception("diagnosis failed", extra={"id": args[0]})
+                return Word(Verdict.COLLECTOR_FAILED, unforeseen(error).reason).recorded()
+
+    def _begin(self, diagnosis_id: str) -> Word:
+        """Judge once more, note the life and the rounds, and begin on the host."""
+        case = self._case(diagnosis_id)
+        if case.diagnosis.life is None:
+            judged = judge(self._services, case.diagnosis)
+            if isinstance(judged, Refusal):
+                return Word(judged.verdict, judged.reason)
+            rounds = rounds_of(self._services, case.diagnosis.agent, case.settings, judged)
+            self._services.memory.diagnoses.begin(diagnosis_id, judged.life, rounds)
+            case = self._case(diagnosis_id)
+            log.info("diagnosis begun", extra={"id": diagnosis_id, "pace": str(rounds)})
+        try:
+            answer = self._tell(case, Verb.START)
+        except CommandLost:
+            return SO_FAR_SO_GOOD  # it may have begun: asking how it goes will show
+        except SshError as error:
+            return Word(Verdict(error.outcome), str(error))
+        return _end(answer) if answer.state is State.REFUSED else SO_FAR_SO_GOOD
+
+    def _wait(self, diagnosis_id: str) -> Word:
+        """Ask how it goes until it has ended; a host that cannot be asked is asked again.
+
+        A restart that is asked for meanwhile ends it early: what was found until then is kept.
+        """
+        case = self._case(diagnosis_id)
+        self._services.memory.diagnoses.advance(diagnosis_id, "wait")
+        clock, patience_seconds = self._services.clock, case.order.max_seconds + PATIENCE_SECONDS
+        begun = clock.stamp()
+        problem, nonsense, hurried = "the collector did not end in time", 0, ""
+        while begun.age_seconds(clock.stamp()) < patience_seconds and nonsense < NONSENSE_AT_MOST:
+            try:
+                if not hurried and self._must_give_way(case):
+                    hurried = FOR_A_RESTART
+                    self._tell(case, Verb.STOP)
+                answer = self._tell(case, Verb.STATUS)
+            except SshError as error:
+                problem = str(error)
+                log.debug("diagnosis cannot be asked about", extra={"reason": problem})
+            except CollectorError as error:
+                problem, nonsense = str(error), nonsense + 1
+            else:
+                if answer.state is not State.RUNNING:
+                    return _end(answer, hurried)
+                nonsense = 0
+            self._services.sleep(min(POLL_SECONDS, case.order.interval_seconds))
+        return Word(Verdict.COLLECTOR_FAILED, problem)
+
+    def _must_give_way(self, case: _Case) -> bool:
+        """Whether a restart of the agent waits, for so long as it may be kept waiting."""
+        restart = self._services.memory.requests.open_of(case.diagnosis.host, case.diagnosis.agent)
+        if restart is None or restart.step == AWAITING_APPROVAL:
+            return False
+        waits_seconds = self._services.clock.now() - restart.requested_at
+        patience_seconds = case.settings.before_restart_timeout
+        return not case.settings.require_evidence or waits_seconds > patience_seconds
+
+    def _fetch(self, diagnosis_id: str, verdict: str, reason: str, _artifact: str) -> Word:
+        """Bring the report to its place; return the word with its name there, or the problem."""
+        case = self._case(diagnosis_id)
+        self._services.memory.diagnoses.advance(diagnosis_id, "fetch")
+        problem = ""
+        for attempt in range(FETCH_ATTEMPTS):
+            if attempt:
+                self._services.sleep(POLL_SECONDS)
+            try:
+                tar = self._collector().fetch(case.host, case.order, case.settings.python)
+                put = self._artifacts().put(
+                    case.diagnosis.host,
+                    case.diagnosis.agent,
+                    case.diagnosis.requested_at,
+                    tar,
+                    case.order.max_report_bytes,
+                )
+            except BadReport as error:
+                return Word(Verdict.COLLECTOR_FAILED, f"the report is refused: {error}")
+            except (SshError, OSError) as error:
+                problem = f"the report was not fetched: {error}"
+            else:
+                return Word(Verdict(verdict), reason, put.time)
+        return Word(Verdict.COLLECTOR_FAILED, problem)
+
+    def _clean(self, diagnosis_id: str) -> Word:
+        """Remove the run from the host. What stays is removed by the next run there."""
+        try:
+            case = self._case(diagnosis_id)
+            self._tell(case, Verb.STOP)
+            self._tell(case, Verb.CLEAN)
+        except (SshError, CollectorError) as error:
+            log.warning("diagnosis not cleaned up", extra={"reason": str(error)})
+        return SO_FAR_SO_GOOD
+
+    def _finish(self, diagnosis_id: str, verdict: str, reason: str, artifact: str) -> Word:
+        self._diagnosing.finish(diagnosis_id, Verdict(verdict), reason, artifact)
+        return SO_FAR_SO_GOOD
+
+    def _case(self, diagnosis_id: str) -> _Case:
+        """Return all that is known of a diagnosis. Raises CollectorError when it left the files."""
+        services = self._services
+        diagnosis = services.memory.diagnoses.get(diagnosis_id)
+        if diagnosis is None:
+            raise CollectorError(f"diagnosis {diagnosis_id} was pruned")
+        host = services.outside.inventory.get(diagnosis.host)
+        settings = settings_of(services, diagnosis.agent)
+        if host is None or settings is None:
+            raise CollectorError("the host or the agent's diagnose left the configuration")
+        return _Case(diagnosis, host, settings, order_of(diagnosis, settings))
+
+    def _tell(self, case: _Case, verb: Verb) -> Answer:
+        return self._collector().tell(case.host, verb, case.order, case.settings.python)
+
+    def _collector(self) -> Collector:
+        return Collector(self._services.outside.ssh)
+
+    def _artifacts(self) -> Artifacts:
+        return self._services.settings.artifacts.store()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Case:
+    """A diagnosis with what the files say about it now."""
+
+    diagnosis: Diagnosis
+    host: Host
+    settings: Diagnose
+    order: Order
+
+
+def _end(answer: Answer, hurried: str = "") -> Word:
+    """Return the verdict on how the collector ended."""
+    match answer.state:
+        case State.DONE if answer.outcome == "complete":
+            return Word(Verdict.DIAGNOSED)
+        case State.DONE:
+            return Word(Verdict.INCOMPLETE, ": ".join(filter(None, (answer.outcome, hurried))))
+        case State.REFUSED if answer.refusal is not None:
+            return Word(answer.refusal, answer.detail)
+        case _:
+            return Word(Verdict.COLLECTOR_FAILED, f"the collector's state is {answer.state}")

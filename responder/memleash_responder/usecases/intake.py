@@ -1,0 +1,307 @@
+"""Notifications: stored before the answer, handled after it, alert by alert.
+
+The inbox is what is durable; the queue in memory only says that there is work. What a crash
+leaves in the inbox is handled at the next start, or by another replica; handling a notification
+twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+
+from memleash_responder.adapters.telemetry import Part
+from memleash_responder.core.alerts import (
+    Alert,
+    Notification,
+    PayloadError,
+    parse_alert,
+    parse_notification,
+)
+from memleash_responder.core.moments import SKEW_SECONDS
+from memleash_responder.core.outcomes import Outcome, Remediation
+from memleash_responder.core.storms import after_count
+from memleash_responder.errors import AlertmanagerError, DatabaseUnavailable
+from memleash_responder.usecases.admission import Admission
+from memleash_responder.usecases.courtesy import Courtesy
+from memleash_responder.usecases.diagnosis import DiagnosisWorkflow
+from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.services import STORM, Services
+from memleash_toolkit import documents
+
+log = logging.getLogger(__name__)
+
+LEFT_OUT_SECONDS = 3600.0
+"""How long alerts that Alertmanager left out of a notification are asked for."""
+
+COURTESY_SECONDS = 0.25
+"""How long a stored notification waits for a burst of others to have their answers."""
+
+KNOWN_ALERTS = frozenset(
+    {
+        "AgentMemoryAboveThreshold",
+        "AgentMemoryGrowing",
+        "AgentMemoryHardLimitPredicted",
+        "AgentMemoryHardLimitExceeded",
+        "AgentBusy",
+        "AgentBusyTooLong",
+        "HostPingFailed",
+    }
+)
+
+
+class Intake:
+    """From the webhook to whoever deals with each alert."""
+
+    def __init__(
+        self,
+        services: Services,
+        admission: Admission,
+        muting: Muting,
+        diagnosis: DiagnosisWorkflow,
+        workers: Executor,
+    ) -> None:
+        """``workers`` run what waits for exporters, so that one slow host holds up no other."""
+        self._services = services
+        self._admission = admission
+        self._muting = muting
+        self._diagnosis = diagnosis
+        self._workers = workers
+        self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._queued: set[int] = set()
+        self._courtesy = Courtesy()
+        self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
+            (Remediation.RESTART, False): admission.resolve,
+            (Remediation.DIAGNOSE, True): self._diagnose,
+        }
+
+    def accept(self, body: bytes) -> None:
+        """Check a webhook's ``body`` and store it, in one durable write.
+
+        Raises PayloadError (nothing is stored), BacklogFull or DatabaseUnavailable.
+        """
+        with self._courtesy.answering():
+            decode(body)
+            self._queue(self._services.memory.inbox.put(body, self._services.clock.now()))
+
+    def run(self) -> None:
+        """Handle notifications until the process stops."""
+        while not self._services.stopping.is_set():
+            try:
+                notification_id = self._ready.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            self._courtesy.step_back(at_most_seconds=COURTESY_SECONDS)
+            self.take(notification_id)
+
+    def take(self, notification_id: int) -> None:
+        """Handle a notification; what fails stays in the inbox for the sweep, but not for ever."""
+        try:
+            self._handle_patiently(notification_id)
+        except Exception:  # the loop's boundary
+            self._services.telemetry.failures.labels(Part.INTAKE).inc()
+            log.exception("notification not handled", extra={"id": notification_id})
+            self._ended(notification_id, handled=False)
+
+    def sweep(self, *, before: float) -> None:
+        """Queue what was received before a unix time and never handled."""
+        for notification_id in self._services.memory.inbox.waiting(before=before):
+            self._queue(notification_id)
+
+    def _queue(self, notification_id: int) -> None:
+        if notification_id not in self._queued:
+            self._queued.add(notification_id)
+            self._ready.put(notification_id)
+
+    def _handle_patiently(self, notification_id: int) -> None:
+        while not self._services.stopping.is_set():
+            try:
+                self.handle(notification_id)
+            except DatabaseUnavailable as error:
+                self._services.telemetry.failures.labels(Part.DATABASE).inc()
+                log.warning("waiting for the database", extra={"reason": str(error)})
+                self._services.stopping.wait(1)
+            else:
+                return
+
+    def handle(self, notification_id: int) -> None:
+        """Record a stored notification's alerts, act on each, and take it out of the inbox."""
+        stored = self._services.memory.inbox.get(notification_id)
+        if stored is None:
+            self._queued.discard(notification_id)
+            return
+        notification = decode(stored.body)
+        left_out = self._left_out(notification)
+        alerts = [*notification.alerts, *(left_out or ())]
+        judged = [(alert, self._unknown(alert)) for alert in alerts]
+        self._services.memory.alerts.record(judged, self._services.clock.now())
+        self.watch_for_storm()
+        for alert, unknown in judged:
+            self._count(alert, unknown)
+        known = _once_each(alert for alert, unknown in judged if unknown is None)
+        self._ask([one for one in known if one.firing and one.remediation is Remediation.RESTART])
+        for alert in known:
+            self._act(alert)
+        # A restart and a diagnosis are rows by now. A mute is not, until its agent was looked at.
+        busy = [one for one in known if one.remediation is Remediation.MUTE]
+        looks = [self._workers.submit(self._looked_at, one.host, one.agent) for one in busy]
+        _when_all_end(
+            looks,
+            lambda seen: self._ended(notification_id, handled=seen and left_out is not None),
+        )
+
+    def _looked_at(self, host: str, agent: str) -> bool:
+        return self._guarded(self._muting.look, host, agent)
+
+    def _ended(self, notification_id: int, *, handled: bool) -> None:
+        """Take a notification out of the inbox, or leave it to the sweep, but not for ever."""
+        inbox, now = self._services.memory.inbox, self._services.clock.now()
+        self._queued.discard(notification_id)  # first: once the row is gone, its id may come again
+        try:
+            if handled or notification_id in inbox.waiting(before=now - LEFT_OUT_SECONDS):
+                inbox.done(notification_id)
+        except DatabaseUnavailable as error:
+            log.warning("notification stays in the inbox", extra={"reason": str(error)})
+
+    def _act(self, alert: Alert) -> None:
+        if alert.remediation is None:
+            return
+        action = self._actions.get((alert.remediation, alert.firing))
+        if action is None:
+            return
+        try:
+            action(alert)
+        except DatabaseUnavailable:
+            raise
+        except Exception:  # one bad alert never stops the rest
+            self._services.telemetry.failures.labels(Part.ALERT).inc()
+            log.exception("alert failed", extra={"alertname": alert.name, "host": alert.host})
+
+    def _unknown(self, alert: Alert) -> Outcome | None:
+        """Return the word for an alert that names no host or agent of ours."""
+        if alert.remediation is None:
+            return None
+        if self._services.outside.inventory.get(alert.host) is None:
+            return Outcome.UNKNOWN_HOST
+        if alert.agent not in self._services.settings.agents:
+            return Outcome.UNKNOWN_AGENT
+        return None
+
+    def _count(self, alert: Alert, unknown: Outcome | None) -> None:
+        name = alert.name if alert.name in KNOWN_ALERTS else "other"
+        status = "firing" if alert.firing else "resolved"
+        self._services.telemetry.alerts.labels(name, status).inc()
+        if unknown is None:
+            return
+        self._services.telemetry.alerts_refused.labels(unknown).inc()
+        log.warning(
+            "alert refused",
+            extra={
+                "outcome": unknown,
+                "alertname": alert.name[:128],
+                "host": alert.host[:128],
+                "agent": alert.agent[:128],
+            },
+        )
+
+    def _ask(self, alerts: list[Alert]) -> None:
+        for restart_id in self._admission.ask_for_alerts(alerts):
+            self._workers.submit(self._guarded, self._admission.consider, restart_id)
+
+    def _diagnose(self, alert: Alert) -> None:
+        diagnosis = self._diagnosis.ask(alert)
+        if diagnosis is not None:
+            self._workers.submit(self._guarded, self._diagnosis.consider, diagnosis.id)
+
+    def _guarded(self, work: Callable[..., None], *args: str) -> bool:
+        """Run ``work`` in a worker, where nobody else would hear of its failure; whether it ran."""
+        try:
+            work(*args)
+        except Exception:
+            self._services.telemetry.failures.labels(Part.WORKER).inc()
+            log.exception("work failed; it is looked at again", extra={"about": args})
+            return False
+        return True
+
+    def watch_for_storm(self) -> None:
+        """Open the storm breaker, or close it when the fleet is calm."""
+        services = self._services
+        fleet, now = services.settings.fleet, services.clock.now()
+        over = services.memory.alerts.hosts_to_restart(
+            since=now - fleet.storm_window, until=now + SKEW_SECONDS
+        )
+        before = services.memory.flags.all().get(STORM, ("", 0.0, ""))[0]
+        state = after_count(before, over, len(services.outside.inventory.hosts()), fleet)
+        if state != before:
+            services.memory.flags.set(STORM, state, "storm breaker", now)
+            log.warning("storm breaker", extra={"state": state or "calm", "hosts_over": over})
+
+    def _left_out(self, notification: Notification) -> list[Alert] | None:
+        """Return the alerts that Alertmanager left out of the notification, from its API.
+
+        None when it cannot be asked: then the notification stays in the inbox for a later sweep.
+        """
+        if notification.truncated_alerts == 0:
+            return []
+        try:
+            raw = self._services.outside.alertmanager.alerts(
+                receiver=notification.receiver or None, labels=notification.group_labels
+            )
+        except AlertmanagerError as error:
+            self._services.telemetry.failures.labels(Part.TRUNCATED).inc()
+            log.warning("truncated alerts not read yet", extra={"reason": str(error)})
+            return None
+        return [alert for alert in map(_from_api, raw) if alert is not None]
+
+
+def _once_each(alerts: Iterable[Alert]) -> list[Alert]:
+    """Return the alerts without those that ask for what one before them asked for.
+
+    All resolved ones stay: each names the request that it cancels.
+    """
+    first: dict[object, Alert] = {}
+    for alert in alerts:
+        asked = (alert.host, alert.agent, alert.remediation)
+        first.setdefault(asked if alert.firing else (*asked, alert.fingerprint), alert)
+    return list(first.values())
+
+
+def _when_all_end(looks: Sequence[Future[bool]], then: Callable[[bool], None]) -> None:
+    """Call ``then`` once every look has ended, with whether all of them went well."""
+    left = len(looks)
+    if not left:
+        then(True)
+        return
+    counting = threading.Lock()
+
+    def one_ended(_: Future[bool]) -> None:
+        nonlocal left
+        with counting:
+            left -= 1
+            last = left == 0
+        if last:
+            then(all(look.result() for look in looks))
+
+    for look in looks:
+        look.add_done_callback(one_ended)
+
+
+def decode(body: bytes) -> Notification:
+    """Return a webhook's ``body`` as a Notification. Raises PayloadError."""
+    try:
+        raw = documents.parse_json(body)
+    except documents.DocumentError as error:
+        raise PayloadError("the body", str(error)) from error
+    return parse_notification(raw)
+
+
+def _from_api(alert: Mapping[str, object]) -> Alert | None:
+    """Return a firing alert of Alertmanager's API, whose status is an object of its own."""
+    try:
+        return parse_alert({**alert, "status": "firing", "endsAt": None}, "alert")
+    except PayloadError as error:
+        log.warning("alert not understood", extra={"reason": str(error)})
+        return None

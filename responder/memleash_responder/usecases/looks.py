@@ -1,0 +1,129 @@
+"""What a step of a restart looks at before it acts, and how it waits.
+
+Everything is read afresh at each look; the request itself is, too, since a person or the alert's
+end may have changed it meanwhile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from memleash_responder.adapters.database.requests import Restart, SentCommand
+from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
+from memleash_responder.core.guards import Refusal, Situation, first_refusal
+from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.policy import RestartPolicy
+from memleash_responder.core.stamps import Stamp
+from memleash_responder.settings import Agent, restart_policy
+from memleash_responder.usecases.progress import Progress, Refused, Seen
+from memleash_responder.usecases.services import PAUSED, Services
+from memleash_responder.usecases.situation import read_agent, read_situation, seen, with_sent
+from memleash_toolkit.units import format_duration
+
+_LISTEN_SECONDS = 0.5
+"""How often what waits looks whether it still has to."""
+
+
+def host_of(services: Services, restart: Restart) -> Host:
+    """Return the request's host as the inventory has it now. Raises Refused."""
+    host = services.outside.inventory.get(restart.host)
+    if host is None:
+        raise Refused(Outcome.UNKNOWN_HOST, f"host {restart.host} left the inventory meanwhile")
+    return host
+
+
+def agent_of(services: Services, restart: Restart) -> Agent:
+    """Return the configuration of the request's agent as it is now. Raises Refused."""
+    agent = services.settings.agents.get(restart.agent)
+    if agent is None:
+        why = f"agent {restart.agent} left the configuration meanwhile"
+        raise Refused(Outcome.UNKNOWN_AGENT, why)
+    return agent
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What a look that found no reason against a restart saw."""
+
+    agent: AgentFacts
+    hard_limit_bytes: int
+    seen: Seen
+
+
+def look(services: Services, restart: Restart, step: Step, admitted_life: float | None) -> Look:
+    """Read everything afresh and run the guards of ``step``. Raises Refused."""
+    situation, policy = _see(services, restart, step, admitted_life)
+    refusal = first_refusal(step, situation, policy, services.clock.now())
+    told = {str(step): seen(situation)}
+    if refusal is not None:
+        raise Refused(refusal.outcome, refusal.reason, told)
+    if isinstance(situation.agent, Unknown) or isinstance(situation.hard_limit_bytes, Unknown):
+        raise TypeError("facts_unavailable is a guard of every step")
+    return Look(situation.agent, situation.hard_limit_bytes, told)
+
+
+def look_and_send(services: Services, restart: Restart, admitted_life: float) -> tuple[Seen, Stamp]:
+    """Look a last time, and note that the command is sent, and when. Raises Refused, Overtaken.
+
+    What others sent is counted in the transaction that makes the note: two restarts that look
+    at the same time do not share the last of the fleet's budget.
+    """
+    situation, policy = _see(services, restart, Step.RESTART, admitted_life)
+
+    def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
+        return first_refusal(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
+
+    requests = services.memory.requests
+    noted = requests.send(restart, services.clock.stamp, refuse, life=admitted_life)
+    told = {str(Step.RESTART): seen(situation)}
+    if isinstance(noted, Refusal):
+        raise Refused(noted.outcome, noted.reason, told)
+    return told, noted
+
+
+def _see(
+    services: Services, restart: Restart, step: Step, admitted_life: float | None
+) -> tuple[Situation, RestartPolicy]:
+    """Read everything afresh, the request itself included. Raises Refused."""
+    agent_of(services, restart)
+    current = services.memory.requests.get(restart.id) or restart
+    situation = read_situation(services, current, step, admitted_life)
+    return situation, restart_policy(services.settings, restart.agent)
+
+
+def wait_for_idle(services: Services, restart: Restart, progress: Progress) -> None:
+    """Wait until it is time for another look at a busy agent. Raises Refused at the end of it.
+
+    A person's pause or force and the alert's end count within a second, so they end the wait.
+    """
+    guards, now = agent_of(services, restart).guards, services.clock.stamp()
+    waited_seconds = (progress.held or now).age_seconds(now)
+    left_seconds = guards.wait_for_idle - waited_seconds
+    if left_seconds <= 0:
+        waited = format_duration(round(waited_seconds))
+        raise Refused(Outcome.BUSY, f"the agent was still busy after {waited}")
+    wait_seconds = min(guards.idle_interval, left_seconds)
+    while (passed := now.age_seconds(services.clock.stamp())) < wait_seconds:
+        services.sleep(min(_LISTEN_SECONDS, wait_seconds - passed))
+        current = services.memory.requests.get(restart.id)
+        changed = current is not None and (current.resolved or current.forced)
+        if changed or PAUSED in services.memory.flags.all():
+            return
+
+
+def took_effect(
+    services: Services, host: Host, restart: Restart, life: float, seconds: float
+) -> bool:
+    """Watch for ``seconds`` whether a command whose end was not seen ended the old life."""
+    began = services.clock.stamp()
+    while True:
+        facts = read_agent(services, host, restart.agent)
+        if isinstance(facts, AgentFacts):
+            if facts.up is False:
+                return True
+            if facts.start_time is not None and not same_life(facts.start_time, life):
+                return True
+        if began.age_seconds(services.clock.stamp()) >= seconds:
+            return False
+        services.sleep(_LISTEN_SECONDS)

@@ -1,0 +1,161 @@
+"""Lost hosts are taken back, and undrains that are still owed are given.
+
+A disconnected host does not stay so for ever: once its agent is back, the controllers are asked
+again, every minute with backoff. What counts as back is what a restart demands: a command that was
+sent may still run, and only a new life shows that it has struck. A person's word stands in for
+that. Nothing here restarts anything.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Executor
+
+from memleash_responder.adapters.database.fleet import HostRecord
+from memleash_responder.adapters.telemetry import Part
+from memleash_responder.core.facts import Host, Unknown
+from memleash_responder.core.host_states import HostEvent
+from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.proof import missing_proof
+from memleash_responder.errors import ReconnectFailed
+from memleash_responder.usecases.boundary import try_one
+from memleash_responder.usecases.hold import undrain
+from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.situation import read_agent
+
+log = logging.getLogger(__name__)
+
+FIRST_SECONDS, LONGEST_SECONDS = 60.0, 900.0
+
+
+def next_attempt_seconds(attempts: int) -> float:
+    """Return the wait after this many failed attempts: 1, 2, 4, 8, then 15 minutes."""
+    return min(FIRST_SECONDS * 2.0 ** max(0, attempts - 1), LONGEST_SECONDS)
+
+
+class Recovery:
+    """Does what is due for each host, in workers: a controller may take half an hour to answer."""
+
+    def __init__(self, services: Services, workers: Executor) -> None:
+        self._services = services
+        self._workers = workers
+        self._under_way: set[str] = set()
+
+    def look(self) -> None:
+        """Begin what is due: reconnects of lost hosts, and undrains that are owed."""
+        services, now = self._services, self._services.clock.now()
+        for record in services.memory.hosts.in_need():
+            try_one(services, Part.RECOVER_HOSTS, record.host, self._begin, record, now)
+
+    def _begin(self, record: HostRecord, now: float) -> None:
+        if record.state is HostState.CONNECTING:
+            _free_orphan(self._services, record, now)
+            return
+        can_do_something = record.drained or not _has_left(self._services, record)
+        if can_do_something and record.host not in self._under_way and is_due(record, now):
+            self._under_way.add(record.host)
+            self._workers.submit(self._mend, record)
+
+    def _mend(self, record: HostRecord) -> None:
+        try:
+            if record.state is HostState.DISCONNECTED and not _has_left(self._services, record):
+                reconnect(self._services, record)
+            elif not undrain(self._services, record.host, record.agent or ""):
+                _plan_next(self._services, record)
+        except Exception as error:  # a worker's boundary: the host is looked at again
+            self._services.telemetry.failures.labels(Part.RECOVER_HOSTS).inc()
+            log.exception("recovery failed", extra={"host": record.host, "reason": str(error)})
+        finally:
+            self._under_way.discard(record.host)
+
+
+def is_due(record: HostRecord, now: float) -> bool:
+    """Whether a host needs something, and its time has come.
+
+    An attempt planned for later than any wait is long was planned before the clock was set back.
+    """
+    needs = record.state is HostState.DISCONNECTED or (
+        record.state is HostState.CONNECTED and record.drained
+    )
+    left_seconds = (record.next_attempt_at or 0.0) - now
+    return needs and not 0 < left_seconds <= LONGEST_SECONDS
+
+
+def reconnect(services: Services, record: HostRecord) -> str | None:
+    """Ask the controllers to take a lost host back; return why not, or None when it is back."""
+    problem = _reconnect(services, record)
+    if problem is None:
+        log.info("host is connected again", extra={"host": record.host, "by": record.vouched_by})
+        return None
+    _plan_next(services, record)
+    log.warning(
+        "host stays disconnected",
+        extra={"host": record.host, "reason": problem, "attempts": record.attempts + 1},
+    )
+    return problem
+
+
+def _plan_next(services: Services, record: HostRecord) -> None:
+    """Remember when to try again."""
+    attempts = record.attempts + 1
+    due = services.clock.now() + next_attempt_seconds(attempts)
+    services.memory.hosts.plan_attempt(record.host, attempts, due)
+
+
+def _has_left(services: Services, record: HostRecord) -> bool:
+    """Whether nobody can be asked about a host any more; the undrain is owed all the same."""
+    known = services.outside.inventory.get(record.host) is not None
+    return not (known and record.agent in services.settings.agents)
+
+
+def _reconnect(services: Services, record: HostRecord) -> str | None:
+    """Have the controllers take a host back that is proven well; return why not, or None.
+
+    1. the agent must be back; 2. every controller must agree; 3. the agent must still be back,
+    for they may have taken half an hour; 4. undrain, connected; who vouched is recorded.
+    """
+    host = services.outside.inventory.get(record.host)
+    agent = services.settings.agents.get(record.agent or "")
+    if host is None or agent is None or record.agent is None:
+        return "the host or its agent is not configured any more"
+    problem = _not_back(services, record, host, record.agent)
+    if problem is not None:
+        return problem
+    try:
+        services.outside.controllers.reconnect(
+            host, record.agent, timeout_seconds=agent.reconnect_timeout
+        )
+    except ReconnectFailed as error:
+        return str(error)
+    problem = _not_back(services, record, host, record.agent)
+    if problem is not None:
+        return problem
+    undrain(services, record.host, record.agent)
+    now, restart_id = services.clock.now(), record.restart_id or ""
+    services.memory.hosts.change(record.host, HostEvent.CONNECT, restart_id, now)
+    if record.vouched_by is not None:
+        services.memory.requests.note(restart_id, {"taken_back_by": record.vouched_by})
+    return None
+
+
+def _not_back(services: Services, record: HostRecord, host: Host, agent: str) -> str | None:
+    """Return what is missing for a lost host's agent to count as back; None when nothing is."""
+    facts = read_agent(services, host, agent)
+    restart = services.memory.requests.get(record.restart_id or "")
+    if record.vouched_by is None:
+        if restart is None:
+            return "the request that lost the host is not in the record any more; reconnect by hand"
+        if restart.command_sent is not None:
+            return missing_proof(facts, restart.life_to_end)
+    if isinstance(facts, Unknown):
+        return facts.why
+    return None if facts.ready is True else "the agent does not answer ready"
+
+
+def _free_orphan(services: Services, record: HostRecord, now: float) -> None:
+    """A host may only be connecting while its request is open."""
+    restart = services.memory.requests.get(record.restart_id or "")
+    if restart is not None and restart.outcome is None:
+        return
+    if services.memory.hosts.change(record.host, HostEvent.LOSE, record.restart_id or "", now):
+        log.warning("host was held by a request that is over", extra={"host": record.host})

@@ -1,0 +1,228 @@
+"""The steps of a guarded restart. Each looks before it acts, so that running it twice is safe.
+
+A step is a function of (services, restart, progress) that returns the progress made, or raises
+Refused (nothing was done to the agent: all is given back) or Failed (the command was sent: the
+host is lost until it proves well). The workflow records each step's progress before the next.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.adapters.ssh import CommandResult
+from memleash_responder.core.facts import AgentFacts, same_life
+from memleash_responder.core.host_states import HostEvent
+from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.proof import missing_proof
+from memleash_responder.core.stamps import Stamp
+from memleash_responder.core.untrusted import output
+from memleash_responder.errors import (
+    CommandLost,
+    ControllerError,
+    Overtaken,
+    ReconnectFailed,
+    SshError,
+)
+from memleash_responder.usecases.evidence import before_restart
+from memleash_responder.usecases.hold import claim_mute, end_mute, undrain
+from memleash_responder.usecases.looks import (
+    agent_of,
+    host_of,
+    look,
+    look_and_send,
+    took_effect,
+    wait_for_idle,
+)
+from memleash_responder.usecases.progress import Failed, Progress, Refused
+from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.situation import read_agent
+from memleash_toolkit.units import format_size
+
+log = logging.getLogger(__name__)
+
+
+def admit(services: Services, restart: Restart, progress: Progress) -> Progress:
+    """Look whether the request may be acted on at all, and at which life."""
+    found = look(services, restart, Step.ADMIT, None)
+    return dataclasses.replace(
+        progress,
+        life=found.agent.start_time or 0.0,
+        resident_bytes=found.agent.resident_bytes or 0,
+        hard_limit_bytes=found.hard_limit_bytes,
+        seen=found.seen,
+    )
+
+
+def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
+    """Take the host out of service, before its tasks are looked at.
+
+    1. the host's state becomes connecting, and an undrain is owed; 2. its pings are muted, as
+    far as Alertmanager lets; 3. every controller is drained, so that no new work begins.
+    """
+    host, now = host_of(services, restart), services.clock.now()
+    agent_of(services, restart)
+    if not services.memory.hosts.hold(restart.host, restart.id, restart.agent, now):
+        state = services.memory.hosts.get(restart.host).state
+        raise Refused(Outcome.HOST_NOT_CONNECTED, f"the host is {state}")
+    claim_mute(services, restart, now)
+    try:
+        services.outside.controllers.drain(host, restart.agent)
+    except ControllerError as error:
+        raise Refused(error.outcome, str(error)) from error
+    return dataclasses.replace(progress, held=services.clock.stamp())
+
+
+def verify(services: Services, restart: Restart, progress: Progress) -> Progress:
+    """Look again with the host drained; wait for a busy agent, but not for ever."""
+    while True:
+        try:
+            found = look(services, restart, Step.VERIFY, progress.life)
+        except Refused as refused:
+            if refused.refusal.outcome is not Outcome.BUSY:
+                raise
+            services.memory.requests.note(restart.id, refused.seen)
+            wait_for_idle(services, restart, progress)
+        else:
+            resident_bytes = found.agent.resident_bytes or 0
+            return dataclasses.replace(progress, resident_bytes=resident_bytes, seen=found.seen)
+
+
+def run_command(services: Services, restart: Restart, progress: Progress) -> Progress:
+    """Run the restart command once, however often this step is begun.
+
+    1. a life that was replaced already is left alone; 2. a command that was sent before, and
+    whose end nobody saw, gets its whole deadline to show; 3. connect, look a last time, note
+    that it is being sent, send. Who finds that another sent it meanwhile begins anew, at 2.
+    """
+    while True:
+        try:
+            return _run_command(services, restart, progress)
+        except (Overtaken, Refused) as error:
+            current = services.memory.requests.get(restart.id) or restart
+            if isinstance(error, Refused) and current.command_sent == restart.command_sent:
+                raise
+            if current.outcome is not None:
+                raise Refused(current.outcome, current.reason) from error
+            log.warning("another works on this restart, too", extra={"reason": str(error)})
+            restart = current
+
+
+def _run_command(services: Services, restart: Restart, progress: Progress) -> Progress:
+    host, agent = host_of(services, restart), agent_of(services, restart)
+    patience_seconds = services.settings.ssh.command_timeout
+    if restart.command_sent is not None:
+        sent_seconds_ago = restart.command_sent.age_seconds(services.clock.stamp())
+        patience_left = patience_seconds - sent_seconds_ago
+        if took_effect(services, host, restart, progress.life, patience_left):
+            return progress
+
+    saw: dict[str, Any] = {}
+    noted: Stamp | None = None
+
+    def last_look() -> None:
+        nonlocal noted
+        told, noted = look_and_send(services, restart, progress.life)
+        saw.update(told)
+
+    try:
+        result = services.outside.ssh.run(host, agent.restart_command, before_command=last_look)
+    except CommandLost as error:
+        if took_effect(services, host, restart, progress.life, patience_seconds):
+            return dataclasses.replace(progress, seen=saw)
+        raise Failed(error.outcome, str(error), saw) from error
+    except SshError as error:
+        if noted is not None:
+            services.memory.requests.not_sent(restart, noted)
+        raise Refused(error.outcome, str(error), saw) from error
+    saw["command"] = dataclasses.asdict(result) | {
+        "stdout": output(result.stdout),
+        "stderr": output(result.stderr),
+    }
+    if result.exit_code != 0:
+        raise Failed(Outcome.COMMAND_FAILED, _failure(agent.restart_command, result), saw)
+    return dataclasses.replace(progress, seen=saw)
+
+
+def ready(services: Services, restart: Restart, progress: Progress) -> Progress:
+    """Wait until a new life answers ready."""
+    host = host_of(services, restart)
+    readiness = agent_of(services, restart).readiness
+    last = "it was not looked at"
+    for probe in range(readiness.probes):
+        if probe:
+            services.sleep(readiness.interval)
+        facts = read_agent(services, host, restart.agent, timeout_seconds=readiness.timeout)
+        missing = missing_proof(facts, progress.life)
+        if isinstance(facts, AgentFacts) and missing is None:
+            return dataclasses.replace(
+                progress,
+                new_life=facts.start_time or 0.0,
+                new_resident_bytes=facts.resident_bytes or 0,
+            )
+        last = missing or last
+    raise Failed(Outcome.NOT_READY, f"after {readiness.probes} probes: {last}")
+
+
+def reconnect(services: Services, restart: Restart, progress: Progress) -> Progress:
+    """Have the controllers take the host back, and wait for it."""
+    timeout_seconds = agent_of(services, restart).reconnect_timeout
+    try:
+        services.outside.controllers.reconnect(
+            host_of(services, restart), restart.agent, timeout_seconds=timeout_seconds
+        )
+    except ReconnectFailed as error:
+        raise Failed(error.outcome, str(error)) from error
+    return progress
+
+
+def release(services: Services, restart: Restart, progress: Progress) -> Progress:
+    """Give everything back and judge whether the restart helped.
+
+    1. the new life must still be there; 2. a fresh process that is near the limit already is
+    quarantined; 3. undrain, connected, and the mute ends after its tail.
+    """
+    facts = read_agent(services, host_of(services, restart), restart.agent)
+    if isinstance(facts, AgentFacts) and (
+        not facts.up
+        or facts.start_time is None
+        or not same_life(facts.start_time, progress.new_life)
+    ):
+        raise Failed(Outcome.NOT_READY, "the new process was gone again before the end")
+    if isinstance(facts, AgentFacts) and facts.resident_bytes is not None:
+        progress = dataclasses.replace(progress, new_resident_bytes=facts.resident_bytes)
+    guards, now = agent_of(services, restart).guards, services.clock.now()
+    if progress.new_resident_bytes > guards.futile_ratio * progress.hard_limit_bytes:
+        services.memory.quarantine.add(
+            restart.host,
+            restart.agent,
+            f"a fresh process holds {format_size(progress.new_resident_bytes)} of the hard limit"
+            f" {format_size(progress.hard_limit_bytes)}",
+            now,
+        )
+        log.warning("quarantined", extra={"host": restart.host, "agent": restart.agent})
+    undrain(services, restart.host, restart.agent)
+    services.memory.hosts.change(restart.host, HostEvent.CONNECT, restart.id, now)
+    end_mute(services, restart)
+    return progress
+
+
+def _failure(command: str, result: CommandResult) -> str:
+    said = output((result.stderr or result.stdout).strip(), 500)
+    hint = "; set ssh.pty: true" if "must have a tty" in said else ""
+    return f"{command!r} ended with exit code {result.exit_code}: {said or 'it said nothing'}{hint}"
+
+
+STEPS: Mapping[Step, Callable[[Services, Restart, Progress], Progress]] = {
+    Step.ADMIT: admit,
+    Step.HOLD: hold,
+    Step.VERIFY: verify,
+    Step.DIAGNOSE: before_restart,
+    Step.RESTART: run_command,
+    Step.READY: ready,
+    Step.RECONNECT: reconnect,
+    Step.RELEASE: release,
+}

@@ -1,0 +1,124 @@
+"""Everything a use case works with, built in one place and passed in."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Mapping
+
+from memleash_responder.adapters.alertmanager import AlertmanagerClient
+from memleash_responder.adapters.clock import Clock
+from memleash_responder.adapters.controllers import ControllerClients
+from memleash_responder.adapters.database.diagnoses import Diagnoses
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.fleet import Flags, Hosts, Mutes, Quarantine, Replicas
+from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
+from memleash_responder.adapters.database.requests import Requests
+from memleash_responder.adapters.exporter import ExporterClient
+from memleash_responder.adapters.inventory import Inventory
+from memleash_responder.adapters.prometheus import PrometheusClient
+from memleash_responder.adapters.ssh import SshClient
+from memleash_responder.adapters.telemetry import Telemetry
+from memleash_responder.core.storms import storm_reason
+from memleash_responder.settings import Settings
+
+
+class Stopping(BaseException):
+    """The process stops while work waits: nothing is recorded, the next start goes on from here.
+
+    Not an Exception, so that nobody takes it for the work's own failure.
+    """
+
+
+PAUSED = "paused"
+STORM = "storm"
+"""Names of the switches in Flags."""
+
+
+def standing_storm(flags: Mapping[str, tuple[str, float, str]]) -> str | None:
+    """Return why the storm breaker is open, by what ``Flags.all`` says; None while it is not."""
+    return storm_reason(flags[STORM][0]) if STORM in flags else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outside:
+    """The peers, as the current configuration describes them. A reload makes a new one."""
+
+    settings: Settings
+    inventory: Inventory
+    exporter: ExporterClient
+    prometheus: PrometheusClient
+    alertmanager: AlertmanagerClient
+    controllers: ControllerClients
+    ssh: SshClient
+
+    @classmethod
+    def of(cls, settings: Settings) -> Outside:
+        """Build the peers of ``settings``. Raises ConfigError for an unusable inventory."""
+        inventory = Inventory(settings.inventory)
+        return cls(
+            settings,
+            inventory,
+            ExporterClient(settings.exporter),
+            PrometheusClient(settings.prometheus),
+            AlertmanagerClient(settings.alertmanager),
+            ControllerClients(settings.controllers, lambda: inventory.hosts().keys()),
+            SshClient(settings.ssh),
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered, on the database."""
+
+    database: Database
+    inbox: Inbox
+    alerts: AlertRecord
+    requests: Requests
+    hosts: Hosts
+    mutes: Mutes
+    quarantine: Quarantine
+    diagnoses: Diagnoses
+    flags: Flags
+    replicas: Replicas
+
+    @classmethod
+    def on(cls, database: Database, *, max_backlog: int) -> Memory:
+        """Build every table's access on one database."""
+        return cls(
+            database,
+            Inbox(database, max_backlog=max_backlog),
+            AlertRecord(database),
+            Requests(database),
+            Hosts(database),
+            Mutes(database),
+            Quarantine(database),
+            Diagnoses(database),
+            Flags(database),
+            Replicas(database),
+        )
+
+
+@dataclasses.dataclass(slots=True)
+class Services:
+    """What every use case is given. ``outside`` alone is replaced, by a reload, as a whole."""
+
+    outside: Outside
+    memory: Memory
+    telemetry: Telemetry
+    clock: Clock
+    executor_id: str
+    """Which replica this is."""
+    stopping: threading.Event = dataclasses.field(default_factory=threading.Event)
+    mutes_changed: threading.Event = dataclasses.field(default_factory=threading.Event)
+    """Set when Alertmanager should be made to agree at once."""
+
+    @property
+    def settings(self) -> Settings:
+        """The current configuration. Read it once a decision."""
+        return self.outside.settings
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; a stopping process abandons what waits (see Stopping)."""
+        if self.stopping.wait(seconds):
+            raise Stopping

@@ -1,0 +1,173 @@
+"""Reading the facts that the guards rest on, afresh, for one decision."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memleash_responder.adapters.database.fleet import HostRecord
+from memleash_responder.adapters.database.requests import NEWEST_COMMANDS, Restart, SentCommand
+from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown
+from memleash_responder.core.guards import NOT_ASKED, Request, Situation, asks_controllers
+from memleash_responder.core.outcomes import HostState, Step
+from memleash_responder.core.stamps import Stamp
+from memleash_responder.errors import FactsUnavailable
+from memleash_responder.usecases.services import PAUSED, Services, standing_storm
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the database says that guards rest on, of all hosts, read for one look."""
+
+    paused: bool
+    storm: str | None
+    quarantined: Mapping[tuple[str, str], tuple[float, str]]
+    """By host and agent: since when, and why."""
+    hosts: Mapping[str, HostRecord]
+    agent_restart_ages: Mapping[tuple[str, str], tuple[float, ...]]
+    """By host and agent: how long ago, in seconds, each command was sent."""
+    fleet_restart_ages: tuple[float, ...]
+
+    def state(self, host: str) -> HostState:
+        """Return a host's state."""
+        return self.hosts[host].state if host in self.hosts else HostState.CONNECTED
+
+    def situation(
+        self,
+        request: Request,
+        agent: AgentFacts | Unknown,
+        hard_limit_bytes: int | Unknown,
+        tasks: tuple[ControllerTasks, ...] | Unknown,
+        admitted_life: float | None = None,
+    ) -> Situation:
+        """Return the situation of a request: the one place where it is put together."""
+        key = (request.host, request.agent)
+        return Situation(
+            request=request,
+            agent=agent,
+            hard_limit_bytes=hard_limit_bytes,
+            paused=self.paused,
+            quarantined=key in self.quarantined,
+            host_state=self.state(request.host),
+            agent_restart_ages=self.agent_restart_ages.get(key, ()),
+            fleet_restart_ages=self.fleet_restart_ages,
+            storm=self.storm,
+            admitted_life=admitted_life,
+            tasks=tasks,
+        )
+
+
+def remembered(services: Services, *, but: str | None = None) -> Remembered:
+    """Read it, without the command that request ``but`` sent. Raises DatabaseUnavailable."""
+    memory = services.memory
+    flags = memory.flags.all()
+    sent = memory.requests.commands_sent(newest=NEWEST_COMMANDS, but=but)
+    of_agents, of_fleet = _ages(sent, services.clock.stamp())
+    return Remembered(
+        paused=PAUSED in flags,
+        storm=standing_storm(flags),
+        quarantined=memory.quarantine.all(),
+        hosts=memory.hosts.all(),
+        agent_restart_ages=of_agents,
+        fleet_restart_ages=of_fleet,
+    )
+
+
+def read_situation(
+    services: Services,
+    restart: Restart,
+    step: Step | None,
+    admitted_life: float | None = None,
+) -> Situation:
+    """Return the facts for a decision at ``step`` (None: all of them, for ``explain``).
+
+    Controllers are asked only where a guard of the step looks at tasks. Raises DatabaseUnavailable
+    alone: what else cannot be read becomes Unknown.
+    """
+    outside = services.outside
+    host = outside.inventory.get(restart.host)
+    agent: AgentFacts | Unknown
+    limit: int | Unknown
+    tasks: tuple[ControllerTasks, ...] | Unknown = NOT_ASKED
+    if host is None:
+        agent = limit = tasks = Unknown(f"host {restart.host} is not in the inventory")
+    else:
+        agent = read_agent(services, host, restart.agent)
+        limit = read_hard_limit(services, host, restart.agent, agent)
+        if asks_controllers(step, restart.request):
+            tasks = outside.controllers.tasks(host, restart.agent)
+    known = remembered(services, but=restart.id)
+    return known.situation(restart.request, agent, limit, tasks, admitted_life)
+
+
+def with_sent(situation: Situation, sent: Sequence[SentCommand], now: Stamp) -> Situation:
+    """Return ``situation`` with the ages of the commands that other requests ``sent``."""
+    of_agents, of_fleet = _ages(sent, now)
+    return dataclasses.replace(
+        situation,
+        agent_restart_ages=of_agents.get((situation.request.host, situation.request.agent), ()),
+        fleet_restart_ages=of_fleet,
+    )
+
+
+def _ages(
+    sent: Sequence[SentCommand], now: Stamp
+) -> tuple[Mapping[tuple[str, str], tuple[float, ...]], tuple[float, ...]]:
+    """Return how long ago commands were sent, in seconds: to each host's agent, and to any."""
+    of_agents: dict[tuple[str, str], tuple[float, ...]] = {}
+    for host, agent, at in sent:
+        of_agents[host, agent] = (*of_agents.get((host, agent), ()), at.age_seconds(now))
+    return of_agents, tuple(at.age_seconds(now) for _, _, at in sent)
+
+
+def read_agent(
+    services: Services, host: Host, agent: str, *, timeout_seconds: float | None = None
+) -> AgentFacts | Unknown:
+    """Return what the host's exporter says of ``agent`` now."""
+    try:
+        return services.outside.exporter.facts(host, agent, timeout_seconds=timeout_seconds)
+    except FactsUnavailable as error:
+        return Unknown(str(error))
+
+
+def read_hard_limit(
+    services: Services, host: Host, agent: str, facts: AgentFacts | Unknown
+) -> int | Unknown:
+    """Return the effective hard limit in bytes: the host's override, or what the rules say."""
+    if isinstance(facts, AgentFacts) and facts.hard_limit_bytes is not None:
+        return facts.hard_limit_bytes
+    try:
+        now = services.clock.now()
+        return services.outside.prometheus.hard_limit_bytes(host.name, agent, now)
+    except FactsUnavailable as error:
+        return Unknown(str(error))
+
+
+def seen(situation: Situation) -> dict[str, Any]:
+    """Return the facts of a situation as JSON, for the history and ``explain``."""
+
+    def plain(fact: object) -> object:
+        return {"unknown": fact.why} if isinstance(fact, Unknown) else fact
+
+    agent = situation.agent
+    return {
+        "agent": plain(agent) if isinstance(agent, Unknown) else dataclasses.asdict(agent),
+        "hard_limit_bytes": plain(situation.hard_limit_bytes),
+        "host_state": situation.host_state,
+        "paused": situation.paused,
+        "storm": situation.storm,
+        "quarantined": situation.quarantined,
+        "tasks": plain(situation.tasks)
+        if isinstance(situation.tasks, Unknown)
+        else [
+            {
+                "controller": one.controller,
+                "running": plain(one.running)
+                if isinstance(one.running, Unknown)
+                else [dataclasses.asdict(task) for task in one.running],
+                "more": one.more,
+            }
+            for one in situation.tasks
+        ],
+    }

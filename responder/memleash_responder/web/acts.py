@@ -1,0 +1,144 @@
+"""What a person can do, once for the API and for the page: each act is logged with who did it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+from memleash_responder.adapters.database.diagnoses import Diagnosis
+from memleash_responder.adapters.database.fleet import HostRecord
+from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.core.facts import Host
+from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.storms import IGNORED
+from memleash_responder.usecases.admission import Admission
+from memleash_responder.usecases.diagnosis import DiagnosisWorkflow
+from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.recovery import reconnect
+from memleash_responder.usecases.services import PAUSED, STORM, Services, standing_storm
+from memleash_responder.web.problems import Problem
+
+log = logging.getLogger(__name__)
+
+RESUMED = "resumed"
+"""The switch that remembers who resumed last, beside PAUSED, which is gone by then."""
+
+
+class Acts:
+    """The acts of one process. Each takes ``by``, who does it, and raises Problem."""
+
+    def __init__(
+        self,
+        services: Services,
+        admission: Admission,
+        muting: Muting,
+        diagnosis: DiagnosisWorkflow,
+    ) -> None:
+        self._services, self._admission, self._muting = services, admission, muting
+        self._diagnosis = diagnosis
+
+    def pause(self, by: str) -> None:
+        """Stop restarting; what is past its command goes on to its end."""
+        now = self._services.clock.now()
+        self._services.memory.flags.set(PAUSED, "yes", by, now)
+        log.warning("paused", extra={"by": by})
+
+    def resume(self, by: str) -> None:
+        """Allow restarts again, through a storm that stands open too."""
+        flags, now = self._services.memory.flags, self._services.clock.now()
+        flags.set(RESUMED, "yes", by, now)
+        flags.set(PAUSED, "", by, now)
+        if standing_storm(flags.all()) is not None:
+            flags.set(STORM, IGNORED, by, now)
+        log.warning("resumed", extra={"by": by})
+
+    def restart(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
+        """Ask for a restart, or join the one that is under way."""
+        known_agent(self._services, host, agent)
+        opened = self._admission.ask_for_person(host, agent, by, forced=forced)
+        self._admission.consider(opened.id)
+        return known_restart(self._services, opened.id)
+
+    def diagnose(self, host: str, agent: str, by: str) -> Diagnosis:
+        """Ask for a diagnosis, or join the one of the same agent that is under way."""
+        known_agent(self._services, host, agent)
+        opened = self._diagnosis.ask_for_person(host, agent, by)
+        if opened is None:
+            raise Problem(409, "Not now", f"another agent on {host} is being diagnosed")
+        log.info("diagnosis asked for", extra={"host": host, "agent": agent, "by": by})
+        return known_diagnosis(self._services, opened.id)
+
+    def decide(self, restart_id: str, by: str, *, approve: bool) -> Restart:
+        """Approve or deny a request that waits for a person."""
+        known_restart(self._services, restart_id)
+        act = self._admission.approve if approve else self._admission.deny
+        if not act(restart_id, by):
+            raise Problem(409, "Not waiting", "the request does not wait for an approval")
+        return known_restart(self._services, restart_id)
+
+    def unmute(self, host: str, by: str) -> None:
+        """End a host's mute; it stays ended until the agent was idle once."""
+        known_host(self._services, host)
+        if self._muting.end(host):
+            log.info("mute ended by hand", extra={"host": host, "by": by})
+
+    def reconnect(self, host: str, by: str) -> None:
+        """Have the controllers take a lost host back, and wait for what they say.
+
+        The person's word stands in for the proof that the restart command has struck.
+        """
+        why_not = reconnect(self._services, self._lost(host, by))
+        if why_not is not None:
+            raise Problem(502, "Not reconnected", why_not)
+
+    def reconnect_soon(self, host: str, by: str) -> None:
+        """Make the next attempt to take a lost host back due now, and wait for nothing."""
+        record, now = self._lost(host, by), self._services.clock.now()
+        self._services.memory.hosts.plan_attempt(host, record.attempts, now)
+
+    def _lost(self, host: str, by: str) -> HostRecord:
+        known_host(self._services, host)
+        record = self._services.memory.hosts.get(host)
+        if record.state is not HostState.DISCONNECTED:
+            raise Problem(409, "Not disconnected", f"{host} is {record.state}")
+        self._services.memory.hosts.vouch(host, by)
+        log.info("reconnect asked for", extra={"host": host, "by": by})
+        return dataclasses.replace(record, vouched_by=by)
+
+    def clear_quarantine(self, host: str, agent: str, by: str) -> None:
+        """Allow an agent to be restarted again."""
+        if not self._services.memory.quarantine.clear(host, agent):
+            raise Problem(404, "Not quarantined", f"{agent} on {host} is not quarantined")
+        log.info("quarantine cleared", extra={"host": host, "agent": agent, "by": by})
+
+
+def known_host(services: Services, host: str) -> Host:
+    """Return the host of the inventory. Raises Problem 404."""
+    known = services.outside.inventory.get(host)
+    if known is None:
+        raise Problem(404, "Unknown host", f"{host!r} is not in the inventory")
+    return known
+
+
+def known_agent(services: Services, host: str, agent: str) -> Host:
+    """Return the host, which is known as the agent is. Raises Problem 404."""
+    known = known_host(services, host)
+    if agent not in services.settings.agents:
+        raise Problem(404, "Unknown agent", f"{agent!r} is not in the configuration")
+    return known
+
+
+def known_restart(services: Services, restart_id: str) -> Restart:
+    """Return a request of the record. Raises Problem 404."""
+    restart = services.memory.requests.get(restart_id)
+    if restart is None:
+        raise Problem(404, "Unknown restart", f"there is no restart {restart_id!r}")
+    return restart
+
+
+def known_diagnosis(services: Services, diagnosis_id: str) -> Diagnosis:
+    """Return a diagnosis of the record. Raises Problem 404."""
+    diagnosis = services.memory.diagnoses.get(diagnosis_id)
+    if diagnosis is None:
+        raise Problem(404, "Unknown diagnosis", f"there is no diagnosis {diagnosis_id!r}")
+    return diagnosis

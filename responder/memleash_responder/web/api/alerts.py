@@ -1,0 +1,77 @@
+"""Alerts: Alertmanager's webhook, which answers 2xx only after what was told is stored, and the
+record of all that was ever told, with the verdict on those that were refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from memleash_responder.access import Role
+from memleash_responder.core.alerts import PayloadError
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.errors import BacklogFull, DatabaseUnavailable
+from memleash_responder.usecases.intake import Intake
+from memleash_responder.usecases.services import Services
+from memleash_responder.web.parameters import label, paging, word
+from memleash_responder.web.routes import Answer, Operation, Routes
+from memleash_responder.web.schemas import page, ref
+from memleash_responder.web.shapes import alert_json, page_json
+
+TAG = "alerts"
+
+
+def add_alerts(routes: Routes, services: Services, intake: Intake) -> None:
+    """Add the operations about alerts."""
+    answers = services.telemetry.notifications
+
+    @routes.add(
+        Operation(
+            "POST",
+            "/api/v1/alertmanager",
+            "Alertmanager's webhook: stored durably, then answered; never waits for an action.",
+            TAG,
+            Role.WEBHOOK,
+            {202: Answer("Stored.")},
+            body=ref("Notification"),
+            problems=(503,),
+            body_bytes=services.settings.webhook.max_body_bytes,
+        )
+    )
+    def alertmanager() -> Response:
+        try:
+            intake.accept(request.get_data(cache=False))
+        except (PayloadError, RequestEntityTooLarge):
+            answers.labels("refused").inc()
+            raise
+        except (BacklogFull, DatabaseUnavailable):
+            answers.labels("unavailable").inc()
+            raise
+        answers.labels("stored").inc()
+        return Response(status=202)
+
+    @routes.add(
+        Operation(
+            "GET",
+            "/api/v1/alerts",
+            "Every alert that was told, the last told first, with its verdict when refused.",
+            TAG,
+            Role.READ,
+            {200: Answer("One page of the record.", page("alerts", ref("Alert")))},
+            query=(
+                label("host", "Only with this host label, known or not."),
+                word(
+                    "verdict",
+                    "Only those that were refused with this word.",
+                    [Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT],
+                ),
+                word("status", "Only those firing, or resolved.", ["firing", "resolved"]),
+                *paging(),
+            ),
+        )
+    )
+    def alerts(limit: int, offset: int, **narrowed: Any) -> dict[str, Any]:
+        found = services.memory.alerts.page(limit=limit + 1, offset=offset, **narrowed)
+        return page_json("alerts", [alert_json(one) for one in found], limit, offset)

@@ -1,0 +1,166 @@
+"""Hosts: the fleet's list, one host read afresh, why an agent would not be restarted, reconnect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memleash_responder.access import Role
+from memleash_responder.core.facts import Host, Unknown
+from memleash_responder.core.mutes import mute_in_force
+from memleash_responder.core.outcomes import HostState
+from memleash_responder.usecases.explain import explain
+from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.situation import read_agent, read_hard_limit
+from memleash_responder.web import fleet
+from memleash_responder.web.acts import Acts, known_agent, known_host
+from memleash_responder.web.parameters import iso, label, paging, word
+from memleash_responder.web.protection import caller
+from memleash_responder.web.routes import Answer, Operation, Routes
+from memleash_responder.web.schemas import page, ref
+from memleash_responder.web.shapes import agent_json, explanation_json, mute_json, page_json
+
+TAG = "hosts"
+
+
+def add_hosts(routes: Routes, services: Services, acts: Acts, reader: fleet.FleetReader) -> None:
+    """Add the operations about hosts."""
+    _add_fleet(routes, services, reader)
+    _add_one(routes, services, acts)
+    _add_explanation(routes, services)
+
+
+def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) -> None:
+    @routes.add(
+        Operation(
+            "GET",
+            "/api/v1/hosts",
+            "The fleet: each host's state, mute and agents, as Prometheus last saw them.",
+            TAG,
+            Role.READ,
+            {200: Answer("The hosts by name.", page("hosts", ref("Host")))},
+            query=(
+                label("search", "Part of a host's name or of a label's value."),
+                word("state", "Only hosts in this state.", HostState),
+                *paging(1000),
+            ),
+        )
+    )
+    def hosts(search: str | None, state: str | None, limit: int, offset: int) -> dict[str, Any]:
+        known, snapshot = fleet.remembered(services), reader.snapshot()
+        names = [
+            host
+            for name, host in sorted(services.outside.inventory.hosts().items())
+            if matches(host, search) and state in (None, known.state(name))
+        ]
+        shown = [
+            _host_json(services, host, snapshot, known)
+            for host in names[offset : offset + limit + 1]
+        ]
+        return page_json("hosts", shown, limit, offset)
+
+
+def _add_one(routes: Routes, services: Services, acts: Acts) -> None:
+    @routes.add(
+        Operation(
+            "GET",
+            "/api/v1/hosts/{host}",
+            "One host, its agents read afresh from its exporter.",
+            TAG,
+            Role.READ,
+            {200: Answer("The host.", ref("Host"))},
+            problems=(404,),
+        )
+    )
+    def one(host: str) -> dict[str, Any]:
+        known = known_host(services, host)
+        return _host_json(services, known, fresh(services, known), fleet.remembered(services))
+
+    @routes.add(
+        Operation(
+            "POST",
+            "/api/v1/hosts/{host}/reconnect",
+            "Have the controllers take a disconnected host back now.",
+            TAG,
+            Role.OPERATE,
+            {200: Answer("It is connected again.", ref("Host"))},
+            problems=(404, 409, 502),
+        )
+    )
+    def reconnect(host: str) -> dict[str, Any]:
+        acts.reconnect(host, caller().name)
+        known = known_host(services, host)
+        return _host_json(services, known, fresh(services, known), fleet.remembered(services))
+
+
+def _add_explanation(routes: Routes, services: Services) -> None:
+    @routes.add(
+        Operation(
+            "GET",
+            "/api/v1/hosts/{host}/agents/{agent}/explain",
+            "Every guard, its verdict now, and the facts behind it, all read afresh.",
+            TAG,
+            Role.READ,
+            {200: Answer("What a request made now would meet.", ref("Explanation"))},
+            problems=(404,),
+        )
+    )
+    def explanation(host: str, agent: str) -> dict[str, Any]:
+        known_agent(services, host, agent)
+        return explanation_json(host, agent, explain(services, host, agent))
+
+
+def matches(host: Host, search: str | None) -> bool:
+    """Whether a person who looks for ``search`` means ``host``."""
+    if not search:
+        return True
+    return any(search.lower() in value.lower() for value in (host.name, *host.labels.values()))
+
+
+def fresh(services: Services, host: Host) -> fleet.Snapshot:
+    """Return one host's agents as its exporter describes them now."""
+    now = services.clock.now()
+    readings = {}
+    problem = None
+    for agent in services.settings.agents:
+        facts = read_agent(services, host, agent)
+        if isinstance(facts, Unknown):
+            problem = facts.why
+            continue
+        limit = read_hard_limit(services, host, agent, facts)
+        readings[host.name, agent] = fleet.Reading(
+            up=facts.up,
+            start_time=facts.start_time,
+            resident_bytes=facts.resident_bytes,
+            busy=facts.busy,
+            ready=facts.ready,
+            alarm_threshold_bytes=facts.alarm_threshold_bytes,
+            hard_limit_bytes=None if isinstance(limit, Unknown) else limit,
+            seen_at=now,
+        )
+    return fleet.Snapshot(now, readings, problem)
+
+
+def _host_json(
+    services: Services, host: Host, snapshot: fleet.Snapshot, known: fleet.Remembered
+) -> dict[str, Any]:
+    record = known.hosts.get(host.name)
+    rows = {
+        agent: fleet.row(
+            services,
+            host,
+            agent,
+            snapshot.readings.get((host.name, agent)),
+            known,
+            snapshot.problem,
+        )
+        for agent in services.settings.agents
+    }
+    return {
+        "host": host.name,
+        "state": record.state if record else HostState.CONNECTED,
+        "state_since": iso(record.changed_at) if record else None,
+        "next_reconnect_at": iso(record.next_attempt_at) if record else None,
+        "labels": dict(host.labels),
+        "mute": mute_json(mute_in_force(known.claims.get(host.name, ()), known.now)),
+        "agents": {agent: agent_json(row) for agent, row in rows.items()},
+    }

@@ -1,0 +1,114 @@
+"""The pages' buttons: each is a form of its own, checked (see web.forms), done, and shown."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from memleash_responder.access import Role
+from memleash_responder.usecases.services import PAUSED, Services
+from memleash_responder.web.acts import RESUMED, Acts
+from memleash_responder.web.forms import Forms
+from memleash_responder.web.protection import caller
+from memleash_responder.web.routes import restricted
+
+PAUSE, RESUME, APPROVE, DENY = "pause", "resume", "approve", "deny"
+RESTART, UNMUTE, RECONNECT, CLEAR = "restart", "unmute", "reconnect", "clear"
+DIAGNOSE = "diagnose"
+
+
+def seen_of(services: Services, act: str, *about: str) -> str:
+    """Return the state that ``act`` changes, in a text that is another one after each change."""
+    memory = services.memory
+    if act in (PAUSE, RESUME):
+        flags = memory.flags.all()
+        return "/".join(repr(flags[name][1]) if name in flags else "" for name in (PAUSED, RESUMED))
+    if act in (APPROVE, DENY):
+        (restart_id,) = about
+        restart = memory.requests.get(restart_id)
+        return f"{restart_id}/{restart.step}/{restart.approval}" if restart else ""
+    if act == RESTART:
+        host, agent = about
+        newest = memory.requests.page(host=host, agent=agent, limit=1)
+        return "/".join([host, agent, *(f"{one.id}/{one.outcome}" for one in newest)])
+    if act == DIAGNOSE:
+        host, agent = about
+        last = memory.diagnoses.last_of(host, agent)
+        return "/".join([host, agent, *([last.id, str(last.verdict)] if last else [])])
+    if act == UNMUTE:
+        (host,) = about
+        claims = sorted(f"{one.claimant}@{one.since!r}" for one in memory.mutes.of_host(host))
+        return "/".join([host, *claims])
+    if act == RECONNECT:
+        (host,) = about
+        record = memory.hosts.get(host)
+        return f"{host}/{record.state}/{record.changed_at!r}/{record.next_attempt_at!r}"
+    host, agent = about
+    return f"{host}/{agent}/{memory.quarantine.all().get((host, agent))!r}"
+
+
+def deeds(services: Services, acts: Acts, forms: Forms) -> Blueprint:
+    """Return the routes behind the buttons."""
+    blueprint = Blueprint("deeds", __name__)
+
+    def checked(act: str, *about: str) -> str:
+        """Return who sent the form, once it is known to be theirs and new."""
+        who = caller().name
+        forms.check(request.form.get("proof", ""), who, act, seen_of(services, act, *about))
+        return who
+
+    @blueprint.post("/pause")
+    @restricted(Role.OPERATE)
+    def pause() -> Response:
+        acts.pause(checked(PAUSE))
+        return _shown(url_for("pages.home"))
+
+    @blueprint.post("/resume")
+    @restricted(Role.OPERATE)
+    def resume() -> Response:
+        acts.resume(checked(RESUME))
+        return _shown(url_for("pages.home"))
+
+    @blueprint.post("/restarts/<restart_id>/<any(approve, deny):act>")
+    @restricted(Role.OPERATE)
+    def decide(restart_id: str, act: str) -> Response:
+        acts.decide(restart_id, checked(act, restart_id), approve=act == APPROVE)
+        return _shown(url_for("pages.restart", restart_id=restart_id))
+
+    @blueprint.post("/hosts/<host>/agents/<agent>/restart")
+    @restricted(Role.OPERATE)
+    def restart(host: str, agent: str) -> Response:
+        forced = request.form.get("force") == "yes"
+        opened = acts.restart(host, agent, checked(RESTART, host, agent), forced=forced)
+        return _shown(url_for("pages.restart", restart_id=opened.id))
+
+    @blueprint.post("/hosts/<host>/agents/<agent>/diagnose")
+    @restricted(Role.OPERATE)
+    def diagnose(host: str, agent: str) -> Response:
+        acts.diagnose(host, agent, checked(DIAGNOSE, host, agent))
+        return _shown(url_for("pages.host", host=host, _anchor="reports"))
+
+    @blueprint.post("/hosts/<host>/unmute")
+    @restricted(Role.OPERATE)
+    def unmute(host: str) -> Response:
+        acts.unmute(host, checked(UNMUTE, host))
+        return _shown(url_for("pages.host", host=host))
+
+    @blueprint.post("/hosts/<host>/reconnect")
+    @restricted(Role.OPERATE)
+    def reconnect(host: str) -> Response:
+        acts.reconnect_soon(host, checked(RECONNECT, host))
+        return _shown(url_for("pages.host", host=host))
+
+    @blueprint.post("/hosts/<host>/agents/<agent>/clear")
+    @restricted(Role.OPERATE)
+    def clear(host: str, agent: str) -> Response:
+        acts.clear_quarantine(host, agent, checked(CLEAR, host, agent))
+        return _shown(url_for("pages.host", host=host))
+
+    return blueprint
+
+
+def _shown(url: str) -> Response:
+    """Send the browser to look at the result by a GET, so that a reload repeats nothing."""
+    return redirect(url, 303)

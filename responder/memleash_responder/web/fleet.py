@@ -1,0 +1,255 @@
+"""The whole fleet at a glance: what Prometheus last saw, what is remembered, and what follows.
+
+A page about 1,000 hosts must not scrape 1,000 exporters: here a few queries of Prometheus serve
+every page for some seconds. Nothing is restarted by these facts; each is shown with its age.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from memleash_responder.adapters.database.fleet import HostRecord
+from memleash_responder.core.facts import AgentFacts, Host, Unknown
+from memleash_responder.core.guards import NOT_ASKED, Refusal, Request, refusals
+from memleash_responder.core.moments import unix_seconds
+from memleash_responder.core.mutes import Claim, mute_in_force
+from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.untrusted import size_bytes, truth
+from memleash_responder.errors import FactsUnavailable
+from memleash_responder.settings import restart_policy
+from memleash_responder.usecases import situation
+from memleash_responder.usecases.services import Services
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS = 5.0
+"""Facts younger than this are shown without asking again."""
+PATIENCE_SECONDS = 2.0
+"""How long a page waits for fresher facts before it shows the old ones."""
+
+Key = tuple[str, str]
+_SERIES = {
+    "up": "memleash_agent_up",
+    "start_time": "memleash_agent_start_time_seconds",
+    "resident_bytes": "memleash_agent_resident_memory_bytes",
+    "busy": "memleash_agent_busy",
+    "ready": "memleash_agent_ready",
+    "alarm_threshold_bytes": "memleash:agent_memory_alarm_threshold_bytes",
+    "hard_limit_bytes": "memleash:agent_memory_hard_limit_bytes",
+    "seen_at": "timestamp(memleash_agent_resident_memory_bytes)",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reading:
+    """One agent as Prometheus last saw it. None: it has no sample. Limits are those in force."""
+
+    up: bool | None = None
+    start_time: float | None = None
+    resident_bytes: int | None = None
+    busy: bool | None = None
+    ready: bool | None = None
+    alarm_threshold_bytes: int | None = None
+    hard_limit_bytes: int | None = None
+    seen_at: float | None = None
+    """Unix time of the sample of its memory."""
+
+    @property
+    def facts(self) -> AgentFacts:
+        """These facts as the guards know them."""
+        return AgentFacts(
+            up=self.up,
+            start_time=self.start_time,
+            resident_bytes=self.resident_bytes,
+            busy=self.busy,
+            ready=self.ready,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one round of queries told."""
+
+    read_at: float
+    readings: Mapping[Key, Reading]
+    problem: str | None = None
+    """Why there is nothing, or nothing new."""
+
+
+class FleetReader:
+    """Keeps the last snapshot, and has it renewed when somebody looks and it is not fresh."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lock = threading.Lock()
+        self._renewed: threading.Event | None = None
+        self._snapshot = Snapshot(0.0, {}, "Prometheus was not asked yet")
+
+    def snapshot(self) -> Snapshot:
+        """Return the last snapshot, after waiting a little for a fresh one where it is not."""
+        now = self._services.clock.now()
+        with self._lock:
+            if 0 <= now - self._snapshot.read_at < FRESH_SECONDS:
+                return self._snapshot
+            if self._renewed is None:
+                self._renewed = threading.Event()
+                threading.Thread(target=self._renew, name="fleet", daemon=True).start()
+            renewed = self._renewed
+        renewed.wait(PATIENCE_SECONDS)
+        return self._snapshot
+
+    def _renew(self) -> None:
+        now = self._services.clock.now()
+        try:
+            fresh = Snapshot(now, self._read())
+        except FactsUnavailable as error:
+            fresh = dataclasses.replace(self._snapshot, read_at=now, problem=str(error))
+        except Exception as error:  # a thread's boundary: whoever waits must be let go
+            log.exception("fleet not read")
+            fresh = dataclasses.replace(self._snapshot, read_at=now, problem=type(error).__name__)
+        with self._lock:
+            self._snapshot = fresh
+            if self._renewed is not None:
+                self._renewed.set()
+            self._renewed = None
+
+    def _read(self) -> Mapping[Key, Reading]:
+        prometheus, known = self._services.outside.prometheus, self._services.outside.inventory
+        found: dict[Key, dict[str, float]] = {}
+        for field, expression in _SERIES.items():
+            for (host, agent), value in prometheus.by_agent(expression).items():
+                if known.get(host) is not None and agent in self._services.settings.agents:
+                    found.setdefault((host, agent), {})[field] = value
+        return {key: _reading(values) for key, values in found.items()}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the database says that bears on every row, read once for a page."""
+
+    now: float
+    guarded: situation.Remembered
+    """What the guards rest on."""
+    claims: Mapping[str, tuple[Claim, ...]]
+    open_restarts: Mapping[Key, str]
+
+    @property
+    def hosts(self) -> Mapping[str, HostRecord]:
+        """Every host that was ever held."""
+        return self.guarded.hosts
+
+    @property
+    def quarantined(self) -> Mapping[Key, tuple[float, str]]:
+        """The quarantined agents: since when, and why."""
+        return self.guarded.quarantined
+
+    def state(self, host: str) -> HostState:
+        """Return a host's state."""
+        return self.guarded.state(host)
+
+
+def remembered(services: Services) -> Remembered:
+    """Read it. Raises DatabaseUnavailable."""
+    memory = services.memory
+    return Remembered(
+        now=services.clock.now(),
+        guarded=situation.remembered(services),
+        claims=memory.mutes.all(),
+        open_restarts={(one.host, one.agent): one.id for one in memory.requests.all_open()},
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One agent on one host."""
+
+    host: Host
+    agent: str
+    mode: str
+    state: HostState
+    mute: Claim | None
+    reading: Reading | Unknown
+    quarantined: str | None
+    """Why, where it is."""
+    restart_id: str | None
+    """The request that is open for it."""
+    refusal: Refusal | None
+    """What a request made now would meet, as far as the shown facts tell; tasks aren't asked."""
+
+    @property
+    def load(self) -> float:
+        """RSS as a share of the hard limit, below zero when it is not known."""
+        if isinstance(self.reading, Unknown) or self.reading.resident_bytes is None:
+            return -1.0
+        limit = self.reading.hard_limit_bytes
+        return self.reading.resident_bytes / limit if limit else 0.0
+
+
+def row(services: Services, host: Host, agent: str, reading: Reading | None, known: Remembered,
+        problem: str | None) -> Row:  # fmt: skip
+    """Return one agent's row."""
+    key = (host.name, agent)
+    facts: AgentFacts | Unknown
+    shown: Reading | Unknown
+    if reading is None:
+        facts = shown = Unknown(problem or "Prometheus has no sample of it")
+        limit: int | Unknown = facts
+    else:
+        facts, shown = reading.facts, reading
+        limit = (
+            Unknown("Prometheus has no limit for it; are memleash's rules loaded?")
+            if reading.hard_limit_bytes is None
+            else reading.hard_limit_bytes
+        )
+    quarantine = known.quarantined.get(key)
+    request = Request(host.name, agent)
+    seen = known.guarded.situation(request, facts, limit, NOT_ASKED)
+    policy = restart_policy(services.settings, agent)
+    return Row(
+        host=host,
+        agent=agent,
+        mode=policy.mode,
+        state=known.state(host.name),
+        mute=mute_in_force(known.claims.get(host.name, ()), known.now),
+        reading=shown,
+        quarantined=quarantine[1] if quarantine else None,
+        restart_id=known.open_restarts.get(key),
+        refusal=next(
+            (
+                no
+                for guard, no in refusals(None, seen, policy, known.now)
+                if no and not guard.asks_controllers
+            ),
+            None,
+        ),
+    )
+
+
+def rows(
+    services: Services, snapshot: Snapshot, known: Remembered, wanted: Callable[[Row], bool]
+) -> list[Row]:
+    """Return the rows that are ``wanted``, the most loaded first, the unknown last."""
+    found = []
+    for host in services.outside.inventory.hosts().values():
+        for agent in services.settings.agents:
+            reading = snapshot.readings.get((host.name, agent))
+            one = row(services, host, agent, reading, known, snapshot.problem)
+            if wanted(one):
+                found.append(one)
+    return sorted(found, key=lambda one: (-one.load, one.host.name, one.agent))
+
+
+def _reading(values: Mapping[str, float]) -> Reading:
+    return Reading(
+        up=truth(values.get("up")),
+        start_time=unix_seconds(values.get("start_time")),
+        resident_bytes=size_bytes(values.get("resident_bytes")),
+        busy=truth(values.get("busy")),
+        ready=truth(values.get("ready")),
+        alarm_threshold_bytes=size_bytes(values.get("alarm_threshold_bytes")),
+        hard_limit_bytes=size_bytes(values.get("hard_limit_bytes")),
+        seen_at=unix_seconds(values.get("seen_at")),
+    )

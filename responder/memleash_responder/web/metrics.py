@@ -1,0 +1,169 @@
+"""``/metrics``: the process's counters, and the fleet's state as the database has it now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from flask import Blueprint, Response, request
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from memleash_responder.core.mutes import mute_in_force
+from memleash_responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
+from memleash_responder.errors import DatabaseUnavailable
+from memleash_responder.usecases.services import PAUSED, Services, standing_storm
+from memleash_responder.web.routes import restricted
+from memleash_toolkit.exposition import accepted
+
+PREFIX = "memleash_responder"
+
+
+class StateCollector(Collector):
+    """Gauges read from the database at each scrape; every replica tells the same."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges; of those in the database, when it is gone, only that it is gone."""
+        yield self._inventory()
+        up = GaugeMetricFamily(f"{PREFIX}_database_up", "Whether the database can be read.")
+        try:
+            families = [
+                *self._mutes(),
+                *self._restarts(),
+                *self._hosts(),
+                *self._flags(),
+                self._queue(),
+            ]
+        except DatabaseUnavailable:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], float(self._services.memory.database.writable() is None))
+        yield up
+        yield from families
+
+    def _inventory(self) -> Metric:
+        self._services.outside.inventory.hosts()  # looks whether the files have changed
+        valid = GaugeMetricFamily(
+            f"{PREFIX}_inventory_last_reload_successful",
+            "Whether the inventory's files, as they are now, could be read and used.",
+        )
+        valid.add_metric([], float(self._services.outside.inventory.valid))
+        return valid
+
+    def _mutes(self) -> Iterator[Metric]:
+        now = self._services.clock.now()
+        active = GaugeMetricFamily(f"{PREFIX}_mutes_active", "Hosts whose pings are muted.")
+        deadlines = GaugeMetricFamily(
+            f"{PREFIX}_mute_deadline_timestamp_seconds",
+            "The last muted second of each muted host.",
+            labels=["host"],
+        )
+        count = 0
+        for host, claims in self._services.memory.mutes.all().items():
+            mute = mute_in_force(claims, now)
+            if mute is not None:
+                count += 1
+                deadlines.add_metric([host], mute.until)
+        active.add_metric([], count)
+        yield from (active, deadlines)
+
+    def _restarts(self) -> Iterator[Metric]:
+        requests = self._services.memory.requests
+        # An alert that is told again opens a new request: until that has its word, the last stands.
+        under_way, ended = requests.all_open(), requests.last_ended()
+        yield _gauge(
+            "restart_in_progress",
+            "Open requests for a restart, by the step they are at.",
+            ["host", "agent", "step"],
+            {(one.host, one.agent, one.step): 1 for one in under_way},
+        )
+        waiting = [(one.host, one.agent, one.step) for one in under_way]
+        refused = [(one.host, one.agent, str(one.outcome)) for one in ended]
+        yield _gauge(
+            "restart_blocked",
+            "1 while a request waits for a person, or the last was refused for want of one.",
+            ["host", "agent", "reason"],
+            {
+                (host, agent, why): 1
+                for host, agent, why in (*waiting, *refused)
+                if why in NEEDS_A_PERSON and self._is_ours(host, agent)
+            },
+        )
+        yield _gauge(
+            "last_restart_timestamp_seconds",
+            "When the last request ended, and the last that was not refused, by its word.",
+            ["host", "agent", "outcome"],
+            {
+                (one.host, one.agent, str(one.outcome)): one.finished_at or 0.0
+                for one in (*requests.last_ended(BEGUN), *ended)
+            },
+        )
+
+    def _hosts(self) -> Iterator[Metric]:
+        states = GaugeMetricFamily(
+            f"{PREFIX}_host_state",
+            "1 for the state that each host of the inventory is in.",
+            labels=["host", "state"],
+        )
+        records = self._services.memory.hosts.all()
+        for host in self._services.outside.inventory.hosts():
+            current = records[host].state if host in records else HostState.CONNECTED
+            for state in HostState:
+                states.add_metric([host, state], float(state is current))
+        quarantined = GaugeMetricFamily(
+            f"{PREFIX}_quarantined",
+            "1 for each agent that a restart did not help.",
+            labels=["host", "agent"],
+        )
+        for host, agent in self._services.memory.quarantine.all():
+            if self._is_ours(host, agent):
+                quarantined.add_metric([host, agent], 1)
+        yield from (states, quarantined)
+
+    def _is_ours(self, host: str, agent: str) -> bool:
+        """Whether there is anything that a person could still do about it here."""
+        known_host = self._services.outside.inventory.get(host) is not None
+        return known_host and agent in self._services.settings.agents
+
+    def _flags(self) -> Iterator[Metric]:
+        flags = self._services.memory.flags.all()
+        paused = GaugeMetricFamily(f"{PREFIX}_paused", "1 while a person paused the responder.")
+        paused.add_metric([], float(PAUSED in flags))
+        storm = GaugeMetricFamily(f"{PREFIX}_storm", "1 while the storm breaker is open.")
+        storm.add_metric([], float(standing_storm(flags) is not None))
+        yield from (paused, storm)
+
+    def _queue(self) -> Metric:
+        queue = GaugeMetricFamily(
+            f"{PREFIX}_queue_length", "Notifications stored and not handled yet."
+        )
+        queue.add_metric([], self._services.memory.inbox.length())
+        return queue
+
+
+def _gauge(
+    name: str, text: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
+) -> Metric:
+    """Return a gauge with one series for each tuple of label values."""
+    gauge = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
+    for of, value in values.items():
+        gauge.add_metric(of, value)
+    return gauge
+
+
+def metrics(registry: CollectorRegistry) -> Blueprint:
+    """Return the route ``GET /metrics``."""
+    blueprint = Blueprint("metrics", __name__)
+
+    @blueprint.get("/metrics")
+    @restricted(None)
+    def scrape() -> Response:
+        encoder, content_type = choose_encoder(accepted(request.headers.get("Accept")))
+        return Response(encoder(registry), content_type=content_type)
+
+    return blueprint

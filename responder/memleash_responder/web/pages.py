@@ -1,0 +1,216 @@
+"""The status page and its subpages: server-rendered, of use without JavaScript."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint, Response, g, render_template, send_from_directory
+
+from memleash_responder.access import Role
+from memleash_responder.adapters.database.diagnoses import Diagnosis
+from memleash_responder.adapters.database.fleet import HostRecord
+from memleash_responder.adapters.database.requests import AWAITING_APPROVAL
+from memleash_responder.core.mutes import mute_in_force
+from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.usecases.explain import explain
+from memleash_responder.usecases.services import Services
+from memleash_responder.web import fleet, wording
+from memleash_responder.web.acts import known_host, known_restart
+from memleash_responder.web.api.hosts import fresh, matches
+from memleash_responder.web.api.restarts import OPEN
+from memleash_responder.web.api.switches import status_json
+from memleash_responder.web.deeds import seen_of
+from memleash_responder.web.forms import Forms
+from memleash_responder.web.parameters import label, paging, word
+from memleash_responder.web.progress import progress
+from memleash_responder.web.routes import parse_query, restricted
+
+ROWS = 50
+RECENT = 8
+LIVE_SECONDS, CALM_SECONDS = 2, 5
+"""How often a page renews itself while a restart goes on, and while none does."""
+HOST_SECONDS = 10
+"""A host's page asks its exporter and every controller each time."""
+
+_SHOW = ("over", "busy", "muted", "unknown", *HostState)
+_PAGING = paging(ROWS)
+_FLEET_QUERY = (label("search", "Part of a name or label."), word("show", "", _SHOW), *_PAGING)
+_HISTORY_QUERY = (
+    label("host", "Only of this host."),
+    label("agent", "Only of this agent."),
+    word("outcome", "", [*Outcome, OPEN]),
+    *_PAGING,
+)
+_ALERTS_QUERY = (
+    label("host", "Only with this host label."),
+    word("verdict", "", [Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT]),
+    *_PAGING,
+)
+
+
+def pages(services: Services, reader: fleet.FleetReader, forms: Forms) -> Blueprint:
+    """Return the routes that people look at; their buttons are in web.deeds."""
+    blueprint = Blueprint("pages", __name__)
+    _add_context(blueprint, services, forms)
+    _add_fleet(blueprint, services, reader)
+    _add_details(blueprint, services)
+    _add_history(blueprint, services)
+
+    @blueprint.get("/static/<name>")
+    @restricted(None)
+    def static(name: str) -> Response:
+        return send_from_directory("web/static", name, max_age=0)
+
+    return blueprint
+
+
+def _add_context(blueprint: Blueprint, services: Services, forms: Forms) -> None:
+    @blueprint.app_context_processor
+    def context() -> dict[str, Any]:
+        who = g.get("caller")
+        return {
+            "who": who,
+            "may_operate": who is not None and Role.OPERATE in who.may,
+            "links": services.settings.links,
+            "now": services.clock.now(),
+            "say": wording,
+            "proof": lambda act, *about: forms.sign(
+                who.name if who else "", act, seen_of(services, act, *about)
+            ),
+            "progress": progress,
+            "json": lambda value: json.dumps(value, indent=2, sort_keys=True, default=str),
+        }
+
+
+def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetReader) -> None:
+    @blueprint.get("/")
+    @restricted(Role.READ)
+    def home() -> str:
+        asked = parse_query(_FLEET_QUERY, empty_is_absent=True)
+        known, snapshot = fleet.remembered(services), reader.snapshot()
+        rows = fleet.rows(services, snapshot, known, lambda row: _wanted(row, asked))
+        opened = services.memory.requests.all_open()
+        inventory = services.outside.inventory.hosts()
+        going_on = [one for one in opened if one.step != AWAITING_APPROVAL]
+        return render_template(
+            "home.html",
+            asked=asked,
+            shows=_SHOW,
+            page=rows[asked["offset"] : asked["offset"] + asked["limit"]],
+            total=len(rows),
+            hosts=len(inventory),
+            snapshot=snapshot,
+            status=status_json(services),
+            approvals=[one for one in opened if one.step == AWAITING_APPROVAL],
+            going_on=going_on,
+            lost=_lost(known, inventory),
+            quarantined=sorted(known.quarantined.items()),
+            mutes=_mutes(known),
+            recent=services.memory.requests.page(limit=RECENT),
+            refresh=LIVE_SECONDS if going_on else CALM_SECONDS,
+        )
+
+
+def _add_details(blueprint: Blueprint, services: Services) -> None:
+    @blueprint.get("/hosts/<host>")
+    @restricted(Role.READ)
+    def host(host: str) -> str:
+        known_one = known_host(services, host)
+        known, snapshot = fleet.remembered(services), fresh(services, known_one)
+        diagnoses = services.memory.diagnoses.page(host, limit=RECENT)
+        rows = [
+            fleet.row(
+                services, known_one, agent, snapshot.readings.get((host, agent)), known,
+                snapshot.problem,
+            )
+            for agent in services.settings.agents
+        ]  # fmt: skip
+        return render_template(
+            "host.html",
+            host=known_one,
+            record=known.hosts.get(host, HostRecord(host)),
+            mute=mute_in_force(known.claims.get(host, ()), known.now),
+            rows=rows,
+            told={agent: explain(services, host, agent) for agent in services.settings.agents},
+            recent=services.memory.requests.page(host=host, limit=RECENT),
+            reports=services.settings.artifacts.store().all(host)[:RECENT],
+            diagnoses=diagnoses,
+            diagnosable=_diagnosable(services, diagnoses),
+            refresh=HOST_SECONDS,
+        )
+
+    @blueprint.get("/restarts/<restart_id>")
+    @restricted(Role.READ)
+    def restart(restart_id: str) -> str:
+        found = known_restart(services, restart_id)
+        return render_template(
+            "restart.html", one=found, refresh=None if found.outcome else LIVE_SECONDS
+        )
+
+
+def _add_history(blueprint: Blueprint, services: Services) -> None:
+    @blueprint.get("/restarts")
+    @restricted(Role.READ)
+    def restarts() -> str:
+        asked = parse_query(_HISTORY_QUERY, empty_is_absent=True)
+        found = services.memory.requests.page(**{**asked, "limit": asked["limit"] + 1})
+        return render_template(
+            "restarts.html",
+            asked=asked,
+            agents=sorted(services.settings.agents),
+            outcomes=[OPEN, *Outcome],
+            found=found[: asked["limit"]],
+            more=len(found) > asked["limit"],
+        )
+
+    @blueprint.get("/alerts")
+    @restricted(Role.READ)
+    def alerts() -> str:
+        asked = parse_query(_ALERTS_QUERY, empty_is_absent=True)
+        found = services.memory.alerts.page(**{**asked, "limit": asked["limit"] + 1})
+        return render_template(
+            "alerts.html",
+            asked=asked,
+            found=found[: asked["limit"]],
+            more=len(found) > asked["limit"],
+            verdicts=[Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT],
+        )
+
+
+def _diagnosable(services: Services, diagnoses: Sequence[Diagnosis]) -> set[str]:
+    """Return the agents that a person may ask a diagnosis of, on a host without an open one."""
+    if any(one.verdict is None for one in diagnoses):
+        return set()
+    agents = services.settings.agents
+    return {name for name, settings in agents.items() if settings.diagnose is not None}
+
+
+def _wanted(row: fleet.Row, asked: dict[str, Any]) -> bool:
+    if not matches(row.host, asked["search"]):
+        return False
+    show = asked["show"]
+    if show is None:
+        return True
+    reading = row.reading if isinstance(row.reading, fleet.Reading) else None
+    found = {
+        "over": row.load > 1,
+        "busy": reading is not None and reading.busy is True,
+        "muted": row.mute is not None,
+        "unknown": reading is None or reading.resident_bytes is None,
+    }
+    return bool(found.get(show, row.state == show))
+
+
+def _lost(known: fleet.Remembered, inventory: Any) -> list[HostRecord]:
+    return [
+        record
+        for name, record in sorted(known.hosts.items())
+        if record.state is HostState.DISCONNECTED and name in inventory
+    ]
+
+
+def _mutes(known: fleet.Remembered) -> list[tuple[str, Any]]:
+    in_force = {host: mute_in_force(claims, known.now) for host, claims in known.claims.items()}
+    return [(host, mute) for host, mute in sorted(in_force.items()) if mute is not None]
