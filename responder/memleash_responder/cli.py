@@ -27,17 +27,17 @@ from memleash_responder.adapters.durable import STEPS_VERSION, Durable
 from memleash_responder.adapters.telemetry import Part, Telemetry
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable
-from memleash_responder.usecases.admission import Admission
-from memleash_responder.usecases.diagnosing import Diagnosing
-from memleash_responder.usecases.diagnosis import DiagnosisWorkflow
+from memleash_responder.usecases.diagnosis_requests import Diagnosing
+from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
+from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.keeper import Duty, Keeper
-from memleash_responder.usecases.liveness import Liveness
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.orphans import end_orphans
-from memleash_responder.usecases.recovery import Recovery
+from memleash_responder.usecases.replicas import Liveness
+from memleash_responder.usecases.restart_requests import Admission
+from memleash_responder.usecases.restart_workflow import QUEUE, WORKFLOW, RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
-from memleash_responder.usecases.workflow import QUEUE, WORKFLOW, RestartWorkflow
 from memleash_responder.web.acts import Acts
 from memleash_responder.web.app import create_app
 from memleash_responder.web.front import Front

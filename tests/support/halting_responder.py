@@ -19,7 +19,7 @@ from typing import Any, cast
 from memleash_responder import cli
 from memleash_responder.adapters.ssh import SshClient
 from memleash_responder.core.outcomes import Step
-from memleash_responder.usecases import restart
+from memleash_responder.usecases import restart_steps as restart
 
 
 class _Halt:

@@ -9,8 +9,8 @@ from typing import Any
 from memleash_responder.adapters.database.requests import REQUESTED, Restart
 from memleash_responder.core.guards import Refusal, refusals
 from memleash_responder.settings import restart_policy
+from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.services import Services
-from memleash_responder.usecases.situation import read_situation, seen
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ from memleash_responder.core.moments import SKEW_SECONDS
 from memleash_responder.core.outcomes import Outcome, Remediation
 from memleash_responder.core.storms import after_count
 from memleash_responder.errors import AlertmanagerError, DatabaseUnavailable
-from memleash_responder.usecases.admission import Admission
 from memleash_responder.usecases.courtesy import Courtesy
-from memleash_responder.usecases.diagnosis import DiagnosisWorkflow
+from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.restart_requests import Admission
 from memleash_responder.usecases.services import STORM, Services
 from memleash_toolkit import documents
 

@@ -15,7 +15,7 @@ from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.usecases.boundary import try_one
-from memleash_responder.usecases.hold import conclude
+from memleash_responder.usecases.restart_end import conclude
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)

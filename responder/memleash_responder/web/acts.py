@@ -11,10 +11,10 @@ from memleash_responder.adapters.database.requests import Restart
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.storms import IGNORED
-from memleash_responder.usecases.admission import Admission
-from memleash_responder.usecases.diagnosis import DiagnosisWorkflow
+from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
+from memleash_responder.usecases.host_recovery import reconnect
 from memleash_responder.usecases.muting import Muting
-from memleash_responder.usecases.recovery import reconnect
+from memleash_responder.usecases.restart_requests import Admission
 from memleash_responder.usecases.services import PAUSED, STORM, Services, standing_storm
 from memleash_responder.web.problems import Problem
 

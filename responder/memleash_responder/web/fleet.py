@@ -20,7 +20,7 @@ from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import restart_policy
-from memleash_responder.usecases import situation
+from memleash_responder.usecases import restart_situation as situation
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from memleash_responder.adapters.database.requests import Restart
 from memleash_responder.core.outcomes import FAILED, Outcome, Step
-from memleash_responder.usecases.restart import STEPS
+from memleash_responder.usecases.restart_steps import STEPS
 
 
 class StepState(enum.StrEnum):

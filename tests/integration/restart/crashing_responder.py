@@ -24,8 +24,9 @@ from memleash_responder.adapters.database.inbox import Inbox
 from memleash_responder.adapters.database.requests import Requests
 from memleash_responder.adapters.ssh import SshClient
 from memleash_responder.core.outcomes import Step
-from memleash_responder.usecases import restart, workflow
-from memleash_responder.usecases.admission import Admission
+from memleash_responder.usecases import restart_steps as restart
+from memleash_responder.usecases import restart_workflow as workflow
+from memleash_responder.usecases.restart_requests import Admission
 
 EFFECTS: tuple[type, ...] = (
     Admission,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.usecases import workflow
+from memleash_responder.usecases import restart_workflow as workflow
 from tests.unit.usecases.world import World
 
 MakeWorld = Callable[..., World]

@@ -24,9 +24,9 @@ from memleash_responder.core.outcomes import Mode
 from memleash_responder.diagnose.artifacts import ArtifactSettings
 from memleash_responder.diagnose.policy import GIB, Diagnose, Discover, Verdict
 from memleash_responder.diagnose.rounds import Rounds
-from memleash_responder.usecases import diagnosis as workflow
-from memleash_responder.usecases.diagnosing import Diagnosing
-from memleash_responder.usecases.diagnosis import DiagnosisWorkflow
+from memleash_responder.usecases import diagnosis_workflow as workflow
+from memleash_responder.usecases.diagnosis_requests import Diagnosing
+from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from tests.unit.usecases.world import AGENT, World
 
 RUNNING = json.dumps({"state": "running"})

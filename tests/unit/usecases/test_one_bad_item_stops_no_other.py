@@ -15,11 +15,11 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.errors import AlertmanagerError
-from memleash_responder.usecases import restart as steps
+from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.keeper import Duty, Keeper
-from memleash_responder.usecases.liveness import Liveness
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.orphans import end_orphans
+from memleash_responder.usecases.replicas import Liveness
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World

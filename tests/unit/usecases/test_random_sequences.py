@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from memleash_responder.adapters.database.requests import AWAITING_APPROVAL
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards
-from memleash_responder.usecases import workflow
+from memleash_responder.usecases import restart_workflow as workflow
 from memleash_responder.usecases.services import PAUSED, standing_storm
 from memleash_toolkit.settings import Duration
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node

@@ -12,9 +12,9 @@ import pytest
 from memleash_responder.adapters.database.requests import Restart
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
-from memleash_responder.usecases.hold import undrain
+from memleash_responder.usecases.host_recovery import Recovery, next_attempt_seconds
 from memleash_responder.usecases.muting import Muting
-from memleash_responder.usecases.recovery import Recovery, next_attempt_seconds
+from memleash_responder.usecases.restart_end import undrain
 from memleash_responder.web.acts import Acts
 from memleash_responder.web.problems import Problem
 from tests.unit.usecases.outside import LARGE

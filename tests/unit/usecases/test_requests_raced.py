@@ -13,11 +13,11 @@ from memleash_responder.core.facts import AgentFacts, Host
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.outcomes import Mode, Outcome
 from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.progress import Progress
 from memleash_responder.errors import DatabaseUnavailable, Overtaken
-from memleash_responder.usecases import looks
+from memleash_responder.usecases import restart_looks as looks
 from memleash_responder.usecases.intake import LEFT_OUT_SECONDS
-from memleash_responder.usecases.progress import Progress
-from memleash_responder.usecases.restart import run_command
+from memleash_responder.usecases.restart_steps import run_command
 from memleash_toolkit.settings import Duration
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
@@ -142,7 +142,7 @@ def test_two_restarts_at_once_do_not_share_the_last_of_the_fleets_budget(
             world.engine.run_one(second)
         return look_and_send(services, restart, life)
 
-    monkeypatch.setattr("memleash_responder.usecases.restart.look_and_send", both_get_here)
+    monkeypatch.setattr("memleash_responder.usecases.restart_steps.look_and_send", both_get_here)
     world.engine.run_pending()
     assert world.outcomes("node-1") == ["restart_budget"]
     assert world.outcomes("node-2") == ["restarted"]

@@ -24,12 +24,12 @@ from memleash_responder.adapters.database.requests import Restart
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards
-from memleash_responder.usecases.admission import Admission
+from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.muting import Muting
-from memleash_responder.usecases.recovery import Recovery
+from memleash_responder.usecases.restart_requests import Admission
+from memleash_responder.usecases.restart_workflow import RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
-from memleash_responder.usecases.workflow import RestartWorkflow
 from tests.unit.usecases.outside import (
     FakeClock,
     FakeControllers,

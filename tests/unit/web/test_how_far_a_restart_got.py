@@ -9,7 +9,7 @@ import pytest
 
 from memleash_responder.adapters.database.requests import AWAITING_APPROVAL, Restart
 from memleash_responder.core.outcomes import Outcome, Step
-from memleash_responder.usecases.restart import STEPS
+from memleash_responder.usecases.restart_steps import STEPS
 from memleash_responder.web.progress import StepState, progress
 
 ALL = list(STEPS)

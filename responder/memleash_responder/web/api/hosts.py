@@ -9,8 +9,8 @@ from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.usecases.explain import explain
+from memleash_responder.usecases.restart_situation import read_agent, read_hard_limit
 from memleash_responder.usecases.services import Services
-from memleash_responder.usecases.situation import read_agent, read_hard_limit
 from memleash_responder.web import fleet
 from memleash_responder.web.acts import Acts, known_agent, known_host
 from memleash_responder.web.parameters import iso, label, paging, word

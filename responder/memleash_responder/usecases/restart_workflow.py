@@ -18,11 +18,11 @@ from memleash_responder.adapters.durable import Durable, run_step
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.progress import Ended, Failed, Progress
 from memleash_responder.errors import DatabaseUnavailable
-from memleash_responder.usecases import restart as steps
+from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.boundary import try_one, unforeseen
-from memleash_responder.usecases.hold import conclude
-from memleash_responder.usecases.progress import Ended, Failed, Progress
+from memleash_responder.usecases.restart_end import conclude
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from memleash_responder.diagnose.policy import WITH_REPORT, Diagnose, Refusal, V
 from memleash_responder.diagnose.shipping import Order, Verb
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
 from memleash_responder.usecases.boundary import try_one, unforeseen
-from memleash_responder.usecases.diagnosing import Diagnosing, judge, rounds_of, settings_of
+from memleash_responder.usecases.diagnosis_requests import Diagnosing, judge, rounds_of, settings_of
 from memleash_responder.usecases.orders import order_of
 from memleash_responder.usecases.services import Services
 

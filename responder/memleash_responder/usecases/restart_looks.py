@@ -14,11 +14,16 @@ from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
 from memleash_responder.core.guards import Refusal, Situation, first_refusal
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.core.policy import RestartPolicy
+from memleash_responder.core.progress import Progress, Refused, Seen
 from memleash_responder.core.stamps import Stamp
 from memleash_responder.settings import Agent, restart_policy
-from memleash_responder.usecases.progress import Progress, Refused, Seen
+from memleash_responder.usecases.restart_situation import (
+    read_agent,
+    read_situation,
+    seen,
+    with_sent,
+)
 from memleash_responder.usecases.services import PAUSED, Services
-from memleash_responder.usecases.situation import read_agent, read_situation, seen, with_sent
 from memleash_toolkit.units import format_duration
 
 _LISTEN_SECONDS = 0.5

@@ -15,14 +15,14 @@ from memleash_responder.adapters.collector import Collector, CollectorError, Sta
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.requests import Restart
 from memleash_responder.core.facts import Host
+from memleash_responder.core.progress import Progress
 from memleash_responder.diagnose.artifacts import BadReport
 from memleash_responder.diagnose.policy import Diagnose
 from memleash_responder.diagnose.rounds import SHARE_OF_THE_TIME, within
 from memleash_responder.diagnose.shipping import Order, Verb
 from memleash_responder.errors import SshError
-from memleash_responder.usecases.diagnosing import settings_of
+from memleash_responder.usecases.diagnosis_requests import settings_of
 from memleash_responder.usecases.orders import order_of
-from memleash_responder.usecases.progress import Progress
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from memleash_responder.adapters.ssh import CommandResult
 from memleash_responder.core.facts import AgentFacts, same_life
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.progress import Failed, Progress, Refused
 from memleash_responder.core.proof import missing_proof
 from memleash_responder.core.stamps import Stamp
 from memleash_responder.core.untrusted import output
@@ -27,9 +28,9 @@ from memleash_responder.errors import (
     ReconnectFailed,
     SshError,
 )
-from memleash_responder.usecases.evidence import before_restart
-from memleash_responder.usecases.hold import claim_mute, end_mute, undrain
-from memleash_responder.usecases.looks import (
+from memleash_responder.usecases.diagnosis_in_restart import before_restart
+from memleash_responder.usecases.restart_end import claim_mute, end_mute, undrain
+from memleash_responder.usecases.restart_looks import (
     agent_of,
     host_of,
     look,
@@ -37,9 +38,8 @@ from memleash_responder.usecases.looks import (
     took_effect,
     wait_for_idle,
 )
-from memleash_responder.usecases.progress import Failed, Progress, Refused
+from memleash_responder.usecases.restart_situation import read_agent
 from memleash_responder.usecases.services import Services
-from memleash_responder.usecases.situation import read_agent
 from memleash_toolkit.units import format_size
 
 log = logging.getLogger(__name__)

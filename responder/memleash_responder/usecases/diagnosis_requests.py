@@ -17,8 +17,8 @@ from memleash_responder.diagnose import policy
 from memleash_responder.diagnose.policy import Diagnose, Refusal, Situation, Verdict
 from memleash_responder.diagnose.rounds import Rounds, rounds_for
 from memleash_responder.errors import FactsUnavailable
+from memleash_responder.usecases.restart_situation import read_agent, read_hard_limit
 from memleash_responder.usecases.services import PAUSED, Services
-from memleash_responder.usecases.situation import read_agent, read_hard_limit
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from memleash_responder.core.outcomes import Mode, Outcome, Step
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases.boundary import try_one, unforeseen
+from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.services import Services, standing_storm
-from memleash_responder.usecases.situation import read_situation, seen
 
 log = logging.getLogger(__name__)
 
