@@ -23,7 +23,7 @@ from typing import NoReturn
 from memleash_responder import settings
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.durable import STEPS_VERSION, Durable
+from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
 from memleash_responder.adapters.telemetry import Part, Telemetry
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable

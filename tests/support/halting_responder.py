@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from memleash_responder import cli
-from memleash_responder.adapters.ssh import SshClient
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.outcomes import Step
 from memleash_responder.usecases import restart_steps as restart
 

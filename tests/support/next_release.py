@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from memleash_responder import cli
-from memleash_responder.adapters import durable
+from memleash_responder.adapters import dbos_engine as durable
 from memleash_responder.usecases import orphans
 
 

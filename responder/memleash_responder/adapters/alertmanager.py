@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from memleash_responder.adapters import http
+from memleash_responder.adapters.http import client as http
 from memleash_responder.core.matchers import Matcher
 from memleash_responder.core.moments import as_datetime, parse
 from memleash_responder.errors import AlertmanagerError

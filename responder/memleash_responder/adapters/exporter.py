@@ -11,7 +11,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from memleash_responder.adapters import http
+from memleash_responder.adapters.http import client as http
 from memleash_responder.core import moments, untrusted
 from memleash_responder.core.facts import AgentFacts, Host
 from memleash_responder.errors import FactsUnavailable

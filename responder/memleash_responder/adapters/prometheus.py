@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from memleash_responder.adapters import http
+from memleash_responder.adapters.http import client as http
 from memleash_responder.core.moments import SKEW_SECONDS, rfc3339, unix_seconds
 from memleash_responder.core.untrusted import decimal, line, listed, size_bytes
 from memleash_responder.errors import FactsUnavailable

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from memleash_responder.adapters import http
+from memleash_responder.adapters.http import client as http
 from memleash_responder.ctl.answers import Answered, NotUnderstood, Problem, understood
 from memleash_responder.ctl.config import CtlConfig
 

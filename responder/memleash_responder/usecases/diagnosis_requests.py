@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
-from memleash_responder.adapters.database.requests import new_id
+from memleash_responder.adapters.database.restarts import new_id
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
 from memleash_responder.core.outcomes import HostState

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from memleash_responder.adapters.database.requests import REQUESTED, Restart
+from memleash_responder.adapters.database.restarts import REQUESTED, Restart
 from memleash_responder.core.guards import Refusal, refusals
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases.restart_situation import read_situation, seen

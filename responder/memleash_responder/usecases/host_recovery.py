@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Executor
 
-from memleash_responder.adapters.database.fleet import HostRecord
+from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.host_states import HostEvent

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
+from memleash_responder.adapters.diagnoser_program import Order
 from memleash_responder.diagnose.policy import Diagnose
-from memleash_responder.diagnose.shipping import Order
 
 
 def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:

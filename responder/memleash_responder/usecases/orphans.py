@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
-from memleash_responder.adapters.database.requests import AWAITING_APPROVAL, REQUESTED, Restart
+from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL, REQUESTED, Restart
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.outcomes import Outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host
 from memleash_responder.core.guards import Refusal

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from memleash_responder.adapters.database.requests import Restart, SentCommand
+from memleash_responder.adapters.database.restarts import Restart, SentCommand
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
 from memleash_responder.core.guards import Refusal, Situation, first_refusal
 from memleash_responder.core.outcomes import Outcome, Step

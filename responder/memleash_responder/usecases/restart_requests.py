@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Collection, Mapping
 
-from memleash_responder.adapters.database.requests import (
+from memleash_responder.adapters.database.restarts import (
     APPROVED,
     AWAITING_APPROVAL,
     DENIED,

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memleash_responder.adapters.database.fleet import HostRecord
-from memleash_responder.adapters.database.requests import NEWEST_COMMANDS, Restart, SentCommand
+from memleash_responder.adapters.database.hosts import HostRecord
+from memleash_responder.adapters.database.restarts import NEWEST_COMMANDS, Restart, SentCommand
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown
 from memleash_responder.core.guards import NOT_ASKED, Request, Situation, asks_controllers
 from memleash_responder.core.outcomes import HostState, Step

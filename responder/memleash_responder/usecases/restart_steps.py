@@ -12,8 +12,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memleash_responder.adapters.database.requests import Restart
-from memleash_responder.adapters.ssh import CommandResult
+from memleash_responder.adapters.database.restarts import Restart
+from memleash_responder.adapters.ssh.client import CommandResult
 from memleash_responder.core.facts import AgentFacts, same_life
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome, Step

@@ -13,8 +13,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from memleash_responder.adapters.database.requests import Restart
-from memleash_responder.adapters.durable import Durable, run_step
+from memleash_responder.adapters.database.restarts import Restart
+from memleash_responder.adapters.dbos_engine import Durable, run_step
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.outcomes import Outcome, Step

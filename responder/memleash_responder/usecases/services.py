@@ -8,16 +8,16 @@ from collections.abc import Mapping
 
 from memleash_responder.adapters.alertmanager import AlertmanagerClient
 from memleash_responder.adapters.clock import Clock
-from memleash_responder.adapters.controllers import ControllerClients
+from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.database.diagnoses import Diagnoses
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.fleet import Flags, Hosts, Mutes, Quarantine, Replicas
+from memleash_responder.adapters.database.hosts import Flags, Hosts, Mutes, Quarantine, Replicas
 from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
-from memleash_responder.adapters.database.requests import Requests
+from memleash_responder.adapters.database.restarts import Requests
 from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.inventory import Inventory
 from memleash_responder.adapters.prometheus import PrometheusClient
-from memleash_responder.adapters.ssh import SshClient
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.storms import storm_reason
 from memleash_responder.settings import Settings

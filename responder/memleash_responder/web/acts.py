@@ -6,8 +6,8 @@ import dataclasses
 import logging
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
-from memleash_responder.adapters.database.fleet import HostRecord
-from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.adapters.database.hosts import HostRecord
+from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.storms import IGNORED

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from memleash_responder.adapters.database.fleet import HostRecord
+from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
 from memleash_responder.core.guards import NOT_ASKED, Refusal, Request, refusals
 from memleash_responder.core.moments import unix_seconds

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.mutes import Claim
 from memleash_responder.usecases.explain import Explanation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from memleash_responder.adapters.database.requests import (
+from memleash_responder.adapters.database.restarts import (
     AWAITING_APPROVAL,
     QUEUED,
     REQUESTED,

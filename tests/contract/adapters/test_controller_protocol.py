@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.adapters.controllers import ControllerClients
+from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.core.facts import Host, Task, Unknown
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import ControllerError, ReconnectFailed

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from memleash_responder.adapters.controllers import ControllerClients
+from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.core.facts import Host, Task, Unknown
 from memleash_responder.errors import ControllerError, ReconnectFailed
 from memleash_responder.settings import Controller

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from memleash_responder.adapters import http
+from memleash_responder.adapters.http import client as http
 from memleash_responder.settings import Authorization, BasicAuth, HttpConfig, TlsConfig
 from tests.contract.adapters.peer import Peer, Raw, Reply
 

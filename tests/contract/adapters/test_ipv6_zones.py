@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from memleash_exporter.adapters import probes
-from memleash_responder.adapters import http
+from memleash_responder.adapters.http import client as http
 from memleash_responder.settings import HttpConfig
 from memleash_toolkit.addresses import parse_host_and_port, parse_url
 

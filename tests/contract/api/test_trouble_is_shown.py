@@ -11,8 +11,8 @@ import pytest
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.fleet import Flags, Hosts, Quarantine
-from memleash_responder.adapters.database.requests import Requests, Restart
+from memleash_responder.adapters.database.hosts import Flags, Hosts, Quarantine
+from memleash_responder.adapters.database.restarts import Requests, Restart
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.diagnose.policy import Verdict

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dbos import DBOS
 
 from demo.stack.processes import wait_until
-from memleash_responder.adapters.durable import STEPS_VERSION, Durable
+from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.requests import Requests, Restart
+from memleash_responder.adapters.database.restarts import Requests, Restart
 from memleash_responder.core.outcomes import BEGUN, Outcome
 
 pytestmark = pytest.mark.integration

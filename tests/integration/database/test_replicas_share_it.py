@@ -11,8 +11,8 @@ import pytest
 
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.fleet import Mutes
-from memleash_responder.adapters.database.requests import Requests, Restart, SentCommand
+from memleash_responder.adapters.database.hosts import Mutes
+from memleash_responder.adapters.database.restarts import Requests, Restart, SentCommand
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import Outcome

@@ -21,8 +21,8 @@ import pytest
 
 from demo.stack.processes import ENDING_WITH_US, PATIENCE_SECONDS, wait_until
 from memleash_diagnoser import hook
-from memleash_responder.diagnose import shipping
-from memleash_responder.diagnose.shipping import Order, Verb
+from memleash_responder.adapters import diagnoser_program as shipping
+from memleash_responder.adapters.diagnoser_program import Order, Verb
 
 AGENTS = Path(__file__).parent / "agents"
 PACKAGED_HOOK = Path(__file__).parents[3] / "packaging" / "hook"

@@ -22,7 +22,7 @@ from demo.stack.observer import Observer
 from demo.stack.stack import Stack, prepared
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.diagnose.artifacts import Artifact, Artifacts
+from memleash_responder.adapters.reports import Artifact, Artifacts
 from memleash_responder.diagnose.policy import Verdict
 from tests.integration.diagnose.conftest import AGENTS, eventually
 from tests.support.stacks import find_or_skip

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.diagnose.shipping import Verb
+from memleash_responder.adapters.diagnoser_program import Verb
 from tests.integration.diagnose.conftest import PYTHONS, Agent, Collector, Heart, eventually
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ import pytest
 
 from memleash_diagnoser import process
 from memleash_exporter.decisions import markers
-from memleash_responder.diagnose.shipping import Verb
+from memleash_responder.adapters.diagnoser_program import Verb
 from tests.integration.diagnose.conftest import Agent, Collector, eventually
 
 pytestmark = pytest.mark.integration

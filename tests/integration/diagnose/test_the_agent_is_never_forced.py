@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from memleash_diagnoser import process, stacks, tools
-from memleash_responder.diagnose import shipping
+from memleash_responder.adapters import diagnoser_program as shipping
 from tests.integration.diagnose.conftest import Agent, Collector, Heart, compiled, eventually
 
 pytestmark = pytest.mark.integration

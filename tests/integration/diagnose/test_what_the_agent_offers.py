@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from memleash_diagnoser import asked
+from memleash_responder.adapters.diagnoser_program import Verb
 from memleash_responder.diagnose.policy import AgentCommand, AgentSignal
-from memleash_responder.diagnose.shipping import Verb
 from tests.integration.diagnose.conftest import Agent, Collector, eventually
 
 pytestmark = pytest.mark.integration

@@ -17,12 +17,12 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 
 from memleash_responder import cli
-from memleash_responder.adapters import durable
-from memleash_responder.adapters.controllers import ControllerClients
-from memleash_responder.adapters.database.fleet import Hosts, Mutes
+from memleash_responder.adapters import dbos_engine as durable
+from memleash_responder.adapters.controllers.clients import ControllerClients
+from memleash_responder.adapters.database.hosts import Hosts, Mutes
 from memleash_responder.adapters.database.inbox import Inbox
-from memleash_responder.adapters.database.requests import Requests
-from memleash_responder.adapters.ssh import SshClient
+from memleash_responder.adapters.database.restarts import Requests
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.outcomes import Step
 from memleash_responder.usecases import restart_steps as restart
 from memleash_responder.usecases import restart_workflow as workflow

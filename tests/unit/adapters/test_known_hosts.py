@@ -8,7 +8,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from memleash_responder.adapters.known_hosts import entry_name, lookup
+from memleash_responder.adapters.ssh.known_hosts import entry_name, lookup
 
 KEYS = {
     name: paramiko.ECDSAKey.generate(bits=bits)

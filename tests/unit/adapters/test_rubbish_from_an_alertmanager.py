@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from memleash_responder.adapters import http
 from memleash_responder.adapters.alertmanager import AlertmanagerClient, Silence
+from memleash_responder.adapters.http import client as http
 from memleash_responder.core.alerts import PayloadError, parse_alert
 from memleash_responder.core.matchers import Matcher
 from memleash_responder.errors import AlertmanagerError

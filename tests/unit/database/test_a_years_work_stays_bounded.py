@@ -8,7 +8,7 @@ from pathlib import Path
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.inbox import AlertRecord
-from memleash_responder.adapters.database.requests import Requests, Restart, new_id
+from memleash_responder.adapters.database.restarts import Requests, Restart, new_id
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.diagnose.policy import Verdict

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memleash_responder.diagnose.artifacts import Artifacts, BadReport
+from memleash_responder.adapters.reports import Artifacts, BadReport
 
 MIB = 1024**2
 REPORT = {"report.json": b"{}", "report.md": b"# leak", "raw/stacks.txt": b"Thread 1"}

@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 from memleash_diagnoser import plan
-from memleash_responder.diagnose import shipping
+from memleash_responder.adapters import diagnoser_program as shipping
 
 GOOD = {"run": "r1", "agent": "a", "discover": "pid", "target": "1"}
 

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import strategies as st
 
 from memleash_responder import settings
-from memleash_responder.adapters import http
-from memleash_responder.adapters.controllers import ControllerClients
+from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.exporter import ExporterClient
+from memleash_responder.adapters.http import client as http
 from memleash_responder.adapters.prometheus import PrometheusClient
 from tests.unit.usecases.outside import LIMIT, Node
 from tests.unit.usecases.world import AGENT, World

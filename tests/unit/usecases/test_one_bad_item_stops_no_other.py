@@ -9,7 +9,7 @@ import pytest
 
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.alertmanager import Silence
-from memleash_responder.adapters.database.requests import QUEUED, Restart
+from memleash_responder.adapters.database.restarts import QUEUED, Restart
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host
 from memleash_responder.core.mutes import Claim

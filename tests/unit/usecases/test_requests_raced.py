@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.adapters.database.requests import AWAITING_APPROVAL, QUEUED
+from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL, QUEUED
 from memleash_responder.core.facts import AgentFacts, Host
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.outcomes import Mode, Outcome

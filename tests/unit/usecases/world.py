@@ -20,7 +20,7 @@ from sqlalchemy import event
 
 from memleash_responder import settings
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards

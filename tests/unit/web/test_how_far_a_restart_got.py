@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.adapters.database.requests import AWAITING_APPROVAL, Restart
+from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL, Restart
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.usecases.restart_steps import STEPS
 from memleash_responder.web.progress import StepState, progress

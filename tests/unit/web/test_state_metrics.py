@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memleash_responder.adapters.database.requests import Restart
+from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.web.metrics import StateCollector
 from tests.unit.usecases.outside import LARGE

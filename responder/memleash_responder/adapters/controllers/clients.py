@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from memleash_responder.adapters import http
+from memleash_responder.adapters.http import client as http
 from memleash_responder.core.facts import ControllerTasks, Host, Task, Unknown
 from memleash_responder.core.untrusted import NAME_CHARACTERS, line, number
 from memleash_responder.errors import ControllerError, ReconnectFailed

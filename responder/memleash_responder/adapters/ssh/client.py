@@ -19,7 +19,7 @@ from typing import Any
 import fabric.runners
 import paramiko
 
-from memleash_responder.adapters.ssh_session import closing_after, connected
+from memleash_responder.adapters.ssh.session import closing_after, connected
 from memleash_responder.core.facts import Host
 from memleash_responder.errors import CommandLost, SshUnreachable
 from memleash_responder.settings import Ssh

@@ -25,7 +25,7 @@ import requests
 import urllib3
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from memleash_responder.adapters.http_deadline import DeadlineAdapter, deadline
+from memleash_responder.adapters.http.deadline import DeadlineAdapter, deadline
 from memleash_responder.core.untrusted import line
 from memleash_responder.settings import HttpConfig
 from memleash_toolkit.documents import DocumentError, parse_json

@@ -28,8 +28,8 @@ import fabric
 import paramiko
 from paramiko.auth_strategy import AuthFailure
 
-from memleash_responder.adapters import known_hosts
-from memleash_responder.adapters.ssh_keys import OfferKeys, explained
+from memleash_responder.adapters.ssh import known_hosts
+from memleash_responder.adapters.ssh.keys import OfferKeys, explained
 from memleash_responder.core.facts import Host
 from memleash_responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreachable
 from memleash_responder.settings import Ssh

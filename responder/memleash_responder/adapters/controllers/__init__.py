@@ -1,0 +1,1 @@
+"""Whoever gives agents tasks: one file a kind, the same four calls."""

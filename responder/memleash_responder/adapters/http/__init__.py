@@ -1,0 +1,1 @@
+"""HTTP out: requests, with one deadline over a whole exchange."""
