@@ -9,12 +9,12 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from memleash_responder.access import Access, Links
 from memleash_responder.adapters.reports import ArtifactSettings
+from memleash_responder.core.access import Access, Links
+from memleash_responder.core.diagnoses import Diagnose
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards, Mute, RestartPolicy
 from memleash_responder.core.values import DatabaseUrl, UrlPath, UrlTemplate
-from memleash_responder.diagnose.policy import Diagnose
 from memleash_toolkit import settings as toolkit_settings
 from memleash_toolkit.values import (
     BaseUrl,

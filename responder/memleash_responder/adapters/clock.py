@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from memleash_responder.core.stamps import Stamp
+from memleash_responder.core.moments import Stamp
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from memleash_responder.adapters.diagnoser_program import Order, Verb, command, packed
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.adapters.ssh.client import SshClient
+from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.facts import Host
 from memleash_responder.core.untrusted import line, number
-from memleash_responder.diagnose.policy import Verdict
 from memleash_responder.errors import ResponderError
 from memleash_toolkit import documents
 

@@ -13,8 +13,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.outcomes import Outcome, Step
-from memleash_responder.diagnose.policy import Verdict
 
 
 class Part(StrEnum):

@@ -3,10 +3,14 @@
 A moment is unix time in seconds. A moment before 1970 or after 9999 can neither be shown nor
 compared safely, so it counts as the nearer of these two ends, wherever it comes from.
 Source: https://www.rfc-editor.org/rfc/rfc3339#section-5.6.
+
+An age must not depend on the wall clock being left alone. So a stamp names a moment twice: by the
+wall clock, and by the uptime of the machine that made it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -74,3 +78,25 @@ def as_datetime(moment: float) -> datetime:
 def rfc3339(moment: float) -> str:
     """Return a moment for programs: ``2026-01-31T12:00:00.250000Z``."""
     return as_datetime(moment).isoformat().replace("+00:00", "Z")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stamp:
+    """A moment whose age can be told.
+
+    On the machine that made it and in that boot, the uptime tells its age; otherwise the wall
+    clocks are all there is, and an age below zero counts as zero.
+    """
+
+    at: float
+    """Unix time."""
+    boot_id: str
+    """Which boot of which machine."""
+    uptime_seconds: float
+    """Seconds since that boot, suspension included."""
+
+    def age_seconds(self, now: Stamp) -> float:
+        """Return how long before ``now`` this was, not negative."""
+        if self.boot_id == now.boot_id:
+            return max(0.0, now.uptime_seconds - self.uptime_seconds)
+        return max(0.0, now.at - self.at)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.restarts import new_id
+from memleash_responder.core import diagnoses as policy
 from memleash_responder.core.alerts import Alert
+from memleash_responder.core.diagnoses import Diagnose, Refusal, Situation, Verdict
+from memleash_responder.core.diagnosis_rounds import Rounds, rounds_for
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.untrusted import line
-from memleash_responder.diagnose import policy
-from memleash_responder.diagnose.policy import Diagnose, Refusal, Situation, Verdict
-from memleash_responder.diagnose.rounds import Rounds, rounds_for
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.usecases.restart_situation import read_agent, read_hard_limit
 from memleash_responder.usecases.services import PAUSED, Services

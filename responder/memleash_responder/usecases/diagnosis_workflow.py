@@ -19,8 +19,8 @@ from memleash_responder.adapters.diagnoser_program import Order, Verb
 from memleash_responder.adapters.reports import Artifacts, BadReport
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
+from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose, Refusal, Verdict
 from memleash_responder.core.facts import Host
-from memleash_responder.diagnose.policy import WITH_REPORT, Diagnose, Refusal, Verdict
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
 from memleash_responder.usecases.boundary import try_one, unforeseen
 from memleash_responder.usecases.diagnosis_requests import Diagnosing, judge, rounds_of, settings_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.diagnoser_program import Order
-from memleash_responder.diagnose.policy import Diagnose
+from memleash_responder.core.diagnoses import Diagnose
 
 
 def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable
 
 from memleash_responder.adapters.telemetry import Part
-from memleash_responder.core.signs import Watch, silent, watched
+from memleash_responder.core.heartbeats import Watch, silent, watched
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.settings import Replicas
 from memleash_responder.usecases.services import Services

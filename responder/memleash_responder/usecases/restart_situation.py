@@ -10,8 +10,8 @@ from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.database.restarts import NEWEST_COMMANDS, Restart, SentCommand
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown
 from memleash_responder.core.guards import NOT_ASKED, Request, Situation, asks_controllers
+from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import HostState, Step
-from memleash_responder.core.stamps import Stamp
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.usecases.services import PAUSED, Services, standing_storm
 

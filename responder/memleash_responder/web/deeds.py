@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from memleash_responder.access import Role
+from memleash_responder.core.access import Role
 from memleash_responder.usecases.services import PAUSED, Services
 from memleash_responder.web.acts import RESUMED, Acts
 from memleash_responder.web.forms import Forms

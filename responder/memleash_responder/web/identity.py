@@ -17,7 +17,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from memleash_responder.access import EVERYTHING, ROLES, Access, Role, Token
+from memleash_responder.core.access import EVERYTHING, ROLES, Access, Role, Token
 from memleash_toolkit.settings import ConfigError
 from memleash_toolkit.web_config import WebConfig
 

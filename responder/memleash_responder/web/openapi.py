@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
-from memleash_responder.access import Role
+from memleash_responder.core.access import Role
 from memleash_responder.web.routes import Answer, Operation, Routes
 from memleash_responder.web.schemas import COMPONENTS, TEXT, ref
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import Blueprint, Response, g, render_template, send_from_directory
 
-from memleash_responder.access import Role
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL
+from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState, Outcome
 from memleash_responder.usecases.explain import explain

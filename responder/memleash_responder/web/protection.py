@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
-from memleash_responder.access import Role
+from memleash_responder.core.access import Role
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.front import is_loopback
 from memleash_responder.web.identity import Caller, Gate, NotKnown

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Flask, request
 
-from memleash_responder.access import Role
+from memleash_responder.core.access import Role
 from memleash_responder.web.problems import Problem
 
 Schema = Mapping[str, Any]

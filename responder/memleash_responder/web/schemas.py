@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.guards import GUARDS
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Remediation, Step
-from memleash_responder.diagnose.policy import Verdict
 from memleash_responder.web.progress import StepState
 
 Schema = dict[str, Any]

@@ -14,9 +14,9 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Mutes
 from memleash_responder.adapters.database.restarts import Requests, Restart, SentCommand
 from memleash_responder.core.guards import Refusal
+from memleash_responder.core.moments import Stamp
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import Outcome
-from memleash_responder.core.stamps import Stamp
 from memleash_responder.errors import Overtaken
 
 pytestmark = pytest.mark.integration

@@ -23,7 +23,7 @@ from demo.stack.stack import Stack, prepared
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.reports import Artifact, Artifacts
-from memleash_responder.diagnose.policy import Verdict
+from memleash_responder.core.diagnoses import Verdict
 from tests.integration.diagnose.conftest import AGENTS, eventually
 from tests.support.stacks import find_or_skip
 

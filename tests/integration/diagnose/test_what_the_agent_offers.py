@@ -11,7 +11,7 @@ import pytest
 
 from memleash_diagnoser import asked
 from memleash_responder.adapters.diagnoser_program import Verb
-from memleash_responder.diagnose.policy import AgentCommand, AgentSignal
+from memleash_responder.core.diagnoses import AgentCommand, AgentSignal
 from tests.integration.diagnose.conftest import Agent, Collector, eventually
 
 pytestmark = pytest.mark.integration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from memleash_responder.core.signs import RETIRED, Watch, silent, watched
+from memleash_responder.core.heartbeats import RETIRED, Watch, silent, watched
 
 DEAD_AFTER, GAP, BEAT = 20.0, 10.0, 3.0
 DEAF = None

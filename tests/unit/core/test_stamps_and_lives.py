@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memleash_responder.core.facts import same_life
-from memleash_responder.core.stamps import Stamp
+from memleash_responder.core.moments import Stamp
 
 THEN = Stamp(at=1000.0, boot_id="boot-1", uptime_seconds=50.0)
 

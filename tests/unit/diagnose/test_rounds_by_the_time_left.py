@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
+from memleash_responder.core.diagnoses import GIB, MIB, Diagnose, Discover
+from memleash_responder.core.diagnosis_rounds import rounds_for
 from memleash_responder.core.facts import Unknown
-from memleash_responder.diagnose.policy import GIB, MIB, Diagnose, Discover
-from memleash_responder.diagnose.rounds import rounds_for
 from memleash_toolkit.values import Duration
 
 SETTINGS = Diagnose(Discover(systemd_unit="agent.service"))

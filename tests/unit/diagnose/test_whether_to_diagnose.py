@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
+from memleash_responder.core.diagnoses import GIB, Diagnose, Discover, Situation, Verdict, refusal
 from memleash_responder.core.facts import AgentFacts, Unknown
 from memleash_responder.core.outcomes import Mode
-from memleash_responder.diagnose.policy import GIB, Diagnose, Discover, Situation, Verdict, refusal
 
 SETTINGS = Diagnose(Discover(systemd_unit="agent.service"))
 GROWING = AgentFacts(up=True, start_time=1000.0, resident_bytes=3 * GIB, busy=False)

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.reports import ArtifactSettings
 from memleash_responder.adapters.ssh.client import CommandResult
+from memleash_responder.core.diagnoses import GIB, Diagnose, Discover, Verdict
+from memleash_responder.core.diagnosis_rounds import Rounds
 from memleash_responder.core.outcomes import Mode
-from memleash_responder.diagnose.policy import GIB, Diagnose, Discover, Verdict
-from memleash_responder.diagnose.rounds import Rounds
 from memleash_responder.usecases import diagnosis_workflow as workflow
 from memleash_responder.usecases.diagnosis_requests import Diagnosing
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow

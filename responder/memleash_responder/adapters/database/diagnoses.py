@@ -10,9 +10,9 @@ from sqlalchemy import exc
 
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import METADATA
+from memleash_responder.core.diagnoses import TRY_AGAIN, Verdict
+from memleash_responder.core.diagnosis_rounds import Rounds
 from memleash_responder.core.facts import same_life
-from memleash_responder.diagnose.policy import TRY_AGAIN, Verdict
-from memleash_responder.diagnose.rounds import Rounds
 
 diagnoses = sa.Table(
     "memleash_diagnoses",

@@ -18,10 +18,10 @@ from memleash_responder.adapters.database.schema import (
     replicas,
     restarts,
 )
+from memleash_responder.core.heartbeats import RETIRED
 from memleash_responder.core.host_states import HostEvent, after
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import HostState
-from memleash_responder.core.signs import RETIRED
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

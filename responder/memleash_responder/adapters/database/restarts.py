@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import hosts, restarts
 from memleash_responder.core.guards import Refusal, Request
+from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import HostState, Outcome
-from memleash_responder.core.stamps import Stamp
 from memleash_responder.errors import Overtaken
 
 NEWEST_COMMANDS = 1000

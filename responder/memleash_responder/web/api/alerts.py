@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from memleash_responder.access import Role
+from memleash_responder.core.access import Role
 from memleash_responder.core.alerts import PayloadError
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import BacklogFull, DatabaseUnavailable

@@ -6,8 +6,8 @@ from typing import Any
 
 from flask import request
 
-from memleash_responder.access import Role
 from memleash_responder.adapters.database.diagnoses import Diagnosis
+from memleash_responder.core.access import Role
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.acts import Acts, known_diagnosis
 from memleash_responder.web.parameters import iso, label, paging

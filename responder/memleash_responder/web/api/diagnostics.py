@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Response
 
-from memleash_responder.access import Role
 from memleash_responder.adapters.reports import Artifact
+from memleash_responder.core.access import Role
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.parameters import iso, label, paging
 from memleash_responder.web.problems import Problem

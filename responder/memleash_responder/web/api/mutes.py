@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memleash_responder.access import Role
+from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.acts import Acts, known_host

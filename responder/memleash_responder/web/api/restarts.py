@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import request
 
-from memleash_responder.access import Role
+from memleash_responder.core.access import Role
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.acts import Acts, known_restart

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
-from memleash_responder.access import Role
 from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL
+from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.usecases.services import PAUSED, Services, standing_storm

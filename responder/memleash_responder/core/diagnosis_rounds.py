@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from memleash_responder.core.diagnoses import Diagnose
 from memleash_responder.core.facts import Unknown
-from memleash_responder.diagnose.policy import Diagnose
 from memleash_toolkit.units import format_duration, format_size
 
 LEAST_ROUNDS = 3
