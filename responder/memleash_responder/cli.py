@@ -33,14 +33,14 @@ from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.orphans import end_orphans
 from memleash_responder.usecases.replicas import Liveness
 from memleash_responder.usecases.restart_requests import Admission
 from memleash_responder.usecases.restart_workflow import QUEUE, WORKFLOW, RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
-from memleash_responder.web.acts import Acts
 from memleash_responder.web.app import create_app
-from memleash_responder.web.front import Front
+from memleash_responder.web.server import Front
 from memleash_toolkit import logs
 from memleash_toolkit.flags import listen_address
 from memleash_toolkit.http_exchange import Sizes
@@ -163,8 +163,8 @@ class Responder:
         self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweeper")
         self._liveness = Liveness(services, STEPS_VERSION, self._durable.take_over)
         self._keeper = Keeper(services, self._duties())
-        acts = Acts(services, self._admission, self._muting, self._diagnosis)
-        app = create_app(services, self._intake, acts, self.reload, front.gate)
+        operator = Operator(services, self._admission, self._muting, self._diagnosis)
+        app = create_app(services, self._intake, operator, self.reload, front.gate)
         largest = app.config["MAX_CONTENT_LENGTH"] + BODY_SLACK_BYTES
         limits = Limits(sizes=Sizes(body=largest), threads=WEB_THREADS)
         self._server = HttpServer(app, front.address, front.web_config, limits)

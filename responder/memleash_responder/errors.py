@@ -7,11 +7,15 @@ ResponderError
 +-- AlertmanagerError       muting is late; never a reason not to restart; try again later
 +-- DatabaseUnavailable     nothing can be stored; Alertmanager tries again
 +-- Overtaken               another works on the same request; look again at what it did
++-- NotPossible             what a person asked for; the title and the detail are for that person
+|   +-- NotFound            it names what is not there
+|   +-- Conflict            not as things stand now
+|   +-- PeerRefused         a peer was asked and said no
 +-- SshError
     +-- SshUnreachable      ssh_unreachable: not sent; try again later
     +-- SshAuthFailed       ssh_auth_failed: not sent; a person must mend the key
     +-- HostKeyMismatch     host_key_mismatch: not sent; a person must look
-        +-- CommandLost         sent, its end not seen; command_failed unless a new life shows
+    +-- CommandLost             sent, its end not seen; command_failed unless a new life shows
 """
 
 from __future__ import annotations
@@ -55,6 +59,26 @@ class DatabaseUnavailable(ResponderError):
 
 class Overtaken(ResponderError):
     """Another has noted that it sends this request's command, or the request has its word."""
+
+
+class NotPossible(ResponderError):
+    """What a person asked for cannot be done: ``title`` in a few words, the detail as the text."""
+
+    def __init__(self, title: str, detail: str) -> None:
+        self.title = title
+        super().__init__(detail)
+
+
+class NotFound(NotPossible):
+    """It names a host, an agent, a request or a report that is not there."""
+
+
+class Conflict(NotPossible):
+    """It cannot be done as things stand now."""
+
+
+class PeerRefused(NotPossible):
+    """A peer was asked, and refused or did not answer."""
 
 
 class SshError(ResponderError):

@@ -9,7 +9,6 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from memleash_responder.adapters.reports import ArtifactSettings
 from memleash_responder.core.access import Access, Links
 from memleash_responder.core.diagnoses import Diagnose
 from memleash_responder.core.outcomes import Mode
@@ -226,6 +225,17 @@ class Webhook:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Artifacts:
+    """Where the reports of diagnoses are kept, and how many."""
+
+    folder: Path = Path("/var/lib/memleash/artifacts")
+    keep_per_agent: Count = 10
+    """On each host."""
+    keep_bytes: Size = Size(1024**3)
+    """All together; the oldest go first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
     """The whole file."""
 
@@ -242,7 +252,7 @@ class Settings:
     retention: Retention = dataclasses.field(default_factory=Retention)
     replicas: Replicas = dataclasses.field(default_factory=Replicas)
     webhook: Webhook = dataclasses.field(default_factory=Webhook)
-    artifacts: ArtifactSettings = dataclasses.field(default_factory=ArtifactSettings)
+    artifacts: Artifacts = dataclasses.field(default_factory=Artifacts)
     access: Access = dataclasses.field(default_factory=Access)
     links: Links = dataclasses.field(default_factory=Links)
 

@@ -19,7 +19,6 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
 from memleash_responder.core.untrusted import line
-from memleash_toolkit.values import Count, Size
 
 MAX_MEMBERS = 100
 MAX_LEVELS = 8
@@ -37,7 +36,7 @@ class BadReport(Exception):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Artifact:
+class Report:
     """One report in its folder."""
 
     host: str
@@ -65,36 +64,21 @@ class Artifact:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ArtifactSettings:
-    """Where reports are kept, and how many."""
-
-    folder: Path = Path("/var/lib/memleash/artifacts")
-    keep_per_agent: Count = 10
-    """On each host."""
-    keep_bytes: Size = Size(1024**3)
-    """All together; the oldest go first."""
-
-    def store(self) -> Artifacts:
-        """Return the store that these describe."""
-        return Artifacts(self.folder, self.keep_per_agent, self.keep_bytes)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Artifacts:
+class Reports:
     """The folder of all reports."""
 
     root: Path
     keep_per_agent: int
     keep_bytes: int
 
-    def put(self, host: str, agent: str, taken_at: float, tar: bytes, max_bytes: int) -> Artifact:
+    def put(self, host: str, agent: str, taken_at: float, tar: bytes, max_bytes: int) -> Report:
         """Unpack a report of at most ``max_bytes`` into its place, then forget the oldest.
 
         Putting the same report again changes nothing. Raises BadReport, OSError.
         """
         name = datetime.fromtimestamp(taken_at, UTC).strftime(_TIME)
         place = self.root / _folder_name(host) / _folder_name(agent) / name
-        artifact = Artifact(host, agent, name, place)
+        artifact = Report(host, agent, name, place)
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place.parent))
@@ -106,24 +90,24 @@ class Artifacts:
         self._forget(keep=artifact)
         return artifact
 
-    def all(self, host: str | None = None, agent: str | None = None) -> list[Artifact]:
+    def all(self, host: str | None = None, agent: str | None = None) -> list[Report]:
         """Return the reports there are, the newest first."""
         found = [
             one for one in self._walk() if host in (None, one.host) and agent in (None, one.agent)
         ]
         return sorted(found, key=lambda one: (one.time, one.host, one.agent), reverse=True)
 
-    def get(self, host: str, agent: str, time: str) -> Artifact | None:
+    def get(self, host: str, agent: str, time: str) -> Report | None:
         """Return one report. What is asked for is looked up, never used as a path."""
         return next((one for one in self.all(host, agent) if one.time == time), None)
 
-    def _walk(self) -> Iterator[Artifact]:
+    def _walk(self) -> Iterator[Report]:
         for folder in self.root.glob("*/*/*"):
             if folder.is_dir() and not folder.name.startswith("."):
                 host, agent = folder.parent.parent.name, folder.parent.name
-                yield Artifact(unquote(host), unquote(agent), folder.name, folder)
+                yield Report(unquote(host), unquote(agent), folder.name, folder)
 
-    def _forget(self, keep: Artifact) -> None:
+    def _forget(self, keep: Report) -> None:
         """Remove what is over an agent's number, then the oldest while all is too large."""
         for old in self.all(keep.host, keep.agent)[self.keep_per_agent :]:
             if old != keep:

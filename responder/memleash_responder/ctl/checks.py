@@ -11,7 +11,7 @@ from memleash_responder.adapters import inventory
 from memleash_responder.ctl.client import CtlError, Exit
 from memleash_responder.ctl.context import Ctl, output_option, pass_ctl
 from memleash_responder.ctl.output import plain, say
-from memleash_responder.web.identity import Gate
+from memleash_responder.web.authentication import Gate
 from memleash_toolkit.settings import ConfigError
 from memleash_toolkit.web_config import WebConfig
 

@@ -88,7 +88,7 @@ def _take(
         tar = collector.fetch(host, order, python)
     finally:
         collector.tell(host, Verb.STOP, order, python)
-    put = services.settings.artifacts.store().put(
+    put = services.outside.reports.put(
         restart.host, restart.agent, services.clock.now(), tar, order.max_report_bytes
     )
     collector.tell(host, Verb.CLEAN, order, python)

@@ -16,7 +16,7 @@ from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable, run_step
 from memleash_responder.adapters.diagnoser import Answer, Collector, CollectorError, State
 from memleash_responder.adapters.diagnoser_program import Order, Verb
-from memleash_responder.adapters.reports import Artifacts, BadReport
+from memleash_responder.adapters.reports import BadReport
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose, Refusal, Verdict
@@ -211,7 +211,7 @@ class DiagnosisWorkflow:
                 self._services.sleep(POLL_SECONDS)
             try:
                 tar = self._collector().fetch(case.host, case.order, case.settings.python)
-                put = self._artifacts().put(
+                put = self._services.outside.reports.put(
                     case.diagnosis.host,
                     case.diagnosis.agent,
                     case.diagnosis.requested_at,
@@ -257,9 +257,6 @@ class DiagnosisWorkflow:
 
     def _collector(self) -> Collector:
         return Collector(self._services.outside.ssh)
-
-    def _artifacts(self) -> Artifacts:
-        return self._services.settings.artifacts.store()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

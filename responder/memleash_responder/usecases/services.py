@@ -17,6 +17,7 @@ from memleash_responder.adapters.database.restarts import Requests
 from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.inventory import Inventory
 from memleash_responder.adapters.prometheus import PrometheusClient
+from memleash_responder.adapters.reports import Reports
 from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.storms import storm_reason
@@ -51,11 +52,12 @@ class Outside:
     alertmanager: AlertmanagerClient
     controllers: ControllerClients
     ssh: SshClient
+    reports: Reports
 
     @classmethod
     def of(cls, settings: Settings) -> Outside:
         """Build the peers of ``settings``. Raises ConfigError for an unusable inventory."""
-        inventory = Inventory(settings.inventory)
+        inventory, kept = Inventory(settings.inventory), settings.artifacts
         return cls(
             settings,
             inventory,
@@ -64,6 +66,7 @@ class Outside:
             AlertmanagerClient(settings.alertmanager),
             ControllerClients(settings.controllers, lambda: inventory.hosts().keys()),
             SshClient(settings.ssh),
+            Reports(kept.folder, kept.keep_per_agent, kept.keep_bytes),
         )
 
 

@@ -8,29 +8,28 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+from memleash_responder.usecases.fleet import FleetReader
 from memleash_responder.usecases.intake import Intake
+from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.acts import Acts
 from memleash_responder.web.api.alerts import add_alerts
 from memleash_responder.web.api.diagnoses import add_diagnoses
 from memleash_responder.web.api.diagnostics import add_diagnostics
 from memleash_responder.web.api.hosts import add_hosts
 from memleash_responder.web.api.mutes import add_mutes
+from memleash_responder.web.api.openapi import add_openapi
 from memleash_responder.web.api.restarts import add_restarts
-from memleash_responder.web.api.switches import add_switches
-from memleash_responder.web.conditional import add_etags
-from memleash_responder.web.deeds import deeds
-from memleash_responder.web.fleet import FleetReader
-from memleash_responder.web.forms import Forms
+from memleash_responder.web.api.system import add_switches
+from memleash_responder.web.api.table import Routes
+from memleash_responder.web.authentication import Gate
 from memleash_responder.web.health import health
-from memleash_responder.web.identity import Gate
 from memleash_responder.web.metrics import StateCollector, metrics
-from memleash_responder.web.openapi import add_openapi
-from memleash_responder.web.pages import pages
-from memleash_responder.web.problems import handle_problems
-from memleash_responder.web.protection import protect
+from memleash_responder.web.pages.buttons import buttons
+from memleash_responder.web.pages.forms import Forms
+from memleash_responder.web.pages.views import pages
 from memleash_responder.web.reloading import reloading
-from memleash_responder.web.routes import Routes
+from memleash_responder.web.request_checks import protect
+from memleash_responder.web.responses import add_etags, handle_problems
 from memleash_toolkit import documents
 
 
@@ -48,12 +47,12 @@ class _Json(DefaultJSONProvider):
 def create_app(
     services: Services,
     intake: Intake,
-    acts: Acts,
+    operator: Operator,
     reload: Callable[[], None],
     gate: Gate,
 ) -> Flask:
     """Return the application of one responder process."""
-    app = Flask("responder", static_folder=None, template_folder="web/templates")
+    app = Flask("memleash_responder", static_folder=None, template_folder="web/pages/templates")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.webhook.max_body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json = _Json(app)
@@ -67,20 +66,22 @@ def create_app(
     app.register_blueprint(reloading(reload))
     forms = Forms(services)
     app.register_blueprint(pages(services, reader, forms))
-    app.register_blueprint(deeds(services, acts, forms))
-    routes_of(services, intake, acts, reader).install(app)
+    app.register_blueprint(buttons(services, operator, forms))
+    routes_of(services, intake, operator, reader).install(app)
     return app
 
 
-def routes_of(services: Services, intake: Intake, acts: Acts, reader: FleetReader) -> Routes:
+def routes_of(
+    services: Services, intake: Intake, operator: Operator, reader: FleetReader
+) -> Routes:
     """Return the API's table."""
     routes = Routes()
     add_alerts(routes, services, intake)
-    add_hosts(routes, services, acts, reader)
-    add_restarts(routes, services, acts)
-    add_mutes(routes, services, acts)
-    add_switches(routes, services, acts)
-    add_diagnoses(routes, services, acts)
+    add_hosts(routes, services, operator, reader)
+    add_restarts(routes, services, operator)
+    add_mutes(routes, services, operator)
+    add_switches(routes, services, operator)
+    add_diagnoses(routes, services, operator)
     add_diagnostics(routes, services)
     add_openapi(routes)
     return routes

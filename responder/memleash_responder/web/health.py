@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.problems import problem
-from memleash_responder.web.routes import restricted
+from memleash_responder.web.api.table import restricted
+from memleash_responder.web.responses import problem
 
 
 def health(services: Services) -> Blueprint:

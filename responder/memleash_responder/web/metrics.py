@@ -14,7 +14,7 @@ from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases.services import PAUSED, Services, standing_storm
-from memleash_responder.web.routes import restricted
+from memleash_responder.web.api.table import restricted
 from memleash_toolkit.exposition import accepted
 
 PREFIX = "memleash_responder"

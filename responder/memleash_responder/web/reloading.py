@@ -7,8 +7,8 @@ from collections.abc import Callable
 from flask import Blueprint, Response
 
 from memleash_responder.core.access import Role
-from memleash_responder.web.problems import Problem
-from memleash_responder.web.routes import restricted
+from memleash_responder.web.api.table import restricted
+from memleash_responder.web.responses import Problem
 from memleash_toolkit.settings import ConfigError
 
 

@@ -20,7 +20,7 @@ from memleash_responder.ctl import answers
 from memleash_responder.ctl.answers import NotUnderstood, understood
 from memleash_responder.ctl.client import Exit
 from memleash_responder.ctl.main import CLOSED_PIPE, cli, run
-from memleash_responder.web.schemas import COMPONENTS
+from memleash_responder.web.api.models import COMPONENTS
 from tests.contract.ctl.server import Server, http
 
 DOCS = Path(__file__).parents[3] / "docs/memleashctl.md"

@@ -22,7 +22,7 @@ from demo.stack.observer import Observer
 from demo.stack.stack import Stack, prepared
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.reports import Artifact, Artifacts
+from memleash_responder.adapters.reports import Report, Reports
 from memleash_responder.core.diagnoses import Verdict
 from tests.integration.diagnose.conftest import AGENTS, eventually
 from tests.support.stacks import find_or_skip
@@ -131,8 +131,8 @@ class Site:
     def markers(self) -> list[Path]:
         return list((self.stack.site.busy / self.agent).glob("diagnose-*"))
 
-    def artifacts(self) -> list[Artifact]:
-        return Artifacts(self.folder / "artifacts", 9, 2**30).all(self.host, self.agent)
+    def artifacts(self) -> list[Report]:
+        return Reports(self.folder / "artifacts", 9, 2**30).all(self.host, self.agent)
 
     def reports(self) -> list[dict[str, Any]]:
         return [json.loads((one.folder / "report.json").read_text()) for one in self.artifacts()]

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
-from memleash_responder.adapters.reports import ArtifactSettings
+from memleash_responder.adapters.reports import Reports
 from memleash_responder.adapters.ssh.client import CommandResult
 from memleash_responder.core.diagnoses import GIB, Diagnose, Discover, Verdict
 from memleash_responder.core.diagnosis_rounds import Rounds
@@ -95,9 +95,7 @@ def site(make_world: Callable[..., World], tmp_path: Path, monkeypatch: pytest.M
     made.node.resident_bytes = 3 * GIB
     ssh, engine = TalkingSsh(), Engine()
     object.__setattr__(made.services.outside, "ssh", ssh)
-    artifacts = ArtifactSettings(folder=tmp_path / "artifacts")
-    with_folder = dataclasses.replace(made.settings, artifacts=artifacts)
-    object.__setattr__(made.services.outside, "settings", with_folder)
+    object.__setattr__(made.services.outside, "reports", Reports(tmp_path, 10, GIB))
     monkeypatch.setattr(workflow, "run_step", engine.run_step)
     work = DiagnosisWorkflow(made.services, cast(Any, engine), Diagnosing(made.services))
     return Site(made, ssh, engine, work)

@@ -12,11 +12,11 @@ import pytest
 from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
+from memleash_responder.errors import PeerRefused
 from memleash_responder.usecases.host_recovery import Recovery, next_attempt_seconds
 from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.restart_end import undrain
-from memleash_responder.web.acts import Acts
-from memleash_responder.web.problems import Problem
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World
 
@@ -49,9 +49,9 @@ def looked_at(world: World) -> str:
     return world.state()
 
 
-def acts_of(world: World) -> Acts:
+def acts_of(world: World) -> Operator:
     """Return what a person can do; no diagnosis is asked for here."""
-    return Acts(world.services, world.admission, Muting(world.services), cast(Any, None))
+    return Operator(world.services, world.admission, Muting(world.services), cast(Any, None))
 
 
 @pytest.mark.parametrize("ssh", ["fails", "lost_before"])
@@ -111,12 +111,12 @@ def test_a_new_life_that_is_gone_after_the_reconnect_is_not_back(world: World) -
 
 def test_a_persons_word_stands_in_for_the_new_life_and_is_recorded(world: World) -> None:
     lose(world, ssh="fails")
-    acts = acts_of(world)
+    operator = acts_of(world)
     world.node.ready = False
-    with pytest.raises(Problem, match="does not answer ready"):
-        acts.reconnect("node-1", "ann")
+    with pytest.raises(PeerRefused, match="does not answer ready"):
+        operator.reconnect("node-1", "ann")
     world.node.ready = True
-    acts.reconnect("node-1", "ann")
+    operator.reconnect("node-1", "ann")
     assert (world.state(), world.node.drained) == ("connected", False)
     (request,) = world.history()
     assert request.facts["taken_back_by"] == "ann"
@@ -124,8 +124,8 @@ def test_a_persons_word_stands_in_for_the_new_life_and_is_recorded(world: World)
 
 def test_a_persons_word_about_one_loss_does_not_hold_for_the_next(world: World) -> None:
     lose(world, ssh="fails")
-    acts = acts_of(world)
-    acts.reconnect_soon("node-1", "ann")
+    operator = acts_of(world)
+    operator.reconnect_soon("node-1", "ann")
     world.recovery.look()
     assert world.state() == "connected"
     world.clock.advance(86_400)

@@ -10,7 +10,7 @@ import pytest
 from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL, Restart
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.usecases.restart_steps import STEPS
-from memleash_responder.web.progress import StepState, progress
+from memleash_responder.usecases.step_states import StepState, progress
 
 ALL = list(STEPS)
 

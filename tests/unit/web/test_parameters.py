@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from memleash_responder.web.parameters import iso, moment, one_of, text, whole
+from memleash_responder.web.api.parameters import iso, moment, one_of, text, whole
 
 NOW = 1_800_000_000.0
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from memleash_responder.core.access import EVERYTHING, ROLES, Access, Role, Token
-from memleash_responder.web.identity import Gate, NotKnown
+from memleash_responder.web.authentication import Gate, NotKnown
 from memleash_toolkit.settings import ConfigError, build
 from memleash_toolkit.web_config import WebConfig
 

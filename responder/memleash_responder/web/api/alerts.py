@@ -15,10 +15,10 @@ from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import BacklogFull, DatabaseUnavailable
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.parameters import label, paging, word
-from memleash_responder.web.routes import Answer, Operation, Routes
-from memleash_responder.web.schemas import page, ref
-from memleash_responder.web.shapes import alert_json, page_json
+from memleash_responder.web.api.models import page, ref
+from memleash_responder.web.api.parameters import label, paging, word
+from memleash_responder.web.api.shapes import alert_json, page_json
+from memleash_responder.web.api.table import Answer, Operation, Routes
 
 TAG = "alerts"
 

@@ -8,19 +8,19 @@ from flask import request
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.core.access import Role
+from memleash_responder.usecases.operator import Operator, known_diagnosis
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.acts import Acts, known_diagnosis
-from memleash_responder.web.parameters import iso, label, paging
-from memleash_responder.web.problems import Problem
-from memleash_responder.web.protection import caller
-from memleash_responder.web.routes import Answer, Operation, Routes
-from memleash_responder.web.schemas import page, ref
-from memleash_responder.web.shapes import page_json
+from memleash_responder.web.api.models import page, ref
+from memleash_responder.web.api.parameters import iso, label, paging
+from memleash_responder.web.api.shapes import page_json
+from memleash_responder.web.api.table import Answer, Operation, Routes
+from memleash_responder.web.request_checks import caller
+from memleash_responder.web.responses import Problem
 
 TAG = "diagnostics"
 
 
-def add_diagnoses(routes: Routes, services: Services, acts: Acts) -> None:
+def add_diagnoses(routes: Routes, services: Services, operator: Operator) -> None:
     """Add the operations about diagnoses."""
     _add_history(routes, services)
 
@@ -38,7 +38,7 @@ def add_diagnoses(routes: Routes, services: Services, acts: Acts) -> None:
     )
     def ask() -> tuple[dict[str, Any], int, dict[str, str]]:
         host, agent = _asked(request.get_json())
-        opened = acts.diagnose(host, agent, caller().name)
+        opened = operator.diagnose(host, agent, caller().name)
         return diagnosis_json(opened), 202, {"Location": f"/api/v1/diagnoses/{opened.id}"}
 
 

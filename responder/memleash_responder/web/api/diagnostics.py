@@ -7,14 +7,14 @@ from typing import Any
 
 from flask import Response
 
-from memleash_responder.adapters.reports import Artifact
+from memleash_responder.adapters.reports import Report
 from memleash_responder.core.access import Role
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.parameters import iso, label, paging
-from memleash_responder.web.problems import Problem
-from memleash_responder.web.routes import Answer, Operation, Routes
-from memleash_responder.web.schemas import page, ref
-from memleash_responder.web.shapes import page_json
+from memleash_responder.web.api.models import page, ref
+from memleash_responder.web.api.parameters import iso, label, paging
+from memleash_responder.web.api.shapes import page_json
+from memleash_responder.web.api.table import Answer, Operation, Routes
+from memleash_responder.web.responses import Problem
 
 TAG = "diagnostics"
 _TIME = "%Y%m%dT%H%M%SZ"
@@ -40,7 +40,7 @@ def add_diagnostics(routes: Routes, services: Services) -> None:
         )
     )
     def diagnostics(host: str | None, agent: str | None, limit: int, offset: int) -> dict[str, Any]:
-        found = services.settings.artifacts.store().all(host, agent)
+        found = services.outside.reports.all(host, agent)
         shown = [diagnostic_json(one) for one in found[offset : offset + limit + 1]]
         return page_json("diagnostics", shown, limit, offset)
 
@@ -56,14 +56,14 @@ def add_diagnostics(routes: Routes, services: Services) -> None:
         )
     )
     def download(host: str, agent: str, time: str) -> Response:
-        found = services.settings.artifacts.store().get(host, agent, time)
+        found = services.outside.reports.get(host, agent, time)
         if found is None:
             raise Problem(404, "Unknown report", "there is no such report")
         headers = {"Content-Disposition": f'attachment; filename="report-{found.time}.tar.gz"'}
         return Response(found.packed(), headers=headers, content_type="application/gzip")
 
 
-def diagnostic_json(one: Artifact) -> dict[str, Any]:
+def diagnostic_json(one: Report) -> dict[str, Any]:
     """Return a report as the API lists it."""
     taken_at = datetime.strptime(one.time, _TIME).replace(tzinfo=UTC).timestamp()
     return {

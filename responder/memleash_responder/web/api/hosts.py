@@ -8,24 +8,26 @@ from memleash_responder.core.access import Role
 from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState
+from memleash_responder.usecases import fleet
 from memleash_responder.usecases.explain import explain
+from memleash_responder.usecases.operator import Operator, known_agent, known_host
 from memleash_responder.usecases.restart_situation import read_agent, read_hard_limit
 from memleash_responder.usecases.services import Services
-from memleash_responder.web import fleet
-from memleash_responder.web.acts import Acts, known_agent, known_host
-from memleash_responder.web.parameters import iso, label, paging, word
-from memleash_responder.web.protection import caller
-from memleash_responder.web.routes import Answer, Operation, Routes
-from memleash_responder.web.schemas import page, ref
-from memleash_responder.web.shapes import agent_json, explanation_json, mute_json, page_json
+from memleash_responder.web.api.models import page, ref
+from memleash_responder.web.api.parameters import iso, label, paging, word
+from memleash_responder.web.api.shapes import agent_json, explanation_json, mute_json, page_json
+from memleash_responder.web.api.table import Answer, Operation, Routes
+from memleash_responder.web.request_checks import caller
 
 TAG = "hosts"
 
 
-def add_hosts(routes: Routes, services: Services, acts: Acts, reader: fleet.FleetReader) -> None:
+def add_hosts(
+    routes: Routes, services: Services, operator: Operator, reader: fleet.FleetReader
+) -> None:
     """Add the operations about hosts."""
     _add_fleet(routes, services, reader)
-    _add_one(routes, services, acts)
+    _add_one(routes, services, operator)
     _add_explanation(routes, services)
 
 
@@ -59,7 +61,7 @@ def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) ->
         return page_json("hosts", shown, limit, offset)
 
 
-def _add_one(routes: Routes, services: Services, acts: Acts) -> None:
+def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
     @routes.add(
         Operation(
             "GET",
@@ -87,7 +89,7 @@ def _add_one(routes: Routes, services: Services, acts: Acts) -> None:
         )
     )
     def reconnect(host: str) -> dict[str, Any]:
-        acts.reconnect(host, caller().name)
+        operator.reconnect(host, caller().name)
         known = known_host(services, host)
         return _host_json(services, known, fresh(services, known), fleet.remembered(services))
 

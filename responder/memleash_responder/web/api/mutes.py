@@ -6,12 +6,12 @@ from typing import Any
 
 from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
+from memleash_responder.usecases.operator import Operator, known_host
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.acts import Acts, known_host
-from memleash_responder.web.protection import caller
-from memleash_responder.web.routes import Answer, Operation, Routes
-from memleash_responder.web.schemas import TEXT, TIME, every, ref, thing
-from memleash_responder.web.shapes import mute_json
+from memleash_responder.web.api.models import TEXT, TIME, every, ref, thing
+from memleash_responder.web.api.shapes import mute_json
+from memleash_responder.web.api.table import Answer, Operation, Routes
+from memleash_responder.web.request_checks import caller
 
 TAG = "mutes"
 
@@ -19,10 +19,10 @@ MAINTENANCE = "maintenance"
 """The inventory's label of hosts that are not pinged while its value is ``true``."""
 
 
-def add_mutes(routes: Routes, services: Services, acts: Acts) -> None:
+def add_mutes(routes: Routes, services: Services, operator: Operator) -> None:
     """Add the operations about mutes, and HTTP SD for pings."""
     _add_reading(routes, services)
-    _add_ending(routes, acts)
+    _add_ending(routes, operator)
     _add_discovery(routes, services)
 
 
@@ -59,7 +59,7 @@ def _add_reading(routes: Routes, services: Services) -> None:
         return {"mutes": mutes_json(services)}
 
 
-def _add_ending(routes: Routes, acts: Acts) -> None:
+def _add_ending(routes: Routes, operator: Operator) -> None:
     @routes.add(
         Operation(
             "DELETE",
@@ -72,7 +72,7 @@ def _add_ending(routes: Routes, acts: Acts) -> None:
         )
     )
     def end(host: str) -> tuple[str, int]:
-        acts.unmute(host, caller().name)
+        operator.unmute(host, caller().name)
         return "", 204
 
 

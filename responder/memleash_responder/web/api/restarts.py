@@ -9,29 +9,29 @@ from flask import request
 
 from memleash_responder.core.access import Role
 from memleash_responder.core.outcomes import Outcome
+from memleash_responder.usecases.operator import Operator, known_restart
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.acts import Acts, known_restart
-from memleash_responder.web.parameters import SINCE, iso, label, moment, paging, word
-from memleash_responder.web.problems import Problem
-from memleash_responder.web.protection import caller
-from memleash_responder.web.routes import Answer, Operation, Query, Routes
-from memleash_responder.web.schemas import page, ref
-from memleash_responder.web.shapes import page_json, restart_json
+from memleash_responder.web.api.models import page, ref
+from memleash_responder.web.api.parameters import SINCE, iso, label, moment, paging, word
+from memleash_responder.web.api.shapes import page_json, restart_json
+from memleash_responder.web.api.table import Answer, Operation, Query, Routes
+from memleash_responder.web.request_checks import caller
+from memleash_responder.web.responses import Problem
 
 TAG = "restarts"
 OPEN = "open"
 WEEK_SECONDS = 7 * 86400
 
 
-def add_restarts(routes: Routes, services: Services, acts: Acts) -> None:
+def add_restarts(routes: Routes, services: Services, operator: Operator) -> None:
     """Add the operations about restarts."""
     explained = "From this time on: RFC 3339, or a duration before now such as 7d."
     since = Query("since", explained, SINCE, moment(services.clock.now))
     _add_history(routes, services, since)
     _add_report(routes, services, since)
-    _add_asking(routes, acts)
-    _add_decision(routes, acts, "approve", "Approve a request that waits for a person.")
-    _add_decision(routes, acts, "deny", "Deny a request that waits for a person.")
+    _add_asking(routes, operator)
+    _add_decision(routes, operator, "approve", "Approve a request that waits for a person.")
+    _add_decision(routes, operator, "deny", "Deny a request that waits for a person.")
 
 
 def _add_history(routes: Routes, services: Services, since: Query) -> None:
@@ -71,7 +71,7 @@ def _add_history(routes: Routes, services: Services, since: Query) -> None:
         return restart_json(known_restart(services, id))
 
 
-def _add_asking(routes: Routes, acts: Acts) -> None:
+def _add_asking(routes: Routes, operator: Operator) -> None:
     @routes.add(
         Operation(
             "POST",
@@ -86,11 +86,11 @@ def _add_asking(routes: Routes, acts: Acts) -> None:
     )
     def ask() -> tuple[dict[str, Any], int, dict[str, str]]:
         host, agent, forced = _asked(request.get_json())
-        opened = acts.restart(host, agent, caller().name, forced=forced)
+        opened = operator.restart(host, agent, caller().name, forced=forced)
         return restart_json(opened), 202, {"Location": f"/api/v1/restarts/{opened.id}"}
 
 
-def _add_decision(routes: Routes, acts: Acts, word: str, summary: str) -> None:
+def _add_decision(routes: Routes, operator: Operator, word: str, summary: str) -> None:
     @routes.add(
         Operation(
             "POST",
@@ -103,7 +103,7 @@ def _add_decision(routes: Routes, acts: Acts, word: str, summary: str) -> None:
         )
     )
     def decide(id: str) -> dict[str, Any]:  # noqa: A002 - as above
-        return restart_json(acts.decide(id, caller().name, approve=word == "approve"))
+        return restart_json(operator.decide(id, caller().name, approve=word == "approve"))
 
 
 def _add_report(routes: Routes, services: Services, since: Query) -> None:

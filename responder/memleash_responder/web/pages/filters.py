@@ -13,7 +13,7 @@ from memleash_responder.adapters.database.restarts import (
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.core.outcomes import FAILED, Outcome, Step
-from memleash_responder.web.fleet import Reading
+from memleash_responder.usecases.fleet import Reading
 from memleash_toolkit.units import format_duration, format_size
 
 _ROOM = 1.25

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memleash_responder.adapters.reports import Artifacts, BadReport
+from memleash_responder.adapters.reports import BadReport, Reports
 
 MIB = 1024**2
 REPORT = {"report.json": b"{}", "report.md": b"# leak", "raw/stacks.txt": b"Thread 1"}
@@ -33,8 +33,8 @@ def packed() -> Callable[..., bytes]:
     return pack
 
 
-def store(tmp_path: Path, *, keep: int = 3, keep_bytes: int = 10 * MIB) -> Artifacts:
-    return Artifacts(tmp_path / "artifacts", keep, keep_bytes)
+def store(tmp_path: Path, *, keep: int = 3, keep_bytes: int = 10 * MIB) -> Reports:
+    return Reports(tmp_path / "artifacts", keep, keep_bytes)
 
 
 def test_a_report_gets_a_folder_named_after_host_agent_and_time(

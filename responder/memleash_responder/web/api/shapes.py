@@ -10,9 +10,9 @@ from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.mutes import Claim
 from memleash_responder.usecases.explain import Explanation
-from memleash_responder.web.fleet import Reading, Row
-from memleash_responder.web.parameters import iso
-from memleash_responder.web.progress import progress
+from memleash_responder.usecases.fleet import Reading, Row
+from memleash_responder.usecases.step_states import progress
+from memleash_responder.web.api.parameters import iso
 
 _NOTHING = Reading()
 

@@ -6,8 +6,8 @@ from importlib import metadata
 from typing import Any
 
 from memleash_responder.core.access import Role
-from memleash_responder.web.routes import Answer, Operation, Routes
-from memleash_responder.web.schemas import COMPONENTS, TEXT, ref
+from memleash_responder.web.api.models import COMPONENTS, TEXT, ref
+from memleash_responder.web.api.table import Answer, Operation, Routes
 
 _PROBLEMS = {
     400: "The request cannot be understood; the detail names what and why.",

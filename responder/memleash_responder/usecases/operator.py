@@ -11,12 +11,12 @@ from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.storms import IGNORED
+from memleash_responder.errors import Conflict, NotFound, PeerRefused
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.host_recovery import reconnect
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.restart_requests import Admission
 from memleash_responder.usecases.services import PAUSED, STORM, Services, standing_storm
-from memleash_responder.web.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +24,8 @@ RESUMED = "resumed"
 """The switch that remembers who resumed last, beside PAUSED, which is gone by then."""
 
 
-class Acts:
-    """The acts of one process. Each takes ``by``, who does it, and raises Problem."""
+class Operator:
+    """What a person can do. Each act takes ``by``, who does it, and raises NotPossible."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Acts:
         known_agent(self._services, host, agent)
         opened = self._diagnosis.ask_for_person(host, agent, by)
         if opened is None:
-            raise Problem(409, "Not now", f"another agent on {host} is being diagnosed")
+            raise Conflict("Not now", f"another agent on {host} is being diagnosed")
         log.info("diagnosis asked for", extra={"host": host, "agent": agent, "by": by})
         return known_diagnosis(self._services, opened.id)
 
@@ -73,7 +73,7 @@ class Acts:
         known_restart(self._services, restart_id)
         act = self._admission.approve if approve else self._admission.deny
         if not act(restart_id, by):
-            raise Problem(409, "Not waiting", "the request does not wait for an approval")
+            raise Conflict("Not waiting", "the request does not wait for an approval")
         return known_restart(self._services, restart_id)
 
     def unmute(self, host: str, by: str) -> None:
@@ -89,7 +89,7 @@ class Acts:
         """
         why_not = reconnect(self._services, self._lost(host, by))
         if why_not is not None:
-            raise Problem(502, "Not reconnected", why_not)
+            raise PeerRefused("Not reconnected", why_not)
 
     def reconnect_soon(self, host: str, by: str) -> None:
         """Make the next attempt to take a lost host back due now, and wait for nothing."""
@@ -100,7 +100,7 @@ class Acts:
         known_host(self._services, host)
         record = self._services.memory.hosts.get(host)
         if record.state is not HostState.DISCONNECTED:
-            raise Problem(409, "Not disconnected", f"{host} is {record.state}")
+            raise Conflict("Not disconnected", f"{host} is {record.state}")
         self._services.memory.hosts.vouch(host, by)
         log.info("reconnect asked for", extra={"host": host, "by": by})
         return dataclasses.replace(record, vouched_by=by)
@@ -108,37 +108,37 @@ class Acts:
     def clear_quarantine(self, host: str, agent: str, by: str) -> None:
         """Allow an agent to be restarted again."""
         if not self._services.memory.quarantine.clear(host, agent):
-            raise Problem(404, "Not quarantined", f"{agent} on {host} is not quarantined")
+            raise NotFound("Not quarantined", f"{agent} on {host} is not quarantined")
         log.info("quarantine cleared", extra={"host": host, "agent": agent, "by": by})
 
 
 def known_host(services: Services, host: str) -> Host:
-    """Return the host of the inventory. Raises Problem 404."""
+    """Return the host of the inventory. Raises NotFound."""
     known = services.outside.inventory.get(host)
     if known is None:
-        raise Problem(404, "Unknown host", f"{host!r} is not in the inventory")
+        raise NotFound("Unknown host", f"{host!r} is not in the inventory")
     return known
 
 
 def known_agent(services: Services, host: str, agent: str) -> Host:
-    """Return the host, which is known as the agent is. Raises Problem 404."""
+    """Return the host, which is known as the agent is. Raises NotFound."""
     known = known_host(services, host)
     if agent not in services.settings.agents:
-        raise Problem(404, "Unknown agent", f"{agent!r} is not in the configuration")
+        raise NotFound("Unknown agent", f"{agent!r} is not in the configuration")
     return known
 
 
 def known_restart(services: Services, restart_id: str) -> Restart:
-    """Return a request of the record. Raises Problem 404."""
+    """Return a request of the record. Raises NotFound."""
     restart = services.memory.requests.get(restart_id)
     if restart is None:
-        raise Problem(404, "Unknown restart", f"there is no restart {restart_id!r}")
+        raise NotFound("Unknown restart", f"there is no restart {restart_id!r}")
     return restart
 
 
 def known_diagnosis(services: Services, diagnosis_id: str) -> Diagnosis:
-    """Return a diagnosis of the record. Raises Problem 404."""
+    """Return a diagnosis of the record. Raises NotFound."""
     diagnosis = services.memory.diagnoses.get(diagnosis_id)
     if diagnosis is None:
-        raise Problem(404, "Unknown diagnosis", f"there is no diagnosis {diagnosis_id!r}")
+        raise NotFound("Unknown diagnosis", f"there is no diagnosis {diagnosis_id!r}")
     return diagnosis

@@ -7,7 +7,7 @@ from typing import Any
 from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.guards import GUARDS
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Remediation, Step
-from memleash_responder.web.progress import StepState
+from memleash_responder.usecases.step_states import StepState
 
 Schema = dict[str, Any]
 

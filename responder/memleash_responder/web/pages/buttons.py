@@ -6,11 +6,11 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from memleash_responder.core.access import Role
+from memleash_responder.usecases.operator import RESUMED, Operator
 from memleash_responder.usecases.services import PAUSED, Services
-from memleash_responder.web.acts import RESUMED, Acts
-from memleash_responder.web.forms import Forms
-from memleash_responder.web.protection import caller
-from memleash_responder.web.routes import restricted
+from memleash_responder.web.api.table import restricted
+from memleash_responder.web.pages.forms import Forms
+from memleash_responder.web.request_checks import caller
 
 PAUSE, RESUME, APPROVE, DENY = "pause", "resume", "approve", "deny"
 RESTART, UNMUTE, RECONNECT, CLEAR = "restart", "unmute", "reconnect", "clear"
@@ -47,9 +47,9 @@ def seen_of(services: Services, act: str, *about: str) -> str:
     return f"{host}/{agent}/{memory.quarantine.all().get((host, agent))!r}"
 
 
-def deeds(services: Services, acts: Acts, forms: Forms) -> Blueprint:
+def buttons(services: Services, operator: Operator, forms: Forms) -> Blueprint:
     """Return the routes behind the buttons."""
-    blueprint = Blueprint("deeds", __name__)
+    blueprint = Blueprint("buttons", __name__)
 
     def checked(act: str, *about: str) -> str:
         """Return who sent the form, once it is known to be theirs and new."""
@@ -60,50 +60,50 @@ def deeds(services: Services, acts: Acts, forms: Forms) -> Blueprint:
     @blueprint.post("/pause")
     @restricted(Role.OPERATE)
     def pause() -> Response:
-        acts.pause(checked(PAUSE))
+        operator.pause(checked(PAUSE))
         return _shown(url_for("pages.home"))
 
     @blueprint.post("/resume")
     @restricted(Role.OPERATE)
     def resume() -> Response:
-        acts.resume(checked(RESUME))
+        operator.resume(checked(RESUME))
         return _shown(url_for("pages.home"))
 
     @blueprint.post("/restarts/<restart_id>/<any(approve, deny):act>")
     @restricted(Role.OPERATE)
     def decide(restart_id: str, act: str) -> Response:
-        acts.decide(restart_id, checked(act, restart_id), approve=act == APPROVE)
+        operator.decide(restart_id, checked(act, restart_id), approve=act == APPROVE)
         return _shown(url_for("pages.restart", restart_id=restart_id))
 
     @blueprint.post("/hosts/<host>/agents/<agent>/restart")
     @restricted(Role.OPERATE)
     def restart(host: str, agent: str) -> Response:
         forced = request.form.get("force") == "yes"
-        opened = acts.restart(host, agent, checked(RESTART, host, agent), forced=forced)
+        opened = operator.restart(host, agent, checked(RESTART, host, agent), forced=forced)
         return _shown(url_for("pages.restart", restart_id=opened.id))
 
     @blueprint.post("/hosts/<host>/agents/<agent>/diagnose")
     @restricted(Role.OPERATE)
     def diagnose(host: str, agent: str) -> Response:
-        acts.diagnose(host, agent, checked(DIAGNOSE, host, agent))
+        operator.diagnose(host, agent, checked(DIAGNOSE, host, agent))
         return _shown(url_for("pages.host", host=host, _anchor="reports"))
 
     @blueprint.post("/hosts/<host>/unmute")
     @restricted(Role.OPERATE)
     def unmute(host: str) -> Response:
-        acts.unmute(host, checked(UNMUTE, host))
+        operator.unmute(host, checked(UNMUTE, host))
         return _shown(url_for("pages.host", host=host))
 
     @blueprint.post("/hosts/<host>/reconnect")
     @restricted(Role.OPERATE)
     def reconnect(host: str) -> Response:
-        acts.reconnect_soon(host, checked(RECONNECT, host))
+        operator.reconnect_soon(host, checked(RECONNECT, host))
         return _shown(url_for("pages.host", host=host))
 
     @blueprint.post("/hosts/<host>/agents/<agent>/clear")
     @restricted(Role.OPERATE)
     def clear(host: str, agent: str) -> Response:
-        acts.clear_quarantine(host, agent, checked(CLEAR, host, agent))
+        operator.clear_quarantine(host, agent, checked(CLEAR, host, agent))
         return _shown(url_for("pages.host", host=host))
 
     return blueprint

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from memleash_responder.core.access import Access
-from memleash_responder.web.identity import Gate
+from memleash_responder.web.authentication import Gate
 from memleash_toolkit.settings import ConfigError
 from memleash_toolkit.web_config import WebConfig
 

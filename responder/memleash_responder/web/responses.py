@@ -1,4 +1,7 @@
-"""Errors as application/problem+json (RFC 9457), the same for every route; pages for browsers."""
+"""What every route answers alike: problems (RFC 9457), pages for browsers, and ETags.
+
+Whoever polls is told 304 as long as nothing has changed.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,21 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from memleash_responder.core.alerts import PayloadError
-from memleash_responder.errors import BacklogFull, DatabaseUnavailable
+from memleash_responder.errors import (
+    BacklogFull,
+    Conflict,
+    DatabaseUnavailable,
+    NotFound,
+    NotPossible,
+    PeerRefused,
+)
 from memleash_toolkit.http_exchange import Refused
 
 log = logging.getLogger(__name__)
 
 Headers = Sequence[tuple[str, str]]
+
+_STATUSES: dict[type[NotPossible], int] = {NotFound: 404, Conflict: 409, PeerRefused: 502}
 
 
 class Problem(Exception):
@@ -54,6 +66,10 @@ def handle_problems(app: Flask) -> None:
     def _problem(error: Problem) -> Response:
         return problem(error.status, error.title, error.detail, error.headers)
 
+    @app.errorhandler(NotPossible)
+    def _not_possible(error: NotPossible) -> Response:
+        return problem(_STATUSES[type(error)], error.title, str(error))
+
     @app.errorhandler(PayloadError)
     def _payload(error: PayloadError) -> Response:
         return problem(400, "Bad notification", str(error))
@@ -81,3 +97,30 @@ def handle_problems(app: Flask) -> None:
     def _unexpected(_error: Exception) -> Response:
         log.exception("request failed")
         return problem(500, "Internal error", "an unexpected error; see the responder's log")
+
+
+_POLLED = ("application/json", "text/html", "text/css", "text/javascript", "image/svg+xml")
+
+_DATES = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE")
+"""ETags alone are compared: a date beyond all numbers is an OverflowError in werkzeug."""
+
+
+def add_etags(app: Flask) -> None:
+    """Give every 200 to a GET of ``app`` an ETag, and answer 304 to who has it already."""
+
+    @app.before_request
+    def forget_dates() -> None:
+        for header in _DATES:
+            request.environ.pop(header, None)
+
+    @app.after_request
+    def tag(response: Response) -> Response:
+        if (
+            request.method != "GET"
+            or response.status_code != 200
+            or response.mimetype not in _POLLED
+        ):
+            return response
+        response.add_etag()
+        response.headers["Cache-Control"] = "private, no-cache"
+        return response.make_conditional(request)  # type: ignore[return-value]

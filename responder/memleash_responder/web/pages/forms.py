@@ -16,7 +16,7 @@ from collections.abc import Callable
 from itsdangerous import BadSignature, TimestampSigner
 
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.problems import Problem
+from memleash_responder.web.responses import Problem
 
 FORM_KEY = "form_key"
 """The switch that holds the key. Flags are never shown as a whole."""

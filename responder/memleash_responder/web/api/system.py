@@ -9,22 +9,26 @@ from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL
 from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState
+from memleash_responder.usecases.operator import RESUMED, Operator
 from memleash_responder.usecases.services import PAUSED, Services, standing_storm
-from memleash_responder.web.acts import RESUMED, Acts
-from memleash_responder.web.parameters import iso
-from memleash_responder.web.protection import caller
-from memleash_responder.web.routes import Answer, Operation, Routes
-from memleash_responder.web.schemas import TRUTH, every, ref, thing
+from memleash_responder.web.api.models import TRUTH, every, ref, thing
+from memleash_responder.web.api.parameters import iso
+from memleash_responder.web.api.table import Answer, Operation, Routes
+from memleash_responder.web.request_checks import caller
 
 TAG = "switches"
 
 
-def add_switches(routes: Routes, services: Services, acts: Acts) -> None:
+def add_switches(routes: Routes, services: Services, operator: Operator) -> None:
     """Add the operations about the responder as a whole."""
     _add_status(routes, services)
-    _add_switch(routes, acts, "pause", "Stop restarting; effective within a second.", paused=True)
-    _add_switch(routes, acts, "resume", "Allow restarts again, through a storm too.", paused=False)
-    _add_quarantine(routes, services, acts)
+    _add_switch(
+        routes, operator, "pause", "Stop restarting; effective within a second.", paused=True
+    )
+    _add_switch(
+        routes, operator, "resume", "Allow restarts again, through a storm too.", paused=False
+    )
+    _add_quarantine(routes, services, operator)
 
 
 def _add_status(routes: Routes, services: Services) -> None:
@@ -42,7 +46,9 @@ def _add_status(routes: Routes, services: Services) -> None:
         return status_json(services)
 
 
-def _add_switch(routes: Routes, acts: Acts, word: str, summary: str, *, paused: bool) -> None:
+def _add_switch(
+    routes: Routes, operator: Operator, word: str, summary: str, *, paused: bool
+) -> None:
     @routes.add(
         Operation(
             "POST",
@@ -54,11 +60,11 @@ def _add_switch(routes: Routes, acts: Acts, word: str, summary: str, *, paused: 
         )
     )
     def switch() -> dict[str, Any]:
-        (acts.pause if paused else acts.resume)(caller().name)
+        (operator.pause if paused else operator.resume)(caller().name)
         return {"paused": paused}
 
 
-def _add_quarantine(routes: Routes, services: Services, acts: Acts) -> None:
+def _add_quarantine(routes: Routes, services: Services, operator: Operator) -> None:
     @routes.add(
         Operation(
             "GET",
@@ -84,7 +90,7 @@ def _add_quarantine(routes: Routes, services: Services, acts: Acts) -> None:
         )
     )
     def clear(host: str, agent: str) -> tuple[str, int]:
-        acts.clear_quarantine(host, agent, caller().name)
+        operator.clear_quarantine(host, agent, caller().name)
         return "", 204
 
 

@@ -14,18 +14,19 @@ from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL
 from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.usecases import fleet
 from memleash_responder.usecases.explain import explain
+from memleash_responder.usecases.operator import known_host, known_restart
 from memleash_responder.usecases.services import Services
-from memleash_responder.web import fleet, wording
-from memleash_responder.web.acts import known_host, known_restart
+from memleash_responder.usecases.step_states import progress
 from memleash_responder.web.api.hosts import fresh, matches
+from memleash_responder.web.api.parameters import label, paging, word
 from memleash_responder.web.api.restarts import OPEN
-from memleash_responder.web.api.switches import status_json
-from memleash_responder.web.deeds import seen_of
-from memleash_responder.web.forms import Forms
-from memleash_responder.web.parameters import label, paging, word
-from memleash_responder.web.progress import progress
-from memleash_responder.web.routes import parse_query, restricted
+from memleash_responder.web.api.system import status_json
+from memleash_responder.web.api.table import parse_query, restricted
+from memleash_responder.web.pages import filters as wording
+from memleash_responder.web.pages.buttons import seen_of
+from memleash_responder.web.pages.forms import Forms
 
 ROWS = 50
 RECENT = 8
@@ -61,7 +62,7 @@ def pages(services: Services, reader: fleet.FleetReader, forms: Forms) -> Bluepr
     @blueprint.get("/static/<name>")
     @restricted(None)
     def static(name: str) -> Response:
-        return send_from_directory("web/static", name, max_age=0)
+        return send_from_directory("web/pages/static", name, max_age=0)
 
     return blueprint
 
@@ -135,7 +136,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
             rows=rows,
             told={agent: explain(services, host, agent) for agent in services.settings.agents},
             recent=services.memory.requests.page(host=host, limit=RECENT),
-            reports=services.settings.artifacts.store().all(host)[:RECENT],
+            reports=services.outside.reports.all(host)[:RECENT],
             diagnoses=diagnoses,
             diagnosable=_diagnosable(services, diagnoses),
             refresh=HOST_SECONDS,

@@ -14,7 +14,7 @@ from typing import Any
 from flask import Flask, request
 
 from memleash_responder.core.access import Role
-from memleash_responder.web.problems import Problem
+from memleash_responder.web.responses import Problem
 
 Schema = Mapping[str, Any]
 View = Callable[..., Any]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from memleash_responder.core import moments
-from memleash_responder.web.routes import Query
+from memleash_responder.web.api.table import Query
 from memleash_toolkit.units import parse_duration
 
 MAX_PAGE = 1000
