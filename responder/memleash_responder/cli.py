@@ -27,7 +27,7 @@ from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
 from memleash_responder.adapters.telemetry import Part, Telemetry
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable
-from memleash_responder.usecases.diagnosis_requests import Diagnosing
+from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
@@ -36,7 +36,7 @@ from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.orphans import end_orphans
 from memleash_responder.usecases.replicas import Liveness
-from memleash_responder.usecases.restart_requests import Admission
+from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import QUEUE, WORKFLOW, RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
 from memleash_responder.web.app import create_app
@@ -152,8 +152,8 @@ class Responder:
         self._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="worker")
         workflow = RestartWorkflow(services, self._durable)
         self._muting = Muting(services)
-        self._admission = Admission(services, workflow.enqueue)
-        self._diagnosis = DiagnosisWorkflow(services, self._durable, Diagnosing(services))
+        self._admission = RestartRequests(services, workflow.enqueue)
+        self._diagnosis = DiagnosisWorkflow(services, self._durable, DiagnosisRequests(services))
         self._intake = Intake(
             services, self._admission, self._muting, self._diagnosis, self._workers
         )
@@ -205,7 +205,7 @@ class Responder:
 
         def prune_requests() -> None:
             counted = settings.counted_seconds(services.settings)
-            memory.requests.prune(
+            memory.restarts.prune(
                 before=kept_since(),
                 keep=services.settings.retention.restarts,
                 counted_since=services.clock.now() - counted,

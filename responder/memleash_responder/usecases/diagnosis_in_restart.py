@@ -53,7 +53,7 @@ def before_restart(services: Services, restart: Restart, progress: Progress) -> 
     except (SshError, CollectorError, BadReport, OSError) as error:
         taken = f"not taken: {error}"
         log.warning("no evidence before restart", extra={"id": restart.id, "reason": str(error)})
-    services.memory.requests.note(restart.id, {"evidence": taken})
+    services.memory.restarts.note(restart.id, {"evidence": taken})
     return progress
 
 

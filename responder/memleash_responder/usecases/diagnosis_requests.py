@@ -30,7 +30,7 @@ GROWTH_RULES = (
 """The newest growth of an agent that is told of, else its slope of the past 10 minutes."""
 
 
-class Diagnosing:
+class DiagnosisRequests:
     """The way into the queue of diagnoses, and their final words."""
 
     def __init__(self, services: Services) -> None:

@@ -23,7 +23,12 @@ from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose, Refusal, Ve
 from memleash_responder.core.facts import Host
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
 from memleash_responder.usecases.boundary import try_one, unforeseen
-from memleash_responder.usecases.diagnosis_requests import Diagnosing, judge, rounds_of, settings_of
+from memleash_responder.usecases.diagnosis_requests import (
+    DiagnosisRequests,
+    judge,
+    rounds_of,
+    settings_of,
+)
 from memleash_responder.usecases.orders import order_of
 from memleash_responder.usecases.services import Services
 
@@ -69,7 +74,7 @@ SO_FAR_SO_GOOD = Word()
 class DiagnosisWorkflow:
     """The workflow of one process. Build it before DBOS is launched."""
 
-    def __init__(self, services: Services, durable: Durable, diagnosing: Diagnosing) -> None:
+    def __init__(self, services: Services, durable: Durable, diagnosing: DiagnosisRequests) -> None:
         self._services = services
         self._durable = durable
         self._diagnosing = diagnosing
@@ -194,7 +199,7 @@ class DiagnosisWorkflow:
 
     def _must_give_way(self, case: _Case) -> bool:
         """Whether a restart of the agent waits, for so long as it may be kept waiting."""
-        restart = self._services.memory.requests.open_of(case.diagnosis.host, case.diagnosis.agent)
+        restart = self._services.memory.restarts.open_of(case.diagnosis.host, case.diagnosis.agent)
         if restart is None or restart.step == AWAITING_APPROVAL:
             return False
         waits_seconds = self._services.clock.now() - restart.requested_at

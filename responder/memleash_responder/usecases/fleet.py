@@ -158,7 +158,7 @@ def remembered(services: Services) -> Remembered:
         now=services.clock.now(),
         guarded=situation.remembered(services),
         claims=memory.mutes.all(),
-        open_restarts={(one.host, one.agent): one.id for one in memory.requests.all_open()},
+        open_restarts={(one.host, one.agent): one.id for one in memory.restarts.all_open()},
     )
 
 

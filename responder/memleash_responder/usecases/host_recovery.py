@@ -134,14 +134,14 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     now, restart_id = services.clock.now(), record.restart_id or ""
     services.memory.hosts.change(record.host, HostEvent.CONNECT, restart_id, now)
     if record.vouched_by is not None:
-        services.memory.requests.note(restart_id, {"taken_back_by": record.vouched_by})
+        services.memory.restarts.note(restart_id, {"taken_back_by": record.vouched_by})
     return None
 
 
 def _not_back(services: Services, record: HostRecord, host: Host, agent: str) -> str | None:
     """Return what is missing for a lost host's agent to count as back; None when nothing is."""
     facts = read_agent(services, host, agent)
-    restart = services.memory.requests.get(record.restart_id or "")
+    restart = services.memory.restarts.get(record.restart_id or "")
     if record.vouched_by is None:
         if restart is None:
             return "the request that lost the host is not in the record any more; reconnect by hand"
@@ -154,7 +154,7 @@ def _not_back(services: Services, record: HostRecord, host: Host, agent: str) ->
 
 def _free_orphan(services: Services, record: HostRecord, now: float) -> None:
     """A host may only be connecting while its request is open."""
-    restart = services.memory.requests.get(record.restart_id or "")
+    restart = services.memory.restarts.get(record.restart_id or "")
     if restart is not None and restart.outcome is None:
         return
     if services.memory.hosts.change(record.host, HostEvent.LOSE, record.restart_id or "", now):

@@ -28,7 +28,7 @@ from memleash_responder.errors import AlertmanagerError, DatabaseUnavailable
 from memleash_responder.usecases.courtesy import Courtesy
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.muting import Muting
-from memleash_responder.usecases.restart_requests import Admission
+from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.services import STORM, Services
 from memleash_toolkit import documents
 
@@ -59,7 +59,7 @@ class Intake:
     def __init__(
         self,
         services: Services,
-        admission: Admission,
+        admission: RestartRequests,
         muting: Muting,
         diagnosis: DiagnosisWorkflow,
         workers: Executor,

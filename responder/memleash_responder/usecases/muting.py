@@ -116,7 +116,7 @@ class Muting:
 
     def _renew_restart(self, host: str, claimant: str) -> None:
         services = self._services
-        restart = services.memory.requests.get(claimant.removeprefix(_RESTART))
+        restart = services.memory.restarts.get(claimant.removeprefix(_RESTART))
         goes_on = restart is not None and restart.outcome is None
         policy, now = services.settings.mute, services.clock.now()
         services.memory.mutes.change(

@@ -15,7 +15,7 @@ from memleash_responder.errors import Conflict, NotFound, PeerRefused
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.host_recovery import reconnect
 from memleash_responder.usecases.muting import Muting
-from memleash_responder.usecases.restart_requests import Admission
+from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.services import PAUSED, STORM, Services, standing_storm
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Operator:
     def __init__(
         self,
         services: Services,
-        admission: Admission,
+        admission: RestartRequests,
         muting: Muting,
         diagnosis: DiagnosisWorkflow,
     ) -> None:
@@ -130,7 +130,7 @@ def known_agent(services: Services, host: str, agent: str) -> Host:
 
 def known_restart(services: Services, restart_id: str) -> Restart:
     """Return a request of the record. Raises NotFound."""
-    restart = services.memory.requests.get(restart_id)
+    restart = services.memory.restarts.get(restart_id)
     if restart is None:
         raise NotFound("Unknown restart", f"there is no restart {restart_id!r}")
     return restart

@@ -33,7 +33,7 @@ def end_orphans(
     before = services.clock.now() - QUIET_SECONDS
     waiting = {
         restart.id: restart
-        for restart in services.memory.requests.all_open()
+        for restart in services.memory.restarts.all_open()
         if restart.step not in (REQUESTED, AWAITING_APPROVAL) and restart.requested_at < before
     }
     if not waiting:

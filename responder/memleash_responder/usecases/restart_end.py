@@ -36,7 +36,7 @@ def conclude(services: Services, restart: Restart, refusal: Refusal | None, *, b
         try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
     outcome = refusal.outcome if refusal else Outcome.RESTARTED
     reason = refusal.reason if refusal else "a new process is ready and the host is connected"
-    if services.memory.requests.finish(restart.id, outcome, reason, now):
+    if services.memory.restarts.finish(restart.id, outcome, reason, now):
         services.telemetry.restarts.labels(restart.agent, outcome).inc()
         log.log(
             logging.ERROR if begun and refusal else logging.INFO,

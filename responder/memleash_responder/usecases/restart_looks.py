@@ -79,7 +79,7 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
     def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
         return first_refusal(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
 
-    requests = services.memory.requests
+    requests = services.memory.restarts
     noted = requests.send(restart, services.clock.stamp, refuse, life=admitted_life)
     told = {str(Step.RESTART): seen(situation)}
     if isinstance(noted, Refusal):
@@ -92,7 +92,7 @@ def _see(
 ) -> tuple[Situation, RestartPolicy]:
     """Read everything afresh, the request itself included. Raises Refused."""
     agent_of(services, restart)
-    current = services.memory.requests.get(restart.id) or restart
+    current = services.memory.restarts.get(restart.id) or restart
     situation = read_situation(services, current, step, admitted_life)
     return situation, restart_policy(services.settings, restart.agent)
 
@@ -111,7 +111,7 @@ def wait_for_idle(services: Services, restart: Restart, progress: Progress) -> N
     wait_seconds = min(guards.idle_interval, left_seconds)
     while (passed := now.age_seconds(services.clock.stamp())) < wait_seconds:
         services.sleep(min(_LISTEN_SECONDS, wait_seconds - passed))
-        current = services.memory.requests.get(restart.id)
+        current = services.memory.restarts.get(restart.id)
         changed = current is not None and (current.resolved or current.forced)
         if changed or PAUSED in services.memory.flags.all():
             return

@@ -33,7 +33,7 @@ ALERT = "alert"
 _NOT_BEGUN = (REQUESTED, AWAITING_APPROVAL, QUEUED)
 
 
-class Admission:
+class RestartRequests:
     """The way into the queue."""
 
     def __init__(self, services: Services, enqueue: Callable[[str], None]) -> None:
@@ -50,7 +50,7 @@ class Admission:
         in one write and without a look at any host.
         """
         services, now = self._services, self._services.clock.now()
-        last = services.memory.requests.last_for_alerts([one.fingerprint for one in alerts])
+        last = services.memory.restarts.last_for_alerts([one.fingerprint for one in alerts])
         new = [_request(alert, now) for alert in alerts if self._is_due(alert, last, now)]
         storm = standing_storm(services.memory.flags.all())
         if storm is not None:
@@ -58,7 +58,7 @@ class Admission:
                 dataclasses.replace(one, outcome=Outcome.STORM, reason=storm, finished_at=now)
                 for one in new
             ]
-        stored = services.memory.requests.open_all(new)
+        stored = services.memory.restarts.open_all(new)
         for one in new:
             self._log_request(one, created=one.id in stored)
             if storm is not None:
@@ -92,10 +92,10 @@ class Admission:
             approval=APPROVED,
             approval_by=by,
         )
-        restart, created = self._services.memory.requests.open(new)
+        restart, created = self._services.memory.restarts.open(new)
         self._log_request(dataclasses.replace(new, id=restart.id), created=created)
         if not created:
-            self._services.memory.requests.second(restart.id, by, forced=forced)
+            self._services.memory.restarts.second(restart.id, by, forced=forced)
             self._take_up_if_decided(restart.id)
         return restart
 
@@ -117,7 +117,7 @@ class Admission:
 
         Whatever another thread made of it meanwhile stands. Raises DatabaseUnavailable alone.
         """
-        restart = self._services.memory.requests.get(restart_id)
+        restart = self._services.memory.restarts.get(restart_id)
         if restart is None or restart.outcome is not None or restart.step != REQUESTED:
             return
         try:
@@ -130,7 +130,7 @@ class Admission:
             self._finish(restart, unforeseen(error), at=(REQUESTED,))
 
     def _consider(self, restart: Restart) -> None:
-        requests = self._services.memory.requests
+        requests = self._services.memory.restarts
         refusal, facts = self._judge(restart)
         if refusal is None:
             if requests.note(restart.id, facts, next_step=QUEUED, at=(REQUESTED,)):
@@ -169,14 +169,14 @@ class Admission:
             REQUESTED: self.consider,
             AWAITING_APPROVAL: self._take_up_if_decided,
         }
-        for restart in self._services.memory.requests.all_open():
+        for restart in self._services.memory.restarts.all_open():
             if restart.requested_at < before and restart.step in resume:
                 resume_one = resume[restart.step]
                 try_one(self._services, Part.ADMISSION, restart.id, resume_one, restart.id)
 
     def resolve(self, alert: Alert) -> None:
         """Cancel what an alert asked for, as far as it has not begun; start nothing."""
-        requests = self._services.memory.requests
+        requests = self._services.memory.restarts
         if requests.resolve(alert.fingerprint, alert.starts_at) == 0:
             return
         restart = requests.open_of(alert.host, alert.agent)
@@ -189,7 +189,7 @@ class Admission:
 
     def approve(self, restart_id: str, by: str) -> bool:
         """Approve a waiting request, which is then looked at again; False: it does not wait."""
-        if not self._services.memory.requests.decide(restart_id, APPROVED, by):
+        if not self._services.memory.restarts.decide(restart_id, APPROVED, by):
             return False
         log.info("restart approved", extra={"id": restart_id, "by": by})
         self._take_up(restart_id)
@@ -197,7 +197,7 @@ class Admission:
 
     def deny(self, restart_id: str, by: str) -> bool:
         """Deny a waiting request; False: it does not wait."""
-        requests = self._services.memory.requests
+        requests = self._services.memory.restarts
         restart = requests.get(restart_id)
         if restart is None or not requests.decide(restart_id, DENIED, by):
             return False
@@ -206,7 +206,7 @@ class Admission:
 
     def _take_up_if_decided(self, restart_id: str) -> None:
         """Look again at a request that waits for a word that it has by now."""
-        current = self._services.memory.requests.get(restart_id)
+        current = self._services.memory.restarts.get(restart_id)
         if current is None or current.outcome is not None:
             return
         if current.step == AWAITING_APPROVAL and current.approval is not None:
@@ -214,13 +214,13 @@ class Admission:
 
     def _take_up(self, restart_id: str) -> None:
         """Look again at a request that a person decided on."""
-        self._services.memory.requests.advance(restart_id, REQUESTED, before=AWAITING_APPROVAL)
+        self._services.memory.restarts.advance(restart_id, REQUESTED, before=AWAITING_APPROVAL)
         self.consider(restart_id)
 
     def _finish(self, restart: Restart, refusal: Refusal, *, at: Collection[str]) -> None:
         """Refuse a request that is still ``at`` one of these steps."""
         services = self._services
-        if not services.memory.requests.finish(
+        if not services.memory.restarts.finish(
             restart.id, refusal.outcome, refusal.reason, services.clock.now(), at=at
         ):
             return

@@ -62,7 +62,7 @@ def remembered(services: Services, *, but: str | None = None) -> Remembered:
     """Read it, without the command that request ``but`` sent. Raises DatabaseUnavailable."""
     memory = services.memory
     flags = memory.flags.all()
-    sent = memory.requests.commands_sent(newest=NEWEST_COMMANDS, but=but)
+    sent = memory.restarts.commands_sent(newest=NEWEST_COMMANDS, but=but)
     of_agents, of_fleet = _ages(sent, services.clock.stamp())
     return Remembered(
         paused=PAUSED in flags,

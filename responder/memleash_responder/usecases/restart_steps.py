@@ -84,7 +84,7 @@ def verify(services: Services, restart: Restart, progress: Progress) -> Progress
         except Refused as refused:
             if refused.refusal.outcome is not Outcome.BUSY:
                 raise
-            services.memory.requests.note(restart.id, refused.seen)
+            services.memory.restarts.note(restart.id, refused.seen)
             wait_for_idle(services, restart, progress)
         else:
             resident_bytes = found.agent.resident_bytes or 0
@@ -102,7 +102,7 @@ def run_command(services: Services, restart: Restart, progress: Progress) -> Pro
         try:
             return _run_command(services, restart, progress)
         except (Overtaken, Refused) as error:
-            current = services.memory.requests.get(restart.id) or restart
+            current = services.memory.restarts.get(restart.id) or restart
             if isinstance(error, Refused) and current.command_sent == restart.command_sent:
                 raise
             if current.outcome is not None:
@@ -136,7 +136,7 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
         raise Failed(error.outcome, str(error), saw) from error
     except SshError as error:
         if noted is not None:
-            services.memory.requests.not_sent(restart, noted)
+            services.memory.restarts.not_sent(restart, noted)
         raise Refused(error.outcome, str(error), saw) from error
     saw["command"] = dataclasses.asdict(result) | {
         "stdout": output(result.stdout),

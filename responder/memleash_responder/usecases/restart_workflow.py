@@ -62,7 +62,7 @@ class RestartWorkflow:
 
     def _attempt(self, step: Step, restart_id: str, raw: dict[str, Any]) -> dict[str, Any]:
         services, progress = self._services, Progress.of(raw)
-        restart = services.memory.requests.get(restart_id)
+        restart = services.memory.restarts.get(restart_id)
         if restart is None or not self._goes_on(restart, step):
             return _refused(Refusal(Outcome.RESOLVED, "the request was closed"), begun=False)
         began, stamp = services.clock.now(), services.clock.stamp()
@@ -87,7 +87,7 @@ class RestartWorkflow:
         services.telemetry.step_seconds.labels(step).observe(seconds)
         timing = {"step": step, "started_at": began, "seconds": round(seconds, 4)}
         next_step = _NEXT.get(step) if result["refusal"] is None else None
-        note = functools.partial(services.memory.requests.note, restart_id, next_step=next_step)
+        note = functools.partial(services.memory.restarts.note, restart_id, next_step=next_step)
         if not try_one(services, Part.STEP, restart_id, lambda: note(made.facts(), timing)):
             note({}, timing)  # the history is for people: what it cannot hold stops nothing
         return result
@@ -98,14 +98,14 @@ class RestartWorkflow:
         From then on its word is this workflow's to give, and each step's end names the next.
         """
         if step is Step.ADMIT:
-            return self._services.memory.requests.advance(restart.id, step)
+            return self._services.memory.restarts.advance(restart.id, step)
         return restart.outcome is None
 
     def _conclude(self, restart_id: str, raw: dict[str, str] | None, begun: bool) -> None:
         refusal = Refusal(Outcome(raw["outcome"]), raw["reason"]) if raw else None
 
         def give_back() -> None:
-            restart = self._services.memory.requests.get(restart_id)
+            restart = self._services.memory.restarts.get(restart_id)
             if restart is not None:
                 conclude(self._services, restart, refusal, begun=begun)
 
@@ -128,5 +128,5 @@ def _refused(refusal: Refusal, *, begun: bool) -> dict[str, Any]:
 
 
 def _command_was_sent(services: Services, restart_id: str) -> bool:
-    restart = services.memory.requests.get(restart_id)
+    restart = services.memory.restarts.get(restart_id)
     return restart is not None and restart.command_sent is not None

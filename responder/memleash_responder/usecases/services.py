@@ -13,7 +13,7 @@ from memleash_responder.adapters.database.diagnoses import Diagnoses
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Flags, Hosts, Mutes, Quarantine, Replicas
 from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
-from memleash_responder.adapters.database.restarts import Requests
+from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.inventory import Inventory
 from memleash_responder.adapters.prometheus import PrometheusClient
@@ -77,7 +77,7 @@ class Memory:
     database: Database
     inbox: Inbox
     alerts: AlertRecord
-    requests: Requests
+    restarts: Restarts
     hosts: Hosts
     mutes: Mutes
     quarantine: Quarantine
@@ -92,7 +92,7 @@ class Memory:
             database,
             Inbox(database, max_backlog=max_backlog),
             AlertRecord(database),
-            Requests(database),
+            Restarts(database),
             Hosts(database),
             Mutes(database),
             Quarantine(database),

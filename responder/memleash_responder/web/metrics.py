@@ -73,7 +73,7 @@ class StateCollector(Collector):
         yield from (active, deadlines)
 
     def _restarts(self) -> Iterator[Metric]:
-        requests = self._services.memory.requests
+        requests = self._services.memory.restarts
         # An alert that is told again opens a new request: until that has its word, the last stands.
         under_way, ended = requests.all_open(), requests.last_ended()
         yield _gauge(

@@ -12,7 +12,7 @@ from demo.stack.processes import wait_until
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Flags, Hosts, Quarantine
-from memleash_responder.adapters.database.restarts import Requests, Restart
+from memleash_responder.adapters.database.restarts import Restart, Restarts
 from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
@@ -47,7 +47,7 @@ def database(troubled: Face) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def lost(database: Database) -> None:
     now = time.time()
-    hosts, requests = Hosts(database), Requests(database)
+    hosts, requests = Hosts(database), Restarts(database)
     requests.open(Restart("r-1", LOST, AGENT, now, "alert", False, "ready"))
     assert hosts.hold(LOST, "r-1", AGENT, now)
     assert hosts.change(LOST, HostEvent.LOSE, "r-1", now)

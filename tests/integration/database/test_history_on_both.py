@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.restarts import Requests, Restart
+from memleash_responder.adapters.database.restarts import Restart, Restarts
 from memleash_responder.core.outcomes import BEGUN, Outcome
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def requests(database_url: str) -> Iterator[Requests]:
+def requests(database_url: str) -> Iterator[Restarts]:
     database = Database(database_url)
     database.create_tables()
-    yield Requests(database)
+    yield Restarts(database)
     database.close()
 
 
@@ -42,7 +42,7 @@ def opened(name: str, at: float) -> Restart:
 
 
 def test_repeats_are_pruned_first_and_what_persons_asked_for_is_no_repeat(
-    requests: Requests,
+    requests: Restarts,
 ) -> None:
     asked = [ended(f"asked-{at}", at, Outcome.BUSY) for at in (1.0, 2.0)]
     told = [ended(f"told-{at}", at, Outcome.COOLDOWN, "a") for at in (3.0, 4.0, 5.0, 6.0)]
@@ -53,7 +53,7 @@ def test_repeats_are_pruned_first_and_what_persons_asked_for_is_no_repeat(
 
 
 def test_the_last_word_and_the_last_of_a_restart_stand_while_a_request_is_open(
-    requests: Requests,
+    requests: Restarts,
 ) -> None:
     failed = ended("failed", 1.0, Outcome.NOT_READY, "a")
     refused = ended("refused", 2.0, Outcome.HOST_NOT_CONNECTED, "a")
@@ -62,7 +62,7 @@ def test_the_last_word_and_the_last_of_a_restart_stand_while_a_request_is_open(
     assert [one.id for one in requests.last_ended(BEGUN)] == ["failed"]
 
 
-def test_a_persons_word_is_added_once_and_not_after_the_command(requests: Requests) -> None:
+def test_a_persons_word_is_added_once_and_not_after_the_command(requests: Restarts) -> None:
     requests.open_all([opened("open", 1.0)])
     requests.second("open", "bob", forced=False)
     requests.second("open", "ann", forced=True)

@@ -12,7 +12,7 @@ import pytest
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Mutes
-from memleash_responder.adapters.database.restarts import Requests, Restart, SentCommand
+from memleash_responder.adapters.database.restarts import Restart, Restarts, SentCommand
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.mutes import Claim
@@ -55,7 +55,7 @@ def test_no_more_commands_are_noted_as_sent_than_the_budget_has_left(
         return Refusal(Outcome.RESTART_BUDGET, "used up") if len(sent) >= BUDGET else None
 
     def restart(number: int) -> Stamp | Refusal:
-        requests = Requests(databases[number])
+        requests = Restarts(databases[number])
         name = f"restart-{number}"
         new = Restart(name, f"host-{number}", "a", clock.now(), "test", False, "restart")
         requests.open(new)
@@ -63,7 +63,7 @@ def test_no_more_commands_are_noted_as_sent_than_the_budget_has_left(
 
     answers = at_once(restart)
     assert sum(isinstance(one, Stamp) for one in answers) == BUDGET
-    assert len(Requests(databases[0]).commands_sent(newest=100)) == BUDGET
+    assert len(Restarts(databases[0]).commands_sent(newest=100)) == BUDGET
 
 
 def test_no_change_of_a_claim_is_written_over_unseen(databases: list[Database]) -> None:
@@ -82,14 +82,14 @@ def test_no_change_of_a_claim_is_written_over_unseen(databases: list[Database]) 
 
 
 def test_one_request_notes_one_command_however_many_work_on_it(databases: list[Database]) -> None:
-    clock, first = Clock(), Requests(databases[0])
+    clock, first = Clock(), Restarts(databases[0])
     first.open(Restart("restart", "host-1", "a", clock.now(), "test", False, "restart"))
     seen = first.get("restart")
     assert seen is not None
 
     def send(number: int) -> str:
         try:
-            Requests(databases[number]).send(seen, clock.stamp, lambda *_: None, life=1.0)
+            Restarts(databases[number]).send(seen, clock.stamp, lambda *_: None, life=1.0)
         except Overtaken:
             return "overtaken"
         return "sent"
@@ -98,7 +98,7 @@ def test_one_request_notes_one_command_however_many_work_on_it(databases: list[D
 
 
 def test_a_request_that_has_its_word_notes_no_command(databases: list[Database]) -> None:
-    clock, requests = Clock(), Requests(databases[0])
+    clock, requests = Clock(), Restarts(databases[0])
     requests.open(Restart("restart", "host-1", "a", clock.now(), "test", False, "restart"))
     seen = requests.get("restart")
     assert seen is not None

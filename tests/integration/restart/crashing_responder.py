@@ -21,20 +21,20 @@ from memleash_responder.adapters import dbos_engine as durable
 from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.database.hosts import Hosts, Mutes
 from memleash_responder.adapters.database.inbox import Inbox
-from memleash_responder.adapters.database.restarts import Requests
+from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.outcomes import Step
 from memleash_responder.usecases import restart_steps as restart
 from memleash_responder.usecases import restart_workflow as workflow
-from memleash_responder.usecases.restart_requests import Admission
+from memleash_responder.usecases.restart_requests import RestartRequests
 
 EFFECTS: tuple[type, ...] = (
-    Admission,
+    RestartRequests,
     ControllerClients,
     Hosts,
     Inbox,
     Mutes,
-    Requests,
+    Restarts,
     SshClient,
 )
 

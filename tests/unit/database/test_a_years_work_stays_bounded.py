@@ -8,7 +8,7 @@ from pathlib import Path
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.inbox import AlertRecord
-from memleash_responder.adapters.database.restarts import Requests, Restart, new_id
+from memleash_responder.adapters.database.restarts import Restart, Restarts, new_id
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.outcomes import Outcome
@@ -22,7 +22,7 @@ def test_a_years_work_stays_bounded(tmp_path: Path) -> None:
     file = tmp_path / "responder.db"
     database = Database(f"sqlite:///{file}")
     database.create_tables()
-    requests, alerts = Requests(database), AlertRecord(database)
+    requests, alerts = Restarts(database), AlertRecord(database)
     sizes = []
     for day in range(365):
         now = day * DAY
@@ -45,7 +45,7 @@ def test_a_years_work_stays_bounded(tmp_path: Path) -> None:
 def test_an_open_request_is_never_pruned(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
     database.create_tables()
-    requests = Requests(database)
+    requests = Restarts(database)
     waiting = Restart(
         id="waiting",
         host="node-1",
@@ -65,7 +65,7 @@ def test_repeats_of_a_refusal_go_before_anything_else(tmp_path: Path) -> None:
     """Seen: an alert that was refused every 5 minutes for a week left no room for the others."""
     database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
     database.create_tables()
-    requests = Requests(database)
+    requests = Restarts(database)
     others = [_ended(day=0, number=number, now=float(number)) for number in range(10)]
     repeats = [
         dataclasses.replace(_ended(day=1, number=0, now=DAY), id=new_id(), requested_at=DAY + again)

@@ -94,7 +94,7 @@ def test_what_has_been_denied_stays_denied(make_world: MakeWorld) -> None:
     world = make_world(agent={"mode": Mode.APPROVE})
     leak(world)
     world.run()
-    requests = world.services.memory.requests
+    requests = world.services.memory.restarts
     (request,) = world.history()
     assert requests.decide(request.id, "denied", "bob")  # and its word is about to be written
     ask(world, forced=True)

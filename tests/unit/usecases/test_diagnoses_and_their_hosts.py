@@ -25,7 +25,7 @@ from memleash_responder.core.diagnoses import GIB, Diagnose, Discover, Verdict
 from memleash_responder.core.diagnosis_rounds import Rounds
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.usecases import diagnosis_workflow as workflow
-from memleash_responder.usecases.diagnosis_requests import Diagnosing
+from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from tests.unit.usecases.world import AGENT, World
 
@@ -97,7 +97,7 @@ def site(make_world: Callable[..., World], tmp_path: Path, monkeypatch: pytest.M
     object.__setattr__(made.services.outside, "ssh", ssh)
     object.__setattr__(made.services.outside, "reports", Reports(tmp_path, 10, GIB))
     monkeypatch.setattr(workflow, "run_step", engine.run_step)
-    work = DiagnosisWorkflow(made.services, cast(Any, engine), Diagnosing(made.services))
+    work = DiagnosisWorkflow(made.services, cast(Any, engine), DiagnosisRequests(made.services))
     return Site(made, ssh, engine, work)
 
 

@@ -56,7 +56,7 @@ def opened(world: World, *hosts: str) -> list[str]:
         Restart(f"r-{host}", host, AGENT, now + number, "alice", False, "requested")
         for number, host in enumerate(hosts)
     ]
-    return sorted(world.services.memory.requests.open_all(requests))
+    return sorted(world.services.memory.restarts.open_all(requests))
 
 
 def test_requests_that_a_crash_left_are_looked_at_though_one_raises(
@@ -85,7 +85,7 @@ def test_an_error_beneath_the_looking_leaves_the_others_their_turn(
         taken.append(restart_id)
 
     for one in ids:
-        two.services.memory.requests.advance(one, QUEUED)
+        two.services.memory.restarts.advance(one, QUEUED)
     monkeypatch.setattr(two.admission, "_enqueue", enqueue)
     two.admission.resume_open(before=float("inf"))
     assert taken == ids[1:]
@@ -152,7 +152,7 @@ def test_a_mute_that_cannot_be_ended_keeps_nobody_from_the_word(
 def test_what_the_history_cannot_hold_stops_no_restart(
     two: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = two.services.memory.requests
+    requests = two.services.memory.restarts
     note = requests.note
 
     def picky(restart_id: str, facts: Any, *args: Any, **how: Any) -> bool:
@@ -173,9 +173,9 @@ def test_an_orphan_that_cannot_be_ended_keeps_none_from_its_end(
 ) -> None:
     ids = opened(two, "node-1", "node-2")
     for one in ids:
-        two.services.memory.requests.advance(one, Step.HOLD)
+        two.services.memory.restarts.advance(one, Step.HOLD)
     two.clock.advance(120)
-    finish = two.services.memory.requests.finish
+    finish = two.services.memory.restarts.finish
 
     def picky(restart_id: str, *args: Any, **how: Any) -> bool:
         if restart_id == ids[0]:
@@ -185,7 +185,7 @@ def test_an_orphan_that_cannot_be_ended_keeps_none_from_its_end(
     def no_such_workflow(restart_id: str) -> None:
         raise LookupError(restart_id)
 
-    monkeypatch.setattr(two.services.memory.requests, "finish", picky)
+    monkeypatch.setattr(two.services.memory.restarts, "finish", picky)
     end_orphans(two.services, set, no_such_workflow)
     assert (two.outcomes("node-1"), two.outcomes("node-2")) == (["open"], ["facts_unavailable"])
     assert counted(two, Part.SWEEP) == 3
@@ -246,7 +246,7 @@ def test_a_host_whose_recovery_raises_keeps_no_other_from_its_own(
     for name in two.nodes:
         (request,) = opened(two, name)
         assert hosts.hold(name, request, AGENT, now)
-        two.services.memory.requests.finish(request, Outcome.BUSY, "over", now)
+        two.services.memory.restarts.finish(request, Outcome.BUSY, "over", now)
     change = hosts.change
 
     def picky(host: str, *args: Any) -> Any:

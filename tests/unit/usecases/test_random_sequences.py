@@ -165,7 +165,7 @@ class Restarts(RuleBasedStateMachine):
     def resolve_now(self, payload: dict[str, Any]) -> None:
         (alert,) = payload["alerts"]
         starts_at = datetime.fromisoformat(alert["startsAt"]).timestamp()
-        self.world.services.memory.requests.resolve(alert["fingerprint"], starts_at)
+        self.world.services.memory.restarts.resolve(alert["fingerprint"], starts_at)
 
     @rule(host=HOSTS, forced=st.booleans(), kill=KILLS)
     def is_asked_for_by_a_person(self, host: str, forced: bool, kill: int | None) -> None:

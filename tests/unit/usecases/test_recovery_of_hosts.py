@@ -137,11 +137,11 @@ def test_what_lost_a_host_stays_in_the_record_until_the_host_is_back(world: Worl
     lose(world, ssh="fails")
     world.clock.advance(1e6)
     now = world.clock.now()
-    world.services.memory.requests.prune(before=now, keep=0, counted_since=now)
+    world.services.memory.restarts.prune(before=now, keep=0, counted_since=now)
     assert len(world.history()) == 1
     world.restart_agent(world.node)
     assert looked_at(world) == "connected"
-    world.services.memory.requests.prune(before=now, keep=0, counted_since=now)
+    world.services.memory.restarts.prune(before=now, keep=0, counted_since=now)
     assert world.history() == []
 
 
@@ -292,13 +292,13 @@ def held(world: World, restart_id: str) -> None:
         forced=False,
         step="hold",
     )
-    assert world.services.memory.requests.open(request)[1]
+    assert world.services.memory.restarts.open(request)[1]
     assert world.services.memory.hosts.hold("node-1", restart_id, AGENT, now)
 
 
 def ended(world: World, restart_id: str) -> None:
     """Give a request its word and nothing back."""
-    requests = world.services.memory.requests
+    requests = world.services.memory.restarts
     assert requests.finish(restart_id, Outcome.BUSY, "it was busy", world.clock.now())
 
 

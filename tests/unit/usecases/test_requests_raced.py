@@ -71,7 +71,7 @@ def test_a_slow_second_look_does_not_close_a_request_that_was_taken_on(world: Wo
 
     before_facts(world, meanwhile)
     world.admission.consider(restart.id)
-    after = world.services.memory.requests.get(restart.id)
+    after = world.services.memory.restarts.get(restart.id)
     assert after is not None
     assert (after.outcome, after.step) == (None, QUEUED)
 
@@ -82,11 +82,11 @@ def test_a_second_look_does_not_put_a_running_request_back_into_the_queue(world:
 
     def meanwhile() -> None:
         world.admission.consider(restart.id)
-        world.services.memory.requests.advance(restart.id, "verify")
+        world.services.memory.restarts.advance(restart.id, "verify")
 
     before_facts(world, meanwhile)
     world.admission.consider(restart.id)
-    after = world.services.memory.requests.get(restart.id)
+    after = world.services.memory.restarts.get(restart.id)
     assert after is not None
     assert after.step == "verify"
 
@@ -214,7 +214,7 @@ def test_a_second_request_joins_the_first_and_gets_its_result(world: World) -> N
 
 def test_a_request_has_one_final_word(world: World) -> None:
     restart = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
-    requests, now = world.services.memory.requests, world.clock.now()
+    requests, now = world.services.memory.restarts, world.clock.now()
     assert requests.finish(restart.id, Outcome.DENIED, "no", now)
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
     with pytest.raises(Overtaken):
@@ -226,7 +226,7 @@ def test_a_request_has_one_final_word(world: World) -> None:
 
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
     first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
-    requests = world.services.memory.requests
+    requests = world.services.memory.restarts
     assert requests.send(first, world.clock.stamp, lambda *_: None, life=1.0) == world.clock.stamp()
     first = requests.get(first.id) or first
 
@@ -258,7 +258,7 @@ def test_a_restart_that_two_work_on_at_once_sends_one_command(world: World) -> N
 
     def another_does_it_all() -> None:
         world.node.life = lives  # systemd is slow to stop it: the old life is still there
-        restart = world.services.memory.requests.open_of("node-1", AGENT)
+        restart = world.services.memory.restarts.open_of("node-1", AGENT)
         assert restart is not None
         run_command(world.services, restart, Progress(life=lives))
 
@@ -275,9 +275,9 @@ def test_who_comes_second_to_a_restart_watches_what_the_first_ones_command_does(
     world.node.resident_bytes = LARGE
 
     def another_only_notes() -> None:
-        restart = world.services.memory.requests.open_of("node-1", AGENT)
+        restart = world.services.memory.restarts.open_of("node-1", AGENT)
         assert restart is not None
-        world.services.memory.requests.send(restart, world.clock.stamp, lambda *_: None, life=1.0)
+        world.services.memory.restarts.send(restart, world.clock.stamp, lambda *_: None, life=1.0)
         world.later(10, lambda: world.restart_agent(world.node))
 
     before_the_last_look(world, another_only_notes)

@@ -27,7 +27,7 @@ from memleash_responder.core.policy import Fleet, Guards
 from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.muting import Muting
-from memleash_responder.usecases.restart_requests import Admission
+from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
 from tests.unit.usecases.outside import (
@@ -196,7 +196,7 @@ class World:
             executor_id="local",
         )
         workflow = RestartWorkflow(self.services, cast(Any, self.engine))
-        self.admission = Admission(self.services, workflow.enqueue)
+        self.admission = RestartRequests(self.services, workflow.enqueue)
         muting = Muting(self.services)
         self.recovery = Recovery(self.services, Inline())
         self.intake = Intake(
@@ -289,7 +289,7 @@ class World:
         with self.services.memory.database.read() as connection:
             ids = connection.scalars(sa.text("SELECT id FROM memleash_restarts ORDER BY rowid"))
             order = {restart_id: number for number, restart_id in enumerate(ids)}
-        found = self.services.memory.requests.page(host=host, limit=1000)
+        found = self.services.memory.restarts.page(host=host, limit=1000)
         return sorted(found, key=lambda one: order[one.id])
 
     def outcomes(self, host: str = "node-1") -> list[str]:

@@ -1,4 +1,4 @@
-"""Requests for a restart: one open request an agent, and the history of all that ended."""
+"""Restarts as the database knows them: one open request an agent, and the history of all that ended."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Restart:
         )
 
 
-class Requests:
+class Restarts:
     """The table of requests."""
 
     def __init__(self, database: Database) -> None:

@@ -107,7 +107,7 @@ def status_json(services: Services) -> dict[str, Any]:
     memory, now = services.memory, services.clock.now()
     flags = memory.flags.all()
     changed = flags.get(PAUSED) or flags.get(RESUMED)
-    waiting = memory.requests.all_open()
+    waiting = memory.restarts.all_open()
     known = services.outside.inventory.hosts()
     return {
         "version": metadata.version("memleash"),

@@ -25,11 +25,11 @@ def seen_of(services: Services, act: str, *about: str) -> str:
         return "/".join(repr(flags[name][1]) if name in flags else "" for name in (PAUSED, RESUMED))
     if act in (APPROVE, DENY):
         (restart_id,) = about
-        restart = memory.requests.get(restart_id)
+        restart = memory.restarts.get(restart_id)
         return f"{restart_id}/{restart.step}/{restart.approval}" if restart else ""
     if act == RESTART:
         host, agent = about
-        newest = memory.requests.page(host=host, agent=agent, limit=1)
+        newest = memory.restarts.page(host=host, agent=agent, limit=1)
         return "/".join([host, agent, *(f"{one.id}/{one.outcome}" for one in newest)])
     if act == DIAGNOSE:
         host, agent = about

@@ -92,7 +92,7 @@ def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetRead
         asked = parse_query(_FLEET_QUERY, empty_is_absent=True)
         known, snapshot = fleet.remembered(services), reader.snapshot()
         rows = fleet.rows(services, snapshot, known, lambda row: _wanted(row, asked))
-        opened = services.memory.requests.all_open()
+        opened = services.memory.restarts.all_open()
         inventory = services.outside.inventory.hosts()
         going_on = [one for one in opened if one.step != AWAITING_APPROVAL]
         return render_template(
@@ -109,7 +109,7 @@ def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetRead
             lost=_lost(known, inventory),
             quarantined=sorted(known.quarantined.items()),
             mutes=_mutes(known),
-            recent=services.memory.requests.page(limit=RECENT),
+            recent=services.memory.restarts.page(limit=RECENT),
             refresh=LIVE_SECONDS if going_on else CALM_SECONDS,
         )
 
@@ -135,7 +135,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
             mute=mute_in_force(known.claims.get(host, ()), known.now),
             rows=rows,
             told={agent: explain(services, host, agent) for agent in services.settings.agents},
-            recent=services.memory.requests.page(host=host, limit=RECENT),
+            recent=services.memory.restarts.page(host=host, limit=RECENT),
             reports=services.outside.reports.all(host)[:RECENT],
             diagnoses=diagnoses,
             diagnosable=_diagnosable(services, diagnoses),
@@ -156,7 +156,7 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
     @restricted(Role.READ)
     def restarts() -> str:
         asked = parse_query(_HISTORY_QUERY, empty_is_absent=True)
-        found = services.memory.requests.page(**{**asked, "limit": asked["limit"] + 1})
+        found = services.memory.restarts.page(**{**asked, "limit": asked["limit"] + 1})
         return render_template(
             "restarts.html",
             asked=asked,
