@@ -1,4 +1,4 @@
-"""Restarts as the database knows them: one open request an agent, and the history of all that ended."""
+"""Restarts in the database: one open request an agent, and the history of what ended."""
 
 from __future__ import annotations
 
