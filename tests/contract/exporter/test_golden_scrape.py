@@ -1,21 +1,25 @@
 """The whole scrape of a recorded /proc against a golden file, as a program's user sees it.
 
-The tree in ``procfs`` was recorded from real processes and renumbered: an agent whose name holds
-a bracket and a newline, with threads and a child; one whose name is not UTF-8; two separate trees
-with one command line; a zombie; a kernel thread. Write the golden file anew with
-``GOLDEN=write pytest tests/contract/exporter``, and read the difference before you commit it.
+``host.txt`` is an archive (tests/support/archive.py) of what was recorded from real processes and
+renumbered: an agent whose name holds a bracket and a newline, with threads and a child; one whose
+name is not UTF-8; two separate trees with one command line; a zombie; a kernel thread. Write the
+golden file anew with ``GOLDEN=write pytest tests/contract/exporter``, and read the difference
+before you commit it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.archive import unpack
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden.txt"
@@ -57,13 +61,16 @@ _CONTRACT = {
 
 
 @pytest.fixture(scope="module")
-def scrape() -> str:
+def scrape(tmp_path_factory: pytest.TempPathFactory) -> str:
+    host = tmp_path_factory.mktemp("host")
+    unpack((HERE / "host.txt").read_text(encoding="ascii"), host)
+    config = shutil.copy(HERE / "golden.yml", host)
     finished = subprocess.run(
         [
             *(sys.executable, "-m", "memleash_exporter", "--once"),
-            *("--config.file", HERE / "golden.yml"),
-            *("--path.procfs", HERE / "procfs"),
-            *("--path.cgroupfs", HERE / "cgroupfs"),
+            *("--config.file", config),
+            *("--path.procfs", host / "proc"),
+            *("--path.cgroupfs", host / "cgroup"),
         ],
         capture_output=True,
         text=True,
