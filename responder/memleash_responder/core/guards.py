@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Unknown, same_life
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Step
 from memleash_responder.core.policy import RestartPolicy
+from memleash_responder.core.restarts import Restart
 from memleash_responder.core.untrusted import line, listed
 from memleash_toolkit.units import format_duration, format_size
 
@@ -20,25 +21,10 @@ REASON_CHARACTERS = 900
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Request:
-    """Who asked for the restart of what, and what has been said about it since."""
-
-    host: str
-    agent: str
-    alert_started_at: float | None = None
-    """Unix time the alert began to fire; None when a person asked."""
-    forced: bool = False
-    approved: bool = False
-    """A person asked, or approved."""
-    denied: bool = False
-    resolved: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Situation:
     """Every fact that the guards rest on, read for one decision. None has a default."""
 
-    request: Request
+    restart: Restart
     agent: AgentFacts | Unknown
     hard_limit_bytes: int | Unknown
     """The effective limit; 0 is off."""
@@ -52,7 +38,7 @@ class Situation:
     storm: str | None
     """Why nothing is restarted for now: a storm that nobody ended yet."""
     admitted_life: float | None
-    """The process start time this request was admitted for; None before it was."""
+    """The process start time this restart was admitted for; None before it was."""
     tasks: tuple[ControllerTasks, ...] | Unknown
     """What every controller said; NOT_ASKED where no guard looks at it."""
 
@@ -90,15 +76,15 @@ class Guard:
         """Whether it looks at ``step``; at None, every guard does."""
         return step is None or step in self.steps
 
-    def skipped_by(self, request: Request) -> bool:
-        """Whether ``request`` goes past it."""
-        return self.forceable and request.forced
+    def skipped_by(self, restart: Restart) -> bool:
+        """Whether ``restart`` goes past it."""
+        return self.forceable and restart.forced
 
 
-def asks_controllers(step: Step | None, request: Request) -> bool:
+def asks_controllers(step: Step | None, restart: Restart) -> bool:
     """Whether a guard that looks at ``step`` wants to know what the controllers say."""
     return any(
-        guard.asks_controllers and guard.looks_at(step) and not guard.skipped_by(request)
+        guard.asks_controllers and guard.looks_at(step) and not guard.skipped_by(restart)
         for guard in GUARDS
     )
 
@@ -112,7 +98,7 @@ def refusals(
     """
     for guard in GUARDS:
         if guard.looks_at(step):
-            skipped = guard.skipped_by(situation.request)
+            skipped = guard.skipped_by(situation.restart)
             yield guard, None if skipped else guard.check(situation, policy, now)
 
 
@@ -124,13 +110,13 @@ def first_refusal(
 
 
 def _resolved(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    if situation.request.resolved:
+    if situation.restart.resolved:
         return Refusal(Outcome.RESOLVED, "the alert resolved before anything was done")
     return None
 
 
 def _denied(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    if situation.request.denied:
+    if situation.restart.denied:
         return Refusal(Outcome.DENIED, "a person denied this restart")
     return None
 
@@ -230,7 +216,7 @@ def _already_restarted(situation: Situation, _p: RestartPolicy, _now: float) -> 
     agent = situation.agent
     if isinstance(agent, Unknown) or agent.start_time is None:
         return None  # refused by facts_unavailable
-    admitted, alerted = situation.admitted_life, situation.request.alert_started_at
+    admitted, alerted = situation.admitted_life, situation.restart.alert_started_at
     if admitted is not None and not same_life(agent.start_time, admitted):
         return Refusal(
             Outcome.ALREADY_RESTARTED, "the process was replaced since this request was admitted"
@@ -272,7 +258,7 @@ def _below_hard_limit(situation: Situation, _p: RestartPolicy, _now: float) -> R
 
 
 def _awaiting_approval(situation: Situation, policy: RestartPolicy, _now: float) -> Refusal | None:
-    if policy.mode is Mode.APPROVE and not situation.request.approved:
+    if policy.mode is Mode.APPROVE and not situation.restart.approved:
         return Refusal(Outcome.AWAITING_APPROVAL, "the agent's mode is approve: a person decides")
     return None
 

@@ -12,7 +12,6 @@ import logging
 import time
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
-from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.adapters.diagnoser import Collector, CollectorError, State
 from memleash_responder.adapters.diagnoser_program import Order, Verb
 from memleash_responder.adapters.reports import BadReport
@@ -20,6 +19,7 @@ from memleash_responder.core.diagnoses import Diagnose
 from memleash_responder.core.diagnosis_rounds import SHARE_OF_THE_TIME, within
 from memleash_responder.core.facts import Host
 from memleash_responder.core.progress import Progress
+from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import SshError
 from memleash_responder.usecases.diagnosis_requests import settings_of
 from memleash_responder.usecases.orders import order_of

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
-from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable, run_step
 from memleash_responder.adapters.diagnoser import Answer, Collector, CollectorError, State
 from memleash_responder.adapters.diagnoser_program import Order, Verb
@@ -21,6 +20,7 @@ from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose, Refusal, Verdict
 from memleash_responder.core.facts import Host
+from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
 from memleash_responder.usecases.boundary import try_one, unforeseen
 from memleash_responder.usecases.diagnosis_requests import (

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from memleash_responder.adapters.database.restarts import REQUESTED, Restart
 from memleash_responder.core.guards import Refusal, refusals
+from memleash_responder.core.restarts import Restart
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.services import Services
@@ -37,16 +37,7 @@ class Explanation:
 def explain(services: Services, host: str, agent: str) -> Explanation:
     """Read everything afresh and run every guard for a known host and agent; change nothing."""
     now = services.clock.now()
-    request = Restart(
-        id="",
-        host=host,
-        agent=agent,
-        requested_at=now,
-        requested_by="",
-        forced=False,
-        step=REQUESTED,
-    )
-    situation = read_situation(services, request, None)
+    situation = read_situation(services, Restart("", host, agent, now), None)
     policy = restart_policy(services.settings, agent)
     verdicts = [
         GuardVerdict(guard.name, refusal)

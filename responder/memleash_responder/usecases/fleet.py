@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
-from memleash_responder.core.guards import NOT_ASKED, Refusal, Request, refusals
+from memleash_responder.core.guards import NOT_ASKED, Refusal, refusals
 from memleash_responder.core.moments import unix_seconds
 from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.restarts import Restart
 from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import restart_policy
@@ -205,8 +206,8 @@ def row(services: Services, host: Host, agent: str, reading: Reading | None, kno
             else reading.hard_limit_bytes
         )
     quarantine = known.quarantined.get(key)
-    request = Request(host.name, agent)
-    seen = known.guarded.situation(request, facts, limit, NOT_ASKED)
+    asked = Restart("", host.name, agent, known.now)
+    seen = known.guarded.situation(asked, facts, limit, NOT_ASKED)
     policy = restart_policy(services.settings, agent)
     return Row(
         host=host,

@@ -7,9 +7,9 @@ import logging
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.hosts import HostRecord
-from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.restarts import Restart
 from memleash_responder.core.storms import IGNORED
 from memleash_responder.errors import Conflict, NotFound, PeerRefused
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow

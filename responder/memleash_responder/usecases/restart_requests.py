@@ -6,19 +6,19 @@ import dataclasses
 import logging
 from collections.abc import Callable, Collection, Mapping
 
-from memleash_responder.adapters.database.restarts import (
+from memleash_responder.adapters.database.restarts import new_id
+from memleash_responder.adapters.telemetry import Part
+from memleash_responder.core.alerts import Alert
+from memleash_responder.core.guards import Refusal, refusals
+from memleash_responder.core.outcomes import Mode, Outcome, Step
+from memleash_responder.core.restarts import (
     APPROVED,
     AWAITING_APPROVAL,
     DENIED,
     QUEUED,
     REQUESTED,
     Restart,
-    new_id,
 )
-from memleash_responder.adapters.telemetry import Part
-from memleash_responder.core.alerts import Alert
-from memleash_responder.core.guards import Refusal, refusals
-from memleash_responder.core.outcomes import Mode, Outcome, Step
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases.boundary import try_one, unforeseen
@@ -26,9 +26,6 @@ from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.services import Services, standing_storm
 
 log = logging.getLogger(__name__)
-
-ALERT = "alert"
-"""``requested_by`` of what no person asked for."""
 
 _NOT_BEGUN = (REQUESTED, AWAITING_APPROVAL, QUEUED)
 
@@ -88,7 +85,6 @@ class RestartRequests:
             requested_at=self._services.clock.now(),
             requested_by=by,
             forced=forced,
-            step=REQUESTED,
             approval=APPROVED,
             approval_by=by,
         )
@@ -243,9 +239,6 @@ def _request(alert: Alert, now: float) -> Restart:
         host=alert.host,
         agent=alert.agent,
         requested_at=now,
-        requested_by=ALERT,
-        forced=False,
-        step=REQUESTED,
         fingerprint=alert.fingerprint,
         alert_started_at=alert.starts_at,
     )

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memleash_responder.adapters.database.hosts import HostRecord
-from memleash_responder.adapters.database.restarts import NEWEST_COMMANDS, Restart, SentCommand
+from memleash_responder.adapters.database.restarts import NEWEST_COMMANDS
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown
-from memleash_responder.core.guards import NOT_ASKED, Request, Situation, asks_controllers
+from memleash_responder.core.guards import NOT_ASKED, Situation, asks_controllers
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import HostState, Step
+from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.usecases.services import PAUSED, Services, standing_storm
 
@@ -35,21 +36,21 @@ class Remembered:
 
     def situation(
         self,
-        request: Request,
+        restart: Restart,
         agent: AgentFacts | Unknown,
         hard_limit_bytes: int | Unknown,
         tasks: tuple[ControllerTasks, ...] | Unknown,
         admitted_life: float | None = None,
     ) -> Situation:
-        """Return the situation of a request: the one place where it is put together."""
-        key = (request.host, request.agent)
+        """Return the situation of a restart: the one place where it is put together."""
+        key = (restart.host, restart.agent)
         return Situation(
-            request=request,
+            restart=restart,
             agent=agent,
             hard_limit_bytes=hard_limit_bytes,
             paused=self.paused,
             quarantined=key in self.quarantined,
-            host_state=self.state(request.host),
+            host_state=self.state(restart.host),
             agent_restart_ages=self.agent_restart_ages.get(key, ()),
             fleet_restart_ages=self.fleet_restart_ages,
             storm=self.storm,
@@ -95,10 +96,10 @@ def read_situation(
     else:
         agent = read_agent(services, host, restart.agent)
         limit = read_hard_limit(services, host, restart.agent, agent)
-        if asks_controllers(step, restart.request):
+        if asks_controllers(step, restart):
             tasks = outside.controllers.tasks(host, restart.agent)
     known = remembered(services, but=restart.id)
-    return known.situation(restart.request, agent, limit, tasks, admitted_life)
+    return known.situation(restart, agent, limit, tasks, admitted_life)
 
 
 def with_sent(situation: Situation, sent: Sequence[SentCommand], now: Stamp) -> Situation:
@@ -106,7 +107,7 @@ def with_sent(situation: Situation, sent: Sequence[SentCommand], now: Stamp) -> 
     of_agents, of_fleet = _ages(sent, now)
     return dataclasses.replace(
         situation,
-        agent_restart_ages=of_agents.get((situation.request.host, situation.request.agent), ()),
+        agent_restart_ages=of_agents.get((situation.restart.host, situation.restart.agent), ()),
         fleet_restart_ages=of_fleet,
     )
 

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.adapters.ssh.client import CommandResult
 from memleash_responder.core.facts import AgentFacts, same_life
 from memleash_responder.core.host_states import HostEvent
@@ -20,6 +19,7 @@ from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.core.progress import Failed, Progress, Refused
 from memleash_responder.core.proof import missing_proof
+from memleash_responder.core.restarts import Restart
 from memleash_responder.core.untrusted import output
 from memleash_responder.errors import (
     CommandLost,

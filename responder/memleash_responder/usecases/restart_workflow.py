@@ -13,12 +13,12 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.adapters.dbos_engine import Durable, run_step
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.core.progress import Ended, Failed, Progress
+from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.boundary import try_one, unforeseen

@@ -7,8 +7,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.outcomes import FAILED, Outcome, Step
+from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases.restart_steps import STEPS
 
 

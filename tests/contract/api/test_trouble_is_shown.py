@@ -12,10 +12,11 @@ from demo.stack.processes import wait_until
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Flags, Hosts, Quarantine
-from memleash_responder.adapters.database.restarts import Restart, Restarts
+from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases.services import STORM
 from tests.contract.api.test_tries_to_get_in import proof_on
 from tests.support.faces import AGENT, Face, World, face, peers

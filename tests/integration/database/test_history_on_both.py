@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.restarts import Restart, Restarts
+from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.core.outcomes import BEGUN, Outcome
+from memleash_responder.core.restarts import Restart
 
 pytestmark = pytest.mark.integration
 

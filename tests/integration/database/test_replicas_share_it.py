@@ -12,11 +12,12 @@ import pytest
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Mutes
-from memleash_responder.adapters.database.restarts import Restart, Restarts, SentCommand
+from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.errors import Overtaken
 
 pytestmark = pytest.mark.integration

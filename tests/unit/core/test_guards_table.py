@@ -12,7 +12,6 @@ from memleash_responder.core.guards import (
     GUARDS,
     NOT_ASKED,
     Refusal,
-    Request,
     Situation,
     asks_controllers,
     first_refusal,
@@ -20,6 +19,7 @@ from memleash_responder.core.guards import (
 )
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Step
 from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
+from memleash_responder.core.restarts import APPROVED, DENIED, Restart
 
 NOW = 1_800_000_000.0
 LIFE = NOW - 86_400
@@ -28,10 +28,10 @@ LIMIT = 10 * GIB
 
 POLICY = RestartPolicy(Mode.ENFORCE, Guards(), Fleet())
 AGENT = AgentFacts(up=True, start_time=LIFE, resident_bytes=LIMIT + 1, busy=False, ready=True)
-REQUEST = Request("node-1", "kvmagent", alert_started_at=ALERTED)
+RESTART = Restart("r-1", "node-1", "kvmagent", ALERTED, alert_started_at=ALERTED)
 FREE = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", ()))
 GOOD = Situation(
-    request=REQUEST,
+    restart=RESTART,
     agent=AGENT,
     hard_limit_bytes=LIMIT,
     paused=False,
@@ -47,13 +47,13 @@ GOOD = Situation(
 
 
 def situation(
-    agent: dict[str, Any] | None = None, request: dict[str, Any] | None = None, **changes: Any
+    agent: dict[str, Any] | None = None, restart: dict[str, Any] | None = None, **changes: Any
 ) -> Situation:
     """Return the good situation with some of its facts changed."""
     if agent:
         changes["agent"] = dataclasses.replace(AGENT, **agent)
-    if request:
-        changes["request"] = dataclasses.replace(REQUEST, **request)
+    if restart:
+        changes["restart"] = dataclasses.replace(RESTART, **restart)
     return dataclasses.replace(GOOD, **changes)
 
 
@@ -71,15 +71,15 @@ LOOKS = (Step.ADMIT, Step.VERIFY, Step.RESTART)
 ADMIT, VERIFY = (Step.ADMIT,), (Step.VERIFY,)
 BEFORE_SSH, SENDS = (Step.VERIFY, Step.RESTART), (Step.ADMIT, Step.RESTART)
 UNREACHABLE = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", Unknown("no answer")))
-TOO_YOUNG = situation(agent={"start_time": NOW - 299}, request={"alert_started_at": NOW})
-JUST_OLD_ENOUGH = situation(agent={"start_time": NOW - 300}, request={"alert_started_at": NOW})
+TOO_YOUNG = situation(agent={"start_time": NOW - 299}, restart={"alert_started_at": NOW})
+JUST_OLD_ENOUGH = situation(agent={"start_time": NOW - 300}, restart={"alert_started_at": NOW})
 BLIND = dataclasses.replace(GOOD, agent=Unknown("exporter of node-1: refused"))
 AT_WORK = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", (Task("7", "migrate"),)))
 
 REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] = [
     # what is wrong, the situation, the policy, its word, the steps that look at it
-    ("resolved", situation(request={"resolved": True}), POLICY, Outcome.RESOLVED, LOOKS),
-    ("denied", situation(request={"denied": True}), POLICY, Outcome.DENIED, LOOKS),
+    ("resolved", situation(restart={"resolved": True}), POLICY, Outcome.RESOLVED, LOOKS),
+    ("denied", situation(restart={"approval": DENIED}), POLICY, Outcome.DENIED, LOOKS),
     ("paused", situation(paused=True), POLICY, Outcome.PAUSED, LOOKS),
     ("mode observe", GOOD, policy(Mode.OBSERVE), Outcome.OBSERVE_MODE, LOOKS),
     ("mode approve", GOOD, policy(Mode.APPROVE), Outcome.AWAITING_APPROVAL, ADMIT),
@@ -154,7 +154,7 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
     ),
     (
         "the alert is older than the process",
-        situation(request={"alert_started_at": LIFE - 0.1}),
+        situation(restart={"alert_started_at": LIFE - 0.1}),
         POLICY,
         Outcome.ALREADY_RESTARTED,
         LOOKS,
@@ -218,8 +218,8 @@ PASSES: list[tuple[str, Situation, RestartPolicy]] = [
     ("restarts out of the window", situation(agent_restart_ages=(21_600.0,) * 9), POLICY),
     ("the fleet's restarts an hour ago", situation(fleet_restart_ages=(3600.0,) * 99), POLICY),
     ("grace is over to the second", JUST_OLD_ENOUGH, POLICY),
-    ("a person asked, no alert", situation(request={"alert_started_at": None}), POLICY),
-    ("approved", situation(request={"approved": True}), policy(Mode.APPROVE)),
+    ("a person asked, no alert", situation(restart={"alert_started_at": None}), POLICY),
+    ("approved", situation(restart={"approval": APPROVED}), policy(Mode.APPROVE)),
     ("the admitted life, half a tick off", situation(admitted_life=LIFE + 0.01), POLICY),
     ("no controllers at all", situation(tasks=()), POLICY),
 ]
@@ -234,17 +234,17 @@ def test_what_is_just_on_the_right_side_passes_everywhere(
 
 def test_a_start_time_in_the_future_counts_as_just_started() -> None:
     """The host's clock may be ahead of ours: a negative age must not pass for an old process."""
-    ahead = situation(agent={"start_time": NOW + 900}, request={"alert_started_at": NOW + 901})
+    ahead = situation(agent={"start_time": NOW + 900}, restart={"alert_started_at": NOW + 901})
     assert verdict(Step.ADMIT, ahead) is Outcome.STARTUP_GRACE
 
 
 @pytest.mark.parametrize(
     "seen",
     [
-        situation(agent={"busy": True}, request={"forced": True}),
-        situation(agent={"busy": None}, request={"forced": True}),
-        situation(tasks=AT_WORK, request={"forced": True}),
-        situation(tasks=UNREACHABLE, request={"forced": True}),
+        situation(agent={"busy": True}, restart={"forced": True}),
+        situation(agent={"busy": None}, restart={"forced": True}),
+        situation(tasks=AT_WORK, restart={"forced": True}),
+        situation(tasks=UNREACHABLE, restart={"forced": True}),
     ],
     ids=["busy", "busy unknown", "tasks", "controller unreachable"],
 )
@@ -264,7 +264,7 @@ def test_force_skips_nothing_else_not_even_the_host_state(
 ) -> None:
     if name == "busy unknown":
         return  # part of the busy check
-    forced = dataclasses.replace(seen, request=dataclasses.replace(seen.request, forced=True))
+    forced = dataclasses.replace(seen, restart=dataclasses.replace(seen.restart, forced=True))
     assert verdict(None, forced, by) is word
 
 
@@ -323,11 +323,11 @@ def test_controllers_that_were_not_asked_refuse_wherever_tasks_count() -> None:
     blind = situation(tasks=NOT_ASKED)
     assert verdict(Step.VERIFY, blind) is Outcome.CONTROLLER_UNREACHABLE
     assert verdict(None, blind) is Outcome.CONTROLLER_UNREACHABLE
-    assert verdict(Step.VERIFY, situation(tasks=NOT_ASKED, request={"forced": True})) is None
+    assert verdict(Step.VERIFY, situation(tasks=NOT_ASKED, restart={"forced": True})) is None
 
 
 @pytest.mark.parametrize("step", [*Step, None])
 def test_controllers_are_asked_at_the_steps_whose_guards_look_at_tasks(step: Step | None) -> None:
     looks = verdict(step, situation(tasks=NOT_ASKED)) is not None
-    assert asks_controllers(step, REQUEST) is looks
-    assert not asks_controllers(step, dataclasses.replace(REQUEST, forced=True))
+    assert asks_controllers(step, RESTART) is looks
+    assert not asks_controllers(step, dataclasses.replace(RESTART, forced=True))

@@ -8,10 +8,11 @@ from pathlib import Path
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.inbox import AlertRecord
-from memleash_responder.adapters.database.restarts import Restart, Restarts, new_id
+from memleash_responder.adapters.database.restarts import Restarts, new_id
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.restarts import Restart
 
 DAY = 86400.0
 RESTARTS_A_DAY, ALERTS_A_DAY = 20, 60

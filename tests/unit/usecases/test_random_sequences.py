@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases import restart_workflow as workflow
 from memleash_responder.usecases.services import PAUSED, standing_storm
 from memleash_toolkit.settings import Duration

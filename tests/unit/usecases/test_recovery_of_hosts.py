@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import PeerRefused
 from memleash_responder.usecases.host_recovery import Recovery, next_attempt_seconds
 from memleash_responder.usecases.muting import Muting

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL, QUEUED
 from memleash_responder.core.facts import AgentFacts, Host
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.outcomes import Mode, Outcome
 from memleash_responder.core.policy import Fleet, Guards
 from memleash_responder.core.progress import Progress
+from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED
 from memleash_responder.errors import DatabaseUnavailable, Overtaken
 from memleash_responder.usecases import restart_looks as looks
 from memleash_responder.usecases.intake import LEFT_OUT_SECONDS

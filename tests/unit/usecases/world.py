@@ -20,10 +20,10 @@ from sqlalchemy import event
 
 from memleash_responder import settings
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.muting import Muting

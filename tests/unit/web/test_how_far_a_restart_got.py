@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL, Restart
 from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.restarts import AWAITING_APPROVAL, Restart
 from memleash_responder.usecases.restart_steps import STEPS
 from memleash_responder.usecases.step_states import StepState, progress
 

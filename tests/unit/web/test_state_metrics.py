@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.restarts import Restart
 from memleash_responder.web.metrics import StateCollector
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World

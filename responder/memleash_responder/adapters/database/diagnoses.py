@@ -13,6 +13,7 @@ from memleash_responder.adapters.database.schema import METADATA
 from memleash_responder.core.diagnoses import TRY_AGAIN, Verdict
 from memleash_responder.core.diagnosis_rounds import Rounds
 from memleash_responder.core.facts import same_life
+from memleash_responder.core.restarts import ALERT
 
 diagnoses = sa.Table(
     "memleash_diagnoses",
@@ -43,10 +44,6 @@ one_a_host = sa.Index(
     postgresql_where=diagnoses.c.verdict.is_(None),
 )
 """The database itself refuses a second open diagnosis on a host."""
-
-
-ALERT = "alert"
-"""``requested_by`` of what no person asked for."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

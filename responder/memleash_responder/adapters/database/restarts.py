@@ -11,63 +11,14 @@ import sqlalchemy as sa
 
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import hosts, restarts
-from memleash_responder.core.guards import Refusal, Request
+from memleash_responder.core.guards import Refusal
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.core.restarts import APPROVED, AWAITING_APPROVAL, Restart, SentCommand
 from memleash_responder.errors import Overtaken
 
 NEWEST_COMMANDS = 1000
 """How far back sent commands are counted; more than any budget allows in its window."""
-
-SentCommand = tuple[str, str, Stamp]
-"""Host, agent and moment of a restart command that was, or may have been, sent."""
-
-APPROVED, DENIED = "approved", "denied"
-REQUESTED, AWAITING_APPROVAL, QUEUED = "requested", "awaiting_approval", "queued"
-"""What ``step`` says before the workflow's own steps begin."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Restart:
-    """A request and how far it got. Times are unix seconds."""
-
-    id: str
-    host: str
-    agent: str
-    requested_at: float
-    requested_by: str
-    """``alert``, or who asked."""
-    forced: bool
-    step: str
-    fingerprint: str | None = None
-    alert_started_at: float | None = None
-    approval: str | None = None
-    approval_by: str | None = None
-    resolved: bool = False
-    command_sent: Stamp | None = None
-    life_to_end: float | None = None
-    """Start time of the process that the command was sent to end, unix time."""
-    outcome: Outcome | None = None
-    """None while it is open."""
-    reason: str = ""
-    finished_at: float | None = None
-    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What was seen, for people."""
-    steps: Sequence[Mapping[str, Any]] = ()
-    """``{"step", "started_at", "seconds"}`` for each finished step."""
-
-    @property
-    def request(self) -> Request:
-        """This request as the guards see it."""
-        return Request(
-            host=self.host,
-            agent=self.agent,
-            alert_started_at=self.alert_started_at,
-            forced=self.forced,
-            approved=self.approval == APPROVED,
-            denied=self.approval == DENIED,
-            resolved=self.resolved,
-        )
 
 
 class Restarts:

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from memleash_responder.adapters.database.restarts import Restart
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.mutes import Claim
+from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases.explain import Explanation
 from memleash_responder.usecases.fleet import Reading, Row
 from memleash_responder.usecases.step_states import progress

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
-from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL
 from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases.operator import RESUMED, Operator
 from memleash_responder.usecases.services import PAUSED, Services, standing_storm
 from memleash_responder.web.api.models import TRUTH, every, ref, thing

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from memleash_responder.adapters.database.restarts import (
-    AWAITING_APPROVAL,
-    QUEUED,
-    REQUESTED,
-    Restart,
-)
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.core.outcomes import FAILED, Outcome, Step
+from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED, REQUESTED, Restart
 from memleash_responder.usecases.fleet import Reading
 from memleash_toolkit.units import format_duration, format_size
 

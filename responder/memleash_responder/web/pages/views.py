@@ -10,10 +10,10 @@ from flask import Blueprint, Response, g, render_template, send_from_directory
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.hosts import HostRecord
-from memleash_responder.adapters.database.restarts import AWAITING_APPROVAL
 from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases import fleet
 from memleash_responder.usecases.explain import explain
 from memleash_responder.usecases.operator import known_host, known_restart
