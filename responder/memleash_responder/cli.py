@@ -24,6 +24,7 @@ from memleash_responder import settings
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
+from memleash_responder.adapters.ssh import client as ssh
 from memleash_responder.adapters.telemetry import Part, Telemetry
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"memleash-responder: {error}\n")
         return 1
     if flags.check_config:
-        for warning in outside.settings.ssh.warnings():
+        for warning in ssh.warnings(outside.settings.ssh):
             sys.stdout.write(f"warning: {warning}\n")
         sys.stdout.write(f"{flags.config_file}: valid\n")
         return 0

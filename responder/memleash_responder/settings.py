@@ -131,20 +131,6 @@ class Ssh:
     connect_timeout: Duration = Duration(10)
     """For each of: TCP connect, banner, authentication, opening the channel."""
     command_timeout: Duration = Duration(60)
-
-    def warnings(self) -> list[str]:
-        """Return which of the files that are named are not there."""
-        named = {
-            "identity_file": self.identity_file,
-            "known_hosts_file": self.known_hosts_file,
-            "config_file": self.config_file,
-        }
-        return [
-            f"ssh.{name}: {file} is not there: no host can be reached"
-            for name, file in named.items()
-            if file is not None and not file.exists()
-        ]
-
     pty: bool = False
     """For hosts whose sudo has ``requiretty``: commands get a terminal, and stderr is in stdout."""
 

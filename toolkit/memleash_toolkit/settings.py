@@ -25,9 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from memleash_toolkit import documents
-from memleash_toolkit.values import KINDS, AtLeastOne, Duration, Parser, Size, parse_command
-
-__all__ = ["ConfigError", "Duration", "Size", "build", "load", "parse_yaml", "show", "understood"]
+from memleash_toolkit.values import KINDS, AtLeastOne, Parser, parse_command
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import types
 import typing
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -286,10 +286,11 @@ def _plain(kind: type, raw: Any, place: str) -> Any:
 
 
 def _moment(raw: Any, place: str) -> datetime:
+    """Return a time in UTC, which moves the calendar's first and last hours off its ends."""
     try:
         moment = datetime.fromisoformat(raw)
-    except (TypeError, ValueError) as error:
+        if moment.tzinfo is None:
+            raise NotUnderstood(f"{place} is a time without a zone")
+        return moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
         raise NotUnderstood(f"{place} is no time") from error
-    if moment.tzinfo is None:
-        raise NotUnderstood(f"{place} is a time without a zone")
-    return moment

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
 
 from memleash_responder import settings
 from memleash_responder.adapters import inventory
+from memleash_responder.adapters.ssh import client as ssh
 from memleash_responder.ctl.client import CtlError, Exit
 from memleash_responder.ctl.context import Ctl, output_option, pass_ctl
 from memleash_responder.ctl.output import plain, say
@@ -34,7 +36,7 @@ def check() -> None:
 @pass_ctl
 def check_config(ctl: Ctl, files: tuple[Path, ...], web_config_file: Path | None) -> None:
     """Check the responder's configuration, with its inventory and its tokens."""
-    told = {}
+    checked = []
     for file in files:
         try:
             found = settings.load(file)
@@ -43,8 +45,9 @@ def check_config(ctl: Ctl, files: tuple[Path, ...], web_config_file: Path | None
         except ConfigError as error:
             raise CtlError(str(error), Exit.NO) from error
         modes = ", ".join(f"{name} ({agent.mode})" for name, agent in found.agents.items())
-        told[str(file)] = f"valid: {len(hosts)} hosts, {modes or 'no agents'}"
-    _say(ctl, told)
+        result = f"valid: {len(hosts)} hosts, {modes or 'no agents'}"
+        checked.append(_Checked(str(file), result, ssh.warnings(found.ssh)))
+    _say(ctl, checked)
 
 
 @check.command("inventory")
@@ -57,12 +60,23 @@ def check_inventory(ctl: Ctl, files: tuple[Path, ...]) -> None:
         hosts = inventory.load(files)
     except ConfigError as error:
         raise CtlError(str(error), Exit.NO) from error
-    _say(ctl, {", ".join(map(str, files)): f"valid: {len(hosts)} hosts"})
+    _say(ctl, [_Checked(", ".join(map(str, files)), f"valid: {len(hosts)} hosts", [])])
 
 
-def _say(ctl: Ctl, told: dict[str, str]) -> None:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Checked:
+    """What was found in one file."""
+
+    file: str
+    result: str
+    warnings: list[str]
+
+
+def _say(ctl: Ctl, checked: list[_Checked]) -> None:
     def table() -> None:
-        for file, result in told.items():
-            say(plain(f"{file}: {result}"))
+        for one in checked:
+            for warning in one.warnings:
+                say(plain(f"{one.file}: warning: {warning}"))
+            say(plain(f"{one.file}: {one.result}"))
 
-    ctl.show([{"file": file, "result": result} for file, result in told.items()], table)
+    ctl.show([dataclasses.asdict(one) for one in checked], table)

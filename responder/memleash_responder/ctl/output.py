@@ -116,8 +116,8 @@ def truth(value: bool | None, yes: str = "yes", no: str = "no") -> str:
 
 
 def moment(when: datetime) -> str:
-    """Return a time in UTC, as RFC 3339."""
-    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    """Return a time, which is in UTC, as RFC 3339."""
+    return f"{when:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def ago(when: datetime | None) -> str:

@@ -11,7 +11,7 @@ from memleash_responder.adapters.alertmanager import AlertmanagerClient, Silence
 from memleash_responder.core.matchers import Matcher
 from memleash_responder.errors import AlertmanagerError
 from memleash_responder.settings import Alertmanager
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply, as_json
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

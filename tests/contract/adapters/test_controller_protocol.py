@@ -15,7 +15,7 @@ from memleash_responder.core.facts import Host, Task, Unknown
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import ControllerError, ReconnectFailed
 from memleash_responder.settings import Controller
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply, as_json
 
 HOST = Host("node 1/é", "127.0.0.1:1", "node-1", {"host": "node 1/é"})

@@ -9,7 +9,7 @@ from memleash_responder.core.facts import AgentFacts, Host
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import BasicAuth, Exporter
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.contract.adapters.peer import Peer, Raw, Reply
 
 TEXT = b'memleash_agent_up{agent="kvm"} 1\nmemleash_agent_busy{agent="kvm"} 0\n'

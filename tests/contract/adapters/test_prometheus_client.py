@@ -10,7 +10,7 @@ import pytest
 from memleash_responder.adapters.prometheus import PrometheusClient
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import Prometheus
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.contract.adapters.peer import Peer, Raw, Reply, as_json
 
 TEN_GIB = 10 * 1024**3

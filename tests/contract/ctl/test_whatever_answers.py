@@ -174,6 +174,16 @@ def test_a_login_page_is_no_json_to_print(
     assert "version is missing in the answer" in one_line(capsys)
 
 
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_beyond_the_calendar_is_3(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = {"since": end, "total": 0, "restarts": [], "observed": []}
+    with Server(http(json.dumps(report).encode(), head=JSON)).running() as server:
+        assert run_in(tmp_path, monkeypatch, server.url, "report") == Exit.UNREACHABLE
+    assert "since in the answer is no time" in one_line(capsys)
+
+
 def test_pages_without_end_are_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,7 @@ from demo.stack.processes import Program
 from demo.stack.sshd import make_confinement, root_is_locked
 from memleash_responder.core.facts import Host
 from memleash_responder.settings import Ssh
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.support.stacks import find_or_skip
 
 

@@ -17,7 +17,7 @@ from memleash_responder.adapters.alertmanager import AlertmanagerClient, Silence
 from memleash_responder.core.matchers import Matcher
 from memleash_responder.errors import AlertmanagerError
 from memleash_responder.settings import Alertmanager as Settings
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply
 from tests.integration.adapters import neighbours
 from tests.integration.adapters.neighbours import Alertmanager

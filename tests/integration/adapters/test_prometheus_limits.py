@@ -15,7 +15,7 @@ from demo.stack.processes import wait_until
 from memleash_responder.adapters.prometheus import PrometheusClient
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import Prometheus
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.contract.adapters.peer import Asked, Peer, Reply
 from tests.integration.adapters import neighbours
 

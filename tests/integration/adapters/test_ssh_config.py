@@ -18,7 +18,7 @@ from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.facts import Host
 from memleash_responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreachable
 from memleash_responder.settings import Ssh
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.integration.adapters.neighbours import Sshd, children, keygen
 from tests.support.surroundings import has_ipv6
 

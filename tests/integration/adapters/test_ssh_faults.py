@@ -28,7 +28,7 @@ from memleash_responder.errors import (
     SshUnreachable,
 )
 from memleash_responder.settings import Ssh
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.integration.adapters.fake_sshd import FakeSshd
 from tests.integration.adapters.neighbours import Sshd, keygen
 

@@ -21,7 +21,7 @@ from memleash_responder.core.mutes import (
     with_tail,
 )
 from memleash_responder.core.policy import GIB, Mute
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 
 NOW = 1_800_000_000.0
 POLICY = Mute()

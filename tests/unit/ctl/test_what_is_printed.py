@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 
+from memleash_responder.ctl.answers import understood
 from memleash_responder.ctl.output import moment, plain, print_json, print_table
 
 
@@ -38,7 +39,7 @@ def test_a_table_is_aligned_and_escaped(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_time_is_shown_in_utc() -> None:
-    assert moment(datetime.fromisoformat("2026-01-01T01:00:00.5+02:00")) == "2025-12-31T23:00:00Z"
+    assert moment(understood(datetime, "2026-01-01T01:00:00.5+02:00")) == "2025-12-31T23:00:00Z"
 
 
 def test_json_is_ascii_and_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from memleash_responder import settings
+from memleash_responder.adapters.ssh.client import warnings
 from memleash_responder.ctl import config
 from memleash_toolkit.settings import ConfigError
 
@@ -74,5 +75,5 @@ def test_what_may_be_none_at_all(tmp_path: Path) -> None:
 def test_ssh_files_that_are_not_there_are_told(tmp_path: Path) -> None:
     (tmp_path / "key").touch()
     ssh = settings.Ssh(identity_file=tmp_path / "key", known_hosts_file=tmp_path / "known")
-    (warning,) = ssh.warnings()
+    (warning,) = warnings(ssh)
     assert warning == f"ssh.known_hosts_file: {tmp_path}/known is not there: no host can be reached"

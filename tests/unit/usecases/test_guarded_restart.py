@@ -13,7 +13,7 @@ from memleash_responder.core.policy import Guards
 from memleash_responder.settings import Readiness
 from memleash_responder.usecases.explain import explain
 from memleash_responder.usecases.services import PAUSED
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE, LIMIT
 from tests.unit.usecases.world import AGENT, World

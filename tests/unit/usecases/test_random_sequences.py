@@ -24,7 +24,7 @@ from memleash_responder.core.policy import Fleet, Guards
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases import restart_workflow as workflow
 from memleash_responder.usecases.services import PAUSED, standing_storm
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
 from tests.unit.usecases.world import AGENT, Killed, World
 

@@ -18,7 +18,7 @@ from memleash_responder.errors import DatabaseUnavailable, Overtaken
 from memleash_responder.usecases import restart_looks as looks
 from memleash_responder.usecases.intake import LEFT_OUT_SECONDS
 from memleash_responder.usecases.restart_steps import run_command
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, Killed, World

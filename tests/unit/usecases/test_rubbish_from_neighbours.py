@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.policy import Guards
 from memleash_responder.usecases.explain import explain
-from memleash_toolkit.settings import Duration
+from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.neighbours import (
     BYTES,

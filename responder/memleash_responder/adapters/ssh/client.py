@@ -14,6 +14,7 @@ import io
 import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import fabric.runners
@@ -28,6 +29,17 @@ MAX_OUTPUT_BYTES = 64 * 1024
 """Kept of each of stdout and stderr; the rest is read and thrown away."""
 _OUTPUT_GRACE_SECONDS = 0.5
 _CHUNK_BYTES = 64 * 1024
+
+
+def warnings(settings: Ssh) -> list[str]:
+    """Return which of the files that ``settings`` name are not there."""
+    named = ("identity_file", "known_hosts_file", "config_file")
+    files: dict[str, Path | None] = {name: getattr(settings, name) for name in named}
+    return [
+        f"ssh.{name}: {file} is not there: no host can be reached"
+        for name, file in files.items()
+        if file is not None and not file.exists()
+    ]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
