@@ -58,14 +58,18 @@ class ExporterClient:
 
     def facts(self, host: Host, agent: str, *, timeout_seconds: float | None = None) -> AgentFacts:
         """Return what ``host`` says about ``agent`` now. Raises FactsUnavailable."""
-        agents = self.scrape(host, timeout_seconds=timeout_seconds)
-        if agent not in agents:
-            published = untrusted.listed(sorted(agents)) or "none"
-            raise FactsUnavailable(
-                f"exporter of {host.name}: publishes no agent {agent!r}; "
-                f"it has {published}; add it to the exporter's agents"
-            )
-        return agents[agent]
+        return of_agent(self.scrape(host, timeout_seconds=timeout_seconds), host, agent)
+
+
+def of_agent(scraped: Mapping[str, AgentFacts], host: Host, agent: str) -> AgentFacts:
+    """Return what a scrape of ``host`` says about ``agent``. Raises FactsUnavailable."""
+    if agent not in scraped:
+        published = untrusted.listed(sorted(scraped)) or "none"
+        raise FactsUnavailable(
+            f"exporter of {host.name}: publishes no agent {agent!r}; "
+            f"it has {published}; add it to the exporter's agents"
+        )
+    return scraped[agent]
 
 
 def agent_facts(text: str) -> dict[str, AgentFacts]:

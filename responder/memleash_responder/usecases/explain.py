@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from memleash_responder.core.guards import Refusal, refusals
+from memleash_responder.core.facts import AgentFacts, Host, Unknown
+from memleash_responder.core.guards import Refusal, Situation, refusals
 from memleash_responder.core.restarts import Restart
 from memleash_responder.settings import restart_policy
-from memleash_responder.usecases.restart_situation import read_situation, seen
+from memleash_responder.usecases.restart_situation import read_agents, read_situation, seen
 from memleash_responder.usecases.services import Services
 
 
@@ -26,21 +27,40 @@ class Explanation:
     """What a request made now would meet."""
 
     verdicts: Sequence[GuardVerdict]
-    facts: dict[str, Any]
+    situation: Situation
 
     @property
     def refusal(self) -> Refusal | None:
         """The first refusal in the order of the guards; None: it would be restarted."""
         return next((one.refusal for one in self.verdicts if one.refusal), None)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The facts behind it as JSON."""
+        return seen(self.situation)
 
-def explain(services: Services, host: str, agent: str) -> Explanation:
-    """Read everything afresh and run every guard for a known host and agent; change nothing."""
+
+def explain_host(services: Services, host: Host) -> dict[str, Explanation]:
+    """Explain every agent of ``host``; its exporter is asked once for all of them."""
+    return {
+        agent: explain(services, host.name, agent, agent_facts=facts)
+        for agent, facts in read_agents(services, host).items()
+    }
+
+
+def explain(
+    services: Services, host: str, agent: str, *, agent_facts: AgentFacts | Unknown | None = None
+) -> Explanation:
+    """Run every guard for a known host and agent, on facts read afresh; change nothing.
+
+    The exporter is asked unless ``agent_facts`` is what it has just said.
+    """
     now = services.clock.now()
-    situation = read_situation(services, Restart("", host, agent, now), None)
+    restart = Restart("", host, agent, now)
+    situation = read_situation(services, restart, None, agent_facts=agent_facts)
     policy = restart_policy(services.settings, agent)
     verdicts = [
         GuardVerdict(guard.name, refusal)
         for guard, refusal in refusals(None, situation, policy, now)
     ]
-    return Explanation(verdicts, seen(situation))
+    return Explanation(verdicts, situation)

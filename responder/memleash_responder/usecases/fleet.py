@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
@@ -22,6 +22,7 @@ from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases import restart_situation as situation
+from memleash_responder.usecases.restart_situation import read_agents, read_hard_limit
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,38 @@ class Snapshot:
     readings: Mapping[Key, Reading]
     problem: str | None = None
     """Why there is nothing, or nothing new."""
+
+    def of_host(self, host: Host, agents: Iterable[str]) -> dict[str, Reading | Unknown]:
+        """Return the readings of the ``agents`` on ``host``."""
+        missing = Unknown(self.problem or "Prometheus has no sample of it")
+        return {agent: self.readings.get((host.name, agent), missing) for agent in agents}
+
+
+def read_host(services: Services, host: Host) -> dict[str, Reading | Unknown]:
+    """Return one host's agents as its exporter, asked once, describes them now."""
+    now = services.clock.now()
+    return {
+        agent: as_reading(facts, read_hard_limit(services, host, agent, facts), now)
+        for agent, facts in read_agents(services, host).items()
+    }
+
+
+def as_reading(
+    facts: AgentFacts | Unknown, hard_limit_bytes: int | Unknown, now: float
+) -> Reading | Unknown:
+    """Return what an exporter said ``now`` as it is shown."""
+    if isinstance(facts, Unknown):
+        return facts
+    return Reading(
+        up=facts.up,
+        start_time=facts.start_time,
+        resident_bytes=facts.resident_bytes,
+        busy=facts.busy,
+        ready=facts.ready,
+        alarm_threshold_bytes=facts.alarm_threshold_bytes,
+        hard_limit_bytes=None if isinstance(hard_limit_bytes, Unknown) else hard_limit_bytes,
+        seen_at=now,
+    )
 
 
 class FleetReader:
@@ -189,22 +222,29 @@ class Row:
         return self.reading.resident_bytes / limit if limit else 0.0
 
 
-def row(services: Services, host: Host, agent: str, reading: Reading | None, known: Remembered,
-        problem: str | None) -> Row:  # fmt: skip
-    """Return one agent's row."""
+def rows_of_host(
+    services: Services,
+    host: Host,
+    readings: Mapping[str, Reading | Unknown],
+    known: Remembered,
+) -> list[Row]:
+    """Return a row for each agent that ``readings`` are of."""
+    return [_row(services, host, agent, one, known) for agent, one in readings.items()]
+
+
+def _row(
+    services: Services, host: Host, agent: str, reading: Reading | Unknown, known: Remembered
+) -> Row:
     key = (host.name, agent)
-    facts: AgentFacts | Unknown
-    shown: Reading | Unknown
-    if reading is None:
-        facts = shown = Unknown(problem or "Prometheus has no sample of it")
-        limit: int | Unknown = facts
+    limit: int | Unknown
+    if isinstance(reading, Unknown):
+        facts: AgentFacts | Unknown = reading
+        limit = reading
+    elif reading.hard_limit_bytes is None:
+        facts = reading.facts
+        limit = Unknown("Prometheus has no limit for it; are memleash's rules loaded?")
     else:
-        facts, shown = reading.facts, reading
-        limit = (
-            Unknown("Prometheus has no limit for it; are memleash's rules loaded?")
-            if reading.hard_limit_bytes is None
-            else reading.hard_limit_bytes
-        )
+        facts, limit = reading.facts, reading.hard_limit_bytes
     quarantine = known.quarantined.get(key)
     asked = Restart("", host.name, agent, known.now)
     seen = known.guarded.situation(asked, facts, limit, NOT_ASKED)
@@ -215,7 +255,7 @@ def row(services: Services, host: Host, agent: str, reading: Reading | None, kno
         mode=policy.mode,
         state=known.state(host.name),
         mute=mute_in_force(known.claims.get(host.name, ()), known.now),
-        reading=shown,
+        reading=reading,
         quarantined=quarantine[1] if quarantine else None,
         restart_id=known.open_restarts.get(key),
         refusal=next(
@@ -233,13 +273,13 @@ def rows(
     services: Services, snapshot: Snapshot, known: Remembered, wanted: Callable[[Row], bool]
 ) -> list[Row]:
     """Return the rows that are ``wanted``, the most loaded first, the unknown last."""
-    found = []
-    for host in services.outside.inventory.hosts().values():
-        for agent in services.settings.agents:
-            reading = snapshot.readings.get((host.name, agent))
-            one = row(services, host, agent, reading, known, snapshot.problem)
-            if wanted(one):
-                found.append(one)
+    agents = services.settings.agents
+    found = [
+        row
+        for host in services.outside.inventory.hosts().values()
+        for row in rows_of_host(services, host, snapshot.of_host(host, agents), known)
+        if wanted(row)
+    ]
     return sorted(found, key=lambda one: (-one.load, one.host.name, one.agent))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.database.restarts import NEWEST_COMMANDS
+from memleash_responder.adapters.exporter import of_agent
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown
 from memleash_responder.core.guards import NOT_ASKED, Situation, asks_controllers
 from memleash_responder.core.moments import Stamp
@@ -80,11 +81,14 @@ def read_situation(
     restart: Restart,
     step: Step | None,
     admitted_life: float | None = None,
+    *,
+    agent_facts: AgentFacts | Unknown | None = None,
 ) -> Situation:
     """Return the facts for a decision at ``step`` (None: all of them, for ``explain``).
 
-    Controllers are asked only where a guard of the step looks at tasks. Raises DatabaseUnavailable
-    alone: what else cannot be read becomes Unknown.
+    The exporter is asked unless ``agent_facts`` is what it has just said. Controllers are asked
+    only where a guard of the step looks at tasks. Raises DatabaseUnavailable alone: what else
+    cannot be read becomes Unknown.
     """
     outside = services.outside
     host = outside.inventory.get(restart.host)
@@ -94,7 +98,7 @@ def read_situation(
     if host is None:
         agent = limit = tasks = Unknown(f"host {restart.host} is not in the inventory")
     else:
-        agent = read_agent(services, host, restart.agent)
+        agent = agent_facts or read_agent(services, host, restart.agent)
         limit = read_hard_limit(services, host, restart.agent, agent)
         if asks_controllers(step, restart):
             tasks = outside.controllers.tasks(host, restart.agent)
@@ -130,6 +134,23 @@ def read_agent(
         return services.outside.exporter.facts(host, agent, timeout_seconds=timeout_seconds)
     except FactsUnavailable as error:
         return Unknown(str(error))
+
+
+def read_agents(services: Services, host: Host) -> dict[str, AgentFacts | Unknown]:
+    """Return what the host's exporter, asked once, says of every configured agent now."""
+
+    def of(agent: str) -> AgentFacts | Unknown:
+        try:
+            return of_agent(scraped, host, agent)
+        except FactsUnavailable as error:
+            return Unknown(str(error))
+
+    agents = services.settings.agents
+    try:
+        scraped = services.outside.exporter.scrape(host)
+    except FactsUnavailable as error:
+        return dict.fromkeys(agents, Unknown(str(error)))
+    return {agent: of(agent) for agent in agents}
 
 
 def read_hard_limit(

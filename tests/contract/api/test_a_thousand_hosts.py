@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import wait_until
-from tests.support.faces import MIB, Face, World, face, peers
+from tests.support.faces import AGENT, MIB, Face, World, face, peers
 
 HOSTS = [f"node-{number:04}" for number in range(1000)]
 QUICK_SECONDS = 2.0
@@ -60,6 +60,19 @@ def test_the_fleets_page_asks_no_exporter(large: Face, crowd: World) -> None:
     large.ask("GET", "/api/v1/hosts")
 
     assert crowd.scrapes == before
+
+
+@pytest.mark.parametrize("path", ["/hosts/node-1", "/api/v1/hosts/node-1"])
+def test_a_host_is_shown_by_one_scrape_however_many_agents_it_has(
+    path: str, tmp_path: Path
+) -> None:
+    agents = {name: {"restart_command": "false"} for name in (AGENT, "second", "third")}
+    with peers() as world, face(tmp_path, world, agents=agents) as served:
+        before = world.scrapes
+        page = served.ask("GET", path).text
+        assert world.scrapes == before + 1
+    assert "300" in page or str(300 * MIB) in page
+    assert page.count("publishes no agent") >= 2
 
 
 def test_a_host_that_prometheus_does_not_know_is_unknown_and_last(

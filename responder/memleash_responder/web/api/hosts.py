@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from memleash_responder.core.access import Role
@@ -11,7 +12,6 @@ from memleash_responder.core.outcomes import HostState
 from memleash_responder.usecases import fleet
 from memleash_responder.usecases.explain import explain
 from memleash_responder.usecases.operator import Operator, known_agent, known_host
-from memleash_responder.usecases.restart_situation import read_agent, read_hard_limit
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api.models import page, ref
 from memleash_responder.web.api.parameters import iso, label, paging, word
@@ -55,7 +55,7 @@ def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) ->
             if matches(host, search) and state in (None, known.state(name))
         ]
         shown = [
-            _host_json(services, host, snapshot, known)
+            _host_json(services, host, snapshot.of_host(host, services.settings.agents), known)
             for host in names[offset : offset + limit + 1]
         ]
         return page_json("hosts", shown, limit, offset)
@@ -75,7 +75,8 @@ def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
     )
     def one(host: str) -> dict[str, Any]:
         known = known_host(services, host)
-        return _host_json(services, known, fresh(services, known), fleet.remembered(services))
+        readings = fleet.read_host(services, known)
+        return _host_json(services, known, readings, fleet.remembered(services))
 
     @routes.add(
         Operation(
@@ -91,7 +92,8 @@ def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
     def reconnect(host: str) -> dict[str, Any]:
         operator.reconnect(host, caller().name)
         known = known_host(services, host)
-        return _host_json(services, known, fresh(services, known), fleet.remembered(services))
+        readings = fleet.read_host(services, known)
+        return _host_json(services, known, readings, fleet.remembered(services))
 
 
 def _add_explanation(routes: Routes, services: Services) -> None:
@@ -118,45 +120,14 @@ def matches(host: Host, search: str | None) -> bool:
     return any(search.lower() in value.lower() for value in (host.name, *host.labels.values()))
 
 
-def fresh(services: Services, host: Host) -> fleet.Snapshot:
-    """Return one host's agents as its exporter describes them now."""
-    now = services.clock.now()
-    readings = {}
-    problem = None
-    for agent in services.settings.agents:
-        facts = read_agent(services, host, agent)
-        if isinstance(facts, Unknown):
-            problem = facts.why
-            continue
-        limit = read_hard_limit(services, host, agent, facts)
-        readings[host.name, agent] = fleet.Reading(
-            up=facts.up,
-            start_time=facts.start_time,
-            resident_bytes=facts.resident_bytes,
-            busy=facts.busy,
-            ready=facts.ready,
-            alarm_threshold_bytes=facts.alarm_threshold_bytes,
-            hard_limit_bytes=None if isinstance(limit, Unknown) else limit,
-            seen_at=now,
-        )
-    return fleet.Snapshot(now, readings, problem)
-
-
 def _host_json(
-    services: Services, host: Host, snapshot: fleet.Snapshot, known: fleet.Remembered
+    services: Services,
+    host: Host,
+    readings: Mapping[str, fleet.Reading | Unknown],
+    known: fleet.Remembered,
 ) -> dict[str, Any]:
     record = known.hosts.get(host.name)
-    rows = {
-        agent: fleet.row(
-            services,
-            host,
-            agent,
-            snapshot.readings.get((host.name, agent)),
-            known,
-            snapshot.problem,
-        )
-        for agent in services.settings.agents
-    }
+    rows = fleet.rows_of_host(services, host, readings, known)
     return {
         "host": host.name,
         "state": record.state if record else HostState.CONNECTED,
@@ -164,5 +135,5 @@ def _host_json(
         "next_reconnect_at": iso(record.next_attempt_at) if record else None,
         "labels": dict(host.labels),
         "mute": mute_json(mute_in_force(known.claims.get(host.name, ()), known.now)),
-        "agents": {agent: agent_json(row) for agent, row in rows.items()},
+        "agents": {row.agent: agent_json(row) for row in rows},
     }

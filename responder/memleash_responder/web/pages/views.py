@@ -15,11 +15,11 @@ from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState, Outcome
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases import fleet
-from memleash_responder.usecases.explain import explain
+from memleash_responder.usecases.explain import explain_host
 from memleash_responder.usecases.operator import known_host, known_restart
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.step_states import progress
-from memleash_responder.web.api.hosts import fresh, matches
+from memleash_responder.web.api.hosts import matches
 from memleash_responder.web.api.parameters import label, paging, word
 from memleash_responder.web.api.restarts import OPEN
 from memleash_responder.web.api.system import status_json
@@ -119,22 +119,20 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
     @restricted(Role.READ)
     def host(host: str) -> str:
         known_one = known_host(services, host)
-        known, snapshot = fleet.remembered(services), fresh(services, known_one)
+        explained, known = explain_host(services, known_one), fleet.remembered(services)
+        situations = {agent: told.situation for agent, told in explained.items()}
+        readings = {
+            agent: fleet.as_reading(one.agent, one.hard_limit_bytes, known.now)
+            for agent, one in situations.items()
+        }
         diagnoses = services.memory.diagnoses.page(host, limit=RECENT)
-        rows = [
-            fleet.row(
-                services, known_one, agent, snapshot.readings.get((host, agent)), known,
-                snapshot.problem,
-            )
-            for agent in services.settings.agents
-        ]  # fmt: skip
         return render_template(
             "host.html",
             host=known_one,
             record=known.hosts.get(host, HostRecord(host)),
             mute=mute_in_force(known.claims.get(host, ()), known.now),
-            rows=rows,
-            told={agent: explain(services, host, agent) for agent in services.settings.agents},
+            rows=fleet.rows_of_host(services, known_one, readings, known),
+            told=explained,
             recent=services.memory.restarts.page(host=host, limit=RECENT),
             reports=services.outside.reports.all(host)[:RECENT],
             diagnoses=diagnoses,
