@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shlex
 import subprocess
 import sys
@@ -99,7 +100,7 @@ class Fleet:
         command = [
             *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "demo.agent"),
             *("--listen", f"127.0.0.1:{self._agent_ports[member.name]}", "--name", member.name),
-            *("--start-delay", "0.2"),
+            *("--start-delay", "0.2", "--end-with", str(os.getpid())),
         ]
         return shlex.join([*command, *member.agent_flags])
 

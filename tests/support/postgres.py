@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.stack.processes import Program, wait_until
+from demo.stack.processes import ENDING_WITH_US, Program, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,10 @@ class Postgres:
 @contextmanager
 def running_postgres(*, max_connections: int = 100) -> Iterator[Postgres]:
     """Make a cluster and run it; nothing of it is left when this is."""
+    # PostgreSQL refuses to run as root. Who becomes another user is no longer ended along with us
+    # (prctl(2), PR_SET_PDEATHSIG), so that is asked for once more.
     owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    as_owner = owner if os.getuid() == 0 else []  # PostgreSQL refuses to run as root
+    as_owner = [*owner, *ENDING_WITH_US[1:]] if os.getuid() == 0 else []
     # Not in pytest's folders, nor in a TMPDIR of root's: those are closed to other users.
     with tempfile.TemporaryDirectory(prefix="memleash-postgres-", dir="/tmp") as scratch:
         folder, data = Path(scratch), Path(scratch) / "data"

@@ -54,6 +54,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
         folder.mkdir()
         agent = [sys.executable, "-m", "demo.agent", f"--listen=127.0.0.1:{ports[0]}"]
         agent += [f"--busy-directory={tmp_path / 'busy'}", "--name=a1", "--start-delay=0.3"]
+        agent += [f"--end-with={os.getpid()}"]  # a run that is killed leaves no agent behind
         command = shlex.join(["env", f"PYTHONPATH={REPOSITORY}", *agent])
         (folder / "command").write_text(command, encoding="utf-8")
         service = Service(folder, f"http://127.0.0.1:{ports[0]}")
