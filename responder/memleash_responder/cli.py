@@ -206,7 +206,7 @@ class Responder:
 
         def prune_requests() -> None:
             counted = settings.counted_seconds(services.settings)
-            memory.restarts.prune(
+            memory.restart_history.prune(
                 before=kept_since(),
                 keep=services.settings.retention.restarts,
                 counted_since=services.clock.now() - counted,

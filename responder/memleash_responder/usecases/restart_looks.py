@@ -79,8 +79,8 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
     def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
         return first_refusal(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
 
-    requests = services.memory.restarts
-    noted = requests.send(restart, services.clock.stamp, refuse, life=admitted_life)
+    commands = services.memory.restart_commands
+    noted = commands.send(restart, services.clock.stamp, refuse, life=admitted_life)
     told = {str(Step.RESTART): seen(situation)}
     if isinstance(noted, Refusal):
         raise Refused(noted.outcome, noted.reason, told)

@@ -47,7 +47,7 @@ class RestartRequests:
         in one write and without a look at any host.
         """
         services, now = self._services, self._services.clock.now()
-        last = services.memory.restarts.last_for_alerts([one.fingerprint for one in alerts])
+        last = services.memory.restart_history.last_for_alerts([one.fingerprint for one in alerts])
         new = [_request(alert, now) for alert in alerts if self._is_due(alert, last, now)]
         storm = standing_storm(services.memory.flags.all())
         if storm is not None:

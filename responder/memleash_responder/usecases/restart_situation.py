@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memleash_responder.adapters.database.hosts import HostRecord
-from memleash_responder.adapters.database.restarts import NEWEST_COMMANDS
+from memleash_responder.adapters.database.restart_commands import NEWEST_COMMANDS
 from memleash_responder.adapters.exporter import of_agent
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown
 from memleash_responder.core.guards import NOT_ASKED, Situation, asks_controllers
@@ -64,7 +64,7 @@ def remembered(services: Services, *, but: str | None = None) -> Remembered:
     """Read it, without the command that request ``but`` sent. Raises DatabaseUnavailable."""
     memory = services.memory
     flags = memory.flags.all()
-    sent = memory.restarts.commands_sent(newest=NEWEST_COMMANDS, but=but)
+    sent = memory.restart_commands.commands_sent(newest=NEWEST_COMMANDS, but=but)
     of_agents, of_fleet = _ages(sent, services.clock.stamp())
     return Remembered(
         paused=PAUSED in flags,

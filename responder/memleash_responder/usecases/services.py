@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from memleash_responder.adapters.alertmanager import AlertmanagerClient
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.controllers.clients import ControllerClients
+from memleash_responder.adapters.database.cluster import Flags, Replicas
 from memleash_responder.adapters.database.diagnoses import Diagnoses
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.hosts import Flags, Hosts, Mutes, Quarantine, Replicas
+from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
+from memleash_responder.adapters.database.mutes import Mutes
+from memleash_responder.adapters.database.restart_commands import RestartCommands
+from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.inventory import Inventory
@@ -78,6 +82,8 @@ class Memory:
     inbox: Inbox
     alerts: AlertRecord
     restarts: Restarts
+    restart_history: RestartHistory
+    restart_commands: RestartCommands
     hosts: Hosts
     mutes: Mutes
     quarantine: Quarantine
@@ -93,6 +99,8 @@ class Memory:
             Inbox(database, max_backlog=max_backlog),
             AlertRecord(database),
             Restarts(database),
+            RestartHistory(database),
+            RestartCommands(database),
             Hosts(database),
             Mutes(database),
             Quarantine(database),

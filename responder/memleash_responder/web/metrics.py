@@ -73,9 +73,9 @@ class StateCollector(Collector):
         yield from (active, deadlines)
 
     def _restarts(self) -> Iterator[Metric]:
-        requests = self._services.memory.restarts
+        memory = self._services.memory
         # An alert that is told again opens a new request: until that has its word, the last stands.
-        under_way, ended = requests.all_open(), requests.last_ended()
+        under_way, ended = memory.restarts.all_open(), memory.restart_history.last_ended()
         yield _gauge(
             "restart_in_progress",
             "Open requests for a restart, by the step they are at.",
@@ -100,7 +100,7 @@ class StateCollector(Collector):
             ["host", "agent", "outcome"],
             {
                 (one.host, one.agent, str(one.outcome)): one.finished_at or 0.0
-                for one in (*requests.last_ended(BEGUN), *ended)
+                for one in (*memory.restart_history.last_ended(BEGUN), *ended)
             },
         )
 

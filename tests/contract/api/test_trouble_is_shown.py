@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import wait_until
+from memleash_responder.adapters.database.cluster import Flags
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.hosts import Flags, Hosts, Quarantine
+from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.host_states import HostEvent

@@ -11,7 +11,8 @@ import pytest
 
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.hosts import Mutes
+from memleash_responder.adapters.database.mutes import Mutes
+from memleash_responder.adapters.database.restart_commands import RestartCommands
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.core.guards import Refusal
 from memleash_responder.core.moments import Stamp
@@ -56,15 +57,15 @@ def test_no_more_commands_are_noted_as_sent_than_the_budget_has_left(
         return Refusal(Outcome.RESTART_BUDGET, "used up") if len(sent) >= BUDGET else None
 
     def restart(number: int) -> Stamp | Refusal:
-        requests = Restarts(databases[number])
+        database = databases[number]
         name = f"restart-{number}"
         new = Restart(name, f"host-{number}", "a", clock.now(), "test", False, "restart")
-        requests.open(new)
-        return requests.send(new, clock.stamp, refuse, life=1.0)
+        Restarts(database).open(new)
+        return RestartCommands(database).send(new, clock.stamp, refuse, life=1.0)
 
     answers = at_once(restart)
     assert sum(isinstance(one, Stamp) for one in answers) == BUDGET
-    assert len(Restarts(databases[0]).commands_sent(newest=100)) == BUDGET
+    assert len(RestartCommands(databases[0]).commands_sent(newest=100)) == BUDGET
 
 
 def test_no_change_of_a_claim_is_written_over_unseen(databases: list[Database]) -> None:
@@ -90,7 +91,7 @@ def test_one_request_notes_one_command_however_many_work_on_it(databases: list[D
 
     def send(number: int) -> str:
         try:
-            Restarts(databases[number]).send(seen, clock.stamp, lambda *_: None, life=1.0)
+            RestartCommands(databases[number]).send(seen, clock.stamp, lambda *_: None, life=1.0)
         except Overtaken:
             return "overtaken"
         return "sent"
@@ -104,6 +105,7 @@ def test_a_request_that_has_its_word_notes_no_command(databases: list[Database])
     seen = requests.get("restart")
     assert seen is not None
     requests.finish("restart", Outcome.COMMAND_FAILED, "ended by another", clock.now())
+    commands = RestartCommands(databases[0])
     with pytest.raises(Overtaken):
-        requests.send(seen, clock.stamp, lambda *_: None, life=1.0)
-    assert requests.commands_sent(newest=10) == []
+        commands.send(seen, clock.stamp, lambda *_: None, life=1.0)
+    assert commands.commands_sent(newest=10) == []

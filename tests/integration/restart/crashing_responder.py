@@ -19,8 +19,10 @@ from typing import Any, cast
 from memleash_responder import cli
 from memleash_responder.adapters import dbos_engine as durable
 from memleash_responder.adapters.controllers.clients import ControllerClients
-from memleash_responder.adapters.database.hosts import Hosts, Mutes
+from memleash_responder.adapters.database.hosts import Hosts
 from memleash_responder.adapters.database.inbox import Inbox
+from memleash_responder.adapters.database.mutes import Mutes
+from memleash_responder.adapters.database.restart_commands import RestartCommands
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.outcomes import Step
@@ -34,6 +36,7 @@ EFFECTS: tuple[type, ...] = (
     Hosts,
     Inbox,
     Mutes,
+    RestartCommands,
     Restarts,
     SshClient,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.inbox import AlertRecord
+from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts, new_id
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.diagnoses import Verdict
@@ -23,19 +24,20 @@ def test_a_years_work_stays_bounded(tmp_path: Path) -> None:
     file = tmp_path / "responder.db"
     database = Database(f"sqlite:///{file}")
     database.create_tables()
-    requests, alerts = Restarts(database), AlertRecord(database)
+    requests, history = Restarts(database), RestartHistory(database)
+    alerts = AlertRecord(database)
     sizes = []
     for day in range(365):
         now = day * DAY
         requests.open_all([_ended(day, number, now) for number in range(RESTARTS_A_DAY)])
         told = [(_alert(day, number, now), None) for number in range(ALERTS_A_DAY)]
         alerts.record(told, now)
-        requests.prune(
+        history.prune(
             before=now - KEEP_DAYS * DAY, keep=KEEP_RESTARTS, counted_since=now - 6 * 3600
         )
         alerts.prune(before=now - KEEP_DAYS * DAY, keep=KEEP_ALERTS)
         sizes.append(file.stat().st_size)
-    kept = requests.page(limit=10_000)
+    kept = history.page(limit=10_000)
     assert len(kept) == KEEP_RESTARTS
     assert kept[0].requested_at == 364 * DAY
     assert len(alerts.page(limit=10_000)) <= KEEP_ALERTS
@@ -57,7 +59,7 @@ def test_an_open_request_is_never_pruned(tmp_path: Path) -> None:
         step="awaiting_approval",
     )
     assert requests.open(waiting)[1]
-    requests.prune(before=1e9, keep=0, counted_since=1e9)
+    RestartHistory(database).prune(before=1e9, keep=0, counted_since=1e9)
     assert requests.get("waiting") is not None
     database.close()
 
@@ -66,15 +68,15 @@ def test_repeats_of_a_refusal_go_before_anything_else(tmp_path: Path) -> None:
     """Seen: an alert that was refused every 5 minutes for a week left no room for the others."""
     database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
     database.create_tables()
-    requests = Restarts(database)
+    requests, history = Restarts(database), RestartHistory(database)
     others = [_ended(day=0, number=number, now=float(number)) for number in range(10)]
     repeats = [
         dataclasses.replace(_ended(day=1, number=0, now=DAY), id=new_id(), requested_at=DAY + again)
         for again in range(100)
     ]
     requests.open_all([*others, *repeats])
-    requests.prune(before=0.0, keep=20, counted_since=1e9)
-    kept = {one.id for one in requests.page(limit=1000)}
+    history.prune(before=0.0, keep=20, counted_since=1e9)
+    kept = {one.id for one in history.page(limit=1000)}
     assert kept == {one.id for one in (*others, *repeats[-10:])}
     database.close()
 

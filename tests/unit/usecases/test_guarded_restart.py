@@ -364,7 +364,7 @@ def test_no_number_of_refusals_makes_a_cooldown_forgotten(make_world: MakeWorld)
         world.run()
     now = world.clock.now()
     counted = settings.counted_seconds(world.settings)
-    world.services.memory.restarts.prune(before=now - 1, keep=1, counted_since=now - counted)
+    world.services.memory.restart_history.prune(before=now - 1, keep=1, counted_since=now - counted)
     assert world.outcomes() == ["restarted", "cooldown"]
     leak_and_fire(world)
     world.run()

@@ -137,11 +137,11 @@ def test_what_lost_a_host_stays_in_the_record_until_the_host_is_back(world: Worl
     lose(world, ssh="fails")
     world.clock.advance(1e6)
     now = world.clock.now()
-    world.services.memory.restarts.prune(before=now, keep=0, counted_since=now)
+    world.services.memory.restart_history.prune(before=now, keep=0, counted_since=now)
     assert len(world.history()) == 1
     world.restart_agent(world.node)
     assert looked_at(world) == "connected"
-    world.services.memory.restarts.prune(before=now, keep=0, counted_since=now)
+    world.services.memory.restart_history.prune(before=now, keep=0, counted_since=now)
     assert world.history() == []
 
 

@@ -217,8 +217,9 @@ def test_a_request_has_one_final_word(world: World) -> None:
     requests, now = world.services.memory.restarts, world.clock.now()
     assert requests.finish(restart.id, Outcome.DENIED, "no", now)
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
+    commands = world.services.memory.restart_commands
     with pytest.raises(Overtaken):
-        requests.send(restart, world.clock.stamp, lambda *_: None, life=1.0)
+        commands.send(restart, world.clock.stamp, lambda *_: None, life=1.0)
     after = requests.get(restart.id)
     assert after is not None
     assert (after.outcome, after.command_sent) == (Outcome.DENIED, None)
@@ -226,15 +227,15 @@ def test_a_request_has_one_final_word(world: World) -> None:
 
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
     first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
-    requests = world.services.memory.restarts
-    assert requests.send(first, world.clock.stamp, lambda *_: None, life=1.0) == world.clock.stamp()
+    requests, commands = world.services.memory.restarts, world.services.memory.restart_commands
+    assert commands.send(first, world.clock.stamp, lambda *_: None, life=1.0) == world.clock.stamp()
     first = requests.get(first.id) or first
 
     def refuse(sent: Any, now: Any) -> Refusal | None:
         assert sent == [], "its own earlier note is not another's"
         return Refusal(Outcome.COOLDOWN, "no")
 
-    assert isinstance(requests.send(first, world.clock.stamp, refuse, life=1.0), Refusal)
+    assert isinstance(commands.send(first, world.clock.stamp, refuse, life=1.0), Refusal)
 
 
 def before_the_last_look(world: World, act: Callable[[], None]) -> None:
@@ -277,7 +278,9 @@ def test_who_comes_second_to_a_restart_watches_what_the_first_ones_command_does(
     def another_only_notes() -> None:
         restart = world.services.memory.restarts.open_of("node-1", AGENT)
         assert restart is not None
-        world.services.memory.restarts.send(restart, world.clock.stamp, lambda *_: None, life=1.0)
+        world.services.memory.restart_commands.send(
+            restart, world.clock.stamp, lambda *_: None, life=1.0
+        )
         world.later(10, lambda: world.restart_agent(world.node))
 
     before_the_last_look(world, another_only_notes)

@@ -289,7 +289,7 @@ class World:
         with self.services.memory.database.read() as connection:
             ids = connection.scalars(sa.text("SELECT id FROM memleash_restarts ORDER BY rowid"))
             order = {restart_id: number for number, restart_id in enumerate(ids)}
-        found = self.services.memory.restarts.page(host=host, limit=1000)
+        found = self.services.memory.restart_history.page(host=host, limit=1000)
         return sorted(found, key=lambda one: order[one.id])
 
     def outcomes(self, host: str = "node-1") -> list[str]:

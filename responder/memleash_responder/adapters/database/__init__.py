@@ -1,5 +1,5 @@
-"""The responder's own tables, on SQLite or PostgreSQL: inbox, requests, host states, mutes.
+"""The responder's own tables, on SQLite or PostgreSQL. All of them stand in ``schema``.
 
-One module per table's concern; ``engine`` opens the database and translates its errors.
+Each other module is about one concern; ``engine`` opens the database and translates its errors.
 Nothing here decides: rows in, rows out, each change one transaction.
 """

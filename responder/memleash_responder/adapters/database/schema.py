@@ -74,6 +74,36 @@ one_at_a_time = sa.Index(
 )
 """Single-flight: the database itself refuses a second open request for an agent."""
 
+diagnoses = sa.Table(
+    "memleash_diagnoses",
+    METADATA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("host", sa.String(256), nullable=False),
+    sa.Column("agent", sa.String(256), nullable=False),
+    sa.Column("requested_at", sa.Double, nullable=False, index=True),
+    sa.Column("requested_by", sa.String(256), nullable=False),
+    sa.Column("step", sa.String(16), nullable=False),
+    sa.Column("life", sa.Double),
+    sa.Column("rounds", sa.Integer),
+    sa.Column("interval_seconds", sa.Double),
+    sa.Column("pace", sa.Text, nullable=False, default=""),
+    sa.Column("verdict", sa.String(32)),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("artifact", sa.String(64), nullable=False, default=""),
+    sa.Column("finished_at", sa.Double, index=True),
+    sa.Index("memleash_diagnoses_of_agent", "host", "agent", "requested_at"),
+)
+"""Every request for a diagnosis, with its one final word."""
+
+one_a_host = sa.Index(
+    "memleash_one_diagnosis_a_host",
+    diagnoses.c.host,
+    unique=True,
+    sqlite_where=diagnoses.c.verdict.is_(None),
+    postgresql_where=diagnoses.c.verdict.is_(None),
+)
+"""The database itself refuses a second open diagnosis on a host."""
+
 hosts = sa.Table(
     "memleash_hosts",
     METADATA,

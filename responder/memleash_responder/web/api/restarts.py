@@ -53,7 +53,7 @@ def _add_history(routes: Routes, services: Services, since: Query) -> None:
         )
     )
     def restarts(limit: int, offset: int, **narrowed: Any) -> dict[str, Any]:
-        found = services.memory.restarts.page(**narrowed, limit=limit + 1, offset=offset)
+        found = services.memory.restart_history.page(**narrowed, limit=limit + 1, offset=offset)
         return page_json("restarts", [restart_json(one) for one in found], limit, offset)
 
     @routes.add(
@@ -132,7 +132,7 @@ def report_json(services: Services, since: float) -> dict[str, Any]:
     done: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     observed: dict[tuple[str, str], list[str]] = defaultdict(list)
     total = 0
-    for host, agent, outcome, facts in services.memory.restarts.outcomes(since=since):
+    for host, agent, outcome, facts in services.memory.restart_history.outcomes(since=since):
         total += 1
         done[agent, outcome].append(host)
         if outcome == Outcome.OBSERVE_MODE:

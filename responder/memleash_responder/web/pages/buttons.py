@@ -29,7 +29,7 @@ def seen_of(services: Services, act: str, *about: str) -> str:
         return f"{restart_id}/{restart.step}/{restart.approval}" if restart else ""
     if act == RESTART:
         host, agent = about
-        newest = memory.restarts.page(host=host, agent=agent, limit=1)
+        newest = memory.restart_history.page(host=host, agent=agent, limit=1)
         return "/".join([host, agent, *(f"{one.id}/{one.outcome}" for one in newest)])
     if act == DIAGNOSE:
         host, agent = about

@@ -109,7 +109,7 @@ def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetRead
             lost=_lost(known, inventory),
             quarantined=sorted(known.quarantined.items()),
             mutes=_mutes(known),
-            recent=services.memory.restarts.page(limit=RECENT),
+            recent=services.memory.restart_history.page(limit=RECENT),
             refresh=LIVE_SECONDS if going_on else CALM_SECONDS,
         )
 
@@ -133,7 +133,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
             mute=mute_in_force(known.claims.get(host, ()), known.now),
             rows=fleet.rows_of_host(services, known_one, readings, known),
             told=explained,
-            recent=services.memory.restarts.page(host=host, limit=RECENT),
+            recent=services.memory.restart_history.page(host=host, limit=RECENT),
             reports=services.outside.reports.all(host)[:RECENT],
             diagnoses=diagnoses,
             diagnosable=_diagnosable(services, diagnoses),
@@ -154,7 +154,7 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
     @restricted(Role.READ)
     def restarts() -> str:
         asked = parse_query(_HISTORY_QUERY, empty_is_absent=True)
-        found = services.memory.restarts.page(**{**asked, "limit": asked["limit"] + 1})
+        found = services.memory.restart_history.page(**{**asked, "limit": asked["limit"] + 1})
         return render_template(
             "restarts.html",
             asked=asked,

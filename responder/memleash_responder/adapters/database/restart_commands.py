@@ -1,0 +1,91 @@
+"""The commands that restarts sent: what cooldowns and budgets count, and the note of a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.restarts import SENT_COLUMNS, sent_columns
+from memleash_responder.adapters.database.schema import restarts
+from memleash_responder.core.guards import Refusal
+from memleash_responder.core.moments import Stamp
+from memleash_responder.core.restarts import Restart, SentCommand
+from memleash_responder.errors import Overtaken
+
+NEWEST_COMMANDS = 1000
+"""How far back sent commands are counted; more than any budget allows in its window."""
+
+
+class RestartCommands:
+    """The columns of the table of restarts that say when a command was sent."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def commands_sent(self, *, newest: int, but: str | None = None) -> list[SentCommand]:
+        """Return the ``newest`` restart commands that were sent, without request ``but``'s."""
+        with self._database.read() as connection:
+            return _commands_sent(connection, newest, but)
+
+    def send(
+        self,
+        restart: Restart,
+        clock: Callable[[], Stamp],
+        refuse: Callable[[Sequence[SentCommand], Stamp], Refusal | None],
+        *,
+        life: float,
+    ) -> Stamp | Refusal:
+        """Note that the command is being sent and return when, unless ``refuse`` speaks against it.
+
+        It is to end the process that started at ``life``.
+
+        ``refuse`` is given what other requests sent, and the moment. Looking and noting are one
+        transaction that no second one overlaps, so that two never share the last of a budget.
+
+        Raises Overtaken when the request is not as ``restart`` has it any more: it has its word,
+        or another has noted a command meanwhile.
+        """
+        with self._database.write() as connection:
+            if not self._database.is_sqlite:  # whose writers are one at a time anyway
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7366)"))
+            now = clock()  # when the turn has come: what is noted earlier seems to be over earlier
+            refusal = refuse(_commands_sent(connection, NEWEST_COMMANDS, restart.id), now)
+            if refusal is None:
+                note = restarts.update().where(*_as_sent(restart.id, restart.command_sent))
+                values = {**sent_columns(now), "life_to_end": life}
+                if connection.execute(note.values(values)).rowcount != 1:
+                    raise Overtaken(f"restart {restart.id} of {restart.agent} on {restart.host}")
+            return refusal or now
+
+    def not_sent(self, restart: Restart, noted: Stamp) -> None:
+        """Take back the note that the command was sent: the connection was lost just before.
+
+        What ``restart`` has of an earlier command stands again.
+        """
+        former = restart.command_sent
+        values: dict[str, object] = dict(sent_columns(former))
+        if former is None:
+            values["life_to_end"] = None
+        with self._database.write() as connection:
+            note = restarts.update().where(*_as_sent(restart.id, noted))
+            connection.execute(note.values(values))
+
+
+def _commands_sent(connection: sa.Connection, newest: int, but: str | None) -> list[SentCommand]:
+    # Only the columns that are needed: a request's facts hold its command's output.
+    query = sa.select(
+        restarts.c.host, restarts.c.agent, *(restarts.c[name] for name in SENT_COLUMNS)
+    )
+    query = query.where(restarts.c.command_sent_at.is_not(None), restarts.c.id != (but or ""))
+    query = query.order_by(restarts.c.requested_at.desc()).limit(newest)
+    return [(host, agent, Stamp(*stamp)) for host, agent, *stamp in connection.execute(query)]
+
+
+def _as_sent(restart_id: str, sent: Stamp | None) -> list[sa.ColumnElement[bool]]:
+    """Return what is true of an open request while its command was last sent at that moment."""
+    was = [
+        restarts.c[name].is_not_distinct_from(value) for name, value in sent_columns(sent).items()
+    ]
+    return [restarts.c.id == restart_id, restarts.c.outcome.is_(None), *was]
