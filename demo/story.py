@@ -106,7 +106,7 @@ class Story:
 
     @staticmethod
     def _with_report(diagnosis: Json) -> Json:
-        return diagnosis if diagnosis["verdict"] == "diagnosed" else None
+        return diagnosis if diagnosis["outcome"] == "diagnosed" else None
 
     def _agent_is_busy(self) -> None:
         expect, observer = self._narrator.expect, self._observer

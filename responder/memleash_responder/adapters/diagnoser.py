@@ -13,8 +13,8 @@ from collections.abc import Callable
 from memleash_responder.adapters.diagnoser_program import Order, Verb, command, packed
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.adapters.ssh.client import SshClient
-from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.facts import Host
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.untrusted import line, number
 from memleash_responder.errors import ResponderError
 from memleash_toolkit import documents
@@ -47,10 +47,10 @@ class State(enum.StrEnum):
 REFUSALS = {
     str(word): word
     for word in (
-        Verdict.AGENT_NOT_FOUND,
-        Verdict.ANOTHER_LIFE,
-        Verdict.TOO_LARGE,
-        Verdict.DISK_FULL,
+        Outcome.AGENT_NOT_FOUND,
+        Outcome.ANOTHER_LIFE,
+        Outcome.TOO_LARGE,
+        Outcome.DISK_FULL,
     )
 }
 """The words that the collector refuses with (diagnoser/memleash_diagnoser/collect.py)."""
@@ -63,7 +63,7 @@ class Answer:
     state: State
     outcome: str = ""
     """Of one that is done: ``complete``, or what cut it short."""
-    refusal: Verdict | None = None
+    refusal: Outcome | None = None
     detail: str = ""
     """Why it was refused."""
     piece: bytes = b""
@@ -103,7 +103,7 @@ def _text(raw: dict[str, object], name: str) -> str:
     return line(raw[name])
 
 
-def _refusal(raw: dict[str, object]) -> Verdict:
+def _refusal(raw: dict[str, object]) -> Outcome:
     reason = _text(raw, "reason")
     if reason not in REFUSALS:
         raise CollectorError(f"it refuses with the unknown word {reason!r}")

@@ -13,8 +13,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from memleash_responder.core.diagnoses import Verdict
-from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.outcomes import DIAGNOSIS_OUTCOMES, RESTART_OUTCOMES, Outcome, Step
 
 
 class Part(StrEnum):
@@ -81,7 +80,7 @@ class Telemetry:
         self.diagnoses = Counter(
             "memleash_responder_diagnoses",
             "Requests for a diagnosis by their final word.",
-            ["agent", "verdict"],
+            ["agent", "outcome"],
             registry=registry,
         )
         self.step_seconds = Histogram(
@@ -131,7 +130,7 @@ class Telemetry:
     def expect(self, agents: Iterable[str]) -> None:
         """Start every counter of the configured agents at 0, so that a first failure counts."""
         for agent in agents:
-            for outcome in Outcome:
+            for outcome in RESTART_OUTCOMES:
                 self.restarts.labels(agent, outcome)
-            for verdict in Verdict:
-                self.diagnoses.labels(agent, verdict)
+            for outcome in DIAGNOSIS_OUTCOMES:
+                self.diagnoses.labels(agent, outcome)

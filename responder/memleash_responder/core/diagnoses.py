@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import re
 from collections.abc import Collection
 from typing import Literal
 
 from memleash_responder.core.facts import AgentFacts, Unknown, same_life
-from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.outcomes import Mode, Outcome, Refusal
 from memleash_toolkit.units import format_size
 from memleash_toolkit.values import (
     Command,
@@ -29,58 +28,19 @@ MIB = 1024**2
 LONGEST_COMMAND_SECONDS = 300
 
 
-class Verdict(enum.StrEnum):
-    """The one word a diagnosis ends with."""
-
-    DIAGNOSED = "diagnosed"
-    """The report is here, whole."""
-    INCOMPLETE = "incomplete"
-    """The report is here and says what is missing: a deadline, the agent's end, a failure."""
-    UNKNOWN_HOST = "unknown_host"
-    """The host is not in the inventory."""
-    UNKNOWN_AGENT = "unknown_agent"
-    """The agent is not in the configuration."""
-    NOT_CONFIGURED = "not_configured"
-    """The agent has no ``diagnose`` in the configuration."""
-    PAUSED = "paused"
-    """A person paused the responder."""
-    OBSERVE_MODE = "observe_mode"
-    """The agent's mode only says what would be done."""
-    ALREADY_DIAGNOSED = "already_diagnosed"
-    """This life of the process was diagnosed before."""
-    TOO_LARGE = "too_large"
-    """RSS is over ``max_rss``: looking would stall the agent, or take the memory's last rest."""
-    HOST_BUSY = "host_busy"
-    """Another diagnosis or a restart is under way on the host."""
-    ANOTHER_LIFE = "another_life"
-    """The process was replaced before the collector found it."""
-    AGENT_NOT_FOUND = "agent_not_found"
-    """The collector did not find the agent's process on the host."""
-    DISK_FULL = "disk_full"
-    """The host has less free disk than it must keep."""
-    FACTS_UNAVAILABLE = "facts_unavailable"
-    """A fact that the decision rests on could not be read."""
-    SSH_UNREACHABLE = "ssh_unreachable"
-    SSH_AUTH_FAILED = "ssh_auth_failed"
-    HOST_KEY_MISMATCH = "host_key_mismatch"
-    """What the restart's words say."""
-    COLLECTOR_FAILED = "collector_failed"
-    """The collector could not be started, or died without a report."""
-
-
-WITH_REPORT = frozenset({Verdict.DIAGNOSED, Verdict.INCOMPLETE})
+WITH_REPORT = frozenset({Outcome.DIAGNOSED, Outcome.INCOMPLETE})
 """Words after which there is a report."""
 
 TRY_AGAIN = frozenset(
     {
-        Verdict.PAUSED,
-        Verdict.OBSERVE_MODE,
-        Verdict.HOST_BUSY,
-        Verdict.FACTS_UNAVAILABLE,
-        Verdict.SSH_UNREACHABLE,
-        Verdict.SSH_AUTH_FAILED,
-        Verdict.HOST_KEY_MISMATCH,
-        Verdict.DISK_FULL,
+        Outcome.PAUSED,
+        Outcome.OBSERVE_MODE,
+        Outcome.HOST_BUSY,
+        Outcome.FACTS_UNAVAILABLE,
+        Outcome.SSH_UNREACHABLE,
+        Outcome.SSH_AUTH_FAILED,
+        Outcome.HOST_KEY_MISMATCH,
+        Outcome.DISK_FULL,
     }
 )
 """Words after which nothing was done to the agent: a later alert may ask for the same life."""
@@ -192,15 +152,7 @@ class Diagnose:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why there is no diagnosis."""
-
-    verdict: Verdict
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Situation:
+class DiagnosisSituation:
     """The facts that a decision rests on, all read for it."""
 
     agent: AgentFacts | Unknown
@@ -214,26 +166,26 @@ class Situation:
     """A person may ask again for the same life, and in the mode observe: nothing is changed."""
 
 
-def refusal(situation: Situation, settings: Diagnose | None) -> Refusal | None:
+def diagnosis_refusal(situation: DiagnosisSituation, settings: Diagnose | None) -> Refusal | None:
     """Return why not to diagnose now, or None. Unknown means no."""
     if settings is None:
-        return Refusal(Verdict.NOT_CONFIGURED, "the agent has no diagnose in the configuration")
+        return Refusal(Outcome.NOT_CONFIGURED, "the agent has no diagnose in the configuration")
     if situation.paused:
-        return Refusal(Verdict.PAUSED, "a person paused the responder")
+        return Refusal(Outcome.PAUSED, "a person paused the responder")
     agent = situation.agent
     if isinstance(agent, Unknown):
-        return Refusal(Verdict.FACTS_UNAVAILABLE, agent.why)
+        return Refusal(Outcome.FACTS_UNAVAILABLE, agent.why)
     start_time, resident = agent.start_time, agent.resident_bytes
     if not agent.up or start_time is None or resident is None:
-        return Refusal(Verdict.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
+        return Refusal(Outcome.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
     had_it = any(same_life(start_time, life) for life in situation.diagnosed_lives)
     if had_it and not situation.asked_by_person:
-        return Refusal(Verdict.ALREADY_DIAGNOSED, "this life of the process was diagnosed before")
+        return Refusal(Outcome.ALREADY_DIAGNOSED, "this life of the process was diagnosed before")
     if resident > settings.max_rss:
         held, most = format_size(resident), format_size(settings.max_rss)
-        return Refusal(Verdict.TOO_LARGE, f"RSS is {held}, over max_rss {most}")
+        return Refusal(Outcome.TOO_LARGE, f"RSS is {held}, over max_rss {most}")
     if situation.under_way is not None:
-        return Refusal(Verdict.HOST_BUSY, situation.under_way)
+        return Refusal(Outcome.HOST_BUSY, situation.under_way)
     if situation.mode is Mode.OBSERVE and not situation.asked_by_person:
-        return Refusal(Verdict.OBSERVE_MODE, "every check passed; the mode is observe")
+        return Refusal(Outcome.OBSERVE_MODE, "every check passed; the mode is observe")
     return None

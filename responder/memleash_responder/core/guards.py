@@ -11,13 +11,11 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Unknown, same_life
-from memleash_responder.core.outcomes import HostState, Mode, Outcome, Step
+from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.restarts import Restart
-from memleash_responder.core.untrusted import line, listed
+from memleash_responder.core.untrusted import listed
 from memleash_toolkit.units import format_duration, format_size
-
-REASON_CHARACTERS = 900
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,17 +42,6 @@ class Situation:
 
 
 NOT_ASKED = Unknown("the controllers were not asked")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why not, in one word and one line that stays short, whatever was told from outside."""
-
-    outcome: Outcome
-    reason: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reason", line(self.reason, REASON_CHARACTERS))
 
 
 Check = Callable[[Situation, RestartPolicy, float], Refusal | None]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+
+from memleash_responder.core.untrusted import line
+
+REASON_CHARACTERS = 900
 
 
 class Outcome(enum.StrEnum):
-    """The one word a request for a restart ends with (or, awaiting_approval, waits at)."""
+    """The one word that a restart or a diagnosis ends with (or, awaiting_approval, waits at)."""
 
     RESTARTED = "restarted"
     """The agent lives a new life, is ready, and the host is connected again."""
@@ -60,6 +65,67 @@ class Outcome(enum.StrEnum):
     """The command ran; no new life answered ready."""
     RECONNECT_FAILED = "reconnect_failed"
     """The new life is ready; a controller did not take the host back."""
+    DIAGNOSED = "diagnosed"
+    """The report is here, whole."""
+    INCOMPLETE = "incomplete"
+    """The report is here and says what is missing: a deadline, the agent's end, a failure."""
+    NOT_CONFIGURED = "not_configured"
+    """The agent has no ``diagnose`` in the configuration."""
+    ALREADY_DIAGNOSED = "already_diagnosed"
+    """This life of the process was diagnosed before."""
+    TOO_LARGE = "too_large"
+    """RSS is over ``max_rss``: looking would stall the agent, or take the memory's last rest."""
+    HOST_BUSY = "host_busy"
+    """Another diagnosis or a restart is under way on the host."""
+    ANOTHER_LIFE = "another_life"
+    """The process was replaced before the collector found it."""
+    AGENT_NOT_FOUND = "agent_not_found"
+    """The collector did not find the agent's process on the host."""
+    DISK_FULL = "disk_full"
+    """The host has less free disk than it must keep."""
+    COLLECTOR_FAILED = "collector_failed"
+    """The collector could not be started, or died without a report."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not, in one word and one line that stays short, whatever was told from outside."""
+
+    outcome: Outcome
+    reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", line(self.reason, REASON_CHARACTERS))
+
+
+_ONLY_OF_DIAGNOSES = (
+    Outcome.DIAGNOSED,
+    Outcome.INCOMPLETE,
+    Outcome.NOT_CONFIGURED,
+    Outcome.ALREADY_DIAGNOSED,
+    Outcome.TOO_LARGE,
+    Outcome.HOST_BUSY,
+    Outcome.ANOTHER_LIFE,
+    Outcome.AGENT_NOT_FOUND,
+    Outcome.DISK_FULL,
+    Outcome.COLLECTOR_FAILED,
+)
+
+DIAGNOSIS_OUTCOMES = (
+    *_ONLY_OF_DIAGNOSES,
+    Outcome.UNKNOWN_HOST,
+    Outcome.UNKNOWN_AGENT,
+    Outcome.PAUSED,
+    Outcome.OBSERVE_MODE,
+    Outcome.FACTS_UNAVAILABLE,
+    Outcome.SSH_UNREACHABLE,
+    Outcome.SSH_AUTH_FAILED,
+    Outcome.HOST_KEY_MISMATCH,
+)
+"""Every word that a diagnosis ends with."""
+
+RESTART_OUTCOMES = tuple(word for word in Outcome if word not in _ONLY_OF_DIAGNOSES)
+"""Every word that a restart ends with."""
 
 
 NEEDS_A_PERSON = frozenset(

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from memleash_responder.core.guards import Refusal
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.outcomes import Outcome, Refusal
 
 Seen = Mapping[str, Any]
 """What a step saw, as JSON, for people: it goes into the history with the step's end."""

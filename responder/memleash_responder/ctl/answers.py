@@ -208,7 +208,7 @@ class Diagnosis:
     agent: str
     step: str
     pace: str | None
-    verdict: str | None
+    outcome: str | None
     reason: str
     report: str | None
 

@@ -43,14 +43,14 @@ def diagnose(ctl: Ctl, host: str, agent: str, *, no_wait: bool, timeout: str) ->
     if not no_wait:
         told = _follow(ctl, told, time.monotonic() + patience_seconds)
     ctl.show(told.json, lambda: _say(told.shape))
-    if told.shape.verdict not in (None, *_WITH_REPORT):
-        raise CtlError(f"no diagnosis: {told.shape.verdict}", Exit.NO)
+    if told.shape.outcome not in (None, *_WITH_REPORT):
+        raise CtlError(f"no diagnosis: {told.shape.outcome}", Exit.NO)
 
 
 def _follow(ctl: Ctl, told: Answered[Diagnosis], deadline: float) -> Answered[Diagnosis]:
     """Print each step as it begins, until the diagnosis has its word."""
     printed = ""
-    while told.shape.verdict is None:
+    while told.shape.outcome is None:
         now = told.shape
         if ctl.output == "table" and now.step != printed:
             printed = now.step
@@ -63,7 +63,7 @@ def _follow(ctl: Ctl, told: Answered[Diagnosis], deadline: float) -> Answered[Di
 
 
 def _say(told: Diagnosis) -> None:
-    say(plain(f"{told.id}  {told.verdict or told.step}  {told.reason}".rstrip()))
+    say(plain(f"{told.id}  {told.outcome or told.step}  {told.reason}".rstrip()))
     if told.report:
         say(plain(f"memleashctl diagnostics get {told.host} {told.agent} {told.report}"))
 

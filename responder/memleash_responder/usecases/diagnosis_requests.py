@@ -9,12 +9,11 @@ from collections.abc import Callable
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.restarts import new_id
-from memleash_responder.core import diagnoses as policy
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.diagnoses import Diagnose, Refusal, Situation, Verdict
+from memleash_responder.core.diagnoses import Diagnose, DiagnosisSituation, diagnosis_refusal
 from memleash_responder.core.diagnosis_rounds import Rounds, rounds_for
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.outcomes import REASON_CHARACTERS, HostState, Outcome, Refusal
 from memleash_responder.core.untrusted import line
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.usecases.restart_situation import read_agent, read_hard_limit
@@ -22,7 +21,6 @@ from memleash_responder.usecases.services import PAUSED, Services
 
 log = logging.getLogger(__name__)
 
-REASON_CHARACTERS = 1000
 GROWTH_RULES = (
     "memleash:agent_memory_steady_growth_bytes_per_second",
     "memleash:agent_memory_growth_bytes_per_second",
@@ -64,29 +62,29 @@ class DiagnosisRequests:
     def consider(self, diagnosis_id: str, enqueue: Callable[[str], None]) -> None:
         """Look at an open diagnosis: queue it, or give it its final word."""
         diagnosis = self._services.memory.diagnoses.get(diagnosis_id)
-        if diagnosis is None or diagnosis.verdict is not None:
+        if diagnosis is None or diagnosis.outcome is not None:
             return
         judged = judge(self._services, diagnosis)
         if isinstance(judged, Refusal):
-            self.finish(diagnosis_id, judged.verdict, judged.reason)
+            self.finish(diagnosis_id, judged.outcome, judged.reason)
         else:
             enqueue(diagnosis_id)
 
-    def finish(self, diagnosis_id: str, verdict: Verdict, reason: str, artifact: str = "") -> None:
+    def finish(self, diagnosis_id: str, outcome: Outcome, reason: str, artifact: str = "") -> None:
         """Give a diagnosis its final word, once; it is logged and counted with the same word."""
         memory, reason = self._services.memory.diagnoses, line(reason, REASON_CHARACTERS)
         diagnosis = memory.get(diagnosis_id)
         if diagnosis is None or not memory.finish(
-            diagnosis_id, verdict, reason, artifact, self._services.clock.now()
+            diagnosis_id, outcome, reason, artifact, self._services.clock.now()
         ):
             return
-        self._services.telemetry.diagnoses.labels(diagnosis.agent, verdict).inc()
+        self._services.telemetry.diagnoses.labels(diagnosis.agent, outcome).inc()
         log.info(
             "diagnosis ended",
             extra={
                 "host": diagnosis.host,
                 "agent": diagnosis.agent,
-                "verdict": verdict,
+                "outcome": outcome,
                 "reason": reason,
                 "pace": diagnosis.pace,
                 "by": diagnosis.requested_by,
@@ -115,12 +113,12 @@ def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
     """Read everything afresh; return why not to diagnose, or what may be."""
     host = services.outside.inventory.get(diagnosis.host)
     if host is None:
-        return Refusal(Verdict.UNKNOWN_HOST, "the host left the inventory")
+        return Refusal(Outcome.UNKNOWN_HOST, "the host left the inventory")
     if diagnosis.agent not in services.settings.agents:
-        return Refusal(Verdict.UNKNOWN_AGENT, "the agent is not configured any more")
+        return Refusal(Outcome.UNKNOWN_AGENT, "the agent is not configured any more")
     facts = read_agent(services, host, diagnosis.agent)
     connecting = services.memory.hosts.get(host.name).state is HostState.CONNECTING
-    situation = Situation(
+    situation = DiagnosisSituation(
         agent=facts,
         mode=services.settings.agents[diagnosis.agent].mode,
         paused=PAUSED in services.memory.flags.all(),
@@ -130,11 +128,11 @@ def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
         under_way="a restart holds the host" if connecting else None,
         asked_by_person=diagnosis.asked_by_person,
     )
-    refusal = policy.refusal(situation, settings_of(services, diagnosis.agent))
+    refusal = diagnosis_refusal(situation, settings_of(services, diagnosis.agent))
     if refusal is not None:
         return refusal
     if not isinstance(facts, AgentFacts) or facts.start_time is None:
-        return Refusal(Verdict.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
+        return Refusal(Outcome.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
     return Subject(host, facts, facts.start_time, facts.resident_bytes or 0)
 
 

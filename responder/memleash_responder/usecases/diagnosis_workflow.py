@@ -18,8 +18,9 @@ from memleash_responder.adapters.diagnoser_program import Order, Verb
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose, Refusal, Verdict
+from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose
 from memleash_responder.core.facts import Host
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
 from memleash_responder.usecases.boundary import try_one, unforeseen
@@ -50,25 +51,25 @@ FOR_A_RESTART = "a restart was asked for"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Word:
-    """How a diagnosis goes after a step: None, so far, so good; else the verdict and why."""
+class StepResult:
+    """How a diagnosis goes after a step: None, so far, so good; else its outcome and why."""
 
-    verdict: Verdict | None = None
+    outcome: Outcome | None = None
     reason: str = ""
     artifact: str = ""
 
     def recorded(self) -> list[str]:
         """Return what the engine records of it."""
-        return [self.verdict or "", self.reason, self.artifact]
+        return [self.outcome or "", self.reason, self.artifact]
 
     @classmethod
-    def of(cls, recorded: list[str]) -> Word:
-        """Return the Word that was recorded."""
-        verdict, reason, artifact = recorded
-        return cls(Verdict(verdict) if verdict else None, reason, artifact)
+    def of(cls, recorded: list[str]) -> StepResult:
+        """Return the StepResult that was recorded."""
+        outcome, reason, artifact = recorded
+        return cls(Outcome(outcome) if outcome else None, reason, artifact)
 
 
-SO_FAR_SO_GOOD = Word()
+GOES_ON = StepResult()
 
 
 class DiagnosisWorkflow:
@@ -115,26 +116,26 @@ class DiagnosisWorkflow:
         if begun:
             versions = memory.replicas.versions() | {STEPS_VERSION}
             for lost in self._durable.abandoned(WORKFLOW, begun, versions):
-                self._diagnosing.finish(lost, Verdict.COLLECTOR_FAILED, "its workflow was lost")
+                self._diagnosing.finish(lost, Outcome.COLLECTOR_FAILED, "its workflow was lost")
 
     def _enqueue(self, diagnosis_id: str) -> None:
         self._durable.enqueue(QUEUE, WORKFLOW, diagnosis_id)
 
     def _body(self, diagnosis_id: str) -> None:
-        word = self._step("begin", self._begin, diagnosis_id)
-        if word.verdict is None:
-            word = self._step("wait", self._wait, diagnosis_id)
-            if word.verdict in WITH_REPORT:
-                word = self._step("fetch", self._fetch, diagnosis_id, *word.recorded())
-        if word.verdict in WITH_REPORT or word.verdict is Verdict.COLLECTOR_FAILED:
+        result = self._step("begin", self._begin, diagnosis_id)
+        if result.outcome is None:
+            result = self._step("wait", self._wait, diagnosis_id)
+            if result.outcome in WITH_REPORT:
+                result = self._step("fetch", self._fetch, diagnosis_id, *result.recorded())
+        if result.outcome in WITH_REPORT or result.outcome is Outcome.COLLECTOR_FAILED:
             self._step("clean", self._clean, diagnosis_id)
-        self._step("finish", self._finish, diagnosis_id, *word.recorded())
+        self._step("finish", self._finish, diagnosis_id, *result.recorded())
 
-    def _step(self, name: str, effect: Callable[..., Word], *args: str) -> Word:
+    def _step(self, name: str, effect: Callable[..., StepResult], *args: str) -> StepResult:
         recorded: list[str] = run_step(name, self._patiently, effect, *args)
-        return Word.of(recorded)
+        return StepResult.of(recorded)
 
-    def _patiently(self, effect: Callable[..., Word], *args: str) -> list[str]:
+    def _patiently(self, effect: Callable[..., StepResult], *args: str) -> list[str]:
         """Run ``effect`` to its word; while the database is gone, wait and run it again."""
         while True:
             try:
@@ -144,19 +145,19 @@ class DiagnosisWorkflow:
                 log.warning("waiting for the database", extra={"reason": str(error)})
                 self._services.sleep(1)
             except CollectorError as error:
-                return Word(Verdict.COLLECTOR_FAILED, str(error)).recorded()
+                return StepResult(Outcome.COLLECTOR_FAILED, str(error)).recorded()
             except Exception as error:  # the boundary of one step: whatever it is, it has a word
                 self._services.telemetry.failures.labels(Part.STEP).inc()
                 log.exception("diagnosis failed", extra={"id": args[0]})
-                return Word(Verdict.COLLECTOR_FAILED, unforeseen(error).reason).recorded()
+                return StepResult(Outcome.COLLECTOR_FAILED, unforeseen(error).reason).recorded()
 
-    def _begin(self, diagnosis_id: str) -> Word:
+    def _begin(self, diagnosis_id: str) -> StepResult:
         """Judge once more, note the life and the rounds, and begin on the host."""
         case = self._case(diagnosis_id)
         if case.diagnosis.life is None:
             judged = judge(self._services, case.diagnosis)
             if isinstance(judged, Refusal):
-                return Word(judged.verdict, judged.reason)
+                return StepResult(judged.outcome, judged.reason)
             rounds = rounds_of(self._services, case.diagnosis.agent, case.settings, judged)
             self._services.memory.diagnoses.begin(diagnosis_id, judged.life, rounds)
             case = self._case(diagnosis_id)
@@ -164,12 +165,12 @@ class DiagnosisWorkflow:
         try:
             answer = self._tell(case, Verb.START)
         except CommandLost:
-            return SO_FAR_SO_GOOD  # it may have begun: asking how it goes will show
+            return GOES_ON  # it may have begun: asking how it goes will show
         except SshError as error:
-            return Word(Verdict(error.outcome), str(error))
-        return _end(answer) if answer.state is State.REFUSED else SO_FAR_SO_GOOD
+            return StepResult(Outcome(error.outcome), str(error))
+        return _end(answer) if answer.state is State.REFUSED else GOES_ON
 
-    def _wait(self, diagnosis_id: str) -> Word:
+    def _wait(self, diagnosis_id: str) -> StepResult:
         """Ask how it goes until it has ended; a host that cannot be asked is asked again.
 
         A restart that is asked for meanwhile ends it early: what was found until then is kept.
@@ -195,7 +196,7 @@ class DiagnosisWorkflow:
                     return _end(answer, hurried)
                 nonsense = 0
             self._services.sleep(min(POLL_SECONDS, case.order.interval_seconds))
-        return Word(Verdict.COLLECTOR_FAILED, problem)
+        return StepResult(Outcome.COLLECTOR_FAILED, problem)
 
     def _must_give_way(self, case: _Case) -> bool:
         """Whether a restart of the agent waits, for so long as it may be kept waiting."""
@@ -206,8 +207,8 @@ class DiagnosisWorkflow:
         patience_seconds = case.settings.before_restart_timeout
         return not case.settings.require_evidence or waits_seconds > patience_seconds
 
-    def _fetch(self, diagnosis_id: str, verdict: str, reason: str, _artifact: str) -> Word:
-        """Bring the report to its place; return the word with its name there, or the problem."""
+    def _fetch(self, diagnosis_id: str, outcome: str, reason: str, _artifact: str) -> StepResult:
+        """Bring the report to its place; return the result with its name there, or the problem."""
         case = self._case(diagnosis_id)
         self._services.memory.diagnoses.advance(diagnosis_id, "fetch")
         problem = ""
@@ -224,14 +225,14 @@ class DiagnosisWorkflow:
                     case.order.max_report_bytes,
                 )
             except BadReport as error:
-                return Word(Verdict.COLLECTOR_FAILED, f"the report is refused: {error}")
+                return StepResult(Outcome.COLLECTOR_FAILED, f"the report is refused: {error}")
             except (SshError, OSError) as error:
                 problem = f"the report was not fetched: {error}"
             else:
-                return Word(Verdict(verdict), reason, put.time)
-        return Word(Verdict.COLLECTOR_FAILED, problem)
+                return StepResult(Outcome(outcome), reason, put.time)
+        return StepResult(Outcome.COLLECTOR_FAILED, problem)
 
-    def _clean(self, diagnosis_id: str) -> Word:
+    def _clean(self, diagnosis_id: str) -> StepResult:
         """Remove the run from the host. What stays is removed by the next run there."""
         try:
             case = self._case(diagnosis_id)
@@ -239,11 +240,11 @@ class DiagnosisWorkflow:
             self._tell(case, Verb.CLEAN)
         except (SshError, CollectorError) as error:
             log.warning("diagnosis not cleaned up", extra={"reason": str(error)})
-        return SO_FAR_SO_GOOD
+        return GOES_ON
 
-    def _finish(self, diagnosis_id: str, verdict: str, reason: str, artifact: str) -> Word:
-        self._diagnosing.finish(diagnosis_id, Verdict(verdict), reason, artifact)
-        return SO_FAR_SO_GOOD
+    def _finish(self, diagnosis_id: str, outcome: str, reason: str, artifact: str) -> StepResult:
+        self._diagnosing.finish(diagnosis_id, Outcome(outcome), reason, artifact)
+        return GOES_ON
 
     def _case(self, diagnosis_id: str) -> _Case:
         """Return all that is known of a diagnosis. Raises CollectorError when it left the files."""
@@ -274,14 +275,16 @@ class _Case:
     order: Order
 
 
-def _end(answer: Answer, hurried: str = "") -> Word:
-    """Return the verdict on how the collector ended."""
+def _end(answer: Answer, hurried: str = "") -> StepResult:
+    """Return what came of the collector ended."""
     match answer.state:
         case State.DONE if answer.outcome == "complete":
-            return Word(Verdict.DIAGNOSED)
+            return StepResult(Outcome.DIAGNOSED)
         case State.DONE:
-            return Word(Verdict.INCOMPLETE, ": ".join(filter(None, (answer.outcome, hurried))))
+            return StepResult(
+                Outcome.INCOMPLETE, ": ".join(filter(None, (answer.outcome, hurried)))
+            )
         case State.REFUSED if answer.refusal is not None:
-            return Word(answer.refusal, answer.detail)
+            return StepResult(answer.refusal, answer.detail)
         case _:
-            return Word(Verdict.COLLECTOR_FAILED, f"the collector's state is {answer.state}")
+            return StepResult(Outcome.COLLECTOR_FAILED, f"the collector's state is {answer.state}")

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
-from memleash_responder.core.guards import NOT_ASKED, Refusal, refusals
+from memleash_responder.core.guards import NOT_ASKED, refusals
 from memleash_responder.core.moments import unix_seconds
 from memleash_responder.core.mutes import Claim, mute_in_force
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.outcomes import HostState, Refusal
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable

@@ -11,8 +11,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from memleash_responder.adapters.telemetry import Part
-from memleash_responder.core.guards import Refusal
-from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import AWAITING_APPROVAL, REQUESTED, Restart
 from memleash_responder.usecases.boundary import try_one
 from memleash_responder.usecases.restart_end import conclude

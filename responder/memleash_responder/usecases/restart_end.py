@@ -6,10 +6,9 @@ import logging
 
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host
-from memleash_responder.core.guards import Refusal
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.mutes import Claim, deadline, with_tail
-from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases.boundary import try_one
 from memleash_responder.usecases.services import Services

@@ -10,9 +10,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
-from memleash_responder.core.guards import Refusal, Situation, first_refusal
+from memleash_responder.core.guards import Situation, first_refusal
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.outcomes import Outcome, Refusal, Step
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.progress import Progress, Refused, Seen
 from memleash_responder.core.restarts import Restart, SentCommand

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from memleash_responder.adapters.database.restarts import new_id
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.guards import Refusal, refusals
-from memleash_responder.core.outcomes import Mode, Outcome, Step
+from memleash_responder.core.guards import refusals
+from memleash_responder.core.outcomes import Mode, Outcome, Refusal, Step
 from memleash_responder.core.restarts import (
     APPROVED,
     AWAITING_APPROVAL,
@@ -150,13 +150,13 @@ class RestartRequests:
         # What is only observed comes no further: so it is told here what would be looked at later.
         step = None if policy.mode is Mode.OBSERVE else Step.ADMIT
         situation = read_situation(services, restart, step)
-        verdicts = [
+        refused = [
             refusal
             for _, refusal in refusals(step, situation, policy, services.clock.now())
             if refusal is not None
         ]
-        others = [dataclasses.asdict(refusal) for refusal in verdicts[1:]]
-        return next(iter(verdicts), None), {"request": seen(situation), "also_refused": others}
+        others = [dataclasses.asdict(refusal) for refusal in refused[1:]]
+        return next(iter(refused), None), {"request": seen(situation), "also_refused": others}
 
     def resume_open(self, *, before: float) -> None:
         """Look again at what was opened before a unix time and never got on."""

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 
 from memleash_responder.adapters.dbos_engine import Durable, run_step
 from memleash_responder.adapters.telemetry import Part
-from memleash_responder.core.guards import Refusal
-from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.outcomes import Outcome, Refusal, Step
 from memleash_responder.core.progress import Ended, Failed, Progress
 from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import DatabaseUnavailable

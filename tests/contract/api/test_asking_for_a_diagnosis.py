@@ -31,7 +31,7 @@ def ended(served: Face, path: str) -> Any:
 
     def told() -> Any:
         answer = served.ask("GET", path).json
-        return answer if answer["verdict"] else None
+        return answer if answer["outcome"] else None
 
     return wait_until("the diagnosis to end", told)
 
@@ -43,7 +43,7 @@ def test_what_is_asked_for_is_recorded_with_who_asked_and_ends_with_a_word(serve
     place = asked.headers["location"]
     assert place == f"/api/v1/diagnoses/{asked.json['id']}"
     told = ended(served, place)
-    assert told["verdict"] == "ssh_unreachable", "the mode observe does not refuse a person"
+    assert told["outcome"] == "ssh_unreachable", "the mode observe does not refuse a person"
     assert told["requested_by"] == "local"
     assert told["pace"].startswith("5 rounds x 5m: ")
     assert told in served.ask("GET", f"/api/v1/diagnoses?host={HOST}").json["diagnoses"]
@@ -67,7 +67,7 @@ def test_the_button_asks_once_and_only_where_it_is_configured(served: Face) -> N
 def test_an_agent_without_the_setting_is_refused_with_its_word(served: Face) -> None:
     asked = served.ask("POST", "/api/v1/diagnoses", {"host": "node-2", "agent": OTHER_AGENT})
 
-    assert (asked.status, asked.json["verdict"]) == (202, "not_configured")
+    assert (asked.status, asked.json["outcome"]) == (202, "not_configured")
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_html_and_ansi_in_labels_reach_neither_page_nor_log(open_face: Face) -> 
     tell(open_face, host=HOSTILE, agent=HOSTILE)
 
     wait_until("the alert", lambda: open_face.ask("GET", "/api/v1/alerts").json["alerts"])
-    (recorded,) = open_face.ask("GET", "/api/v1/alerts?verdict=unknown_host").json["alerts"]
+    (recorded,) = open_face.ask("GET", "/api/v1/alerts?refused=unknown_host").json["alerts"]
     page = open_face.ask("GET", "/alerts").text
     log = open_face.program.log.read_text(encoding="utf-8")
     assert recorded["host"] == HOSTILE

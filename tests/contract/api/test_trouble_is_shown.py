@@ -14,7 +14,6 @@ from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.restarts import Restarts
-from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
@@ -144,7 +143,7 @@ def test_a_diagnosis_under_way_is_on_its_hosts_page(troubled: Face, database: Da
     assert diagnoses.open(Diagnosis("d-1", STILL_WELL, AGENT, now, step="collect"))
     page = troubled.ask("GET", f"/hosts/{STILL_WELL}").text
     assert f"A diagnosis of {AGENT} is under way" in page
-    diagnoses.finish("d-1", Verdict.DIAGNOSED, "the report is here", "", now)
+    diagnoses.finish("d-1", Outcome.DIAGNOSED, "the report is here", "", now)
     page = troubled.ask("GET", f"/hosts/{STILL_WELL}").text
     assert "is under way" not in page
     assert "the report is here" in page

@@ -118,7 +118,7 @@ def _report(place: str, compose: Compose) -> bytes:
 def test_the_leak_was_diagnosed_and_the_report_names_it(compose: Compose, deadline: float) -> None:
     def diagnosed() -> Any:
         diagnoses = get(url("responder", "/api/v1/diagnoses?host=host-1"))["diagnoses"]
-        return next((each for each in diagnoses if each["verdict"] == "diagnosed"), None)
+        return next((each for each in diagnoses if each["outcome"] == "diagnosed"), None)
 
     diagnosis = _see("a diagnosis of host-1", diagnosed, deadline + _THREE_MINUTES)
     packed = io.BytesIO(_report(f"host-1/sample-agent/{diagnosis['report']}", compose))

@@ -14,10 +14,9 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.mutes import Mutes
 from memleash_responder.adapters.database.restart_commands import RestartCommands
 from memleash_responder.adapters.database.restarts import Restarts
-from memleash_responder.core.guards import Refusal
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.mutes import Claim
-from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.errors import Overtaken
 

@@ -23,7 +23,7 @@ from demo.stack.stack import Stack, prepared
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.reports import Report, Reports
-from memleash_responder.core.diagnoses import Verdict
+from memleash_responder.core.outcomes import Outcome
 from tests.integration.diagnose.conftest import AGENTS, eventually
 from tests.support.stacks import find_or_skip
 
@@ -103,7 +103,7 @@ class Site:
     def ended(self, count: int = 1) -> Diagnosis:
         def last() -> Diagnosis | None:
             found = self.diagnoses()
-            return found[0] if len(found) == count and found[0].verdict else None
+            return found[0] if len(found) == count and found[0].outcome else None
 
         ended: Diagnosis = eventually(last, seconds=90, what=f"{count} diagnoses end")
         return ended
@@ -160,7 +160,7 @@ def test_the_agent_is_busy_and_its_pings_are_muted_until_the_report_is_here(site
 
     ended = site.ended()
 
-    assert (ended.verdict, ended.reason) == (Verdict.DIAGNOSED, "")
+    assert (ended.outcome, ended.reason) == (Outcome.DIAGNOSED, "")
     (report,) = site.reports()
     assert report["containers"][0]["name"] == "__main__.KEPT"
     assert report["outcome"] == "complete"
@@ -183,7 +183,7 @@ def test_with_the_connection_cut_and_the_responder_killed_one_report_still_comes
     sshd.start()
     responder.start()
 
-    assert site.ended().verdict is Verdict.DIAGNOSED
+    assert site.ended().outcome is Outcome.DIAGNOSED
     assert [one["containers"][0]["name"] for one in site.reports()] == ["__main__.KEPT"]
     assert site.markers() == []
 
@@ -195,12 +195,12 @@ def test_a_killed_agent_leaves_no_marker_and_its_next_life_is_diagnosed_again(si
     os.kill(site.observer.agent_pid(), signal.SIGKILL)
 
     first = site.ended()
-    assert (first.verdict, first.reason) == (Verdict.INCOMPLETE, "gone")
+    assert (first.outcome, first.reason) == (Outcome.INCOMPLETE, "gone")
     assert site.markers() == []
     site.start_agent()
     eventually(lambda: site.told_again(first), seconds=30, what="the alert opens a diagnosis")
     second = site.ended(count=2)
-    assert second.verdict is Verdict.DIAGNOSED
+    assert second.outcome is Outcome.DIAGNOSED
     assert second.life != first.life
 
 
@@ -214,8 +214,8 @@ def test_a_person_asks_again_and_again_and_the_record_says_who_and_how_often(sit
     )
     second = site.ended(count=2)
 
-    assert (first.requested_by, first.verdict) == ("alert", Verdict.DIAGNOSED)
-    assert (second.id, second.verdict) == (asked["id"], Verdict.DIAGNOSED)
+    assert (first.requested_by, first.outcome) == ("alert", Outcome.DIAGNOSED)
+    assert (second.id, second.outcome) == (asked["id"], Outcome.DIAGNOSED)
     told = get(site.stack.site.url("responder", f"/api/v1/diagnoses/{second.id}"))
     assert told["requested_by"] == asked["requested_by"] != "alert"
     assert second.life == first.life
@@ -234,7 +234,7 @@ def test_a_restart_that_is_due_ends_a_diagnosis_whose_report_is_kept(quiet: Site
     quiet.stack.agent_does("grow", to_mib=210)
 
     ended = quiet.ended()
-    assert (ended.verdict, ended.reason) == (Verdict.INCOMPLETE, "cut: a restart was asked for")
+    assert (ended.outcome, ended.reason) == (Outcome.INCOMPLETE, "cut: a restart was asked for")
     quiet.restarted()
     assert len(quiet.reports()) == 1
     assert quiet.markers() == []

@@ -11,13 +11,12 @@ from memleash_responder.core.facts import AgentFacts, ControllerTasks, Task, Unk
 from memleash_responder.core.guards import (
     GUARDS,
     NOT_ASKED,
-    Refusal,
     Situation,
     asks_controllers,
     first_refusal,
     refusals,
 )
-from memleash_responder.core.outcomes import HostState, Mode, Outcome, Step
+from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
 from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
 from memleash_responder.core.restarts import APPROVED, DENIED, Restart
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from memleash_responder.core.outcomes import FAILED, NEEDS_A_PERSON, Outcome
+from memleash_responder.core.outcomes import (
+    DIAGNOSIS_OUTCOMES,
+    FAILED,
+    NEEDS_A_PERSON,
+    RESTART_OUTCOMES,
+    Outcome,
+)
 from memleash_responder.core.policy import GIB, Fleet, Guards, Mute
 
 
@@ -39,4 +45,8 @@ def test_the_defaults_are_the_published_ones() -> None:
 def test_what_pages_people_is_a_refusal_or_a_failure_and_never_both() -> None:
     assert not NEEDS_A_PERSON & FAILED
     assert Outcome.RESTARTED not in NEEDS_A_PERSON | FAILED
-    assert len(Outcome) == 26
+
+
+def test_every_word_ends_a_restart_or_a_diagnosis() -> None:
+    assert {*RESTART_OUTCOMES, *DIAGNOSIS_OUTCOMES} == set(Outcome)
+    assert (len(RESTART_OUTCOMES), len(DIAGNOSIS_OUTCOMES)) == (26, 18)

@@ -11,7 +11,6 @@ from memleash_responder.adapters.database.inbox import AlertRecord
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts, new_id
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
 
@@ -89,7 +88,7 @@ def test_diagnoses_go_when_they_are_old_and_open_ones_never(tmp_path: Path) -> N
         one = Diagnosis(f"day-{day}", f"node-{day}", "agent", day * DAY)
         assert diagnoses.open(one)
     for day in range(2):
-        assert diagnoses.finish(f"day-{day}", Verdict.DIAGNOSED, "", "", day * DAY)
+        assert diagnoses.finish(f"day-{day}", Outcome.DIAGNOSED, "", "", day * DAY)
     diagnoses.prune(before=DAY)
     assert {one.id for one in diagnoses.page()} == {"day-1", "day-2"}
     database.close()

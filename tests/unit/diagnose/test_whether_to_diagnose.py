@@ -6,13 +6,21 @@ import dataclasses
 
 import pytest
 
-from memleash_responder.core.diagnoses import GIB, Diagnose, Discover, Situation, Verdict, refusal
+from memleash_responder.core.diagnoses import (
+    GIB,
+    Diagnose,
+    DiagnosisSituation,
+    Discover,
+    diagnosis_refusal,
+)
 from memleash_responder.core.facts import AgentFacts, Unknown
-from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.outcomes import Mode, Outcome
 
 SETTINGS = Diagnose(Discover(systemd_unit="agent.service"))
 GROWING = AgentFacts(up=True, start_time=1000.0, resident_bytes=3 * GIB, busy=False)
-GOOD = Situation(agent=GROWING, mode=Mode.ENFORCE, paused=False, diagnosed_lives=(), under_way=None)
+GOOD = DiagnosisSituation(
+    agent=GROWING, mode=Mode.ENFORCE, paused=False, diagnosed_lives=(), under_way=None
+)
 
 
 def agent(**changes: object) -> AgentFacts:
@@ -20,48 +28,48 @@ def agent(**changes: object) -> AgentFacts:
 
 
 @pytest.mark.parametrize(
-    ("changes", "verdict"),
+    ("changes", "outcome"),
     [
         ({}, None),
         ({"mode": Mode.APPROVE}, None),
         ({"agent": agent(resident_bytes=4 * GIB)}, None),
-        ({"agent": agent(resident_bytes=4 * GIB + 1)}, Verdict.TOO_LARGE),
-        ({"agent": agent(resident_bytes=None)}, Verdict.FACTS_UNAVAILABLE),
-        ({"agent": agent(start_time=None)}, Verdict.FACTS_UNAVAILABLE),
-        ({"agent": agent(up=False)}, Verdict.FACTS_UNAVAILABLE),
-        ({"agent": agent(up=None)}, Verdict.FACTS_UNAVAILABLE),
-        ({"agent": Unknown("no route to host")}, Verdict.FACTS_UNAVAILABLE),
-        ({"diagnosed_lives": (1000.4,)}, Verdict.ALREADY_DIAGNOSED),
+        ({"agent": agent(resident_bytes=4 * GIB + 1)}, Outcome.TOO_LARGE),
+        ({"agent": agent(resident_bytes=None)}, Outcome.FACTS_UNAVAILABLE),
+        ({"agent": agent(start_time=None)}, Outcome.FACTS_UNAVAILABLE),
+        ({"agent": agent(up=False)}, Outcome.FACTS_UNAVAILABLE),
+        ({"agent": agent(up=None)}, Outcome.FACTS_UNAVAILABLE),
+        ({"agent": Unknown("no route to host")}, Outcome.FACTS_UNAVAILABLE),
+        ({"diagnosed_lives": (1000.4,)}, Outcome.ALREADY_DIAGNOSED),
         ({"diagnosed_lives": (10.0, 998.0)}, None),
-        ({"paused": True}, Verdict.PAUSED),
-        ({"mode": Mode.OBSERVE}, Verdict.OBSERVE_MODE),
+        ({"paused": True}, Outcome.PAUSED),
+        ({"mode": Mode.OBSERVE}, Outcome.OBSERVE_MODE),
         ({"asked_by_person": True, "mode": Mode.OBSERVE}, None),
         ({"asked_by_person": True, "diagnosed_lives": (1000.4,)}, None),
-        ({"asked_by_person": True, "paused": True}, Verdict.PAUSED),
+        ({"asked_by_person": True, "paused": True}, Outcome.PAUSED),
         (
             {"asked_by_person": True, "agent": agent(resident_bytes=4 * GIB + 1)},
-            Verdict.TOO_LARGE,
+            Outcome.TOO_LARGE,
         ),
-        ({"asked_by_person": True, "agent": Unknown("no route")}, Verdict.FACTS_UNAVAILABLE),
-        ({"under_way": "a restart holds the host"}, Verdict.HOST_BUSY),
+        ({"asked_by_person": True, "agent": Unknown("no route")}, Outcome.FACTS_UNAVAILABLE),
+        ({"under_way": "a restart holds the host"}, Outcome.HOST_BUSY),
         ({"agent": agent(busy=True)}, None),
     ],
 )
-def test_the_first_check_that_fails_names_the_verdict(
-    changes: dict[str, object], verdict: Verdict | None
+def test_the_first_check_that_fails_names_the_outcome(
+    changes: dict[str, object], outcome: Outcome | None
 ) -> None:
     situation = dataclasses.replace(GOOD, **changes)  # type: ignore[arg-type]
 
-    found = refusal(situation, SETTINGS)
+    found = diagnosis_refusal(situation, SETTINGS)
 
-    assert (found.verdict if found else None) == verdict
+    assert (found.outcome if found else None) == outcome
 
 
 def test_an_agent_that_is_not_configured_for_it_is_never_diagnosed() -> None:
-    found = refusal(GOOD, None)
+    found = diagnosis_refusal(GOOD, None)
 
     assert found is not None
-    assert found.verdict is Verdict.NOT_CONFIGURED
+    assert found.outcome is Outcome.NOT_CONFIGURED
 
 
 @pytest.mark.parametrize(

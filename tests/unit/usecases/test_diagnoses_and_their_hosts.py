@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.reports import Reports
 from memleash_responder.adapters.ssh.client import CommandResult
-from memleash_responder.core.diagnoses import GIB, Diagnose, Discover, Verdict
+from memleash_responder.core.diagnoses import GIB, Diagnose, Discover
 from memleash_responder.core.diagnosis_rounds import Rounds
-from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.outcomes import Mode, Outcome
 from memleash_responder.usecases import diagnosis_workflow as workflow
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
@@ -120,7 +120,7 @@ def test_a_report_is_fetched_and_the_host_is_cleaned(site: Site) -> None:
 
     ended = site.asked()
 
-    assert (ended.verdict, ended.reason) == (Verdict.DIAGNOSED, "")
+    assert (ended.outcome, ended.reason) == (Outcome.DIAGNOSED, "")
     assert ended.artifact
     assert ended.pace.startswith("5 rounds x 5m: ")
     assert site.ssh.told == ["start", "status", "read", "stop", "clean"]
@@ -158,7 +158,7 @@ def test_whatever_a_host_answers_its_diagnosis_has_its_word_at_once(
 
     ended = site.asked()
 
-    assert ended.verdict is Verdict.COLLECTOR_FAILED
+    assert ended.outcome is Outcome.COLLECTOR_FAILED
     assert reason in ended.reason
     assert site.ssh.told[-2:] == ["stop", "clean"]
     assert site.ssh.told.count("status") <= workflow.NONSENSE_AT_MOST
@@ -203,7 +203,7 @@ def test_rubbish_of_any_kind_ends_with_a_word_and_no_diagnosis_stays_open(
 
     ended = site.asked()
 
-    assert ended.verdict is not None
+    assert ended.outcome is not None
     assert len(ended.reason) <= 1000
     assert site.world.services.memory.diagnoses.all_open() == []
 
@@ -216,7 +216,7 @@ def test_an_error_that_nobody_foresaw_ends_it_with_a_word(site: Site) -> None:
 
     ended = site.asked()
 
-    assert ended.verdict is Verdict.COLLECTOR_FAILED
+    assert ended.outcome is Outcome.COLLECTOR_FAILED
     assert "RecursionError: too deep" in ended.reason
 
 
@@ -232,7 +232,7 @@ def test_one_whose_workflow_was_lost_is_closed_by_the_next_sweep(site: Site) -> 
 
     ended = memory.get(opened.id)
     assert ended is not None
-    assert (ended.verdict, ended.reason) == (Verdict.COLLECTOR_FAILED, "its workflow was lost")
+    assert (ended.outcome, ended.reason) == (Outcome.COLLECTOR_FAILED, "its workflow was lost")
 
 
 def test_a_person_may_ask_again_and_in_the_mode_observe(site: Site) -> None:
@@ -243,7 +243,7 @@ def test_a_person_may_ask_again_and_in_the_mode_observe(site: Site) -> None:
 
     ended = [site.asked() for _ in range(2)]
 
-    assert [one.verdict for one in ended] == [Verdict.DIAGNOSED] * 2
+    assert [one.outcome for one in ended] == [Outcome.DIAGNOSED] * 2
     assert {one.requested_by for one in ended} == {"anna"}
 
 
@@ -273,8 +273,8 @@ def test_a_restart_that_waits_ends_it_and_what_was_found_is_kept(site: Site) -> 
 
     ended = site.asked()
 
-    assert (ended.verdict, ended.reason) == (
-        Verdict.INCOMPLETE,
+    assert (ended.outcome, ended.reason) == (
+        Outcome.INCOMPLETE,
         "cut: a restart was asked for",
     )
     assert site.ssh.told[:3] == ["start", "stop", "status"]
@@ -290,6 +290,6 @@ def test_with_evidence_required_a_restart_waits_for_so_long_and_no_longer(site: 
 
     ended = site.asked()
 
-    assert ended.verdict is Verdict.INCOMPLETE
+    assert ended.outcome is Outcome.INCOMPLETE
     waited_seconds = site.world.clock.now() - began
     assert 0 < waited_seconds - diagnose.before_restart_timeout <= 2 * workflow.POLL_SECONDS

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from memleash_responder.core.facts import AgentFacts, Host
-from memleash_responder.core.guards import Refusal
-from memleash_responder.core.outcomes import Mode, Outcome
+from memleash_responder.core.outcomes import Mode, Outcome, Refusal
 from memleash_responder.core.policy import Fleet, Guards
 from memleash_responder.core.progress import Progress
 from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED

@@ -10,9 +10,10 @@ from sqlalchemy import exc
 
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import diagnoses
-from memleash_responder.core.diagnoses import TRY_AGAIN, Verdict
+from memleash_responder.core.diagnoses import TRY_AGAIN
 from memleash_responder.core.diagnosis_rounds import Rounds
 from memleash_responder.core.facts import same_life
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import ALERT
 
 
@@ -34,7 +35,7 @@ class Diagnosis:
     interval_seconds: float | None = None
     pace: str = ""
     """Both for people, with the growth that they were decided by."""
-    verdict: Verdict | None = None
+    outcome: Outcome | None = None
     """None while it is open."""
     reason: str = ""
     artifact: str = ""
@@ -68,12 +69,12 @@ class Diagnoses:
 
     def all_open(self) -> list[Diagnosis]:
         """Return every open diagnosis, the newest first."""
-        return self._select(diagnoses.c.verdict.is_(None))
+        return self._select(diagnoses.c.outcome.is_(None))
 
     def open_on(self, host: str) -> Diagnosis | None:
         """Return the open diagnosis on a host, of which there is at most one."""
         return next(
-            iter(self._select(diagnoses.c.host == host, diagnoses.c.verdict.is_(None))), None
+            iter(self._select(diagnoses.c.host == host, diagnoses.c.outcome.is_(None))), None
         )
 
     def report_of(self, host: str, agent: str, life: float) -> Diagnosis | None:
@@ -96,8 +97,8 @@ class Diagnoses:
             diagnoses.c.life.is_not(None),
             diagnoses.c.id != but,
             sa.or_(
-                diagnoses.c.verdict.is_(None),
-                diagnoses.c.verdict.not_in([str(verdict) for verdict in TRY_AGAIN]),
+                diagnoses.c.outcome.is_(None),
+                diagnoses.c.outcome.not_in([str(word) for word in TRY_AGAIN]),
             ),
         )
         return [one.life for one in found if one.life is not None]
@@ -130,12 +131,12 @@ class Diagnoses:
         )
 
     def finish(
-        self, diagnosis_id: str, verdict: Verdict, reason: str, artifact: str, now: float
+        self, diagnosis_id: str, outcome: Outcome, reason: str, artifact: str, now: float
     ) -> bool:
         """Give an open diagnosis its final word; False: it has one."""
         return self._update(
             diagnosis_id,
-            verdict=str(verdict),
+            outcome=str(outcome),
             reason=reason,
             artifact=artifact,
             finished_at=now,
@@ -147,19 +148,20 @@ class Diagnoses:
             connection.execute(diagnoses.delete().where(diagnoses.c.finished_at < before))
 
     def _update(self, diagnosis_id: str, **values: object) -> bool:
-        is_open = sa.and_(diagnoses.c.id == diagnosis_id, diagnoses.c.verdict.is_(None))
+        is_open = sa.and_(diagnoses.c.id == diagnosis_id, diagnoses.c.outcome.is_(None))
         with self._database.write() as connection:
             return connection.execute(diagnoses.update().where(is_open).values(values)).rowcount > 0
 
     def _select(
         self, *conditions: sa.ColumnElement[bool], limit: int = 1000, offset: int = 0
     ) -> list[Diagnosis]:
-        query = sa.select(diagnoses).where(*conditions).limit(limit).offset(offset)
+        columns = (column.label(column.key) for column in diagnoses.c)
+        query = sa.select(*columns).where(*conditions).limit(limit).offset(offset)
         with self._database.read() as connection:
             rows: Sequence[sa.RowMapping] = (
                 connection.execute(query.order_by(diagnoses.c.requested_at.desc())).mappings().all()
             )
         return [
-            Diagnosis(**{**row, "verdict": Verdict(row["verdict"]) if row["verdict"] else None})
+            Diagnosis(**{**row, "outcome": Outcome(row["outcome"]) if row["outcome"] else None})
             for row in rows
         ]

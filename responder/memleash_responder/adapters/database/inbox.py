@@ -132,10 +132,10 @@ class AlertRecord:
         self._database = database
 
     def record(self, told: Iterable[tuple[Alert, str | None]], now: float) -> None:
-        """Record alerts with their verdicts in one transaction; a repeat counts a delivery."""
+        """Record alerts, and the words that refused some; a repeat counts a delivery."""
         rows = {
-            (alert.fingerprint, alert.starts_at): _row(alert, verdict, now)
-            for alert, verdict in told
+            (alert.fingerprint, alert.starts_at): _row(alert, refused, now)
+            for alert, refused in told
         }
         if not rows:
             return
@@ -144,7 +144,7 @@ class AlertRecord:
             index_elements=[alerts.c.fingerprint, alerts.c.starts_at],
             set_={
                 "status": insert.excluded.status,
-                "verdict": sa.func.coalesce(insert.excluded.verdict, alerts.c.verdict),
+                "refused": sa.func.coalesce(insert.excluded.refused, alerts.c.refused),
                 "last_received_at": now,
                 "deliveries": alerts.c.deliveries + 1,
             },
@@ -158,14 +158,14 @@ class AlertRecord:
         limit: int,
         offset: int = 0,
         host: str | None = None,
-        verdict: str | None = None,
+        refused: str | None = None,
         status: str | None = None,
     ) -> Sequence[sa.RowMapping]:
         """Return recorded alerts, the last told first."""
-        query = sa.select(alerts).order_by(
+        query = sa.select(*(column.label(column.key) for column in alerts.c)).order_by(
             alerts.c.last_received_at.desc(), alerts.c.fingerprint, alerts.c.starts_at
         )
-        for column, value in (("host", host), ("verdict", verdict), ("status", status)):
+        for column, value in (("host", host), ("refused", refused), ("status", status)):
             if value is not None:
                 query = query.where(alerts.c[column] == value)
         with self._database.read() as connection:
@@ -190,13 +190,13 @@ class AlertRecord:
             alerts.c.remediation == Remediation.RESTART,
             alerts.c.status == "firing",
             alerts.c.last_received_at.between(since, until),
-            alerts.c.verdict.is_(None),
+            alerts.c.refused.is_(None),
         )
         with self._database.read() as connection:
             return connection.scalar(query) or 0
 
 
-def _row(alert: Alert, verdict: str | None, now: float) -> dict[str, object]:
+def _row(alert: Alert, refused: str | None, now: float) -> dict[str, object]:
     return {
         "fingerprint": alert.fingerprint,
         "starts_at": alert.starts_at,
@@ -205,7 +205,7 @@ def _row(alert: Alert, verdict: str | None, now: float) -> dict[str, object]:
         "agent": _storable(alert.agent),
         "remediation": alert.remediation,
         "status": "firing" if alert.firing else "resolved",
-        "verdict": verdict,
+        "refused": refused,
         "first_received_at": now,
         "last_received_at": now,
         "deliveries": 1,

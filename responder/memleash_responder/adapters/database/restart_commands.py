@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.restarts import SENT_COLUMNS, sent_columns
 from memleash_responder.adapters.database.schema import restarts
-from memleash_responder.core.guards import Refusal
 from memleash_responder.core.moments import Stamp
+from memleash_responder.core.outcomes import Refusal
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.errors import Overtaken
 

@@ -28,7 +28,7 @@ alerts = sa.Table(
     sa.Column("agent", sa.String(256), nullable=False),
     sa.Column("remediation", sa.String(16)),
     sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("verdict", sa.String(32)),
+    sa.Column("verdict", sa.String(32), key="refused"),
     sa.Column("first_received_at", sa.Double, nullable=False),
     sa.Column("last_received_at", sa.Double, nullable=False, index=True),
     sa.Column("deliveries", sa.Integer, nullable=False),
@@ -87,7 +87,7 @@ diagnoses = sa.Table(
     sa.Column("rounds", sa.Integer),
     sa.Column("interval_seconds", sa.Double),
     sa.Column("pace", sa.Text, nullable=False, default=""),
-    sa.Column("verdict", sa.String(32)),
+    sa.Column("verdict", sa.String(32), key="outcome"),
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.Column("artifact", sa.String(64), nullable=False, default=""),
     sa.Column("finished_at", sa.Double, index=True),
@@ -99,8 +99,8 @@ one_a_host = sa.Index(
     "memleash_one_diagnosis_a_host",
     diagnoses.c.host,
     unique=True,
-    sqlite_where=diagnoses.c.verdict.is_(None),
-    postgresql_where=diagnoses.c.verdict.is_(None),
+    sqlite_where=diagnoses.c.outcome.is_(None),
+    postgresql_where=diagnoses.c.outcome.is_(None),
 )
 """The database itself refuses a second open diagnosis on a host."""
 

@@ -1,5 +1,5 @@
 """Alerts: Alertmanager's webhook, which answers 2xx only after what was told is stored, and the
-record of all that was ever told, with the verdict on those that were refused.
+record of all that was ever told, with the word that some were refused with.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def add_alerts(routes: Routes, services: Services, intake: Intake) -> None:
         Operation(
             "GET",
             "/api/v1/alerts",
-            "Every alert that was told, the last told first, with its verdict when refused.",
+            "Every alert that was told, the last told first, with the word it was refused with.",
             TAG,
             Role.READ,
             {200: Answer("One page of the record.", page("alerts", ref("Alert")))},
             query=(
                 label("host", "Only with this host label, known or not."),
                 word(
-                    "verdict",
+                    "refused",
                     "Only those that were refused with this word.",
                     [Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT],
                 ),

@@ -31,7 +31,7 @@ def add_diagnoses(routes: Routes, services: Services, operator: Operator) -> Non
             "Ask for a diagnosis, again for the same process too, or join the one under way.",
             TAG,
             Role.OPERATE,
-            {202: Answer("The diagnosis; follow its step and its verdict.", ref("Diagnosis"))},
+            {202: Answer("The diagnosis; follow its step and its outcome.", ref("Diagnosis"))},
             body=ref("DiagnosisRequest"),
             problems=(404, 409),
         )
@@ -89,7 +89,7 @@ def diagnosis_json(one: Diagnosis) -> dict[str, Any]:
         "rounds": one.rounds,
         "interval_seconds": one.interval_seconds,
         "pace": one.pace or None,
-        "verdict": one.verdict,
+        "outcome": one.outcome,
         "reason": one.reason,
         "report": one.artifact or None,
         "finished_at": iso(one.finished_at),

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from memleash_responder.core.diagnoses import Verdict
 from memleash_responder.core.guards import GUARDS
-from memleash_responder.core.outcomes import HostState, Mode, Outcome, Remediation, Step
+from memleash_responder.core.outcomes import (
+    DIAGNOSIS_OUTCOMES,
+    RESTART_OUTCOMES,
+    HostState,
+    Mode,
+    Remediation,
+    Step,
+)
 from memleash_responder.usecases.step_states import StepState
 
 Schema = dict[str, Any]
@@ -55,7 +61,7 @@ def page(name: str, schema: Schema) -> Schema:
 
 
 _BYTES: Schema = maybe({"type": "integer", "minimum": 0})
-_OUTCOME = words(Outcome)
+_OUTCOME = words(RESTART_OUTCOMES)
 
 COMPONENTS: dict[str, Schema] = {
     "Problem": {
@@ -138,7 +144,7 @@ COMPONENTS: dict[str, Schema] = {
         agent=TEXT,
         remediation=maybe(words(Remediation)),
         status=words(["firing", "resolved"]),
-        verdict=maybe(_OUTCOME),
+        refused=maybe(_OUTCOME),
         first_received_at=TIME,
         last_received_at=TIME,
         deliveries=WHOLE,
@@ -176,7 +182,7 @@ COMPONENTS: dict[str, Schema] = {
         rounds=maybe(WHOLE),
         interval_seconds=maybe(NUMBER),
         pace=maybe(TEXT),
-        verdict=maybe(words(Verdict)),
+        outcome=maybe(words(DIAGNOSIS_OUTCOMES)),
         reason=TEXT,
         report=maybe(TEXT),
         finished_at=maybe(TIME),

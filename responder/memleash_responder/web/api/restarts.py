@@ -8,7 +8,7 @@ from typing import Any
 from flask import request
 
 from memleash_responder.core.access import Role
-from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.outcomes import RESTART_OUTCOMES, Outcome
 from memleash_responder.usecases.operator import Operator, known_restart
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api.models import page, ref
@@ -46,7 +46,11 @@ def _add_history(routes: Routes, services: Services, since: Query) -> None:
             query=(
                 label("host", "Only of this host."),
                 label("agent", "Only of this agent."),
-                word("outcome", "Only with this word, or those still open.", [*Outcome, OPEN]),
+                word(
+                    "outcome",
+                    "Only with this word, or those still open.",
+                    [*RESTART_OUTCOMES, OPEN],
+                ),
                 since,
                 *paging(),
             ),

@@ -34,7 +34,7 @@ def seen_of(services: Services, act: str, *about: str) -> str:
     if act == DIAGNOSE:
         host, agent = about
         last = memory.diagnoses.last_of(host, agent)
-        return "/".join([host, agent, *([last.id, str(last.verdict)] if last else [])])
+        return "/".join([host, agent, *([last.id, str(last.outcome)] if last else [])])
     if act == UNMUTE:
         (host,) = about
         claims = sorted(f"{one.claimant}@{one.since!r}" for one in memory.mutes.of_host(host))

@@ -1,4 +1,4 @@
-"""How the pages say things: sizes, times, verdicts, and the little bar of an agent's memory."""
+"""How the pages say things: sizes, times, outcomes, and the little bar of an agent's memory."""
 
 from __future__ import annotations
 

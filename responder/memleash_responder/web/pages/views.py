@@ -12,7 +12,7 @@ from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
-from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.core.outcomes import RESTART_OUTCOMES, HostState, Outcome
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases import fleet
 from memleash_responder.usecases.explain import explain_host
@@ -41,12 +41,12 @@ _FLEET_QUERY = (label("search", "Part of a name or label."), word("show", "", _S
 _HISTORY_QUERY = (
     label("host", "Only of this host."),
     label("agent", "Only of this agent."),
-    word("outcome", "", [*Outcome, OPEN]),
+    word("outcome", "", [*RESTART_OUTCOMES, OPEN]),
     *_PAGING,
 )
 _ALERTS_QUERY = (
     label("host", "Only with this host label."),
-    word("verdict", "", [Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT]),
+    word("refused", "", [Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT]),
     *_PAGING,
 )
 
@@ -159,7 +159,7 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
             "restarts.html",
             asked=asked,
             agents=sorted(services.settings.agents),
-            outcomes=[OPEN, *Outcome],
+            outcomes=[OPEN, *RESTART_OUTCOMES],
             found=found[: asked["limit"]],
             more=len(found) > asked["limit"],
         )
@@ -174,13 +174,13 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
             asked=asked,
             found=found[: asked["limit"]],
             more=len(found) > asked["limit"],
-            verdicts=[Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT],
+            refusals=[Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT],
         )
 
 
 def _diagnosable(services: Services, diagnoses: Sequence[Diagnosis]) -> set[str]:
     """Return the agents that a person may ask a diagnosis of, on a host without an open one."""
-    if any(one.verdict is None for one in diagnoses):
+    if any(one.outcome is None for one in diagnoses):
         return set()
     agents = services.settings.agents
     return {name for name, settings in agents.items() if settings.diagnose is not None}
