@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from memleash_exporter.adapters import cgroups
@@ -26,41 +26,47 @@ _MOST_ANCESTORS = 64
 
 
 class Walk:
-    """One walk over the host's command lines, shared by all agents that are searched for in it."""
+    """One walk over the host's command lines, shared by all agents that are searched for in it.
 
-    def __init__(self, processes: Processes) -> None:
+    ``patterns`` are those that will probably be asked for; ``agents`` the main processes that are
+    known by now. Of the lines it keeps nothing: a host may have 10,000, and some are long.
+    """
+
+    def __init__(
+        self, processes: Processes, patterns: Collection[str] = (), agents: Collection[int] = ()
+    ) -> None:
+        self.agents = agents
         self._processes = processes
-        self._lines: list[tuple[int, str]] | None = None
+        self._patterns = patterns
+        self._pids: dict[str, list[int]] = {}
         self._unreadable = 0
+
+    def again(self) -> Walk:
+        """Return a walk that has still to be made."""
+        return Walk(self._processes, self._patterns, self.agents)
 
     def matching(self, pattern: str) -> list[int]:
         """Return the pids whose command line ``pattern`` is found in; never our own.
 
         Raises CannotTell when nothing matches and some command lines are hidden from us.
         """
-        search = re.compile(pattern).search
-        pids = [pid for pid, line in self._all() if search(line)]
+        if pattern not in self._pids:
+            self._go({pattern, *self._patterns})
+        pids = self._pids[pattern]
         if not pids and self._unreadable:
             raise CannotTell(f"{self._unreadable} command lines cannot be read (hidepid?)")
         return pids
 
-    def like(self, line: str) -> list[int]:
-        """Return the pids whose whole command line is ``line``; never our own."""
-        return [pid for pid, other in self._all() if other == line]
-
-    def _all(self) -> list[tuple[int, str]]:
-        if self._lines is None:
-            self._lines = self._read_all()
-        return self._lines
-
-    def _read_all(self) -> list[tuple[int, str]]:
-        lines = []
+    def _go(self, patterns: Collection[str]) -> None:
+        self._unreadable, self._pids = 0, {pattern: [] for pattern in patterns}
+        searches = [(re.compile(pattern).search, pids) for pattern, pids in self._pids.items()]
         for pid, line in self._processes.command_lines():
             if line is None:
                 self._unreadable += 1
             elif line and pid != os.getpid():
-                lines.append((pid, line))
-        return lines
+                for search, pids in searches:
+                    if search(line):
+                        pids.append(pid)
 
 
 Search = Callable[[Walk], int | None]
@@ -108,17 +114,18 @@ def by_pidfile(processes: Processes, pidfile: Path) -> int | None:
     return pid
 
 
-def check_alone(processes: Processes, walk: Walk, pid: int) -> None:
+def check_alone(processes: Processes, agents: Collection[int], pid: int) -> None:
     """Raise SeveralAgents when an older process like ``pid`` is still there.
 
-    It has the same command line, user and namespaces and is no ancestor: what a restart left
-    behind, and no pidfile tells of. What is younger may be the agent's own, detached from it.
+    It has the same command line, user and namespaces, is no ancestor and none of ``agents``, the
+    main processes of them all: what a restart left behind, and no pidfile tells of. What is
+    younger may be the agent's own, detached from it.
     """
     process = processes.get(pid)
-    born, owner = process.start_ticks(), process.owner()
-    ancestors = _ancestors(processes, pid)
-    for other in walk.like(process.command_line()):
-        if other == pid or other in ancestors:
+    born, owner, own_line = process.start_ticks(), process.owner(), process.command_line()
+    ruled_out = {pid, os.getpid(), *_ancestors(processes, pid), *agents}
+    for other, line in processes.command_lines():
+        if not line or line != own_line or other in ruled_out:
             continue
         try:
             like = processes.get(other)

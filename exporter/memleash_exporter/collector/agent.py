@@ -6,6 +6,7 @@ searched for again while it is young, and a pidfile, which costs little, is read
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ YOUNGEST_COUNTED_SECONDS = 1.0
 """A descendant counts in the tree's memory from this age on: between fork and exec a child
 shares its parent's pages, and would show the agent at twice its size."""
 
-SEARCH_AGAIN_SECONDS = 2.0
+SEARCH_AGAIN_SECONDS = 5.0
 """How often a young process is searched for again: each time costs a walk over the host."""
 
 YOUNG_SECONDS = 60.0
@@ -64,7 +65,18 @@ class AgentWatch:
         self._life: Life | None = None
         self._busy_since: float | None = None
         self._trouble = ""
+        self._is_young = True
         self._searched_at = float("-inf")  # in seconds since boot
+
+    @property
+    def pid(self) -> int | None:
+        """The agent's main process, as far as it is known."""
+        return None if self._life is None else self._life.pid
+
+    @property
+    def sought(self) -> str | None:
+        """The pattern that the next sample will search for, unless the agent ends before."""
+        return self.agent.discover.cmdline if self._life is None or self._is_young else None
 
     @property
     def agent(self) -> Agent:
@@ -75,6 +87,7 @@ class AgentWatch:
         """Take over what ``before`` knows, where the agent is still found in the same way."""
         if before.agent.discover == self.agent.discover:
             self._life = before._life
+            self._is_young, self._searched_at = before._is_young, before._searched_at
             self._busy_since = before._busy_since
             self._trouble = before._trouble
 
@@ -105,11 +118,10 @@ class AgentWatch:
         )
 
     def _look(self, walk: Walk) -> Look:
-        processes = self._watched.processes
         try:
             for attempt in range(_TRIES):
                 try:
-                    life = self._current(Walk(processes) if attempt else walk)
+                    life = self._current(walk.again() if attempt else walk)
                     if life is None:
                         return Look(is_up=False)
                     return self._read(life)
@@ -124,21 +136,29 @@ class AgentWatch:
 
     def _current(self, walk: Walk) -> Life | None:
         """Return the agent's life, None when it surely has none. Raises SeveralAgents."""
-        processes, by_pidfile = self._watched.processes, self.agent.discover.pidfile is not None
+        by_pidfile = self.agent.discover.pidfile is not None
         known = self._life
         life = known or self._found(walk)
         if life is None:
             return None
-        uptime = processes.uptime()
-        is_young = uptime - seconds_since_boot(life.start_ticks) < YOUNG_SECONDS
-        is_due = known is None or (is_young and uptime - self._searched_at >= SEARCH_AGAIN_SECONDS)
-        if is_due:
-            self._searched_at = uptime
+        is_due = self._is_young and self._is_search_due(life)
         if known is not None and (is_due or by_pidfile):
             self._search_again(known, walk)
         if by_pidfile and is_due:
-            check_alone(processes, walk, life.pid)
+            check_alone(self._watched.processes, walk.agents, life.pid)
         return life
+
+    def _is_search_due(self, life: Life) -> bool:
+        """Return whether it is to be made sure now that ``life`` is the only one.
+
+        Remembers the moment, and whether the life is still young by then.
+        """
+        uptime = self._watched.processes.uptime()
+        if uptime - self._searched_at < SEARCH_AGAIN_SECONDS:
+            return False
+        self._searched_at = uptime
+        self._is_young = uptime - seconds_since_boot(life.start_ticks) < YOUNG_SECONDS
+        return True
 
     def _search_again(self, known: Life, walk: Walk) -> None:
         """Raise SeveralAgents when another process has come up beside the known one."""
@@ -164,6 +184,7 @@ class AgentWatch:
         start_ticks = process.start_ticks()
         started_at = processes.boot_time() + seconds_since_boot(start_ticks)
         self._life = Life(process, start_ticks, started_at)
+        self._is_young, self._searched_at = True, float("-inf")
         log.info(
             "agent found", extra={"agent": self.agent.name, "pid": pid, "started_at": started_at}
         )
@@ -180,7 +201,7 @@ class AgentWatch:
             look = Look(is_up=True, facts=self._facts(life))
         except CannotTell as error:
             look = Look(is_up=True, trouble=str(error))
-        life.process.check()
+        life.process.check_pid()
         return look
 
     def _facts(self, life: Life) -> Facts:
@@ -188,7 +209,6 @@ class AgentWatch:
         return Facts(
             life=life,
             usage=usage,
-            open_fds=life.process.open_fds(),
             tree_resident_bytes=(
                 usage.resident_bytes + self._descendants_resident_bytes(life)
                 if self.agent.include_children
@@ -198,15 +218,15 @@ class AgentWatch:
 
     def _descendants_resident_bytes(self, life: Life) -> int:
         processes = self._watched.processes
-        total = 0
-        for pid in processes.descendants(life.pid):
-            try:
+        descendants = processes.descendants(life.pid)
+        if not descendants:
+            return 0
+        total, newest = 0, processes.uptime() - YOUNGEST_COUNTED_SECONDS
+        for pid in descendants:
+            with contextlib.suppress(ProcessGone):
                 process = processes.get(pid)
-                age = processes.uptime() - seconds_since_boot(process.start_ticks())
-                if age >= YOUNGEST_COUNTED_SECONDS:
-                    total += process.usage().resident_bytes
-            except ProcessGone:
-                continue
+                if seconds_since_boot(process.start_ticks()) <= newest:
+                    total += process.resident_bytes()
         return total
 
     def _readiness(self, life: Life | None) -> bool | None:

@@ -76,7 +76,7 @@ _AGENT_METRICS: Sequence[tuple[str, _Kind, str, Callable[[AgentSample], _Value]]
         "memleash_agent_open_fds",
         _GAUGE,
         "Open file descriptors of the agent's main process.",
-        _fact(lambda facts: facts.open_fds),
+        _fact(lambda facts: facts.usage.open_fds),
     ),
     (
         "memleash_agent_memory_alarm_threshold_bytes",

@@ -33,7 +33,6 @@ class Facts:
 
     life: Life
     usage: Usage
-    open_fds: int | None
     tree_resident_bytes: int | None
 
 

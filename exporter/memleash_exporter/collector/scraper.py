@@ -102,7 +102,9 @@ class Scraper(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the families of one scrape: prometheus_client's Collector."""
         with self._lock:
-            walk = Walk(self._processes)
+            patterns = [watch.sought for watch in self._watches if watch.sought is not None]
+            agents = [watch.pid for watch in self._watches if watch.pid is not None]
+            walk = Walk(self._processes, patterns, agents)
             samples = [self._sample(watch, walk) for watch in self._watches]
             configuration = families.of_configuration(
                 last_reload_successful=self._last_reload_successful,

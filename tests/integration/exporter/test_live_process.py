@@ -170,6 +170,23 @@ def test_an_older_process_like_the_one_in_the_pidfile_makes_both_unknown(
     assert exporter.scrape()[UP] == 1, "a younger one may be the agent's own, detached from it"
 
 
+def test_two_instances_of_one_daemon_each_with_its_pidfile_are_both_told(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    watched = []
+    for name in ("younger", "older"):
+        (tmp_path / name).mkdir()
+        pidfile = tmp_path / name / "agent.pid"
+        watched.append({"name": name, "discover": {"pidfile": str(pidfile)}})
+    pidfile_of(agents("agent"), tmp_path / "older")
+    pidfile_of(agents("agent"), tmp_path / "younger")
+    exporter = run_exporter({"agents": watched})
+    exporter.scrape()  # which of them is looked at first is the configuration's choice
+    seen = exporter.scrape()
+    for name in ("younger", "older"):
+        assert seen[f"memleash_agent_up{{agent={name}}}"] == 1, name
+
+
 def test_a_zombie_is_down(run_exporter: Callable[..., Any], tmp_path: Path) -> None:
     with subprocess.Popen(["true"]) as zombie:
         os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)

@@ -12,7 +12,7 @@ import pytest
 from memleash_exporter.adapters import cgroups, discovery
 from memleash_exporter.adapters.discovery import Walk
 from memleash_exporter.adapters.systemd import Systemctl, UnitState
-from memleash_exporter.errors import CannotTell
+from memleash_exporter.errors import CannotTell, SeveralAgents
 
 
 @pytest.fixture
@@ -97,10 +97,11 @@ class TestCommandLine:
     def test_is_read_once_for_all_agents(self, fake_procfs: Any) -> None:
         fake_procfs.add(7, cmdline=b"one\0")
         fake_procfs.add(8, cmdline=b"two\0")
-        walk = Walk(fake_procfs.processes())
+        walk = Walk(fake_procfs.processes(), ["one", "two"])
         assert walk.matching("one") == [7]
         shutil.rmtree(fake_procfs.root / "8")
         assert walk.matching("two") == [8]
+        assert walk.matching("three|two") == [], "what was not announced is walked for"
 
     def test_hidden_cannot_tell(self, fake_procfs: Any) -> None:
         directory = fake_procfs.add(7)
@@ -108,6 +109,23 @@ class TestCommandLine:
         (directory / "cmdline").mkdir()  # even root cannot read that
         with pytest.raises(CannotTell, match="1 command lines cannot be read"):
             self.find(fake_procfs, "other")
+
+
+class TestAlone:
+    def test_an_older_process_of_the_same_command_line_is_named(self, fake_procfs: Any) -> None:
+        fake_procfs.add(7, start_ticks=100)
+        fake_procfs.add(8, start_ticks=200)
+        with pytest.raises(SeveralAgents, match="process 7, like 8 and older, still runs"):
+            discovery.check_alone(fake_procfs.processes(), [], 8)
+        discovery.check_alone(fake_procfs.processes(), [], 7)
+
+    def test_an_older_process_that_is_another_agent_was_not_left_behind(
+        self, fake_procfs: Any
+    ) -> None:
+        """Seen: of two instances of one daemon, each with its pidfile, the younger was unknown."""
+        fake_procfs.add(7, start_ticks=100)
+        fake_procfs.add(8, start_ticks=200)
+        discovery.check_alone(fake_procfs.processes(), [7, 8], 8)
 
 
 class Answers(Systemctl):
