@@ -16,7 +16,6 @@ import argparse
 import json
 import shutil
 import signal
-import socket
 import statistics
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from bench.exporter_host import (
     running,
     start_agent,
 )
+from demo.stack.ports import free_port
 
 REPOSITORY = Path(__file__).parents[1]
 RESULT = REPOSITORY / "bench/exporter.json"
@@ -306,12 +306,6 @@ def show(
             f"| {verdict['bar']} | {verdict['measured']:.3f} | {verdict['at_most']:.3f} "
             f"| {'met' if verdict['met'] else 'MISSED'} |"
         )
-
-
-def free_port() -> int:
-    """Return a port of loopback that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 if __name__ == "__main__":

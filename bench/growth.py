@@ -22,11 +22,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from bench.restart import cpu_seconds
-from bench.webhook.__main__ import free_port
+from demo.stack.ports import free_port
 from demo.stack.processes import wait_until
+from demo.stack.responder import AGENT, UNUSED, Responder, alert, lonely, responder
 from memleash_responder.adapters.database import schema
 from memleash_responder.adapters.database.engine import Database
-from tests.support.responder import AGENT, UNUSED, Responder, alert, lonely, responder
 
 RESULT = Path(__file__).with_suffix(".json")
 MOST_TIMES = 12.0

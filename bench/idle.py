@@ -24,9 +24,9 @@ from typing import Any
 
 import psutil
 
-from tests.support.faces import free_port
-from tests.support.postgres import running_postgres
-from tests.support.responder import lonely, responder
+from demo.stack.ports import free_port
+from demo.stack.postgres import running_postgres
+from demo.stack.responder import lonely, responder
 
 RESULT = Path(__file__).with_suffix(".json")
 MAX_CPU_SHARE, MAX_WAKEUPS, MAX_THREADS = 0.01, 5.0, 25

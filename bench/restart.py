@@ -31,9 +31,9 @@ from typing import Any
 import fabric
 import paramiko
 
+from demo.stack.fleet import Fleet, Member, running
 from demo.stack.processes import wait_until
-from tests.support.fleet import Fleet, Member, running
-from tests.support.fleet_responder import Responder
+from demo.stack.responder import Responder
 
 RESULT = Path(__file__).with_suffix(".json")
 MAX_TIMES_FABRIC, MAX_TIMES_IDEAL = 2.0, 1.2
@@ -74,8 +74,8 @@ def first_command(rounds: int) -> dict[str, Any]:
         running(Path(folder) / "fleet", members, agents_per_exporter=AGENTS_PER_EXPORTER) as fleet,
     ):
         fleet.start_agents(fleet.members)
-        with fleet.responder("bench") as responder:
-            responder.start(log_level="warn")
+        with fleet.responder("bench", log_level="warn") as responder:
+            responder.start()
             for name in fleet.members:
                 took["ssh"].append(timed(lambda: ssh_true(fleet)))
                 took["fabric"].append(timed(lambda: fabric_true(fleet)))
@@ -151,8 +151,8 @@ def whole_fleet(hosts: int, at_once: int) -> dict[str, Any]:
         fleet.start_agents(fleet.members)
         for name in fleet.members:
             start_slowly_from_now_on(fleet, name)
-        with fleet.responder("bench", fleet=fleet_policy) as responder:
-            responder.start(log_level="warn")
+        with fleet.responder("bench", log_level="warn", fleet=fleet_policy) as responder:
+            responder.start()
             each = [restart_and_ready_seconds(responder, name) for name in alone]
             began, cpu_before = time.perf_counter(), cpu_seconds(responder.pid)
             responder.alert(*crowd)

@@ -23,10 +23,10 @@ from pathlib import Path
 from statistics import quantiles
 
 from bench.exporter import REPOSITORY
-from tests.support.faces import face, peers
-from tests.support.programs import exporter
-from tests.support.responder import alert, notification
-from tests.support.siege import Siege
+from demo.stack.faces import face, peers
+from demo.stack.programs import exporter
+from demo.stack.responder import alert, notification
+from demo.stack.siege import Siege
 
 RESULT = REPOSITORY / "bench/slow_clients.json"
 CLIENTS = 500

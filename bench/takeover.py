@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.stack.processes import wait_until
-from tests.support.replicas import Site, halted_in_a_restart, is_restarted_once, running
+from demo.stack.replicas import Site, halted_in_a_restart, is_restarted_once, running
 
 RESULT = Path(__file__).with_suffix(".json")
 MOST_SECONDS = 60.0
@@ -61,7 +61,7 @@ def main() -> int:
 
 def one_round(site: Site) -> dict[str, float]:
     """Kill a replica before its command; return how long after it each thing was seen."""
-    first, second = halted_in_a_restart(site, "before-restart", **BY_DEFAULT)
+    first, second = halted_in_a_restart(site, "before:step:restart", **BY_DEFAULT)
     killed = time.monotonic()
     first.program.kill()
     seen: dict[str, float] = {}

@@ -11,7 +11,6 @@ import dataclasses
 import json
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,10 +21,12 @@ from pathlib import Path
 
 from bench.webhook.load import Result, run
 from demo.stack.http import answers
+from demo.stack.ports import free_port
+from demo.stack.postgres import running_postgres
 from demo.stack.processes import Program, wait_until
+from demo.stack.programs import ENVIRONMENT, listens, running
+from demo.stack.responder import alert, lonely, notification, responder
 from demo.stack.tools import REPOSITORY
-from tests.support.postgres import running_postgres
-from tests.support.responder import alert, lonely, notification, responder
 
 ALERTS = (1, 100, 10_000)
 CLIENTS = (1, 8, 32)
@@ -124,22 +125,6 @@ def _judge(rows: list[dict[str, object]]) -> int:
     return int(p99 > 50 or ratio > 10 or lost != 0)
 
 
-def free_port() -> int:
-    """Return a port on loopback that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def _running(program: Program) -> Iterator[None]:
-    program.start()
-    try:
-        yield
-    finally:
-        program.stop()
-
-
 @contextmanager
 def _bare(folder: Path) -> Iterator[Target]:
     port = free_port()
@@ -149,9 +134,9 @@ def _bare(folder: Path) -> Iterator[Target]:
         argv,
         folder / "bare.log",
         lambda: answers(f"http://127.0.0.1:{port}/-/healthy"),
-        {"PYTHONPATH": str(REPOSITORY)},
+        ENVIRONMENT,
     )
-    with _running(program):
+    with running(program):
         yield Target("bare flask", port, "/api/v1/alertmanager")
 
 
@@ -167,12 +152,7 @@ def _debian_webhook(folder: Path) -> Iterator[Target | None]:
     true = shutil.which("true") or "/bin/true"
     hooks.write_text(json.dumps([{"id": "true", "execute-command": true}]), encoding="utf-8")
     argv = [binary, "-hooks", str(hooks), "-ip", "127.0.0.1", "-port", str(port)]
-
-    def up() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    with _running(Program("webhook", argv, folder / "webhook.log", up)):
+    with running(Program("webhook", argv, folder / "webhook.log", lambda: listens(port))):
         yield Target("webhook true", port, "/hooks/true")
 
 
@@ -205,7 +185,7 @@ def _responder(folder: Path, name: str, database: str, recorded: Count) -> Itera
     port = free_port()
     config = lonely(folder, database, exporter={"timeout": "1s"})
     one = responder(folder, port, config, name)
-    with _running(one.program):
+    with running(one.program):
         yield Target(name, port, "/api/v1/alertmanager", recorded)
 
 

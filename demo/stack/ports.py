@@ -33,6 +33,14 @@ def reserve_ports() -> Iterator[list[int]]:
     raise OSError(f"no {_BLOCK} free ports in a row between {_FIRST} and {_LAST}")
 
 
+def free_port(address: str = "127.0.0.1") -> int:
+    """Return a port on which nobody listens now; another program may take it meanwhile."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
 def _bound(port: int) -> socket.socket:
     bound = socket.socket()
     try:

@@ -20,8 +20,9 @@ from demo.stack import configs, sshd
 from demo.stack.http import Json, answers, post
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
+from demo.stack.programs import ENVIRONMENT, ours
 from demo.stack.site import Pace, Ports, Site
-from demo.stack.tools import REPOSITORY, Tools
+from demo.stack.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _programs(site: Site, tools: Tools, server: sshd.Sshd) -> dict[str, Program]
             argv,
             log,
             lambda: answers(site.url(part, health)),
-            {"PYTHONPATH": str(REPOSITORY)},
+            ENVIRONMENT,
         )
 
     def served(part: str, health: str, *argv: str | Path) -> Program:
@@ -96,13 +97,16 @@ def _programs(site: Site, tools: Tools, server: sshd.Sshd) -> dict[str, Program]
         listen = f"--listen={site.address(part)}"
         return program(part, health, sys.executable, "-m", f"demo.{part}", listen, *argv)
 
-    ours = Path(sys.executable).parent
+    def memleash(part: str) -> Program:
+        config, log = site.folder / f"{part}.yml", site.logs / f"{part}.log"
+        return ours(part, config, getattr(site.ports, part), log)
+
     alertmanager_storage = f"--storage.path={site.folder / 'alertmanager'}"
     prometheus_storage = f"--storage.tsdb.path={site.folder / 'prometheus'}"
     parts = [
         demo("pager", "/pages"),
         demo("controller", "/calls", f"--agent-url={site.url('agent', '/host/echo')}"),
-        served("exporter", "/-/ready", ours / "memleash-exporter"),
+        memleash("exporter"),
         served("blackbox", "/-/healthy", tools.blackbox_exporter),
         served(
             *("alertmanager", "/-/ready", tools.alertmanager),
@@ -110,6 +114,6 @@ def _programs(site: Site, tools: Tools, server: sshd.Sshd) -> dict[str, Program]
         ),
         served("prometheus", "/-/ready", tools.prometheus, prometheus_storage),
         server.program,
-        served("responder", "/-/ready", ours / "memleash-responder"),
+        memleash("responder"),
     ]
     return {part.name: part for part in parts}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from demo.stack.faces import AGENT, Face, face, peers
 from demo.stack.processes import wait_until
 from tests.contract.api.test_tries_to_get_in import proof_on
-from tests.support.faces import AGENT, Face, face, peers
 
 HOST, OTHER_AGENT = "node-1", "undiagnosed"
 SSH = {"user": "nobody", "connect_timeout": "1s", "command_timeout": "1s"}

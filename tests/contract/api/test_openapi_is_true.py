@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import GenerationMode
 
-from tests.support.faces import Face
+from demo.stack.faces import Face
 
 ROUTES = {
     "POST /api/v1/alertmanager",

@@ -12,9 +12,11 @@ from urllib.parse import quote
 import pytest
 from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes
 
+from demo.stack.faces import AGENT, Face, World, configured
+from demo.stack.ports import free_port
 from demo.stack.processes import wait_until
+from demo.stack.responder import responder
 from tests.contract.api.conftest import OPERATE, PASSWORD, READ, WEBHOOK
-from tests.support.faces import AGENT, Face, World, _write, free_port
 
 RESTART = f"/hosts/node-1/agents/{AGENT}/restart"
 
@@ -256,9 +258,10 @@ def test_a_length_and_chunks_together_are_refused(open_face: Face) -> None:
 def test_an_address_that_others_reach_is_refused_without_access(folder: Path, world: World) -> None:
     own = folder / "exposed"
     own.mkdir()
-    argv = _write(own, world, "observe", None, None, {})
+    port = free_port()
+    one = responder(own, port, configured(own, world, mode="observe"))
     done = subprocess.run(
-        [*argv, f"--web.listen-address=0.0.0.0:{free_port()}"],
+        [*one.program.argv, f"--web.listen-address=0.0.0.0:{port}"],
         capture_output=True,
         text=True,
         timeout=60,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.stack.faces import AGENT, Face, World, face, peers
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.database.cluster import Flags
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
@@ -19,7 +20,6 @@ from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases.services import STORM
 from tests.contract.api.test_tries_to_get_in import proof_on
-from tests.support.faces import AGENT, Face, World, face, peers
 
 LOST, STILL_WELL = "node-1", "node-2"
 

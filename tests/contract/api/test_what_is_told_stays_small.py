@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from demo.stack.faces import AGENT, Face, World, face
 from demo.stack.processes import wait_until
 from tests.contract.adapters.peer import Peer, Reply
-from tests.support.faces import AGENT, Face, World, face
 
 MIB = 1024**2
 TASKS = [{"id": str(number), "name": f"migrate vm-{number}"} for number in range(100_000)]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+from demo.stack.faces import AGENT, Face
 from tests.contract.api.conftest import OPERATE, PASSWORD, READ, WEBHOOK, client_context
-from tests.support.faces import AGENT, Face
 
 WRITES = {
     "POST /api/v1/restarts",
@@ -205,7 +206,7 @@ def test_a_certificate_with_a_role_may_operate_and_is_named(mutual: Face) -> Non
 def test_a_certificate_without_a_role_is_nobody(mutual: Face, authority: trustme.CA) -> None:
     stranger = client_context(authority, authority, "mallory.example.com")
 
-    assert mutual.ask("GET", "/api/v1/status", tls=stranger).status == 401
+    assert replace(mutual, tls=stranger).ask("GET", "/api/v1/status").status == 401
 
 
 @pytest.mark.parametrize("name", ["none", "of another authority"])
@@ -216,7 +217,7 @@ def test_a_wrong_certificate_gets_no_connection(
     context = client_context(authority, other, "alice.example.com")
 
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        mutual.ask("GET", "/-/healthy", tls=context)
+        replace(mutual, tls=context).ask("GET", "/-/healthy")
 
 
 def test_plain_http_gets_nothing_from_a_tls_listener(mutual: Face) -> None:

@@ -6,10 +6,10 @@ import http.client
 import json
 from pathlib import Path
 
-from tests.support.faces import face, peers
-from tests.support.programs import exporter
-from tests.support.responder import alert, notification
-from tests.support.siege import Siege
+from demo.stack.faces import face, peers
+from demo.stack.programs import exporter
+from demo.stack.responder import alert, notification
+from demo.stack.siege import Siege
 
 CLIENTS = 500
 REQUESTS = 100

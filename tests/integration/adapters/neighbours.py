@@ -8,7 +8,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -17,25 +16,14 @@ from pathlib import Path
 import paramiko
 
 from demo.stack.http import answers
+from demo.stack.ports import free_port
 from demo.stack.processes import Program
+from demo.stack.programs import listens
 from demo.stack.sshd import make_confinement, root_is_locked
 from memleash_responder.core.facts import Host
 from memleash_responder.settings import Ssh
 from memleash_toolkit.values import Duration
 from tests.support.stacks import find_or_skip
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
-
-
-def accepts(port: int, address: str = "127.0.0.1") -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((address, port), 1):
-        return True
-    return False
 
 
 def keygen(file: Path, kind: str = "ed25519") -> Path:
@@ -128,7 +116,7 @@ def start_sshd(
     (folder / "known_hosts").write_text(f"[{address}]:{port} {public}\n")
     make_confinement()
     argv: list[str | Path] = [_sshd(), "-D", "-e", "-f", folder / "sshd_config"]
-    program = Program("sshd", argv, folder / "log", lambda: accepts(port, address))
+    program = Program("sshd", argv, folder / "log", lambda: listens(port, address))
     stack.callback(program.stop)
     program.start()
     return Sshd(port, host_key, user_key, folder / "known_hosts", program)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 RUN = """
 import pathlib, signal, sys
-from tests.support import fleet, postgres
+from demo.stack import fleet, postgres
 folder = pathlib.Path(sys.argv[1])
 with (
     postgres.running_postgres() as database,

@@ -11,7 +11,7 @@ import pytest
 
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import wait_until
-from tests.support.responder import Responder, lonely, responder
+from demo.stack.responder import Responder, lonely, responder
 
 pytestmark = pytest.mark.integration
 

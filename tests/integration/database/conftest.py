@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.postgres import Postgres, running_postgres
-from tests.support.responder import Responder, lonely, responder
+from demo.stack.ports import free_port
+from demo.stack.postgres import Postgres, running_postgres
+from demo.stack.responder import Responder, lonely, responder
 
 Start = Callable[..., Responder]
 
@@ -21,9 +21,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[Responder] = []
 
     def run(database: str, **changes: Any) -> Responder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         one = responder(tmp_path, port, lonely(tmp_path, database, **changes))
         started.append(one)
         one.program.start()

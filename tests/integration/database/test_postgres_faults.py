@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.stack.postgres import Postgres
 from demo.stack.processes import ProgramFailed, wait_until
+from demo.stack.responder import Responder, alert
 from tests.integration.database.conftest import Start
-from tests.support.postgres import Postgres
-from tests.support.responder import Responder, alert
 
 
 def recorded(postgres: Postgres) -> int:

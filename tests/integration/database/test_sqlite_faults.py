@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import ProgramFailed, wait_until
+from demo.stack.responder import Responder, alert
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import flags
 from tests.integration.database.conftest import Start
-from tests.support.responder import Responder, alert
 
 _AS_ROOT = [] if os.getuid() == 0 else ["sudo", "-n"]
 

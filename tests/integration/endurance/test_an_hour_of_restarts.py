@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.stack.fleet import OVER_MIB, QUICK, Fleet, Member, running
 from demo.stack.processes import wait_until
+from demo.stack.responder import Responder
 from memleash_responder.core.policy import Fleet as FleetPolicy
-from tests.support.fleet import OVER_MIB, QUICK, Fleet, Member, running
-from tests.support.fleet_responder import Responder
 from tests.support.usage import Usage, usage
 
 pytestmark = pytest.mark.integration

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import wait_until
-from tests.support.responder import (
+from demo.stack.responder import (
     AGENT,
     HOST,
     Responder,

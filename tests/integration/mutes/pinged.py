@@ -24,6 +24,7 @@ import yaml
 
 from demo.stack.configs import quick_rules
 from demo.stack.http import answers, get
+from demo.stack.ports import free_port
 from demo.stack.processes import Program, wait_until
 from demo.stack.tools import REPOSITORY, find
 from tests.integration.adapters import neighbours
@@ -66,7 +67,7 @@ class Pinged:
 def running(folder: Path, age: str, *, interval_seconds: float = 1) -> Iterator[Pinged]:
     """Run a site with Prometheus and the blackbox exporter at this pace."""
     with sites.running(folder, age) as site, contextlib.ExitStack() as cleanup:
-        blackbox = f"127.0.0.1:{neighbours.free_port()}"
+        blackbox = f"127.0.0.1:{free_port()}"
         program = Program(
             "blackbox",
             [

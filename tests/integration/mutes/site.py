@@ -14,12 +14,13 @@ from typing import Any
 import requests
 import yaml
 
+from demo.stack.ports import free_port
 from demo.stack.processes import wait_until
+from demo.stack.responder import UNUSED, Responder, alert, responder
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply
 from tests.integration.adapters import neighbours
-from tests.integration.adapters.neighbours import Alertmanager, free_port
+from tests.integration.adapters.neighbours import Alertmanager
 from tests.integration.mutes.nodes import AGENT, Node
-from tests.support.responder import UNUSED, Responder, alert, responder
 
 ALERTMANAGER_CONFIG = "route: {receiver: people}\nreceivers: [{name: people}]\n"
 QUICK = {"base": "3s", "longest": "6s", "max_hold": "1h", "tail": "1s", "interval": "1s"}

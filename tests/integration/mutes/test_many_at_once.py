@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +14,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from demo.stack.ports import free_port
+from demo.stack.postgres import Postgres, running_postgres
+from demo.stack.responder import Responder, responder
 from tests.integration.mutes.nodes import GIB, Node
 from tests.integration.mutes.site import Site, running
-from tests.support.postgres import Postgres, running_postgres
-from tests.support.responder import Responder, responder
 from tests.support.stacks import find_or_skip
 
 pytestmark = pytest.mark.integration
@@ -52,9 +52,7 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Site
         return
     database = request.getfixturevalue("postgres").url
     with running(tmp_path, age, database=database) as site:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         second = responder(tmp_path, port, site.config, "second")
         site.cleanup.callback(second.program.stop)
         second.program.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.replicas import Site, running
+from demo.stack.replicas import Site, running
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import yaml
 from demo.stack.http import answers
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
-from tests.support.replicas import Site, final_words
-from tests.support.responder import UNUSED, Responder, alert, lonely, notification, responder
+from demo.stack.replicas import Site, final_words
+from demo.stack.responder import UNUSED, Responder, alert, lonely, notification, responder
 from tests.support.stacks import find_or_skip
 
 pytestmark = pytest.mark.integration

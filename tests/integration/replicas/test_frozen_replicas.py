@@ -8,11 +8,17 @@ import signal
 import pytest
 
 from demo.stack.processes import wait_until
-from tests.support.replicas import Site, halted_in_a_restart, is_restarted_once
+from demo.stack.replicas import Site, halted_in_a_restart, is_restarted_once
 
 pytestmark = pytest.mark.integration
 
-AROUND_EFFECTS = ["before-hold", "after-hold", "before-exec", "after-restart", "before-release"]
+AROUND_EFFECTS = [
+    "before:step:hold",
+    "after:step:hold",
+    "after:last-look",
+    "after:step:restart",
+    "before:step:release",
+]
 
 
 @pytest.mark.parametrize("point", AROUND_EFFECTS)
@@ -31,7 +37,7 @@ def test_a_frozen_replica_that_wakes_up_does_not_act(site: Site, point: str) -> 
 
 
 def test_a_replica_that_is_frozen_for_a_moment_goes_on_by_itself(site: Site) -> None:
-    first, _second = halted_in_a_restart(site, "before-exec")
+    first, _second = halted_in_a_restart(site, "after:last-look")
     os.kill(first.program.pid, signal.SIGSTOP)
     site.go.touch()
     os.kill(first.program.pid, signal.SIGCONT)

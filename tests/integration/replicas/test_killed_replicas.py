@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import pytest
 
+from demo.stack.replicas import Site, halted_in_a_restart, is_restarted_once
 from memleash_responder.core.outcomes import Step
-from tests.support.replicas import Site, halted_in_a_restart, is_restarted_once
 
 pytestmark = pytest.mark.integration
 
-POINTS = [*(f"before-{step}" for step in Step), "before-exec", "after-restart", "after-release"]
+POINTS = [
+    *(f"before:step:{step}" for step in Step),
+    "after:last-look",
+    "after:step:restart",
+    "after:step:release",
+]
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from demo.stack.processes import wait_until
-from tests.support.replicas import Site, final_words, halted_in_a_restart, is_restarted_once
-from tests.support.responder import alert
+from demo.stack.replicas import Site, final_words, halted_in_a_restart, is_restarted_once
+from demo.stack.responder import alert
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +30,7 @@ def is_given_back(site: Site, by: str) -> None:
 
 
 def test_what_the_old_release_began_it_ends_while_it_lives(site: Site) -> None:
-    halted_in_a_restart(site, "after-hold", second="tests.support.next_release")
+    halted_in_a_restart(site, "after:step:hold", second="tests.support.next_release")
     wait_until("the new release to have swept", lambda: age_seconds(site) > 6)
     assert site.outcomes() == ["open"]
     site.go.touch()
@@ -48,7 +48,7 @@ def test_the_new_release_restarts_beside_the_old_one(site: Site) -> None:
 
 def test_what_a_dead_one_of_the_old_release_left_is_ended_by_another_of_it(site: Site) -> None:
     """Seen: the new release took over only what had its own steps, and forgot the dead one."""
-    first, _ = halted_in_a_restart(site, "after-hold", second="tests.support.next_release")
+    first, _ = halted_in_a_restart(site, "after:step:hold", second="tests.support.next_release")
     site.replica("third")
     first.program.kill()
     is_restarted_once(site)
@@ -56,7 +56,7 @@ def test_what_a_dead_one_of_the_old_release_left_is_ended_by_another_of_it(site:
 
 @pytest.mark.parametrize(
     ("point", "word", "starts"),
-    [("after-hold", "facts_unavailable", 1), ("before-ready", "command_failed", 2)],
+    [("after:step:hold", "facts_unavailable", 1), ("before:step:ready", "command_failed", 2)],
     ids=["before the command", "after the command"],
 )
 def test_what_nobody_can_go_on_with_is_given_back_and_not_restarted(

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.stack.fleet import Fleet, Member, running
+from demo.stack.peers import Reply
 from demo.stack.processes import wait_until
 from memleash_responder.core.outcomes import Step
-from tests.support.fleet import Fleet, Member, running
-from tests.support.peers import Reply
 
 pytestmark = pytest.mark.integration
 
@@ -25,16 +25,16 @@ BOUNDARIES = [
 ]
 INSIDE = [
     "after:Inbox.put",  # stored, not handled
-    "after:Requests.open_all",  # the request is there, nobody looked
+    "after:Restarts.open_all",  # the request is there, nobody looked
     "after:Hosts.hold",  # connecting; nothing muted, nothing drained
     "after:Mutes.change",
     "after:ControllerClients.drain",
     "before:SshClient.run",
-    "after:Requests.send",  # noted as sent, and not sent
+    "after:RestartCommands.send",  # noted as sent, and not sent
     "after:SshClient.run",  # it took effect; neither its output nor its step are recorded
     "after:ControllerClients.undrain",
     "after:Hosts.change",  # connected, and no final word yet
-    "after:Requests.finish",
+    "after:Restarts.finish",
 ]
 POINTS = BOUNDARIES + INSIDE
 
@@ -118,7 +118,7 @@ def test_stopped_while_it_waits_for_the_new_life_it_goes_on_after_the_start(flee
     ("host", "point"),
     [
         ("refused-undraining", "after:ControllerClients.undrain"),
-        ("refused-word", "before:Requests.finish"),
+        ("refused-word", "before:Restarts.finish"),
     ],
 )
 def test_killed_while_it_gives_back_what_a_refusal_took_it_gives_back_the_rest(
@@ -140,7 +140,7 @@ def test_killed_while_it_gives_back_what_a_refusal_took_it_gives_back_the_rest(
 
 @pytest.mark.parametrize(
     ("host", "point"),
-    [("failed-losing", "after:Hosts.change"), ("failed-word", "before:Requests.finish")],
+    [("failed-losing", "after:Hosts.change"), ("failed-word", "before:Restarts.finish")],
 )
 def test_killed_while_it_tells_of_a_failure_the_failure_is_told(
     fleet: Fleet, host: str, point: str

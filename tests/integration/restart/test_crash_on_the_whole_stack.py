@@ -3,6 +3,7 @@ and nothing of it is recorded."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from demo.stack.observer import Observer
 from demo.stack.processes import wait_until
 from demo.stack.stack import prepared
 from demo.stack.tools import find
-from tests.support.fleet_responder import CRASHING
 
 pytestmark = pytest.mark.integration
 
@@ -20,7 +20,8 @@ def test_killed_after_the_command_and_before_its_record_it_restarts_once(tmp_pat
     with prepared(find("stable"), tmp_path / "stack") as stack:
         observer, responder = Observer(stack.site), stack.programs["responder"]
         ours = responder.argv
-        responder.argv = [*CRASHING, "after:SshClient.run", *ours[1:]]
+        faulty = (sys.executable, "-m", "demo.stack.faulty_responder")
+        responder.argv = [*faulty, "die", "after:SshClient.run", *ours[1:]]
         stack.start()
         stack.agent_does("grow", to_mib=210)
         wait_until(

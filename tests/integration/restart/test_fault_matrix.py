@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
+from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json
+from demo.stack.peers import CONTROLLERS, Peers
 from demo.stack.processes import wait_until
+from demo.stack.responder import Responder
 from memleash_responder.core.outcomes import Step
 from tests.integration.adapters.fake_sshd import FakeSshd
 from tests.integration.adapters.neighbours import keygen, start_sshd
 from tests.integration.restart.faults import FAULTS, Row
-from tests.support.fleet import Fleet, Member, running
-from tests.support.fleet_responder import Responder
-from tests.support.peers import CONTROLLERS, Peers
 
 pytestmark = pytest.mark.integration
 
@@ -196,5 +196,5 @@ def test_a_new_life_that_is_over_the_limit_again_is_quarantined(dealt: Dealt) ->
     host = "over-the-limit-again"
     facts = dealt.requests[host]["facts"]
     assert facts["new_resident_bytes"] > facts["hard_limit_bytes"]
-    (line,) = dealt.responder.metric("memleash_responder_quarantined")
+    (line,) = dealt.responder.samples("memleash_responder_quarantined")
     assert f'host="{host}"' in line

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json, post
+from demo.stack.peers import CONTROLLERS
 from demo.stack.processes import wait_until
-from tests.support.fleet import Fleet, Member, running
-from tests.support.fleet_responder import Responder
-from tests.support.peers import CONTROLLERS
+from demo.stack.responder import Responder
 
 pytestmark = pytest.mark.integration
 
@@ -65,7 +65,7 @@ def has_said(responder: Responder, host: str, reason: str) -> Callable[[], bool]
     """Whether recovery looked at a host and said why it leaves it."""
 
     def look() -> bool:
-        lines = responder.log.read_text(encoding="utf-8").splitlines()
+        lines = responder.program.log.read_text(encoding="utf-8").splitlines()
         return any(
             "host stays disconnected" in line and f"host={host} " in line and reason in line
             for line in lines
@@ -79,7 +79,7 @@ def is_given_back(fleet: Fleet, responder: Responder, host: str) -> None:
         f"{host} to be given back",
         lambda: responder.state(host) == "connected",
         timeout_seconds=120,
-        seen=lambda: responder.log.read_text(encoding="utf-8")[-2000:],
+        seen=lambda: responder.program.log.read_text(encoding="utf-8")[-2000:],
     )
     assert fleet.peers.drained(host) == set()
 
@@ -138,6 +138,6 @@ def test_a_host_that_leaves_the_inventory_in_the_middle_is_undrained_all_the_sam
         "leaves to be undrained",
         lambda: fleet.peers.drained("leaves") == set(),
         timeout_seconds=120,
-        seen=lambda: responder.log.read_text(encoding="utf-8")[-2000:],
+        seen=lambda: responder.program.log.read_text(encoding="utf-8")[-2000:],
     )
     (fleet.service("leaves") / "go").touch()

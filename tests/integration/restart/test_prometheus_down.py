@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fleet import Member, running
+from demo.stack.fleet import Member, running
 
 pytestmark = pytest.mark.integration
 

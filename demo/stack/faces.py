@@ -10,9 +10,7 @@ import base64
 import contextlib
 import http.client
 import json
-import socket
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +22,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from demo.stack.ports import free_port
 from demo.stack.processes import Program
-from demo.stack.tools import REPOSITORY
+from demo.stack.programs import running
+from demo.stack.responder import responder
 
 AGENT = "sample-agent"
 MIB = 1024**2
@@ -155,7 +155,6 @@ class Face:
         token: str | None = None,
         user: tuple[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        tls: ssl.SSLContext | None = None,
     ) -> Answer:
         """Send one request just as it is given; nothing is normalised, nothing is followed."""
         sent = dict(headers or {})
@@ -166,7 +165,7 @@ class Face:
             sent["Authorization"] = f"Bearer {token}"
         if user is not None:
             sent["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode()
-        connection = self.connection(tls)
+        connection = self.connection()
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
@@ -177,12 +176,11 @@ class Face:
         finally:
             connection.close()
 
-    def connection(self, tls: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
+    def connection(self) -> http.client.HTTPConnection:
         """Return a connection that is not opened yet."""
-        context = tls or self.tls
-        if context is None:
+        if self.tls is None:
             return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        return http.client.HTTPSConnection("localhost", self.port, timeout=60, context=context)
+        return http.client.HTTPSConnection("localhost", self.port, timeout=60, context=self.tls)
 
     def form(self, path: str, fields: str, **how: Any) -> Answer:
         """Send a form as a browser does from the responder's own page."""
@@ -208,33 +206,28 @@ def face(
 ) -> Iterator[Face]:
     """Run a responder with its files in ``folder`` until the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    argv = _write(folder, world, mode, access, web_config, changes)
-    program = Program(
-        "responder",
-        [*argv, f"--web.listen-address=127.0.0.1:{port}"],
-        folder / "responder.log",
-        lambda: _listens(port),
-        {"PYTHONPATH": str(REPOSITORY)},
-    )
-    program.start()
-    try:
-        yield Face(program, port, tls)
-    finally:
-        program.stop()
+    port, flags = free_port(), []
+    if web_config is not None:
+        (folder / "web.yml").write_text(yaml.safe_dump(dict(web_config)), encoding="utf-8")
+        flags = [f"--web.config.file={folder / 'web.yml'}"]
+    config = configured(folder, world, mode=mode, access=access, **changes)
+    one = responder(folder, port, config, "responder", *flags, ready=None)
+    with running(one.program):
+        yield Face(one.program, port, tls)
 
 
-def _write(
+def configured(
     folder: Path,
     world: World,
-    mode: str,
-    access: Mapping[str, Any] | None,
-    web_config: Mapping[str, Any] | None,
-    changes: Mapping[str, Any],
-) -> list[str | Path]:
+    *,
+    mode: str = "approve",
+    access: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Write the inventory into ``folder`` and return the configuration of a responder there."""
     inventory = [{"targets": [world.address], "labels": {"host": host}} for host in world.hosts]
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
-    config = {
+    return {
         "database": f"sqlite:///{folder / 'responder.db'}",
         "inventory": {"files": ["hosts.yml"]},
         "prometheus": {"url": f"http://{world.address}"},
@@ -244,25 +237,3 @@ def _write(
         **({"access": dict(access)} if access else {}),
         **changes,
     }
-    (folder / "responder.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    argv: list[str | Path] = [
-        Path(sys.executable).parent / "memleash-responder",
-        f"--config.file={folder / 'responder.yml'}",
-    ]
-    if web_config is not None:
-        (folder / "web.yml").write_text(yaml.safe_dump(dict(web_config)), encoding="utf-8")
-        argv.append(f"--web.config.file={folder / 'web.yml'}")
-    return argv
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False

@@ -22,12 +22,13 @@ import yaml
 from demo.stack import sshd
 from demo.stack.configs import SERVICE_SCRIPT
 from demo.stack.http import Json, answers, get, post
+from demo.stack.peers import CONTROLLERS, Peers
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
+from demo.stack.programs import ours
+from demo.stack.responder import Responder, responder
 from demo.stack.site import MIB
 from demo.stack.tools import REPOSITORY, find
-from tests.support.fleet_responder import Responder
-from tests.support.peers import CONTROLLERS, Peers
 
 LIMIT_MIB, OVER_MIB = 48, 64
 QUICK = {"startup_grace": "0s", "wait_for_idle": "2s", "idle_interval": "500ms"}
@@ -179,32 +180,23 @@ class Fleet:
         }
 
     @contextlib.contextmanager
-    def responder(self, name: str, **changes: Any) -> Iterator[Responder]:
+    def responder(
+        self, name: str, *, log_level: str = "debug", **changes: Any
+    ) -> Iterator[Responder]:
         """Prepare a responder with a database of its own; it is ended, however it is left."""
         folder = self.folder / "responders" / name
         folder.mkdir(parents=True)
-        config = folder / "responder.yml"
-        config.write_text(
-            yaml.safe_dump(self.responder_config(folder / "responder.db", **changes)),
-            encoding="utf-8",
-        )
-        responder = Responder(config, folder / "responder.log", self._responder_port)
+        config = self.responder_config(folder / "responder.db", **changes)
+        level = f"--log.level={log_level}"
+        one = responder(folder, self._responder_port, config, "responder", level, ready="/-/ready")
         try:
-            yield responder
+            yield one
         finally:
-            responder.kill()
+            one.kill()
 
     def _exporter(self, port: int) -> Program:
         name = f"exporter-{port}"
-        argv: list[str | Path] = [
-            Path(sys.executable).parent / "memleash-exporter",
-            f"--config.file={self.folder / name}.yml",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ]
-        url = f"http://127.0.0.1:{port}/-/ready"
-        log = self.folder / f"{name}.log"
-        environment = {"PYTHONPATH": str(REPOSITORY)}
-        return Program(name, argv, log, lambda: answers(url), environment)
+        return ours("exporter", self.folder / f"{name}.yml", port, self.folder / f"{name}.log")
 
     def _write(self, name: str, content: Json) -> None:
         (self.folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,12 +14,13 @@ import yaml
 from demo.stack import configs
 from demo.stack.http import answers
 from demo.stack.observer import Observer
+from demo.stack.ports import free_port
+from demo.stack.postgres import Postgres, running_postgres
 from demo.stack.processes import wait_until
+from demo.stack.responder import Responder, alert, responder
 from demo.stack.site import Pace
 from demo.stack.stack import Stack, prepared
-from tests.support.postgres import Postgres, running_postgres
-from tests.support.responder import Responder, alert, responder
-from tests.support.stacks import find_or_skip
+from demo.stack.tools import find
 
 NEEDED = ("controller", "exporter", "alertmanager", "sshd")
 """The parts of the stack that a restart needs. The limits are the host's own override."""
@@ -52,17 +51,13 @@ class Site:
     ) -> Responder:
         """Return a replica that is up.
 
-        ``halt_at`` as tests.support.halting_responder has it; ``module`` is run in its stead.
+        ``halt_at`` as demo.stack.faulty_responder has it; ``module`` is run in its stead.
         """
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        one = responder(self.folder, port, self.config(**changes), name)
+        one = responder(self.folder, free_port(), self.config(**changes), name)
         if halt_at is not None:
-            halting = [sys.executable, "-m", "tests.support.halting_responder"]
-            one.program.argv = [*halting, halt_at, str(self.folder), *one.program.argv[1:]]
+            one.become("demo.stack.faulty_responder", f"halt:{self.folder}", halt_at)
         elif module is not None:
-            one.program.argv = [sys.executable, "-m", module, *one.program.argv[1:]]
+            one.become(module)
         self.cleanup.callback(one.program.stop)
         one.program.start()
         self.replicas[name] = one
@@ -104,7 +99,7 @@ def running(folder: Path) -> Iterator[Site]:
     pace = Pace(start_delay_seconds=0.5)
     with (
         running_postgres() as postgres,
-        prepared(find_or_skip("stable"), folder / "stack", pace) as stack,
+        prepared(find(), folder / "stack", pace) as stack,
         ExitStack() as cleanup,
     ):
         service = (configs.SERVICE_SCRIPT, stack.site.service, "start")

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.stack.ports import free_port
 from demo.stack.processes import ENDING_WITH_US, Program, wait_until
 
 
@@ -80,9 +80,7 @@ def running_postgres(*, max_connections: int = 100) -> Iterator[Postgres]:
 def _server(
     folder: Path, as_owner: list[str], data: Path, max_connections: int
 ) -> Iterator[Postgres]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": port,
