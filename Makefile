@@ -21,10 +21,11 @@ test: ## all that CI runs but e2e: lint, rules, and every test
 	@tools/setup test
 	@tools/check
 
-e2e: ## the compose demo, and real hosts with systemd; needs root, brings its own Docker engine
+e2e: ## the compose demo, and real hosts with systemd; needs root, brings its own Docker engines
 	@tools/setup test
 	@tools/setup-e2e
 	@tools/engine .venv/bin/python -m pytest -v tests/e2e
+	@MEMLEASH_ENGINE=installed tools/engine .venv/bin/python -m pytest -v tests/e2e/compose -k plain
 
 dashboards: ## write grafana/dashboards from the code in grafana/
 	@tools/setup test

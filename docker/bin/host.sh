@@ -24,7 +24,7 @@ PYTHON
 }
 [ "${BUSY_EVERY_SECONDS:-0}" = 0 ] || dump_now_and_then &
 
-memleash-exporter --config.file=/etc/memleash/exporter.yml &
+memleash-exporter --config.file=/opt/demo/configuration/configuration/exporter.yml &
 
 # Its own copy: sshd wants a host key that is nobody else's to read.
 install -m 600 "/secrets/hosts/$(hostname)" /run/demo/ssh/host_key

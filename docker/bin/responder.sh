@@ -1,13 +1,13 @@
 #!/bin/sh
 # The demo's responder: completes its configuration with what differs between the stack's two
-# forms, and becomes it. PostgreSQL and a second Alertmanager are there in the profile `ha` alone;
-# Compose starts this only when PostgreSQL is healthy, so its name tells which form this is.
+# forms, and becomes it. PostgreSQL and a second Alertmanager are there in the profile `ha` alone,
+# and so is the password.
 set -eu
 umask 077
 
 config=/run/memleash/responder.yml
 cat /etc/memleash/responder.yml >"$config"
-if getent hosts postgres >/dev/null; then
+if [ -s /secrets/database/password ]; then
     cat >>"$config" <<YAML
 database: postgresql://memleash:$(cat /secrets/database/password)@postgres/memleash
 alertmanager: {urls: ["http://alertmanager-1:9093", "http://alertmanager-2:9093"]}

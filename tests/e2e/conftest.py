@@ -45,7 +45,8 @@ def standins(debian: str) -> dict[str, str]:
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the project as git has them or would, with its dependencies' wheels.
 
-    What images are built from: nothing comes from an index.
+    What images are built from: nothing comes from an index, and nobody but the owner may read
+    them, as in a clone that was made under umask 077.
     """
     folder = tmp_path_factory.mktemp("sources")
     listed = subprocess.run(
@@ -59,4 +60,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
     shutil.copytree(CACHE / "wheels", folder / "docker/wheels", dirs_exist_ok=True)
+    for path in folder.rglob("*"):
+        path.chmod(path.stat().st_mode & 0o700)
     return folder

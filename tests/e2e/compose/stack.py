@@ -15,8 +15,8 @@ from tests.e2e.docker import DockerFailed, docker
 FILE = REPOSITORY / "docker/compose.yaml"
 _NOT_HERE = {"grafana"}
 """No Debian package of Grafana exists; its dashboards' queries are tested without it."""
-_ONCE = {"secrets"}
-"""Ends when its work is done, so it cannot be waited for as one that stays up."""
+_ONCE = {"setup", "database-password"}
+"""These end when their work is done, so they cannot be waited for as those that stay up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ ENTRYPOINT ["/usr/bin/prometheus"]
 FROM prometheus-and-friends AS alertmanager
 ENTRYPOINT ["/usr/bin/prometheus-alertmanager"]
 
-# prom/blackbox-exporter
+# prom/blackbox-exporter, which names no user
 FROM prometheus-and-friends AS blackbox
+USER root
 ENTRYPOINT ["/usr/bin/prometheus-blackbox-exporter"]
 
 # postgres:17-bookworm
