@@ -19,6 +19,8 @@ _TRIES = 20
 _COOKIE = b"xdebugpy"
 _VERSION = re.compile(rb"([23]\.\d{1,2}\.\d{1,2}\S{0,20}) \(")
 _VERSION_WINDOW = 1024**2
+_MOST_DATA = 32 * 1024**2
+"""So much of a program's data is searched for its version; CPython's own is some 2 MiB."""
 
 
 class Layout(typing.NamedTuple):
@@ -182,9 +184,12 @@ def _in_words(number: int) -> str:
 
 def _version_in(memory: Memory, image: elf.Image) -> str:
     """Return the version from the text of Py_GetVersion, which is made when CPython starts."""
+    left = _MOST_DATA
     for start, size in image.writable:
-        for address in range(start, start + size, _VERSION_WINDOW):
-            length = min(_VERSION_WINDOW + 64, start + size - address)
+        end = start + min(size, left)
+        left -= end - start
+        for address in range(start, end, _VERSION_WINDOW):
+            length = min(_VERSION_WINDOW + 64, end - address)
             found = _VERSION.search(memory.read(address, length))
             if found:
                 return found.group(1).decode("ascii", "replace")

@@ -23,6 +23,8 @@ _DT_STRTAB, _DT_SYMTAB, _DT_GNU_HASH = 5, 6, 0x6FFFFEF5
 _WRITABLE = 2
 _MOST_SEGMENTS = 64
 _MOST_CHAIN = 10000
+_MOST_DYNAMIC = 1024
+"""Entries of a dynamic section; a large library has some 40."""
 
 
 class Image:
@@ -88,7 +90,8 @@ class Image:
         for segment in segments:
             if segment[0] != _PT_DYNAMIC:
                 continue
-            words = self._memory.words(self._bias + segment[3], segment[6] // 16 * 2)
+            count = min(segment[6] // 16, _MOST_DYNAMIC)
+            words = self._memory.words(self._bias + segment[3], 2 * count)
             for tag, value in zip(words[::2], words[1::2]):
                 if tag in (_DT_STRTAB, _DT_SYMTAB, _DT_GNU_HASH):
                     tables[tag] = value if value >= self._bias else value + self._bias

@@ -8,7 +8,10 @@ _Result = typing.TypeVar("_Result")
 
 
 def niced(work: typing.Callable[[], _Result]) -> _Result:
-    """Run ``work`` in a thread of the lowest priority; on Linux nice(2) is a thread's own."""
+    """Run ``work`` in a thread of the lowest priority; on Linux nice(2) is a thread's own.
+
+    Raises what it raises, and MemoryError where no thread can be had.
+    """
     results: typing.List[_Result] = []
     errors: typing.List[BaseException] = []
 
@@ -20,8 +23,11 @@ def niced(work: typing.Callable[[], _Result]) -> _Result:
             errors.append(error)
 
     thread = threading.Thread(target=body, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise MemoryError("no memory for a thread") from error
     thread.join()
     if errors:
-        raise errors[0]
+        raise errors.pop()  # kept in here, it would keep all that its frames hold
     return results[0]

@@ -9,6 +9,7 @@ import ctypes
 import functools
 import math
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,7 @@ def run(
 
 def _hurry(seconds: int) -> None:
     """Have a new child end by its alarm, and be first in turn: the agent stands still for it."""
+    _unbind_memory()
     signal.alarm(seconds)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, -20)
@@ -109,7 +111,14 @@ _PR_SET_PDEATHSIG = 1
 
 def _end_with_parent() -> None:
     """Have the kernel send SIGTERM to this new child when the collector dies."""
+    _unbind_memory()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _unbind_memory() -> None:
+    """Take the collector's own bound on memory from a new child."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def explain(name: str, output: str) -> str:

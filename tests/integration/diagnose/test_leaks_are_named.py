@@ -17,18 +17,31 @@ Collectors = Callable[..., Collector]
 
 
 def diagnosed(collector: Collector) -> dict[str, Any]:
-    eventually(lambda: has_run(collector.order.target), what="the agent is past its start")
+    eventually(lambda: holds_much(collector.order.target), what="the agent is past its start")
     collector.tell(Verb.START)
     assert collector.ended() == {"state": "done", "outcome": "complete"}
     return collector.report()
 
 
-def has_run(pid: str) -> bool:
+def holds_much(pid: str) -> bool:
+    """Return whether an agent of agents/ holds a thousand things: a census lists no short list.
+
+    Of one without a heart (yet), the switches of a thread tell it. Seen: 50 of them say nothing,
+    since a start on a loaded machine has as many.
+    """
+    environ = dict(
+        entry.split("=", 1)
+        for entry in Path("/proc", pid, "environ").read_text(errors="replace").split("\0")
+        if "=" in entry
+    )
+    heart = Path(environ["HEART"])
+    if heart.exists():
+        return int((heart.read_text() or "0").split()[0]) > 50
     switches = [
         int((task / "status").read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
         for task in Path("/proc", pid, "task").iterdir()
     ]
-    return max(switches) > 50
+    return max(switches) > 500
 
 
 def first_suspect(report: dict[str, Any]) -> str:

@@ -16,7 +16,14 @@ import pytest
 
 from memleash_diagnoser import process, stacks, tools
 from memleash_responder.adapters import diagnoser_program as shipping
-from tests.integration.diagnose.conftest import Agent, Collector, Heart, compiled, eventually
+from tests.integration.diagnose.conftest import (
+    MIB,
+    Agent,
+    Collector,
+    Heart,
+    compiled,
+    eventually,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -154,6 +161,38 @@ for number in range(int(sys.argv[3])):
     assert evidence.outcome == "complete", evidence.notes
     assert evidence.way or order.profile == "native", evidence.notes
 """
+
+
+WITHOUT_MEMORY = """
+import sys
+from memleash_diagnoser import collect, plan
+def own(key):
+    with open("/proc/self/status") as status:
+        return int(status.read().split(key)[1].split()[0]) * 1024
+collect.MOST_MEMORY_BYTES = own("VmSize:") + int(sys.argv[3])
+evidence = collect.collect(plan.parse(sys.argv[1]), sys.argv[2])
+assert own("VmPeak:") <= collect.MOST_MEMORY_BYTES
+print(evidence.outcome)
+"""
+
+
+@pytest.mark.parametrize("more_bytes", [0, 12 * MIB])
+def test_a_collector_that_may_take_no_more_memory_still_reports(
+    agent: Agent, collector: Collectors, heart: Heart, tmp_path: Path, more_bytes: int
+) -> None:
+    """The first has no memory for its thread, the second none for what it reads of the agent."""
+    child = agent("leaks_a_list.py")
+    eventually(lambda: heart.beats() > 300, what="the agent holds 6,000 sessions")
+    words = json.dumps(dataclasses.asdict(collector(child.pid).order))
+
+    argv = [sys.executable, "-c", WITHOUT_MEMORY, words, str(tmp_path), str(more_bytes)]
+    done = subprocess.run(argv, check=True, cwd=Path(__file__).parents[3], capture_output=True)
+
+    assert done.stdout == b"failed\n"
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert any("MemoryError" in note for note in report["notes"]), report["notes"]
+    assert report["facts"]["status"]["Name"].startswith("python")
+    assert heart.goes_on()
 
 
 @pytest.mark.timeout(600)
