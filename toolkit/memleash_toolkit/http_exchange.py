@@ -23,6 +23,7 @@ _MALFORMED = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|\n[ \t]|\x00")
 _FREE_CHUNKS = 1000
 _CHUNK_BYTES = 256
 """What chunks must hold on average, beyond the first of them: each takes time of the event loop."""
+_WHOLE_URL = re.compile(rb"(?:http|https)://([^/?#@]+)([/?].*)?", re.IGNORECASE)
 _LENGTHS = re.compile(rb"\r\ncontent-length:([^\r]*)", re.IGNORECASE)
 
 
@@ -108,8 +109,10 @@ class Exchange:
             return None
         head = self._head
         headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers]
-        method, target = head.method.decode("ascii"), head.target.decode("ascii")
-        return Request(method, target, headers, bytes(self._body))
+        host, target = _addressed(head.target)
+        if host is not None:
+            headers = [("host", host), *(field for field in headers if field[0] != "host")]
+        return Request(head.method.decode("ascii"), target, headers, bytes(self._body))
 
     @property
     def rest(self) -> bytes:
@@ -170,8 +173,7 @@ class Exchange:
             raise Refused(400, "Transfer-Encoding with a Content-Length, or before HTTP/1.1")
         if not head.http_version.startswith(b"1."):
             raise Refused(505, "HTTP/1.1 is spoken here")
-        if not head.target.startswith(b"/"):
-            raise Refused(400, "the target must be a path")
+        _addressed(head.target)
         if fields.get(b"content-encoding", b"identity").lower() != b"identity":
             raise Refused(415, "a body is taken as it is, without a Content-Encoding")
         if lengths and int(lengths[0]) > self._sizes.body:
@@ -225,6 +227,21 @@ class Exchange:
             events.append(h11.Data(data=response.body))
         events.append(h11.EndOfMessage())
         return b"".join(self._h11.send(event) or b"" for event in events)
+
+
+def _addressed(target: bytes) -> tuple[str | None, str]:
+    """Return host and path of a request's target; no host: its Host field says it.
+
+    A whole URL is for proxies, but every server must understand it, and then the Host field does
+    not count (RFC 9112, section 3.2.2). Raises Refused.
+    """
+    if target.startswith(b"/"):
+        return None, target.decode("ascii")
+    url = _WHOLE_URL.fullmatch(target)
+    if url is None:
+        raise Refused(400, "the target must be a path, or a URL of http or https")
+    path = (url[2] or b"").decode("ascii")
+    return url[1].decode("ascii"), path if path.startswith("/") else f"/{path}"
 
 
 _OURS = frozenset({"date", "content-length", "connection", "transfer-encoding"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import hashlib
 import io
 import shutil
 import tarfile
@@ -26,6 +27,8 @@ MAX_LEVELS = 8
 MAX_PATH_CHARACTERS = 200
 _HEADER_BYTES = 4096
 """What a member may take in its tar beside its content: headers, a long name, padding."""
+_MOST_NAME_BYTES = 255
+"""Of a file, on every Linux file system."""
 _TIME = "%Y%m%dT%H%M%SZ"
 _DRAFT = ".draft-"
 _CHUNK_BYTES = 1024 * 1024
@@ -92,25 +95,28 @@ class Reports:
 
     def all(self, host: str | None = None, agent: str | None = None) -> list[Report]:
         """Return the reports there are, the newest first."""
-        found = [
-            one for one in self._walk() if host in (None, one.host) and agent in (None, one.agent)
-        ]
-        return sorted(found, key=lambda one: (one.time, one.host, one.agent), reverse=True)
+        return sorted(
+            self._found(host, agent), key=lambda one: (one.time, one.host, one.agent), reverse=True
+        )
 
     def get(self, host: str, agent: str, time: str) -> Report | None:
         """Return one report. What is asked for is looked up, never used as a path."""
         return next((one for one in self.all(host, agent) if one.time == time), None)
 
-    def _walk(self) -> Iterator[Report]:
+    def _found(self, host: str | None, agent: str | None) -> Iterator[Report]:
+        wanted = [None if name is None else _folder_name(name) for name in (host, agent)]
         for folder in self.root.glob("*/*/*"):
+            names = folder.parent.parent.name, folder.parent.name
+            if any(one not in (None, name) for one, name in zip(wanted, names, strict=True)):
+                continue
             if folder.is_dir() and not folder.name.startswith("."):
-                host, agent = folder.parent.parent.name, folder.parent.name
-                yield Report(unquote(host), unquote(agent), folder.name, folder)
+                given = (host or unquote(names[0]), agent or unquote(names[1]))
+                yield Report(*given, folder.name, folder)
 
     def _forget(self, keep: Report) -> None:
         """Remove what is over an agent's number, then the oldest while all is too large."""
         for old in self.all(keep.host, keep.agent)[self.keep_per_agent :]:
-            if old != keep:
+            if old.folder != keep.folder:
                 shutil.rmtree(old.folder, ignore_errors=True)
         sizes = {one.folder: one.size_bytes for one in self.all()}
         total = sum(sizes.values())
@@ -123,9 +129,16 @@ class Reports:
 
 
 def _folder_name(name: str) -> str:
-    """Return ``name`` as a folder's name, whatever it holds; unquote gives it back."""
+    """Return ``name`` as a folder's name, whatever it holds.
+
+    unquote gives it back, but for one that is too long: that is cut, with a digest of the whole.
+    """
     quoted = quote(name, safe="")
-    return quoted.replace(".", "%2E") if quoted.startswith(".") else quoted
+    quoted = quoted.replace(".", "%2E") if quoted.startswith(".") else quoted
+    if len(quoted) <= _MOST_NAME_BYTES:
+        return quoted
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return f"{quoted[: _MOST_NAME_BYTES - len(digest) - 1]}~{digest}"
 
 
 def _unpack(tar: bytes, folder: Path, max_bytes: int) -> None:

@@ -54,6 +54,22 @@ def test_a_report_gets_a_folder_named_after_host_agent_and_time(
     assert artifacts.get("host-1", "kvmagent", "19700102T000000Z") == put
 
 
+@pytest.mark.parametrize("name", ["ü" * 100, "h" * 255, "h" * 4000], ids=len)
+def test_a_name_that_is_too_long_for_a_folder_is_cut_and_found_all_the_same(
+    tmp_path: Path, packed: Callable[..., bytes], name: str
+) -> None:
+    artifacts = store(tmp_path, keep=1)
+
+    put = artifacts.put(name, f"{name}-agent", DAY, packed(), MIB)
+    other = artifacts.put(f"{name}-2", f"{name}-agent", DAY, packed(), MIB)
+
+    assert put.folder.is_dir()
+    assert artifacts.get(name, f"{name}-agent", "19700102T000000Z") == put
+    assert {one.folder for one in artifacts.all()} == {put.folder, other.folder}
+    later = artifacts.put(name, f"{name}-agent", 2 * DAY, packed(), MIB)
+    assert artifacts.all(name, f"{name}-agent") == [later], "it is forgotten in its turn"
+
+
 def test_putting_the_same_report_again_changes_nothing(
     tmp_path: Path, packed: Callable[..., bytes]
 ) -> None:

@@ -46,6 +46,32 @@ def test_what_comes_behind_a_request_is_the_beginning_of_the_next() -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "host", "path"),
+    [
+        (b"http://host/metrics", "host", "/metrics"),
+        (b"HTTPS://host:10058/a?b=http://c", "host:10058", "/a?b=http://c"),
+        (b"http://[::1]:80", "[::1]:80", "/"),
+        (b"http://host?b", "host", "/?b"),
+        (b"//host/a", "x", "//host/a"),
+    ],
+)
+def test_a_whole_url_is_understood_and_its_host_counts(target: bytes, host: str, path: str) -> None:
+    """RFC 9112, section 3.2.2: a server must accept the absolute form, and ignore Host then."""
+    request = received(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n").request
+    assert request is not None
+    assert (request.target, dict(request.headers)) == (path, {"host": host, "a": "b"})
+
+
+@pytest.mark.parametrize(
+    "target",
+    [b"*", b"host:80", b"ftp://host/", b"http:///a", b"http://user@host/", b"http://a#b", b"a"],
+)
+def test_a_target_that_is_no_path_and_no_url_of_ours_is_refused(target: bytes) -> None:
+    with pytest.raises(Refused, match="must be a path"):
+        received(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+@pytest.mark.parametrize(
     ("parts", "status"),
     [
         ([HEAD[:-1] + b"x"], 400),
