@@ -23,7 +23,8 @@ from pathlib import Path
 
 from memleash_exporter.adapters.processes import Processes
 from memleash_exporter.decisions.markers import MAX_AGE_SECONDS
-from memleash_exporter.settings import BUSY_MARKERS_DIRECTORY
+from memleash_exporter.settings import BUSY_MARKERS_DIRECTORY, CONFIG_FILE, Settings
+from memleash_toolkit.settings import ConfigError, load
 from memleash_toolkit.units import parse_duration
 from memleash_toolkit.values import NAME
 
@@ -44,6 +45,7 @@ _PASSED_ON = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with a marker held; return its exit code."""
     flags = _flags(arguments)
+    _warn_of_unknown(flags.agent, flags.config_file)
     with contextlib.ExitStack() as stack:
         try:
             marker = stack.enter_context(_held(flags))
@@ -55,6 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code
+
+
+def _warn_of_unknown(agent: str, config_file: Path) -> None:
+    """Say so when the exporter of this host does not know ``agent``: nobody sees the marker then.
+
+    The command is run all the same: the agent may come into the configuration meanwhile. A file
+    that is not there, or not for us to read, says nothing.
+    """
+    try:
+        known = [one.name for one in load(Settings, config_file).agents]
+    except ConfigError:
+        return
+    if agent not in known:
+        _say(f"warning: {config_file} has no agent {agent!r}; it has {', '.join(known) or 'none'}")
 
 
 @contextlib.contextmanager
@@ -124,8 +140,12 @@ def _touch(marker: Path) -> None:
 
 
 def _refuse(code: int, problem: str) -> int:
-    print(f"memleash-busy: {problem}", file=sys.stderr)  # noqa: T201 - a command line's answer
+    _say(problem)
     return code
+
+
+def _say(line: str) -> None:
+    print(f"memleash-busy: {line}", file=sys.stderr)  # noqa: T201 - a command line's answer
 
 
 def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -153,6 +173,15 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help=f"the exporter's busy_markers_directory (default: ${DIRECTORY_VARIABLE}, "
         f"else {BUSY_MARKERS_DIRECTORY})",
+    )
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=CONFIG_FILE,
+        metavar="FILE",
+        help="the exporter's configuration; warns when it can be read and does not name the agent "
+        "(default: %(default)s)",
     )
     # Not argparse's: it drops every "--", and the command may have some of its own.
     words = list(sys.argv[1:] if arguments is None else arguments)

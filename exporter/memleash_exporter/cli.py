@@ -13,6 +13,7 @@ from pathlib import Path
 
 from memleash_exporter.adapters.cgroups import CGROUPFS
 from memleash_exporter.collector.scraper import PROCFS, Host, Scraper
+from memleash_exporter.settings import CONFIG_FILE
 from memleash_exporter.web import routes
 from memleash_toolkit import VERSION, logs
 from memleash_toolkit.flags import listen_address
@@ -109,7 +110,7 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--config.file",
         dest="config_file",
         type=Path,
-        default=Path("/etc/memleash/exporter.yml"),
+        default=CONFIG_FILE,
         metavar="FILE",
         help="configuration file (default: %(default)s)",
     )

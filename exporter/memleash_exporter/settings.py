@@ -23,6 +23,9 @@ from memleash_toolkit.values import (
 
 MIB = 1024**2
 
+CONFIG_FILE = Path("/etc/memleash/exporter.yml")
+"""Where the configuration file is when no flag says so."""
+
 BUSY_MARKERS_DIRECTORY = Path("/run/memleash/busy")
 """Where markers are looked for and put: one directory per agent below it."""
 

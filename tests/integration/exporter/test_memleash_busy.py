@@ -50,6 +50,27 @@ def run(markers: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "warning"),
+    [
+        ("agents: [{name: agent, discover: {cmdline: x}}]", ""),
+        ("agents: [{name: other, discover: {cmdline: x}}]", "has no agent 'agent'; it has other"),
+        ("agents: []", "has no agent 'agent'; it has none"),
+        ("agents: 7", ""),
+        (None, ""),
+    ],
+)
+def test_a_name_that_the_exporter_does_not_know_is_warned_of(
+    markers: Path, tmp_path: Path, content: str | None, warning: str
+) -> None:
+    file = tmp_path / "exporter.yml"
+    if content is not None:
+        file.write_text(content)
+    done = run(markers, "--config.file", str(file), "--", "echo", "ran")
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert done.stderr == (f"memleash-busy: warning: {file} {warning}\n" if warning else "")
+
+
 @pytest.fixture
 def start(markers: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start one in the background; it holds its marker and its command runs when this returns."""
