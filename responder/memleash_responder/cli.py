@@ -35,8 +35,8 @@ from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
-from memleash_responder.usecases.orphans import end_orphans
 from memleash_responder.usecases.replicas import Liveness
+from memleash_responder.usecases.restart_end import end_abandoned
 from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import QUEUE, WORKFLOW, RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
@@ -180,7 +180,7 @@ class Responder:
             lambda: self._intake.sweep(before=swept_before()),
             lambda: self._admission.resume_open(before=swept_before()),
             self._diagnosis.resume_open,
-            lambda: end_orphans(services, self._abandoned, self._cancel),
+            lambda: end_abandoned(services, self._abandoned, self._cancel),
         ]
         return [
             Duty(Part.RENEW_MUTES, self._muting.renew, lambda: services.settings.mute.interval),

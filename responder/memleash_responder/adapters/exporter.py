@@ -1,7 +1,7 @@
 """What a host's exporter says about its agents, read afresh.
 
 A value that cannot be believed (not a number, infinite, negative, neither 0 nor 1 where only
-these mean something, of another time) is None, as if there were no sample: unknown, never zero.
+these mean something, of another time) is Unknown, as is one that is missing: never zero.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from memleash_responder.adapters.http import client as http
 from memleash_responder.core import moments, untrusted
-from memleash_responder.core.facts import AgentFacts, Host
+from memleash_responder.core.facts import AgentFacts, Host, Unknown
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import Exporter
 
@@ -109,7 +109,9 @@ def _facts(values: Mapping[str, object]) -> AgentFacts:
     believed: dict[str, Any] = {}
     for name, (field, believe) in _FIELDS.items():
         if name in values:
-            believed[field] = believe(values[name])
+            value = believe(values[name])
+            absurd = Unknown(f"the exporter's {name} cannot be believed")
+            believed[field] = absurd if value is None else value
     return AgentFacts(**believed)
 
 

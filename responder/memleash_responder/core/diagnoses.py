@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from typing import Literal
 
-from memleash_responder.core.facts import AgentFacts, Unknown, same_life
+from memleash_responder.core.facts import AgentFacts, Process, Unknown, running, same_life
 from memleash_responder.core.outcomes import Mode, Outcome, Refusal
 from memleash_toolkit.units import format_size
 from memleash_toolkit.values import (
@@ -166,26 +166,23 @@ class DiagnosisSituation:
     """A person may ask again for the same life, and in the mode observe: nothing is changed."""
 
 
-def diagnosis_refusal(situation: DiagnosisSituation, settings: Diagnose | None) -> Refusal | None:
-    """Return why not to diagnose now, or None. Unknown means no."""
+def may_be_diagnosed(situation: DiagnosisSituation, settings: Diagnose | None) -> Process | Refusal:
+    """Return the process to diagnose now, or why not. Unknown means no."""
     if settings is None:
         return Refusal(Outcome.NOT_CONFIGURED, "the agent has no diagnose in the configuration")
     if situation.paused:
         return Refusal(Outcome.PAUSED, "a person paused the responder")
-    agent = situation.agent
-    if isinstance(agent, Unknown):
-        return Refusal(Outcome.FACTS_UNAVAILABLE, agent.why)
-    start_time, resident = agent.start_time, agent.resident_bytes
-    if not agent.up or start_time is None or resident is None:
-        return Refusal(Outcome.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
-    had_it = any(same_life(start_time, life) for life in situation.diagnosed_lives)
+    process = running(situation.agent)
+    if isinstance(process, Unknown):
+        return Refusal(Outcome.FACTS_UNAVAILABLE, process.why)
+    had_it = any(same_life(process.start_time, life) for life in situation.diagnosed_lives)
     if had_it and not situation.asked_by_person:
         return Refusal(Outcome.ALREADY_DIAGNOSED, "this life of the process was diagnosed before")
-    if resident > settings.max_rss:
-        held, most = format_size(resident), format_size(settings.max_rss)
+    if process.resident_bytes > settings.max_rss:
+        held, most = format_size(process.resident_bytes), format_size(settings.max_rss)
         return Refusal(Outcome.TOO_LARGE, f"RSS is {held}, over max_rss {most}")
     if situation.under_way is not None:
         return Refusal(Outcome.HOST_BUSY, situation.under_way)
     if situation.mode is Mode.OBSERVE and not situation.asked_by_person:
         return Refusal(Outcome.OBSERVE_MODE, "every check passed; the mode is observe")
-    return None
+    return process

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -11,6 +14,15 @@ class Unknown:
     """A fact that could not be read. It is never zero, idle or empty: unknown means no."""
 
     why: str
+
+    def __bool__(self) -> NoReturn:
+        """Raise TypeError: what is unknown is neither true nor false."""
+        raise TypeError(f"unknown, so neither true nor false: {self.why}")
+
+
+def shown(fact: T | Unknown) -> T | None:
+    """Return a fact as it is shown to people: None when it is unknown."""
+    return None if isinstance(fact, Unknown) else fact
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,18 +40,44 @@ class Host:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """One agent as its exporter described it in one scrape. None: the exporter gave no sample."""
+    """One agent as its exporter described it in one scrape; what it did not tell is Unknown."""
 
-    up: bool | None = None
-    start_time: float | None = None
+    up: bool | Unknown = Unknown("the exporter gives no memleash_agent_up")
+    start_time: float | Unknown = Unknown("the exporter gives no memleash_agent_start_time_seconds")
     """Unix time the main process started: the identity of a life."""
-    resident_bytes: int | None = None
-    alarm_threshold_bytes: int | None = None
-    """This host's override, where it has one."""
-    hard_limit_bytes: int | None = None
-    """This host's override, where it has one."""
-    busy: bool | None = None
-    ready: bool | None = None
+    resident_bytes: int | Unknown = Unknown(
+        "the exporter gives no memleash_agent_resident_memory_bytes"
+    )
+    alarm_threshold_bytes: int | Unknown | None = None
+    """This host's override; None: it has none."""
+    hard_limit_bytes: int | Unknown | None = None
+    """This host's override; None: it has none."""
+    busy: bool | Unknown = Unknown("the exporter gives no memleash_agent_busy")
+    ready: bool | Unknown = Unknown("the exporter gives no memleash_agent_ready")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Process:
+    """The agent's main process, which surely runs."""
+
+    start_time: float
+    """Unix time it started: the identity of a life."""
+    resident_bytes: int
+
+
+def running(facts: AgentFacts | Unknown) -> Process | Unknown:
+    """Return the process that runs; Unknown: none does, or not all of it is known."""
+    if isinstance(facts, Unknown):
+        return facts
+    if isinstance(facts.up, Unknown):
+        return facts.up
+    if not facts.up:
+        return Unknown("the exporter does not see the agent running")
+    if isinstance(facts.start_time, Unknown):
+        return facts.start_time
+    if isinstance(facts.resident_bytes, Unknown):
+        return facts.resident_bytes
+    return Process(facts.start_time, facts.resident_bytes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,50 +1,24 @@
 """The guards of a restart: one ordered table, read by the workflow and by ``explain`` alike.
 
-A guard is a pure function of (situation, policy, now) that passes or refuses with one word and
-a reason for people. The order is cheap and local first; each guard says at which steps it looks.
-What the situation does not know refuses: unknown means no.
+A row says at which steps a guard looks, what it reads and what it checks. The order is cheap and
+local first. A guard whose facts are unknown refuses, whatever it checks: unknown means no.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from memleash_responder.core.facts import AgentFacts, ControllerTasks, Unknown, same_life
-from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
+from memleash_responder.core import guard_checks as checks
+from memleash_responder.core import situation as facts
+from memleash_responder.core.facts import Unknown
+from memleash_responder.core.outcomes import Outcome, Refusal, Step
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.restarts import Restart
-from memleash_responder.core.untrusted import listed
-from memleash_toolkit.units import format_duration, format_size
+from memleash_responder.core.situation import Situation
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Situation:
-    """Every fact that the guards rest on, read for one decision. None has a default."""
-
-    restart: Restart
-    agent: AgentFacts | Unknown
-    hard_limit_bytes: int | Unknown
-    """The effective limit; 0 is off."""
-    paused: bool
-    quarantined: bool
-    host_state: HostState
-    agent_restart_ages: tuple[float, ...]
-    """How long ago, in seconds, this agent on this host was restarted, each time."""
-    fleet_restart_ages: tuple[float, ...]
-    """How long ago, in seconds, anything was restarted, each time."""
-    storm: str | None
-    """Why nothing is restarted for now: a storm that nobody ended yet."""
-    admitted_life: float | None
-    """The process start time this restart was admitted for; None before it was."""
-    tasks: tuple[ControllerTasks, ...] | Unknown
-    """What every controller said; NOT_ASKED where no guard looks at it."""
-
-
-NOT_ASKED = Unknown("the controllers were not asked")
-
-
-Check = Callable[[Situation, RestartPolicy, float], Refusal | None]
+F = TypeVar("F")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,10 +27,10 @@ class Guard:
 
     name: str
     steps: frozenset[Step]
-    check: Check
-    forceable: bool = False
+    check: Callable[[Situation, RestartPolicy, float], Refusal | None]
+    forceable: bool
     """Whether ``force`` skips it."""
-    asks_controllers: bool = False
+    asks_controllers: bool
     """Whether it looks at tasks, for which every controller has to be asked."""
 
     def looks_at(self, step: Step | None) -> bool:
@@ -96,201 +70,28 @@ def first_refusal(
     return next((no for _, no in refusals(step, situation, policy, now) if no), None)
 
 
-def _resolved(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    if situation.restart.resolved:
-        return Refusal(Outcome.RESOLVED, "the alert resolved before anything was done")
-    return None
+def _guard(
+    name: str,
+    steps: frozenset[Step],
+    reads: Callable[[Situation], F | Unknown],
+    check: Callable[[F, RestartPolicy, float], Refusal | None],
+    *,
+    forceable: bool = False,
+    blind: Outcome = Outcome.FACTS_UNAVAILABLE,
+) -> Guard:
+    """Return a row: what the guard ``reads`` and what it makes of it.
+
+    ``blind`` is its word when what it reads is unknown.
+    """
+
+    def refuse(situation: Situation, policy: RestartPolicy, now: float) -> Refusal | None:
+        seen = reads(situation)
+        return Refusal(blind, seen.why) if isinstance(seen, Unknown) else check(seen, policy, now)
+
+    return Guard(name, steps, refuse, forceable, asks_controllers=reads is facts.tasks)
 
 
-def _denied(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    if situation.restart.denied:
-        return Refusal(Outcome.DENIED, "a person denied this restart")
-    return None
-
-
-def _paused(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    if situation.paused:
-        return Refusal(Outcome.PAUSED, "the responder is paused; resume it to allow restarts")
-    return None
-
-
-def _observe_mode(_situation: Situation, policy: RestartPolicy, _now: float) -> Refusal | None:
-    if policy.mode is Mode.OBSERVE:
-        return Refusal(Outcome.OBSERVE_MODE, "the agent's mode is observe: it is only watched")
-    return None
-
-
-def _quarantined(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    if situation.quarantined:
-        return Refusal(
-            Outcome.QUARANTINED, "an earlier restart did not help; clear the quarantine to go on"
-        )
-    return None
-
-
-def _host_not_connected(situation: Situation, _p: RestartPolicy, _now: float) -> Refusal | None:
-    if situation.host_state is not HostState.CONNECTED:
-        return Refusal(Outcome.HOST_NOT_CONNECTED, f"the host is {situation.host_state}")
-    return None
-
-
-def _storm(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    return Refusal(Outcome.STORM, situation.storm) if situation.storm else None
-
-
-def _cooldown(situation: Situation, policy: RestartPolicy, _now: float) -> Refusal | None:
-    if not situation.agent_restart_ages:
-        return None
-    age_seconds = min(situation.agent_restart_ages)
-    left_seconds = policy.guards.cooldown - age_seconds
-    if left_seconds > 0:
-        return Refusal(
-            Outcome.COOLDOWN,
-            f"restarted {format_duration(round(age_seconds))} ago;"
-            f" cooldown ends in {format_duration(round(left_seconds))}",
-        )
-    return None
-
-
-def _restart_budget(situation: Situation, policy: RestartPolicy, _now: float) -> Refusal | None:
-    guards, fleet = policy.guards, policy.fleet
-    of_agent = sum(age < guards.per for age in situation.agent_restart_ages)
-    if of_agent >= guards.max_restarts:
-        return Refusal(
-            Outcome.RESTART_BUDGET,
-            f"restarted {of_agent} times in {format_duration(guards.per)};"
-            f" at most {guards.max_restarts} are allowed",
-        )
-    of_fleet = sum(age < 3600 for age in situation.fleet_restart_ages)
-    if of_fleet >= fleet.max_restarts_per_hour:
-        return Refusal(
-            Outcome.RESTART_BUDGET,
-            f"the fleet had {of_fleet} restarts in 1h;"
-            f" at most {fleet.max_restarts_per_hour} are allowed",
-        )
-    return None
-
-
-def _facts_unavailable(situation: Situation, _p: RestartPolicy, _now: float) -> Refusal | None:
-    def unavailable(reason: str) -> Refusal:
-        return Refusal(Outcome.FACTS_UNAVAILABLE, reason)
-
-    agent, limit = situation.agent, situation.hard_limit_bytes
-    if isinstance(agent, Unknown):
-        return unavailable(agent.why)
-    if isinstance(limit, Unknown):
-        return unavailable(limit.why)
-    if agent.up is not True:
-        return unavailable("the exporter does not see the agent running")
-    if agent.start_time is None:
-        return unavailable("the exporter does not tell when the agent started")
-    if agent.resident_bytes is None:
-        return unavailable("the exporter does not tell the agent's memory")
-    return None
-
-
-def _unprovable(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    if isinstance(situation.agent, AgentFacts) and situation.agent.ready is None:
-        return Refusal(
-            Outcome.FACTS_UNAVAILABLE,
-            "the exporter publishes no memleash_agent_ready, so that a restart could not be"
-            " proven; configure the agent's readiness probe in the exporter",
-        )
-    return None
-
-
-def _already_restarted(situation: Situation, _p: RestartPolicy, _now: float) -> Refusal | None:
-    agent = situation.agent
-    if isinstance(agent, Unknown) or agent.start_time is None:
-        return None  # refused by facts_unavailable
-    admitted, alerted = situation.admitted_life, situation.restart.alert_started_at
-    if admitted is not None and not same_life(agent.start_time, admitted):
-        return Refusal(
-            Outcome.ALREADY_RESTARTED, "the process was replaced since this request was admitted"
-        )
-    if admitted is None and alerted is not None and alerted < agent.start_time:
-        return Refusal(
-            Outcome.ALREADY_RESTARTED, "the process started after the alert began to fire"
-        )
-    return None
-
-
-def _startup_grace(situation: Situation, policy: RestartPolicy, now: float) -> Refusal | None:
-    agent = situation.agent
-    if isinstance(agent, Unknown) or agent.start_time is None:
-        return None  # refused by facts_unavailable
-    age_seconds = max(0.0, now - agent.start_time)
-    if age_seconds < policy.guards.startup_grace:
-        return Refusal(
-            Outcome.STARTUP_GRACE,
-            f"the process is {format_duration(round(age_seconds))} old;"
-            f" grace is {format_duration(policy.guards.startup_grace)}",
-        )
-    return None
-
-
-def _below_hard_limit(situation: Situation, _p: RestartPolicy, _now: float) -> Refusal | None:
-    agent, limit = situation.agent, situation.hard_limit_bytes
-    if isinstance(agent, Unknown) or isinstance(limit, Unknown) or agent.resident_bytes is None:
-        return None  # refused by facts_unavailable
-    if limit == 0:
-        return Refusal(Outcome.BELOW_HARD_LIMIT, "the hard limit is 0: off")
-    if agent.resident_bytes <= limit:
-        return Refusal(
-            Outcome.BELOW_HARD_LIMIT,
-            f"RSS {format_size(agent.resident_bytes)} is not above the hard limit"
-            f" {format_size(limit)}",
-        )
-    return None
-
-
-def _awaiting_approval(situation: Situation, policy: RestartPolicy, _now: float) -> Refusal | None:
-    if policy.mode is Mode.APPROVE and not situation.restart.approved:
-        return Refusal(Outcome.AWAITING_APPROVAL, "the agent's mode is approve: a person decides")
-    return None
-
-
-def _busy(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    if isinstance(situation.agent, Unknown):
-        return None  # refused by facts_unavailable
-    if situation.agent.busy is None:
-        return Refusal(
-            Outcome.FACTS_UNAVAILABLE, "the exporter cannot tell whether the agent is busy"
-        )
-    if situation.agent.busy:
-        return Refusal(Outcome.BUSY, "the agent is busy")
-    return None
-
-
-def _controller_unreachable(situation: Situation, _p: RestartPolicy, _n: float) -> Refusal | None:
-    if isinstance(situation.tasks, Unknown):
-        return Refusal(Outcome.CONTROLLER_UNREACHABLE, situation.tasks.why)
-    unknown = [
-        f"{one.controller}: {one.running.why}"
-        for one in situation.tasks
-        if isinstance(one.running, Unknown)
-    ]
-    if unknown:
-        return Refusal(Outcome.CONTROLLER_UNREACHABLE, "; ".join(unknown))
-    return None
-
-
-def _tasks_running(situation: Situation, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    if isinstance(situation.tasks, Unknown):
-        return None  # refused by controller_unreachable
-    running = [
-        f"{one.controller}: {task.name or task.id}"
-        for one in situation.tasks
-        if not isinstance(one.running, Unknown)
-        for task in one.running
-    ]
-    more = sum(one.more for one in situation.tasks)
-    if running or more:
-        return Refusal(Outcome.TASKS_RUNNING, f"running tasks: {listed(running, more=more)}")
-    return None
-
-
-_OF_TASKS = {"forceable": True, "asks_controllers": True}
+_BLIND_TO_TASKS = Outcome.CONTROLLER_UNREACHABLE
 _ADMIT = frozenset({Step.ADMIT})
 _ADMIT_AND_SEND = frozenset({Step.ADMIT, Step.RESTART})
 _VERIFY = frozenset({Step.VERIFY})
@@ -298,22 +99,41 @@ _LOOKS = frozenset({Step.VERIFY, Step.RESTART})
 _ALWAYS = frozenset({Step.ADMIT, Step.VERIFY, Step.RESTART})
 
 GUARDS: tuple[Guard, ...] = (
-    Guard("resolved", _ALWAYS, _resolved),
-    Guard("denied", _ALWAYS, _denied),
-    Guard("paused", _ALWAYS, _paused),
-    Guard("observe_mode", _ALWAYS, _observe_mode),
-    Guard("quarantined", _ADMIT, _quarantined),
-    Guard("host_not_connected", _ADMIT, _host_not_connected),
-    Guard("storm", _ALWAYS, _storm),
-    Guard("cooldown", _ADMIT_AND_SEND, _cooldown),
-    Guard("restart_budget", _ADMIT_AND_SEND, _restart_budget),
-    Guard("facts_unavailable", _ALWAYS, _facts_unavailable),
-    Guard("already_restarted", _ALWAYS, _already_restarted),
-    Guard("below_hard_limit", _ALWAYS, _below_hard_limit),
-    Guard("startup_grace", _ADMIT, _startup_grace),
-    Guard("readiness_unknown", _ADMIT, _unprovable),
-    Guard("awaiting_approval", _ADMIT, _awaiting_approval),
-    Guard("busy", _LOOKS, _busy, forceable=True),
-    Guard("controller_unreachable", _VERIFY, _controller_unreachable, **_OF_TASKS),
-    Guard("tasks_running", _VERIFY, _tasks_running, **_OF_TASKS),
+    _guard("resolved", _ALWAYS, lambda now: now.restart, checks.resolved),
+    _guard("denied", _ALWAYS, lambda now: now.restart, checks.denied),
+    _guard("paused", _ALWAYS, lambda now: now.paused, checks.paused),
+    _guard("observe_mode", _ALWAYS, lambda now: now.restart, checks.observe_mode),
+    _guard("quarantined", _ADMIT, lambda now: now.quarantined, checks.quarantined),
+    _guard("host_not_connected", _ADMIT, lambda now: now.host_state, checks.host_not_connected),
+    _guard("storm", _ALWAYS, lambda now: now.storm, checks.storm),
+    _guard("cooldown", _ADMIT_AND_SEND, lambda now: now.agent_restart_ages, checks.cooldown),
+    _guard(
+        "restart_budget",
+        _ADMIT_AND_SEND,
+        lambda now: (now.agent_restart_ages, now.fleet_restart_ages),
+        checks.restart_budget,
+    ),
+    _guard("facts_unavailable", _ALWAYS, facts.memory, checks.passes),
+    _guard("already_restarted", _ALWAYS, facts.life, checks.already_restarted),
+    _guard("below_hard_limit", _ALWAYS, facts.memory, checks.below_hard_limit),
+    _guard("startup_grace", _ADMIT, facts.life, checks.startup_grace),
+    _guard("readiness_unknown", _ADMIT, facts.ready, checks.passes),
+    _guard("awaiting_approval", _ADMIT, lambda now: now.restart, checks.awaiting_approval),
+    _guard("busy", _LOOKS, facts.busy, checks.busy, forceable=True),
+    _guard(
+        "controller_unreachable",
+        _VERIFY,
+        facts.tasks,
+        checks.passes,
+        forceable=True,
+        blind=_BLIND_TO_TASKS,
+    ),
+    _guard(
+        "tasks_running",
+        _VERIFY,
+        facts.tasks,
+        checks.tasks_running,
+        forceable=True,
+        blind=_BLIND_TO_TASKS,
+    ),
 )

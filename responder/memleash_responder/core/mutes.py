@@ -44,12 +44,13 @@ class Claim:
         return self.since - SKEW_SECONDS <= now < self.until + 1
 
 
-def deadline(policy: Mute, resident_bytes: int | None, now: float) -> int:
+def deadline(policy: Mute, resident_bytes: int | Unknown, now: float) -> int:
     """Return the last muted second for an agent of this size that is busy at ``now``.
 
     An unknown size gets the base.
     """
-    steps = (resident_bytes or 0) // policy.step_bytes + 1
+    known_bytes = 0 if isinstance(resident_bytes, Unknown) else resident_bytes
+    steps = known_bytes // policy.step_bytes + 1
     return math.ceil(now + min(policy.base * steps, policy.longest))
 
 
@@ -62,7 +63,7 @@ def after_look(
     even then, for it remembers since when: an exporter that was silent for a moment, or a stretch
     past ``max_hold``, must not begin to count anew. Idle, or a new life, does.
     """
-    if isinstance(facts, Unknown) or facts.busy is None:
+    if isinstance(facts, Unknown) or isinstance(facts.busy, Unknown):
         return None if claim and claim.ending and not claim.in_force(now) else claim
     if facts.busy:
         goes_on = claim is not None and not claim.ending and not _began_before(claim, facts)
@@ -81,7 +82,7 @@ def after_look(
 
 def _began_before(claim: Claim, facts: AgentFacts) -> bool:
     """Whether ``claim`` is about a former life of the agent."""
-    return facts.start_time is not None and facts.start_time > claim.since
+    return not isinstance(facts.start_time, Unknown) and facts.start_time > claim.since
 
 
 def last_second(policy: Mute, since: float) -> int:
@@ -99,7 +100,7 @@ def after_restart_look(
         return claim if claim.in_force(now) else None
     if not goes_on:
         return None
-    until = min(deadline(policy, None, now), last_second(policy, claim.since))
+    until = min(deadline(policy, 0, now), last_second(policy, claim.since))
     return dataclasses.replace(claim, until=until)
 
 

@@ -24,6 +24,8 @@ class Progress:
     held: Stamp | None = None
     new_life: float = 0.0
     new_resident_bytes: int = 0
+    restarted_again: bool = False
+    """Somebody restarted the agent once more before the end, as a controller may."""
     seen: Seen = dataclasses.field(default_factory=dict)
     """What the latest step saw."""
 
@@ -34,12 +36,45 @@ class Progress:
         return cls(**{**raw, "held": Stamp(**held) if held else None})
 
     def recorded(self) -> dict[str, Any]:
-        """Return what the next step needs, as JSON."""
-        return dataclasses.asdict(dataclasses.replace(self, seen={}))
+        """Return what the next step needs, as JSON: what was found, by names that stay.
+
+        What was not found is left out, so that an older release can read it as well.
+        """
+        fields = dataclasses.asdict(dataclasses.replace(self, seen={}))
+        return {name: value for name, value in fields.items() if value}
 
     def facts(self) -> dict[str, Any]:
         """Return all that was found so far, for the history."""
-        return {name: value for name, value in self.recorded().items() if value} | dict(self.seen)
+        return self.recorded() | dict(self.seen)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RestartStepResult:
+    """How a step of a restart ended, as the engine records it."""
+
+    refusal: Refusal | None
+    """Why the restart ends here; None: it goes on."""
+    begun: bool
+    """Whether the command was sent, or may have been."""
+    progress: Progress
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> RestartStepResult:
+        """Return what was recorded as JSON, by this release or one before it."""
+        refusal, progress = raw["refusal"], raw["progress"]
+        return cls(
+            Refusal(Outcome(refusal["outcome"]), refusal["reason"]) if refusal else None,
+            raw["begun"],
+            Progress.of(progress) if progress else Progress(),
+        )
+
+    def recorded(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "refusal": dataclasses.asdict(self.refusal) if self.refusal else None,
+            "begun": self.begun,
+            "progress": None if self.refusal else self.progress.recorded(),
+        }
 
 
 class Ended(Exception):

@@ -9,15 +9,14 @@ def missing_proof(facts: AgentFacts | Unknown, old_life: float | None) -> str | 
     """Return what is missing for the agent to count as back; None when nothing is.
 
     ``old_life`` is the start time of the process that the command was to end, None where nobody
-    knows it. Wanted is a newer
-    process that runs, is the only one and answers ready. An exporter that finds several says
-    nothing of ``up``.
+    knows it. Wanted is a newer process that runs, is the only one
+    and answers ready. An exporter that finds several says nothing of ``up``.
     """
     if isinstance(facts, Unknown):
         return facts.why
-    if facts.up is None:
+    if isinstance(facts.up, Unknown):
         return "the exporter cannot tell that the agent runs, and that it is the only one"
-    if not facts.up or facts.start_time is None:
+    if not facts.up or isinstance(facts.start_time, Unknown):
         return "the agent is not running"
     if old_life is None:
         return "it is not recorded which process was to be restarted"
@@ -27,4 +26,18 @@ def missing_proof(facts: AgentFacts | Unknown, old_life: float | None) -> str | 
         return "the process is older than the one that was to be restarted"
     if facts.ready is not True:
         return "the new process does not answer ready"
+    return None
+
+
+def missing_at_the_end(facts: AgentFacts | Unknown, old_life: float, new_life: float) -> str | None:
+    """Return what is missing once the controllers took the host back; None when nothing is.
+
+    The life that the restart made will do, or a newer one: a controller may restart the agent
+    once more when it reconnects the host.
+    """
+    missing = missing_proof(facts, old_life)
+    if missing is not None or isinstance(facts, Unknown) or isinstance(facts.start_time, Unknown):
+        return missing
+    if facts.start_time < new_life and not same_life(facts.start_time, new_life):
+        return "the process is older than the one that the restart made"
     return None

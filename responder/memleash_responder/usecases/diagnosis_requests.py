@@ -10,9 +10,9 @@ from collections.abc import Callable
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.restarts import new_id
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.diagnoses import Diagnose, DiagnosisSituation, diagnosis_refusal
+from memleash_responder.core.diagnoses import Diagnose, DiagnosisSituation, may_be_diagnosed
 from memleash_responder.core.diagnosis_rounds import Rounds, rounds_for
-from memleash_responder.core.facts import AgentFacts, Host, Unknown
+from memleash_responder.core.facts import Host, Process, Unknown
 from memleash_responder.core.outcomes import REASON_CHARACTERS, HostState, Outcome, Refusal
 from memleash_responder.core.untrusted import line
 from memleash_responder.errors import FactsUnavailable
@@ -101,12 +101,11 @@ def settings_of(services: Services, agent: str) -> Diagnose | None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subject:
-    """What may be diagnosed now: the life there is, and how large it is."""
+    """What may be diagnosed now: a process, and how far it may still grow."""
 
     host: Host
-    facts: AgentFacts
-    life: float
-    resident_bytes: int
+    process: Process
+    hard_limit_bytes: int | Unknown
 
 
 def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
@@ -128,21 +127,19 @@ def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
         under_way="a restart holds the host" if connecting else None,
         asked_by_person=diagnosis.asked_by_person,
     )
-    refusal = diagnosis_refusal(situation, settings_of(services, diagnosis.agent))
-    if refusal is not None:
-        return refusal
-    if not isinstance(facts, AgentFacts) or facts.start_time is None:
-        return Refusal(Outcome.FACTS_UNAVAILABLE, "the exporter tells of no running agent")
-    return Subject(host, facts, facts.start_time, facts.resident_bytes or 0)
+    process = may_be_diagnosed(situation, settings_of(services, diagnosis.agent))
+    if isinstance(process, Refusal):
+        return process
+    return Subject(host, process, read_hard_limit(services, host, diagnosis.agent, facts))
 
 
 def rounds_of(services: Services, agent: str, settings: Diagnose, subject: Subject) -> Rounds:
     """Return how often to look at ``subject``, by the time that its growth leaves."""
     return rounds_for(
         settings,
-        subject.resident_bytes,
+        subject.process.resident_bytes,
         _growth(services, subject.host.name, agent),
-        read_hard_limit(services, subject.host, agent, subject.facts),
+        subject.hard_limit_bytes,
     )
 
 

@@ -159,7 +159,7 @@ class DiagnosisWorkflow:
             if isinstance(judged, Refusal):
                 return StepResult(judged.outcome, judged.reason)
             rounds = rounds_of(self._services, case.diagnosis.agent, case.settings, judged)
-            self._services.memory.diagnoses.begin(diagnosis_id, judged.life, rounds)
+            self._services.memory.diagnoses.begin(diagnosis_id, judged.process.start_time, rounds)
             case = self._case(diagnosis_id)
             log.info("diagnosis begun", extra={"id": diagnosis_id, "pace": str(rounds)})
         try:

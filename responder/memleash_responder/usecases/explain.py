@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
-from memleash_responder.core.guards import Situation, refusals
+from memleash_responder.core.guards import refusals
 from memleash_responder.core.outcomes import Refusal
 from memleash_responder.core.restarts import Restart
+from memleash_responder.core.situation import Situation
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases.restart_situation import read_agents, read_situation, seen
 from memleash_responder.usecases.services import Services

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from memleash_responder.adapters.database.hosts import HostRecord
-from memleash_responder.core.facts import AgentFacts, Host, Unknown
-from memleash_responder.core.guards import NOT_ASKED, refusals
+from memleash_responder.core.facts import AgentFacts, Host, Unknown, shown
+from memleash_responder.core.guards import refusals
 from memleash_responder.core.moments import unix_seconds
 from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import HostState, Refusal
 from memleash_responder.core.restarts import Restart
+from memleash_responder.core.situation import NOT_ASKED
 from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import restart_policy
@@ -45,6 +46,10 @@ _SERIES = {
 }
 
 
+_DECIDING = ("up", "start_time", "resident_bytes", "busy", "ready")
+"""What the guards rest on, of what is shown."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
     """One agent as Prometheus last saw it. None: it has no sample. Limits are those in force."""
@@ -63,11 +68,7 @@ class Reading:
     def facts(self) -> AgentFacts:
         """These facts as the guards know them."""
         return AgentFacts(
-            up=self.up,
-            start_time=self.start_time,
-            resident_bytes=self.resident_bytes,
-            busy=self.busy,
-            ready=self.ready,
+            **{name: getattr(self, name) for name in _DECIDING if getattr(self, name) is not None}
         )
 
 
@@ -102,13 +103,13 @@ def as_reading(
     if isinstance(facts, Unknown):
         return facts
     return Reading(
-        up=facts.up,
-        start_time=facts.start_time,
-        resident_bytes=facts.resident_bytes,
-        busy=facts.busy,
-        ready=facts.ready,
-        alarm_threshold_bytes=facts.alarm_threshold_bytes,
-        hard_limit_bytes=None if isinstance(hard_limit_bytes, Unknown) else hard_limit_bytes,
+        up=shown(facts.up),
+        start_time=shown(facts.start_time),
+        resident_bytes=shown(facts.resident_bytes),
+        busy=shown(facts.busy),
+        ready=shown(facts.ready),
+        alarm_threshold_bytes=shown(facts.alarm_threshold_bytes),
+        hard_limit_bytes=shown(hard_limit_bytes),
         seen_at=now,
     )
 
@@ -165,7 +166,7 @@ class Remembered:
     """What the database says that bears on every row, read once for a page."""
 
     now: float
-    guarded: situation.Remembered
+    guarded: situation.StoredFacts
     """What the guards rest on."""
     claims: Mapping[str, tuple[Claim, ...]]
     open_restarts: Mapping[Key, str]
@@ -190,7 +191,7 @@ def remembered(services: Services) -> Remembered:
     memory = services.memory
     return Remembered(
         now=services.clock.now(),
-        guarded=situation.remembered(services),
+        guarded=situation.stored_facts(services),
         claims=memory.mutes.all(),
         open_restarts={(one.host, one.agent): one.id for one in memory.restarts.all_open()},
     )

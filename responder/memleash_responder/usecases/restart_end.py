@@ -1,53 +1,106 @@
-"""What a restart takes from a host while it goes on, and how all of it is given back."""
+"""How a restart ends: what it took from its host is given back, and it gets its final word."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection
 
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.mutes import Claim, deadline, with_tail
-from memleash_responder.core.outcomes import Outcome, Refusal
-from memleash_responder.core.restarts import Restart
+from memleash_responder.core.outcomes import FAILED, Outcome, Refusal
+from memleash_responder.core.restarts import AWAITING_APPROVAL, REQUESTED, Restart
 from memleash_responder.usecases.boundary import try_one
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
 
+QUIET_SECONDS = 60.0
+"""A restart younger than this may be between two records, and is left alone."""
 
-def conclude(services: Services, restart: Restart, refusal: Refusal | None, *, begun: bool) -> None:
-    """Give the request its final word, and the host what it is owed.
 
-    A request that has its word already is left alone: a later one may hold the host by now.
-    Refused (not ``begun``): undrain, the old state, unmuted. Failed: disconnected and unmuted,
-    so that people are paged; the controllers stay drained until the host is taken back.
+def finish(
+    services: Services,
+    restart: Restart,
+    outcome: Outcome,
+    reason: str,
+    *,
+    at: Collection[str] = (),
+) -> None:
+    """Give a restart its one final word: it is written, counted and logged with the same word.
+
+    Who comes second changes nothing. With ``at`` only a restart that is at one of these steps ends.
+    """
+    now = services.clock.now()
+    if services.memory.restarts.finish(restart.id, outcome, reason, now, at=at):
+        tell(services, restart, outcome, reason)
+
+
+def tell(services: Services, restart: Restart, outcome: Outcome, reason: str) -> None:
+    """Count and log a final word that has just been written."""
+    services.telemetry.restarts.labels(restart.agent, outcome).inc()
+    log.log(
+        logging.ERROR if outcome in FAILED else logging.INFO,
+        "restart ended",
+        extra={
+            "host": restart.host,
+            "agent": restart.agent,
+            "outcome": outcome,
+            "reason": reason,
+            "id": restart.id,
+        },
+    )
+
+
+def give_back(services: Services, restart: Restart, refusal: Refusal, *, begun: bool) -> None:
+    """Give a host what a restart that did not succeed owes it, then the restart its final word.
+
+    One that has its word already is left alone: a later one may hold the host by now. Refused
+    (not ``begun``): undrain, the old state, unmuted. Failed: disconnected and unmuted, so that
+    people are paged; the controllers stay drained until the host is taken back.
     """
     if restart.outcome is not None:
         return
     now = services.clock.now()
-    if refusal is not None:
-        if begun:
-            services.memory.hosts.change(restart.host, HostEvent.LOSE, restart.id, now)
-        elif services.memory.hosts.get(restart.host).restart_id == restart.id:
-            undrain(services, restart.host, restart.agent)
-            services.memory.hosts.change(restart.host, HostEvent.RESTORE, restart.id, now)
-        try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
-    outcome = refusal.outcome if refusal else Outcome.RESTARTED
-    reason = refusal.reason if refusal else "a new process is ready and the host is connected"
-    if services.memory.restarts.finish(restart.id, outcome, reason, now):
-        services.telemetry.restarts.labels(restart.agent, outcome).inc()
-        log.log(
-            logging.ERROR if begun and refusal else logging.INFO,
-            "restart concluded",
-            extra={
-                "host": restart.host,
-                "agent": restart.agent,
-                "outcome": outcome,
-                "reason": reason,
-                "id": restart.id,
-            },
-        )
+    if begun:
+        services.memory.hosts.change(restart.host, HostEvent.LOSE, restart.id, now)
+    elif services.memory.hosts.get(restart.host).restart_id == restart.id:
+        undrain(services, restart.host, restart.agent)
+        services.memory.hosts.change(restart.host, HostEvent.RESTORE, restart.id, now)
+    try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
+    finish(services, restart, refusal.outcome, refusal.reason)
+
+
+def end_abandoned(
+    services: Services,
+    abandoned: Callable[[Collection[str]], set[str]],
+    cancel: Callable[[str], None],
+) -> None:
+    """End every open restart whose workflow is ``abandoned``, and ``cancel`` the latter.
+
+    That is one past its admission which no engine will finish: the record is gone, it ended in an
+    error of the engine, or it waits for a version of the steps that no living replica runs, as
+    after an upgrade. It is never carried on by guess.
+    """
+    before = services.clock.now() - QUIET_SECONDS
+    begun = {
+        restart.id: restart
+        for restart in services.memory.restarts.all_open()
+        if restart.step not in (REQUESTED, AWAITING_APPROVAL) and restart.requested_at < before
+    }
+    for restart_id in abandoned(list(begun)) if begun else ():
+        restart = begun[restart_id]
+        log.warning("abandoned restart", extra={"id": restart_id, "step": restart.step})
+        try_one(services, Part.SWEEP, restart_id, cancel, restart_id)
+        try_one(services, Part.SWEEP, restart_id, _end_abandoned, services, restart)
+
+
+def _end_abandoned(services: Services, restart: Restart) -> None:
+    why = f"its workflow was left at step {restart.step}, and no living replica can go on with it"
+    sent = restart.command_sent is not None
+    outcome = Outcome.COMMAND_FAILED if sent else Outcome.FACTS_UNAVAILABLE
+    give_back(services, restart, Refusal(outcome, why), begun=sent)
 
 
 def undrain(services: Services, host_name: str, agent: str) -> bool:

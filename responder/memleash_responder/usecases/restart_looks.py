@@ -10,12 +10,14 @@ import dataclasses
 from collections.abc import Sequence
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
-from memleash_responder.core.guards import Situation, first_refusal
+from memleash_responder.core.guards import first_refusal
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal, Step
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.progress import Progress, Refused, Seen
 from memleash_responder.core.restarts import Restart, SentCommand
+from memleash_responder.core.situation import Memory, Situation
+from memleash_responder.core.situation import memory as memory_of
 from memleash_responder.settings import Agent, restart_policy
 from memleash_responder.usecases.restart_situation import (
     read_agent,
@@ -51,8 +53,7 @@ def agent_of(services: Services, restart: Restart) -> Agent:
 class Look:
     """What a look that found no reason against a restart saw."""
 
-    agent: AgentFacts
-    hard_limit_bytes: int
+    memory: Memory
     seen: Seen
 
 
@@ -63,9 +64,10 @@ def look(services: Services, restart: Restart, step: Step, admitted_life: float 
     told = {str(step): seen(situation)}
     if refusal is not None:
         raise Refused(refusal.outcome, refusal.reason, told)
-    if isinstance(situation.agent, Unknown) or isinstance(situation.hard_limit_bytes, Unknown):
-        raise TypeError("facts_unavailable is a guard of every step")
-    return Look(situation.agent, situation.hard_limit_bytes, told)
+    memory = memory_of(situation)
+    if isinstance(memory, Unknown):  # a guard refuses it at every step; this is for the type
+        raise Refused(Outcome.FACTS_UNAVAILABLE, memory.why, told)
+    return Look(memory, told)
 
 
 def look_and_send(services: Services, restart: Restart, admitted_life: float) -> tuple[Seen, Stamp]:
@@ -127,7 +129,7 @@ def took_effect(
         if isinstance(facts, AgentFacts):
             if facts.up is False:
                 return True
-            if facts.start_time is not None and not same_life(facts.start_time, life):
+            if not isinstance(facts.start_time, Unknown) and not same_life(facts.start_time, life):
                 return True
         if began.age_seconds(services.clock.stamp()) >= seconds:
             return False

@@ -22,6 +22,7 @@ from memleash_responder.core.restarts import (
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases.boundary import try_one, unforeseen
+from memleash_responder.usecases.restart_end import finish, tell
 from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.services import Services, standing_storm
 
@@ -59,7 +60,7 @@ class RestartRequests:
         for one in new:
             self._log_request(one, created=one.id in stored)
             if storm is not None:
-                services.telemetry.restarts.labels(one.agent, Outcome.STORM).inc()
+                tell(services, one, Outcome.STORM, storm)
         return [] if storm is not None else [one.id for one in new if one.id in stored]
 
     def _is_due(
@@ -123,7 +124,8 @@ class RestartRequests:
         except Exception as error:  # a request's boundary: it still gets its word
             log.exception("request not looked at", extra={"id": restart_id})
             self._services.telemetry.failures.labels(Part.ADMISSION).inc()
-            self._finish(restart, unforeseen(error), at=(REQUESTED,))
+            refusal = unforeseen(error)
+            finish(self._services, restart, refusal.outcome, refusal.reason, at=(REQUESTED,))
 
     def _consider(self, restart: Restart) -> None:
         requests = self._services.memory.restarts
@@ -140,7 +142,7 @@ class RestartRequests:
                 self._take_up_if_decided(restart.id)  # by who joined while it was looked at
         else:
             requests.note(restart.id, facts, at=(REQUESTED,))
-            self._finish(restart, refusal, at=(REQUESTED,))
+            finish(self._services, restart, refusal.outcome, refusal.reason, at=(REQUESTED,))
 
     def _judge(self, restart: Restart) -> tuple[Refusal | None, dict[str, object]]:
         services = self._services
@@ -150,11 +152,9 @@ class RestartRequests:
         # What is only observed comes no further: so it is told here what would be looked at later.
         step = None if policy.mode is Mode.OBSERVE else Step.ADMIT
         situation = read_situation(services, restart, step)
-        refused = [
-            refusal
-            for _, refusal in refusals(step, situation, policy, services.clock.now())
-            if refusal is not None
-        ]
+        verdicts = refusals(step, situation, policy, services.clock.now())
+        # What several guards cannot see is told once.
+        refused = list(dict.fromkeys(refusal for _, refusal in verdicts if refusal is not None))
         others = [dataclasses.asdict(refusal) for refusal in refused[1:]]
         return next(iter(refused), None), {"request": seen(situation), "also_refused": others}
 
@@ -177,11 +177,8 @@ class RestartRequests:
             return
         restart = requests.open_of(alert.host, alert.agent)
         if restart is not None and restart.resolved and restart.step in _NOT_BEGUN:
-            self._finish(
-                restart,
-                Refusal(Outcome.RESOLVED, "the alert resolved before anything was done"),
-                at=_NOT_BEGUN,
-            )
+            why = "the alert resolved before anything was done"
+            finish(self._services, restart, Outcome.RESOLVED, why, at=_NOT_BEGUN)
 
     def approve(self, restart_id: str, by: str) -> bool:
         """Approve a waiting request, which is then looked at again; False: it does not wait."""
@@ -197,7 +194,7 @@ class RestartRequests:
         restart = requests.get(restart_id)
         if restart is None or not requests.decide(restart_id, DENIED, by):
             return False
-        self._finish(restart, Refusal(Outcome.DENIED, f"denied by {by}"), at=(AWAITING_APPROVAL,))
+        finish(self._services, restart, Outcome.DENIED, f"denied by {by}", at=(AWAITING_APPROVAL,))
         return True
 
     def _take_up_if_decided(self, restart_id: str) -> None:
@@ -212,25 +209,6 @@ class RestartRequests:
         """Look again at a request that a person decided on."""
         self._services.memory.restarts.advance(restart_id, REQUESTED, before=AWAITING_APPROVAL)
         self.consider(restart_id)
-
-    def _finish(self, restart: Restart, refusal: Refusal, *, at: Collection[str]) -> None:
-        """Refuse a request that is still ``at`` one of these steps."""
-        services = self._services
-        if not services.memory.restarts.finish(
-            restart.id, refusal.outcome, refusal.reason, services.clock.now(), at=at
-        ):
-            return
-        services.telemetry.restarts.labels(restart.agent, refusal.outcome).inc()
-        log.info(
-            "restart refused",
-            extra={
-                "host": restart.host,
-                "agent": restart.agent,
-                "outcome": refusal.outcome,
-                "reason": refusal.reason,
-                "id": restart.id,
-            },
-        )
 
 
 def _request(alert: Alert, now: float) -> Restart:

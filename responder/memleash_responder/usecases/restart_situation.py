@@ -9,17 +9,18 @@ from typing import Any
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.database.restart_commands import NEWEST_COMMANDS
 from memleash_responder.adapters.exporter import of_agent
-from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown
-from memleash_responder.core.guards import NOT_ASKED, Situation, asks_controllers
+from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown, shown
+from memleash_responder.core.guards import asks_controllers
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import HostState, Step
 from memleash_responder.core.restarts import Restart, SentCommand
+from memleash_responder.core.situation import NOT_ASKED, Situation
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.usecases.services import PAUSED, Services, standing_storm
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Remembered:
+class StoredFacts:
     """What the database says that guards rest on, of all hosts, read for one look."""
 
     paused: bool
@@ -60,13 +61,13 @@ class Remembered:
         )
 
 
-def remembered(services: Services, *, but: str | None = None) -> Remembered:
+def stored_facts(services: Services, *, but: str | None = None) -> StoredFacts:
     """Read it, without the command that request ``but`` sent. Raises DatabaseUnavailable."""
     memory = services.memory
     flags = memory.flags.all()
     sent = memory.restart_commands.commands_sent(newest=NEWEST_COMMANDS, but=but)
     of_agents, of_fleet = _ages(sent, services.clock.stamp())
-    return Remembered(
+    return StoredFacts(
         paused=PAUSED in flags,
         storm=standing_storm(flags),
         quarantined=memory.quarantine.all(),
@@ -92,18 +93,20 @@ def read_situation(
     """
     outside = services.outside
     host = outside.inventory.get(restart.host)
-    agent: AgentFacts | Unknown
+    agent: AgentFacts | Unknown | None
     limit: int | Unknown
     tasks: tuple[ControllerTasks, ...] | Unknown = NOT_ASKED
     if host is None:
         agent = limit = tasks = Unknown(f"host {restart.host} is not in the inventory")
     else:
-        agent = agent_facts or read_agent(services, host, restart.agent)
+        agent = agent_facts
+        if agent is None:
+            agent = read_agent(services, host, restart.agent)
         limit = read_hard_limit(services, host, restart.agent, agent)
         if asks_controllers(step, restart):
             tasks = outside.controllers.tasks(host, restart.agent)
-    known = remembered(services, but=restart.id)
-    return known.situation(restart, agent, limit, tasks, admitted_life)
+    stored = stored_facts(services, but=restart.id)
+    return stored.situation(restart, agent, limit, tasks, admitted_life)
 
 
 def with_sent(situation: Situation, sent: Sequence[SentCommand], now: Stamp) -> Situation:
@@ -169,27 +172,32 @@ def read_hard_limit(
 def seen(situation: Situation) -> dict[str, Any]:
     """Return the facts of a situation as JSON, for the history and ``explain``."""
 
-    def plain(fact: object) -> object:
-        return {"unknown": fact.why} if isinstance(fact, Unknown) else fact
-
-    agent = situation.agent
+    agent, limit, tasks = situation.agent, situation.hard_limit_bytes, situation.tasks
     return {
-        "agent": plain(agent) if isinstance(agent, Unknown) else dataclasses.asdict(agent),
-        "hard_limit_bytes": plain(situation.hard_limit_bytes),
+        "agent": _unknown(agent) if isinstance(agent, Unknown) else _agent_seen(agent),
+        "hard_limit_bytes": _unknown(limit) if isinstance(limit, Unknown) else limit,
         "host_state": situation.host_state,
         "paused": situation.paused,
         "storm": situation.storm,
         "quarantined": situation.quarantined,
-        "tasks": plain(situation.tasks)
-        if isinstance(situation.tasks, Unknown)
-        else [
-            {
-                "controller": one.controller,
-                "running": plain(one.running)
-                if isinstance(one.running, Unknown)
-                else [dataclasses.asdict(task) for task in one.running],
-                "more": one.more,
-            }
-            for one in situation.tasks
-        ],
+        "tasks": _unknown(tasks) if isinstance(tasks, Unknown) else [*map(_tasks_seen, tasks)],
+    }
+
+
+def _unknown(fact: Unknown) -> dict[str, Any]:
+    return {"unknown": fact.why}
+
+
+def _agent_seen(agent: AgentFacts) -> dict[str, Any]:
+    return {field.name: shown(getattr(agent, field.name)) for field in dataclasses.fields(agent)}
+
+
+def _tasks_seen(tasks: ControllerTasks) -> dict[str, Any]:
+    running = tasks.running
+    return {
+        "controller": tasks.controller,
+        "running": _unknown(running)
+        if isinstance(running, Unknown)
+        else [dataclasses.asdict(task) for task in running],
+        "more": tasks.more,
     }

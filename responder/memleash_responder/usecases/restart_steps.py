@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memleash_responder.adapters.ssh.client import CommandResult
-from memleash_responder.core.facts import AgentFacts, same_life
+from memleash_responder.core.facts import AgentFacts, Unknown, same_life, shown
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.core.progress import Failed, Progress, Refused
-from memleash_responder.core.proof import missing_proof
+from memleash_responder.core.proof import missing_at_the_end, missing_proof
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.untrusted import output
 from memleash_responder.errors import (
@@ -50,9 +50,9 @@ def admit(services: Services, restart: Restart, progress: Progress) -> Progress:
     found = look(services, restart, Step.ADMIT, None)
     return dataclasses.replace(
         progress,
-        life=found.agent.start_time or 0.0,
-        resident_bytes=found.agent.resident_bytes or 0,
-        hard_limit_bytes=found.hard_limit_bytes,
+        life=found.memory.process.start_time,
+        resident_bytes=found.memory.process.resident_bytes,
+        hard_limit_bytes=found.memory.hard_limit_bytes,
         seen=found.seen,
     )
 
@@ -87,7 +87,7 @@ def verify(services: Services, restart: Restart, progress: Progress) -> Progress
             services.memory.restarts.note(restart.id, refused.seen)
             wait_for_idle(services, restart, progress)
         else:
-            resident_bytes = found.agent.resident_bytes or 0
+            resident_bytes = found.memory.process.resident_bytes
             return dataclasses.replace(progress, resident_bytes=resident_bytes, seen=found.seen)
 
 
@@ -149,6 +149,24 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
 
 def ready(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Wait until a new life answers ready."""
+    facts = _proven(services, restart, lambda facts: missing_proof(facts, progress.life))
+    return dataclasses.replace(
+        progress,
+        new_life=shown(facts.start_time) or 0.0,
+        new_resident_bytes=shown(facts.resident_bytes) or 0,
+    )
+
+
+def _proven(
+    services: Services,
+    restart: Restart,
+    missing: Callable[[AgentFacts | Unknown], str | None],
+    why: str = "",
+) -> AgentFacts:
+    """Return the agent's facts once nothing is ``missing``; probe as configured. Raises Failed.
+
+    ``why`` begins the reason of a failure.
+    """
     host = host_of(services, restart)
     readiness = agent_of(services, restart).readiness
     last = "it was not looked at"
@@ -156,15 +174,11 @@ def ready(services: Services, restart: Restart, progress: Progress) -> Progress:
         if probe:
             services.sleep(readiness.interval)
         facts = read_agent(services, host, restart.agent, timeout_seconds=readiness.timeout)
-        missing = missing_proof(facts, progress.life)
-        if isinstance(facts, AgentFacts) and missing is None:
-            return dataclasses.replace(
-                progress,
-                new_life=facts.start_time or 0.0,
-                new_resident_bytes=facts.resident_bytes or 0,
-            )
-        last = missing or last
-    raise Failed(Outcome.NOT_READY, f"after {readiness.probes} probes: {last}")
+        lacks = missing(facts)
+        if isinstance(facts, AgentFacts) and lacks is None:
+            return facts
+        last = lacks or last
+    raise Failed(Outcome.NOT_READY, f"{why}after {readiness.probes} probes: {last}")
 
 
 def reconnect(services: Services, restart: Restart, progress: Progress) -> Progress:
@@ -182,18 +196,22 @@ def reconnect(services: Services, restart: Restart, progress: Progress) -> Progr
 def release(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Give everything back and judge whether the restart helped.
 
-    1. the new life must still be there; 2. a fresh process that is near the limit already is
-    quarantined; 3. undrain, connected, and the mute ends after its tail.
+    1. the new life, or a newer one, must be there and ready; 2. a fresh process that is near the
+    limit already is quarantined; 3. undrain, connected, and the mute ends after its tail.
     """
-    facts = read_agent(services, host_of(services, restart), restart.agent)
-    if isinstance(facts, AgentFacts) and (
-        not facts.up
-        or facts.start_time is None
-        or not same_life(facts.start_time, progress.new_life)
-    ):
-        raise Failed(Outcome.NOT_READY, "the new process was gone again before the end")
-    if isinstance(facts, AgentFacts) and facts.resident_bytes is not None:
-        progress = dataclasses.replace(progress, new_resident_bytes=facts.resident_bytes)
+    facts = _proven(
+        services,
+        restart,
+        lambda facts: missing_at_the_end(facts, progress.life, progress.new_life),
+        "the new process was gone again before the end: ",
+    )
+    life = shown(facts.start_time) or progress.new_life
+    progress = dataclasses.replace(
+        progress,
+        new_life=life,
+        new_resident_bytes=shown(facts.resident_bytes) or progress.new_resident_bytes,
+        restarted_again=not same_life(life, progress.new_life),
+    )
     guards, now = agent_of(services, restart).guards, services.clock.now()
     if progress.new_resident_bytes > guards.futile_ratio * progress.hard_limit_bytes:
         services.memory.quarantine.add(

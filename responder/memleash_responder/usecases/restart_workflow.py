@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 from memleash_responder.adapters.dbos_engine import Durable, run_step
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.outcomes import Outcome, Refusal, Step
-from memleash_responder.core.progress import Ended, Failed, Progress
+from memleash_responder.core.progress import Ended, Failed, Progress, RestartStepResult
 from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.boundary import try_one, unforeseen
-from memleash_responder.usecases.restart_end import conclude
+from memleash_responder.usecases.restart_end import finish, give_back
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -47,49 +47,50 @@ class RestartWorkflow:
         self._durable.enqueue(QUEUE, WORKFLOW, restart_id)
 
     def _body(self, restart_id: str) -> None:
-        progress = Progress().recorded()
+        progress = Progress()
         for step in steps.STEPS:
-            result = run_step(step, self._perform, step, restart_id, progress)
-            if result["refusal"] is not None:
-                run_step("conclude", self._conclude, restart_id, result["refusal"], result["begun"])
-                return
-            progress = result["progress"]
-        run_step("conclude", self._conclude, restart_id, None, True)
+            result = self._step(step, restart_id, progress)
+            if result.refusal is not None:
+                break
+            progress = result.progress
+        run_step("conclude", self._patiently, self._conclude, restart_id, result)
 
-    def _perform(self, step: Step, restart_id: str, progress: dict[str, Any]) -> dict[str, Any]:
-        return self._patiently(lambda: self._attempt(step, restart_id, progress))
+    def _step(self, step: Step, restart_id: str, progress: Progress) -> RestartStepResult:
+        def recorded() -> dict[str, Any]:
+            return self._patiently(self._attempt, step, restart_id, progress).recorded()
 
-    def _attempt(self, step: Step, restart_id: str, raw: dict[str, Any]) -> dict[str, Any]:
-        services, progress = self._services, Progress.of(raw)
+        return RestartStepResult.of(run_step(step, recorded))
+
+    def _attempt(self, step: Step, restart_id: str, progress: Progress) -> RestartStepResult:
+        services = self._services
         restart = services.memory.restarts.get(restart_id)
         if restart is None or not self._goes_on(restart, step):
-            return _refused(Refusal(Outcome.RESOLVED, "the request was closed"), begun=False)
+            closed = Refusal(Outcome.RESOLVED, "the request was closed")
+            return RestartStepResult(closed, begun=False, progress=progress)
         began, stamp = services.clock.now(), services.clock.stamp()
-        begun = restart.command_sent is not None
-        made = progress
+        refusal, made = None, progress
         try:
             made = steps.STEPS[step](services, restart, progress)
         except Ended as ended:
-            made = dataclasses.replace(progress, seen=ended.seen)
+            made, refusal = dataclasses.replace(progress, seen=ended.seen), ended.refusal
             begun = isinstance(ended, Failed) or _command_was_sent(services, restart_id)
-            result = _refused(ended.refusal, begun=begun)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # a step's boundary: the request still gets its word
             log.exception("step failed", extra={"step": step, "id": restart_id})
             services.telemetry.failures.labels(Part.STEP).inc()
             begun = _command_was_sent(services, restart_id)
-            result = _refused(unforeseen(error, begun=begun), begun=begun)
+            refusal = unforeseen(error, begun=begun)
         else:
-            result = {"refusal": None, "begun": begun, "progress": made.recorded()}
+            begun = restart.command_sent is not None
         seconds = stamp.age_seconds(services.clock.stamp())
         services.telemetry.step_seconds.labels(step).observe(seconds)
         timing = {"step": step, "started_at": began, "seconds": round(seconds, 4)}
-        next_step = _NEXT.get(step) if result["refusal"] is None else None
+        next_step = None if refusal else _NEXT.get(step)
         note = functools.partial(services.memory.restarts.note, restart_id, next_step=next_step)
         if not try_one(services, Part.STEP, restart_id, lambda: note(made.facts(), timing)):
             note({}, timing)  # the history is for people: what it cannot hold stops nothing
-        return result
+        return RestartStepResult(refusal, begun, made)
 
     def _goes_on(self, restart: Restart, step: Step) -> bool:
         """Take a request on at its first step, unless it got its word in the queue.
@@ -100,30 +101,31 @@ class RestartWorkflow:
             return self._services.memory.restarts.advance(restart.id, step)
         return restart.outcome is None
 
-    def _conclude(self, restart_id: str, raw: dict[str, str] | None, begun: bool) -> None:
-        refusal = Refusal(Outcome(raw["outcome"]), raw["reason"]) if raw else None
+    def _conclude(self, restart_id: str, result: RestartStepResult) -> None:
+        """Give the restart its final word, and its host what it is owed."""
+        restart = self._services.memory.restarts.get(restart_id)
+        if restart is None:
+            return
+        if result.refusal is not None:
+            give_back(self._services, restart, result.refusal, begun=result.begun)
+        else:
+            finish(self._services, restart, Outcome.RESTARTED, _success(result.progress))
 
-        def give_back() -> None:
-            restart = self._services.memory.restarts.get(restart_id)
-            if restart is not None:
-                conclude(self._services, restart, refusal, begun=begun)
-
-        self._patiently(give_back)
-
-    def _patiently(self, effect: Callable[[], T]) -> T:
+    def _patiently(self, effect: Callable[..., T], *args: object) -> T:
         """Run ``effect``; while the database is gone, wait and run it again (steps look first)."""
         while True:
             try:
-                return effect()
+                return effect(*args)
             except DatabaseUnavailable as error:
                 self._services.telemetry.failures.labels(Part.DATABASE).inc()
                 log.warning("waiting for the database", extra={"reason": str(error)})
                 self._services.sleep(1)
 
 
-def _refused(refusal: Refusal, *, begun: bool) -> dict[str, Any]:
-    plain = {"outcome": refusal.outcome, "reason": refusal.reason}
-    return {"refusal": plain, "begun": begun, "progress": None}
+def _success(progress: Progress) -> str:
+    why = "a new process is ready and the host is connected"
+    again = "; it was restarted once more before the end, not by the responder"
+    return why + again if progress.restarted_again else why
 
 
 def _command_was_sent(services: Services, restart_id: str) -> bool:

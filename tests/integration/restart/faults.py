@@ -130,6 +130,15 @@ OF_SSH = [
         reason="gone again",
         peers={"mn-1 reconnect": [Reply(delay=3)], "reconnect": [Reply({})]},
         command="{service} restart; (sleep 1.5; {service} stop) >/dev/null 2>&1 &",
+        settings=_FEW,
+    ),
+    Row(
+        "restarted once more at the reconnect",
+        "restarted",
+        starts=3,
+        reason="it was restarted once more before the end",
+        peers={"mn-1 reconnect": [Reply(delay=3)], "reconnect": [Reply({})]},
+        member={"command": "{service} restart; (sleep 1.5; {service} restart) >/dev/null 2>&1 &"},
     ),
     succeeds(
         "over the limit again",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memleash_responder.adapters.exporter import agent_facts
-from memleash_responder.core.facts import AgentFacts
+from memleash_responder.core.facts import AgentFacts, Unknown
 
 SCRAPE = """\
 # HELP memleash_agent_up 1 found, 0 surely not running.
@@ -58,17 +58,22 @@ def test_every_metric_of_the_contract_becomes_its_fact() -> None:
 )
 def test_an_absurd_value_is_unknown_and_never_zero(metric: str, field: str, value: str) -> None:
     facts = agent_facts(f'{metric}{{agent="a"}} {value}\n')["a"]
-    assert getattr(facts, field) is None
+    assert isinstance(getattr(facts, field), Unknown)
 
 
 @pytest.mark.parametrize("value", ["2", "0.5"])
 def test_a_truth_that_is_neither_0_nor_1_is_unknown(value: str) -> None:
-    assert agent_facts(f'memleash_agent_busy{{agent="a"}} {value}\n')["a"].busy is None
+    facts = agent_facts(f'memleash_agent_busy{{agent="a"}} {value}\n')["a"]
+    assert facts.busy == Unknown("the exporter's memleash_agent_busy cannot be believed")
 
 
 def test_a_sample_of_another_time_is_unknown() -> None:
     text = 'memleash_agent_up{agent="a"} 1 1700000000000\nmemleash_agent_busy{agent="a"} 0\n'
-    assert agent_facts(text) == {"a": AgentFacts(busy=False)}
+    assert agent_facts(text) == {
+        "a": AgentFacts(
+            up=Unknown("the exporter's memleash_agent_up cannot be believed"), busy=False
+        )
+    }
 
 
 def test_a_line_that_would_take_minutes_to_parse_is_refused_at_once() -> None:

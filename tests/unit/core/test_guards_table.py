@@ -8,22 +8,17 @@ from typing import Any
 import pytest
 
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
-from memleash_responder.core.guards import (
-    GUARDS,
-    NOT_ASKED,
-    Situation,
-    asks_controllers,
-    first_refusal,
-    refusals,
-)
+from memleash_responder.core.guards import GUARDS, Guard, asks_controllers, first_refusal, refusals
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
 from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
 from memleash_responder.core.restarts import APPROVED, DENIED, Restart
+from memleash_responder.core.situation import NOT_ASKED, Situation
 
 NOW = 1_800_000_000.0
 LIFE = NOW - 86_400
 ALERTED = NOW - 60
 LIMIT = 10 * GIB
+SILENT = Unknown("the exporter gives no sample")
 
 POLICY = RestartPolicy(Mode.ENFORCE, Guards(), Fleet())
 AGENT = AgentFacts(up=True, start_time=LIFE, resident_bytes=LIMIT + 1, busy=False, ready=True)
@@ -122,31 +117,31 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
         LOOKS,
     ),
     ("not running", situation(agent={"up": False}), POLICY, Outcome.FACTS_UNAVAILABLE, LOOKS),
-    ("up unknown", situation(agent={"up": None}), POLICY, Outcome.FACTS_UNAVAILABLE, LOOKS),
+    ("up unknown", situation(agent={"up": SILENT}), POLICY, Outcome.FACTS_UNAVAILABLE, LOOKS),
     (
         "life unknown",
-        situation(agent={"start_time": None}),
+        situation(agent={"start_time": SILENT}),
         POLICY,
         Outcome.FACTS_UNAVAILABLE,
         LOOKS,
     ),
     (
         "RSS unknown",
-        situation(agent={"resident_bytes": None}),
+        situation(agent={"resident_bytes": SILENT}),
         POLICY,
         Outcome.FACTS_UNAVAILABLE,
         LOOKS,
     ),
     (
         "readiness not published",
-        situation(agent={"ready": None}),
+        situation(agent={"ready": SILENT}),
         POLICY,
         Outcome.FACTS_UNAVAILABLE,
         ADMIT,
     ),
     (
         "busy unknown",
-        situation(agent={"busy": None}),
+        situation(agent={"busy": SILENT}),
         POLICY,
         Outcome.FACTS_UNAVAILABLE,
         BEFORE_SSH,
@@ -241,7 +236,7 @@ def test_a_start_time_in_the_future_counts_as_just_started() -> None:
     "seen",
     [
         situation(agent={"busy": True}, restart={"forced": True}),
-        situation(agent={"busy": None}, restart={"forced": True}),
+        situation(agent={"busy": SILENT}, restart={"forced": True}),
         situation(tasks=AT_WORK, restart={"forced": True}),
         situation(tasks=UNREACHABLE, restart={"forced": True}),
     ],
@@ -330,3 +325,25 @@ def test_controllers_are_asked_at_the_steps_whose_guards_look_at_tasks(step: Ste
     looks = verdict(step, situation(tasks=NOT_ASKED)) is not None
     assert asks_controllers(step, RESTART) is looks
     assert not asks_controllers(step, dataclasses.replace(RESTART, forced=True))
+
+
+def test_what_is_unknown_is_neither_true_nor_false() -> None:
+    """A check that forgets it must not take it for busy, idle, up or down."""
+    with pytest.raises(TypeError, match="neither true nor false: no answer"):
+        bool(Unknown("no answer"))
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
+def test_each_guard_by_itself_refuses_what_it_cannot_see(guard: Guard) -> None:
+    """Wherever a row of the table is moved to, it does not rest on another one's look."""
+    blind = situation(
+        agent={"up": SILENT, "start_time": SILENT, "busy": SILENT, "ready": SILENT},
+        tasks=NOT_ASKED,
+        hard_limit_bytes=SILENT,
+    )
+    sees = {"resolved", "denied", "paused", "observe_mode", "quarantined", "host_not_connected"}
+    sees |= {"storm", "cooldown", "restart_budget", "awaiting_approval"}
+    refusal = guard.check(blind, POLICY, NOW)
+    assert (refusal is None) == (guard.name in sees)
+    if refusal is not None:
+        assert refusal.outcome in (Outcome.FACTS_UNAVAILABLE, Outcome.CONTROLLER_UNREACHABLE)

@@ -33,7 +33,7 @@ CLAIM = Claim("busy:kvmagent", NOW - 100, int(NOW + 200), "kvmagent is busy")
 @pytest.mark.parametrize(
     ("resident_bytes", "minutes"),
     [
-        (None, 5),
+        (Unknown("no sample"), 5),
         (0, 5),
         (4 * GIB - 1, 5),
         (4 * GIB, 10),
@@ -46,7 +46,7 @@ CLAIM = Claim("busy:kvmagent", NOW - 100, int(NOW + 200), "kvmagent is busy")
     ],
 )
 def test_a_mute_is_5_minutes_for_each_begun_4_gib_and_an_hour_at_most(
-    resident_bytes: int | None, minutes: int
+    resident_bytes: int | Unknown, minutes: int
 ) -> None:
     assert deadline(POLICY, resident_bytes, NOW) == NOW + 60 * minutes
 
@@ -104,7 +104,8 @@ def test_busy_again_in_the_tail_is_a_new_stretch() -> None:
 
 
 @pytest.mark.parametrize(
-    "facts", [Unknown("exporter of node-1: refused"), dataclasses.replace(BUSY, busy=None)]
+    "facts",
+    [Unknown("exporter of node-1: refused"), dataclasses.replace(BUSY, busy=Unknown("no sample"))],
 )
 def test_unknown_mutes_nothing_renews_nothing_and_ends_nothing(
     facts: AgentFacts | Unknown,

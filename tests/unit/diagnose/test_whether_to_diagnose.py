@@ -11,11 +11,12 @@ from memleash_responder.core.diagnoses import (
     Diagnose,
     DiagnosisSituation,
     Discover,
-    diagnosis_refusal,
+    may_be_diagnosed,
 )
 from memleash_responder.core.facts import AgentFacts, Unknown
-from memleash_responder.core.outcomes import Mode, Outcome
+from memleash_responder.core.outcomes import Mode, Outcome, Refusal
 
+NO_SAMPLE = Unknown("no sample")
 SETTINGS = Diagnose(Discover(systemd_unit="agent.service"))
 GROWING = AgentFacts(up=True, start_time=1000.0, resident_bytes=3 * GIB, busy=False)
 GOOD = DiagnosisSituation(
@@ -34,10 +35,10 @@ def agent(**changes: object) -> AgentFacts:
         ({"mode": Mode.APPROVE}, None),
         ({"agent": agent(resident_bytes=4 * GIB)}, None),
         ({"agent": agent(resident_bytes=4 * GIB + 1)}, Outcome.TOO_LARGE),
-        ({"agent": agent(resident_bytes=None)}, Outcome.FACTS_UNAVAILABLE),
-        ({"agent": agent(start_time=None)}, Outcome.FACTS_UNAVAILABLE),
+        ({"agent": agent(resident_bytes=NO_SAMPLE)}, Outcome.FACTS_UNAVAILABLE),
+        ({"agent": agent(start_time=NO_SAMPLE)}, Outcome.FACTS_UNAVAILABLE),
         ({"agent": agent(up=False)}, Outcome.FACTS_UNAVAILABLE),
-        ({"agent": agent(up=None)}, Outcome.FACTS_UNAVAILABLE),
+        ({"agent": agent(up=NO_SAMPLE)}, Outcome.FACTS_UNAVAILABLE),
         ({"agent": Unknown("no route to host")}, Outcome.FACTS_UNAVAILABLE),
         ({"diagnosed_lives": (1000.4,)}, Outcome.ALREADY_DIAGNOSED),
         ({"diagnosed_lives": (10.0, 998.0)}, None),
@@ -60,13 +61,14 @@ def test_the_first_check_that_fails_names_the_outcome(
 ) -> None:
     situation = dataclasses.replace(GOOD, **changes)  # type: ignore[arg-type]
 
-    found = diagnosis_refusal(situation, SETTINGS)
+    found = may_be_diagnosed(situation, SETTINGS)
 
-    assert (found.outcome if found else None) == outcome
+    assert (found.outcome if isinstance(found, Refusal) else None) == outcome
 
 
 def test_an_agent_that_is_not_configured_for_it_is_never_diagnosed() -> None:
-    found = diagnosis_refusal(GOOD, None)
+    found = may_be_diagnosed(GOOD, None)
+    assert isinstance(found, Refusal)
 
     assert found is not None
     assert found.outcome is Outcome.NOT_CONFIGURED

@@ -55,7 +55,7 @@ class Node:
     resident_bytes: int = SMALL
     up: bool = True
     ready: bool = True
-    busy: bool | None = False
+    busy: bool | Unknown = False
     several: bool = False
     """More than one process may be the agent: the exporter says nothing of them."""
     exporter_answers: bool = True

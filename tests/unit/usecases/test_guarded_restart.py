@@ -31,6 +31,45 @@ def resolved(world: World) -> dict[str, Any]:
     return {**world.last_alert, "alerts": [{**alert, "status": "resolved"}]}
 
 
+def test_a_controller_that_restarts_the_agent_once_more_is_a_success_told_as_such(
+    world: World,
+) -> None:
+    leak_and_fire(world)
+    controllers: Any = world.services.outside.controllers
+    reconnect = controllers.reconnect
+
+    def reconnect_and_restart(*args: Any, **how: Any) -> None:
+        reconnect(*args, **how)
+        world.clock.advance(30)
+        world.restart_agent(world.node)
+        world.node.ready = False
+        world.later(5, lambda: setattr(world.node, "ready", True))
+
+    controllers.reconnect = reconnect_and_restart
+    world.run()
+    (request,) = world.history()
+    assert (request.outcome, world.state()) == ("restarted", "connected")
+    assert "restarted once more before the end" in request.reason
+    assert request.facts["new_life"] == world.node.life
+
+
+def test_a_process_that_is_gone_at_the_end_is_no_success(make_world: MakeWorld) -> None:
+    world = make_world(agent={"readiness": Readiness(probes=5, interval=Duration(1))})
+    leak_and_fire(world)
+    controllers: Any = world.services.outside.controllers
+    reconnect = controllers.reconnect
+
+    def reconnect_and_stop(*args: Any, **how: Any) -> None:
+        reconnect(*args, **how)
+        world.node.up = False
+
+    controllers.reconnect = reconnect_and_stop
+    world.run()
+    (request,) = world.history()
+    assert (request.outcome, world.state()) == ("not_ready", "disconnected")
+    assert request.reason.startswith("the new process was gone again before the end")
+
+
 # -- what was found in the system that this one learned from ------------------------------------
 
 

@@ -18,8 +18,8 @@ from memleash_responder.errors import AlertmanagerError
 from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
-from memleash_responder.usecases.orphans import end_orphans
 from memleash_responder.usecases.replicas import Liveness
+from memleash_responder.usecases.restart_end import end_abandoned
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World
@@ -186,7 +186,7 @@ def test_an_orphan_that_cannot_be_ended_keeps_none_from_its_end(
         raise LookupError(restart_id)
 
     monkeypatch.setattr(two.services.memory.restarts, "finish", picky)
-    end_orphans(two.services, set, no_such_workflow)
+    end_abandoned(two.services, set, no_such_workflow)
     assert (two.outcomes("node-1"), two.outcomes("node-2")) == (["open"], ["facts_unavailable"])
     assert counted(two, Part.SWEEP) == 3
 
