@@ -105,7 +105,7 @@ class Scraped:
 
 @contextmanager
 def running(argv: Sequence[str], port: int, cwd: Path) -> Iterator[Scraped]:
-    """Run a program that serves /metrics on ``port`` of loopback, and connect to it."""
+    """Run a program that serves /metrics on ``port`` of loopback, until it listens and on."""
     process = subprocess.Popen(argv, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=cwd)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
@@ -118,6 +118,7 @@ def running(argv: Sequence[str], port: int, cwd: Path) -> Iterator[Scraped]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{argv[0]} does not serve") from None
                 time.sleep(0.05)
+        connection.close()  # the first scrape opens it: one that waits to begin is hung up on
         yield Scraped(process, connection)
     finally:
         connection.close()
