@@ -27,6 +27,7 @@ from demo.stack.processes import wait_until
 from demo.stack.responder import AGENT, UNUSED, Responder, alert, lonely, responder
 from memleash_responder.adapters.database import schema
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.migrations import upgrade
 
 RESULT = Path(__file__).with_suffix(".json")
 MOST_TIMES = 12.0
@@ -136,7 +137,7 @@ def told_and_recorded(one: Responder, number: int) -> None:
 def fill(url: str, size: Size) -> None:
     """Make the rows of a past with so much of everything."""
     database, now = Database(url), time.time()
-    database.create_tables()
+    upgrade(database)
     rows: dict[sa.Table, list[dict[str, Any]]] = {
         schema.alerts: [past_alert(number, size, now) for number in range(size.alerts)],
         schema.restarts: [past_restart(number, size, now) for number in range(size.restarts)],

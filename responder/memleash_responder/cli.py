@@ -23,6 +23,7 @@ from typing import NoReturn
 from memleash_responder import settings
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
 from memleash_responder.adapters.ssh import client as ssh
 from memleash_responder.adapters.telemetry import Part, Telemetry
@@ -140,7 +141,7 @@ class Responder:
         configured = outside.settings
         database = Database(configured.database)
         database.hold()
-        database.create_tables()
+        upgrade(database)
         self._durable = Durable(database.url, executor_id=_executor_id(database))
         self._services = services = Services(
             outside=outside,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.core.outcomes import BEGUN, Outcome
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     one = Database(database_url)
-    one.create_tables()
+    upgrade(one)
     yield one
     one.close()
 

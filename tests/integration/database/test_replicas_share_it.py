@@ -11,6 +11,7 @@ import pytest
 
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.mutes import Mutes
 from memleash_responder.adapters.database.restart_commands import RestartCommands
 from memleash_responder.adapters.database.restarts import Restarts
@@ -29,7 +30,7 @@ AT_ONCE, BUDGET, EACH = 8, 3, 25
 def databases(database_url: str) -> Iterator[list[Database]]:
     """One database, as each of the replicas has it."""
     opened = [Database(database_url) for _ in range(AT_ONCE)]
-    opened[0].create_tables()
+    upgrade(opened[0])
     yield opened
     for database in opened:
         database.close()

@@ -14,6 +14,7 @@ import pytest
 from demo.stack.processes import ProgramFailed, wait_until
 from demo.stack.responder import Responder, alert
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.schema import flags
 from tests.integration.database.conftest import Start
 
@@ -128,7 +129,7 @@ def make(database: Path) -> None:
     """Make a database as the responder does, with something in it."""
     made = Database(f"sqlite:///{database}")
     made.hold()
-    made.create_tables()
+    upgrade(made)
     with made.write() as connection:
         for number in range(200):
             made.upsert(
@@ -203,7 +204,7 @@ def test_tables_of_another_version_end_the_start_with_one_message(
     with pytest.raises(ProgramFailed, match="ended with code 1"):
         start(f"sqlite:///{database}")
     (line,) = (tmp_path / "responder.log").read_text(encoding="utf-8").splitlines()
-    assert "its table memleash_restarts has no column" in line
+    assert "cannot be brought to version 2, and stay as they were: no such column" in line
 
 
 def test_a_file_that_may_not_be_written_ends_the_start_with_one_message(

@@ -1,10 +1,10 @@
-"""Two releases side by side, whose restarts have other steps: nothing is carried on by guess."""
+"""Two releases side by side, with other steps and other tables: nothing is carried on by guess."""
 
 from __future__ import annotations
 
 import pytest
 
-from demo.stack.processes import wait_until
+from demo.stack.processes import ProgramFailed, wait_until
 from demo.stack.replicas import Site, final_words, halted_in_a_restart, is_restarted_once
 from demo.stack.responder import alert
 
@@ -46,10 +46,22 @@ def test_the_new_release_restarts_beside_the_old_one(site: Site) -> None:
     is_restarted_once(site)
 
 
+def test_the_old_release_goes_on_with_newer_tables_but_does_not_start_on_them(site: Site) -> None:
+    first = site.replica("first")
+    site.replica("second", module="tests.support.next_release")
+    site.over_the_limit()
+    assert first.tell(alert(1, host=site.stack.site.host, agent=site.stack.site.agent)) == 202
+    is_restarted_once(site)
+    with pytest.raises(ProgramFailed, match="a newer release has upgraded it"):
+        site.replica("third")
+
+
 def test_what_a_dead_one_of_the_old_release_left_is_ended_by_another_of_it(site: Site) -> None:
     """Seen: the new release took over only what had its own steps, and forgot the dead one."""
     first, _ = halted_in_a_restart(site, "after:step:hold", second="tests.support.next_release")
     site.replica("third")
+    first, _ = halted_in_a_restart(site, "after-hold")
+    site.replica("next", module="tests.support.next_release")
     first.program.kill()
     is_restarted_once(site)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.inbox import AlertRecord
+from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts, new_id
 from memleash_responder.core.alerts import Alert
@@ -22,7 +23,7 @@ KEEP_DAYS, KEEP_RESTARTS, KEEP_ALERTS = 90, 1000, 5000
 def test_a_years_work_stays_bounded(tmp_path: Path) -> None:
     file = tmp_path / "responder.db"
     database = Database(f"sqlite:///{file}")
-    database.create_tables()
+    upgrade(database)
     requests, history = Restarts(database), RestartHistory(database)
     alerts = AlertRecord(database)
     sizes = []
@@ -46,7 +47,7 @@ def test_a_years_work_stays_bounded(tmp_path: Path) -> None:
 
 def test_an_open_request_is_never_pruned(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
-    database.create_tables()
+    upgrade(database)
     requests = Restarts(database)
     waiting = Restart(
         id="waiting",
@@ -66,7 +67,7 @@ def test_an_open_request_is_never_pruned(tmp_path: Path) -> None:
 def test_repeats_of_a_refusal_go_before_anything_else(tmp_path: Path) -> None:
     """Seen: an alert that was refused every 5 minutes for a week left no room for the others."""
     database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
-    database.create_tables()
+    upgrade(database)
     requests, history = Restarts(database), RestartHistory(database)
     others = [_ended(day=0, number=number, now=float(number)) for number in range(10)]
     repeats = [
@@ -82,7 +83,7 @@ def test_repeats_of_a_refusal_go_before_anything_else(tmp_path: Path) -> None:
 
 def test_diagnoses_go_when_they_are_old_and_open_ones_never(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
-    database.create_tables()
+    upgrade(database)
     diagnoses = Diagnoses(database)
     for day in range(3):
         one = Diagnosis(f"day-{day}", f"node-{day}", "agent", day * DAY)

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.inbox import Inbox
+from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.errors import BacklogFull, DatabaseUnavailable
 
 AT_ONCE = 8
@@ -20,7 +21,7 @@ AT_ONCE = 8
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database(f"sqlite:///{tmp_path / 'responder.db'}")
-    opened.create_tables()
+    upgrade(opened)
     yield opened
     opened.close()
 

@@ -11,6 +11,7 @@ import pytest
 
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.facts import Host
 from memleash_responder.usecases.services import Memory
@@ -24,7 +25,7 @@ _NAME = r"memleash_responder_[a-z_]+"
 def published(tmp_path: Path) -> set[str]:
     """The names in a responder's scrape, as Prometheus stores them."""
     database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
-    database.create_tables()
+    upgrade(database)
     node = Host("node-1", "127.0.0.1:1", "127.0.0.1", {"host": "node-1"})
     outside = SimpleNamespace(inventory=SimpleNamespace(hosts=lambda: {"node-1": node}, valid=True))
     services: Any = SimpleNamespace(

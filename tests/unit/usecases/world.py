@@ -20,6 +20,7 @@ from sqlalchemy import event
 
 from memleash_responder import settings
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards
@@ -175,7 +176,7 @@ class World:
             before.memory.database.close()
         database = KillableDatabase(f"sqlite:///{self._file}")
         event.listen(database.engine, "connect", _no_sync)
-        database.create_tables()
+        upgrade(database)
         database.boundary = self.boundary
         outside: Any = Outside.__new__(Outside)
         for name, part in {

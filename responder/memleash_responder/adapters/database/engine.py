@@ -8,7 +8,6 @@ for each other before that: SQLite's own wait is a poll, of up to 100 ms.
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
-from memleash_responder.adapters.database.schema import METADATA, leases
+from memleash_responder.adapters.database.schema import leases
 from memleash_responder.adapters.database.sqlite_file import SqliteFile, UnusableFile
 from memleash_responder.errors import DatabaseUnavailable
 
@@ -28,14 +27,13 @@ PATIENCE_SECONDS = 5
 ANSWER_SECONDS = 7
 """How long a transaction on PostgreSQL may take in all: a webhook has its 503 within 10 s."""
 
+UPGRADE_SECONDS = 900
+"""How long a start may take to bring the tables to its version, or wait for who does."""
+
 _SQLITE = {"timeout": PATIENCE_SECONDS}
 _POSTGRESQL = {"tcp_user_timeout": 2000 * PATIENCE_SECONDS}
-_LOCK_OF_TABLES = 7365
-_OURS = "memleash_"
 _AUTOCOMMIT = "AUTOCOMMIT"
 _PROBE = "probe"
-_ENCODINGS = ("UTF8", "SQL_ASCII")
-"""SQL_ASCII stores bytes as they come, and ours are UTF-8."""
 
 
 def engine_url(database: str) -> sa.URL:
@@ -60,19 +58,19 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writing = threading.Lock()
         self._file: SqliteFile | None = None
-        self._in_time: Callable[[], contextlib.AbstractContextManager[None]]
+        self._in_time: Callable[[float], contextlib.AbstractContextManager[None]]
         if self.is_sqlite:
             self.engine = self._engine(pool_size, _SQLITE)
-            self._in_time = contextlib.nullcontext
+            self._in_time = lambda _seconds: contextlib.nullcontext()
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
             return
         try:
             from memleash_responder.adapters.database import timed_postgres  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise self._unavailable(f"{error}; install memleash[postgres]") from error
+            raise self.unavailable(f"{error}; install memleash[postgres]") from error
         self.engine = self._engine(pool_size, _POSTGRESQL)
-        self._in_time = functools.partial(timed_postgres.within, ANSWER_SECONDS)
+        self._in_time = timed_postgres.within
         timed_postgres.keep_deadlines(self.engine)
         event.listen(self.engine, "connect", _prepare_postgresql)
 
@@ -99,58 +97,29 @@ class Database:
         try:
             self._file = SqliteFile(Path(file))
         except UnusableFile as error:
-            raise self._unavailable(str(error)) from error
+            raise self.unavailable(str(error)) from error
 
-    def create_tables(self) -> None:
-        """Create what is missing. Raises DatabaseUnavailable, also for a database without UTF-8,
-        and for one that is another program's.
-        """
-        with self.write() as connection:
-            self._check_encoding(connection)
-            if not self.is_sqlite:  # replicas that start together must not race in DDL
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_OF_TABLES)))
-            self._check_tables(connection)
-            METADATA.create_all(connection)
-
-    def _check_tables(self, connection: sa.Connection) -> None:
-        """Refuse a database in which only others have tables, and tables of ours that are not."""
-        inspector = sa.inspect(connection)
-        tables = set(inspector.get_table_names())
-        if tables and not any(name.startswith(_OURS) for name in tables):
-            named = ", ".join(sorted(tables)[:3])
-            raise self._unavailable(
-                f"it is another program's (its tables: {named});"
-                " give the responder a database of its own"
-            )
-        for table in METADATA.sorted_tables:
-            if table.name in tables:
-                there = {column["name"] for column in inspector.get_columns(table.name)}
-                missing = sorted({column.name for column in table.columns} - there)
-                if missing:
-                    raise self._unavailable(
-                        f"its table {table.name} has no column {', '.join(missing)}:"
-                        " another program or another version made it"
-                    )
-
-    def _unavailable(self, why: str) -> DatabaseUnavailable:
+    def unavailable(self, why: str) -> DatabaseUnavailable:
+        """Return the error that says why this database cannot be used."""
         return DatabaseUnavailable(f"the database {self.name} cannot be used: {why}")
-
-    def _check_encoding(self, connection: sa.Connection) -> None:
-        """Refuse what could not store every label that Prometheus allows."""
-        if self.is_sqlite:
-            return
-        encoding = connection.scalar(sa.text("SHOW server_encoding"))
-        if encoding not in _ENCODINGS:
-            raise DatabaseUnavailable(
-                f"the database {self.name} has the encoding"
-                f" {encoding}; allowed: {', '.join(_ENCODINGS)}. Make it with"
-                " CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
-            )
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction, committed at the end. Raises DatabaseUnavailable."""
-        turn = self._turn() if self.is_sqlite else self._in_time()
+        with self._transaction(ANSWER_SECONDS) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def upgrading(self) -> Iterator[sa.Connection]:
+        """A transaction that may take its time, as it waits for another's. As ``write``."""
+        with self._transaction(UPGRADE_SECONDS) as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self, seconds: float) -> Iterator[sa.Connection]:
+        turn = self._turn() if self.is_sqlite else self._in_time(seconds)
         with turn, _translated(self.name), self.engine.begin() as connection:
             yield connection
 
@@ -158,7 +127,7 @@ class Database:
     def _turn(self) -> Iterator[None]:
         self._check_file()
         if not self._writing.acquire(timeout=PATIENCE_SECONDS):
-            raise self._unavailable(f"another write has not ended within {PATIENCE_SECONDS} s")
+            raise self.unavailable(f"another write has not ended within {PATIENCE_SECONDS} s")
         try:
             yield
         finally:
@@ -168,7 +137,8 @@ class Database:
     def read(self) -> Iterator[sa.Connection]:
         """A connection for single SELECTs. Raises DatabaseUnavailable."""
         self._check_file()
-        with self._in_time(), _translated(self.name), self.engine.connect() as connection:
+        turn = self._in_time(ANSWER_SECONDS)
+        with turn, _translated(self.name), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level=_AUTOCOMMIT)
 
     def _check_file(self) -> None:
@@ -177,7 +147,7 @@ class Database:
             try:
                 self._file.check()
             except UnusableFile as error:
-                raise self._unavailable(str(error)) from error
+                raise self.unavailable(str(error)) from error
 
     def insert(self, table: sa.Table) -> Any:
         """Return an INSERT that knows ON CONFLICT; SQLite and PostgreSQL spell it alike."""
@@ -197,14 +167,15 @@ class Database:
             .on_conflict_do_update(index_elements=list(keys), set_=dict(values))
         )
 
-    def lock(self, connection: sa.Connection, name: str) -> None:
+    def lock(self, connection: sa.Connection, name: str | int) -> None:
         """Wait until no other transaction has locked ``name``; the end of this one frees it.
 
         For what may not be there yet, so that there is no row to lock. SQLite's writers wait for
         each other anyway.
         """
         if not self.is_sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+            key = name if isinstance(name, int) else sa.func.hashtext(name)
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     def now(self) -> sa.ColumnElement[float]:
         """The database's own clock, unix time: the same for every replica."""

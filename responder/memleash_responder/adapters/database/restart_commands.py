@@ -14,6 +14,9 @@ from memleash_responder.core.outcomes import Refusal
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.errors import Overtaken
 
+_LOCK = 7366
+"""The same in every release."""
+
 NEWEST_COMMANDS = 1000
 """How far back sent commands are counted; more than any budget allows in its window."""
 
@@ -48,8 +51,7 @@ class RestartCommands:
         or another has noted a command meanwhile.
         """
         with self._database.write() as connection:
-            if not self._database.is_sqlite:  # whose writers are one at a time anyway
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7366)"))
+            self._database.lock(connection, _LOCK)
             now = clock()  # when the turn has come: what is noted earlier seems to be over earlier
             refusal = refuse(_commands_sent(connection, NEWEST_COMMANDS, restart.id), now)
             if refusal is None:

@@ -1,5 +1,6 @@
-"""The tables. Times are unix seconds; JSON columns hold facts for people, never for decisions.
+"""The tables, as they are now; how older ones become so stands in ``migrations``.
 
+Times are unix seconds. JSON columns hold facts for people, never for decisions.
 The prefix keeps them apart from DBOS's own tables, which live in the same database.
 """
 
@@ -8,6 +9,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 METADATA = sa.MetaData()
+
+schema = sa.Table(
+    "memleash_schema",
+    METADATA,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+)
+"""One row: which version of the tables this is."""
 
 notifications = sa.Table(
     "memleash_notifications",
@@ -63,6 +71,14 @@ restarts = sa.Table(
     sa.Index("memleash_restarts_of_alert", "fingerprint", "alert_started_at"),
 )
 """Every request for a restart, with its one final word."""
+
+commands = sa.Index(
+    "memleash_restarts_commands",
+    restarts.c.command_sent_at,
+    sqlite_where=restarts.c.command_sent_at.is_not(None),
+    postgresql_where=restarts.c.command_sent_at.is_not(None),
+)
+"""What cooldowns and budgets count."""
 
 one_at_a_time = sa.Index(
     "memleash_one_restart_at_a_time",
