@@ -33,9 +33,9 @@ class Postgres:
         """The URL of the database ``memleash``."""
         return f"postgresql://memleash@127.0.0.1:{self.port}/memleash"
 
-    def query(self, statement: str) -> str:
-        """Run ``statement`` in the database and return what psql prints of its rows."""
-        url = self.url.replace("memleash@", "postgres@")
+    def query(self, statement: str, *, database: str = "memleash") -> str:
+        """Run ``statement`` in ``database`` and return what psql prints of its rows."""
+        url = f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
         command = (_binary("psql"), "-X", "-q", "-A", "-t", "-c", statement, url)
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         return done.stdout.strip()

@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from memleash_responder import settings
 from memleash_responder.adapters.clock import Clock
+from memleash_responder.adapters.database.check import check
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
@@ -85,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{flags.config_file}: valid\n")
         return 0
     try:
+        if flags.check_database:
+            sys.stdout.write(f"{check(outside.settings.database)}\n")
+            return 0
         return Responder(flags.config_file, outside, front).run()
     except (ConfigError, DatabaseUnavailable, OSError) as error:
         sys.stderr.write(f"memleash-responder: {error}\n")
@@ -125,6 +129,12 @@ def _flags() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--check-config", dest="check_config", action="store_true", help="check and leave"
+    )
+    parser.add_argument(
+        "--check-database",
+        dest="check_database",
+        action="store_true",
+        help="say what a start would do with the database, change nothing, and leave",
     )
     return parser
 

@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from demo.stack.postgres import Postgres
 from demo.stack.processes import ProgramFailed, wait_until
+from demo.stack.responder import Responder, alert, lonely, responder
 from memleash_responder.adapters.database import migrations
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import NEWEST_VERSION, rehearse, upgrade
 from memleash_responder.adapters.database.schema import schema
 from memleash_responder.errors import DatabaseUnavailable
 from tests.integration.database.conftest import Start
-from demo.stack.postgres import Postgres
-from demo.stack.responder import Responder, alert, lonely, responder
 
 pytestmark = pytest.mark.integration
 

@@ -48,8 +48,10 @@ def engine_url(database: str) -> sa.URL:
 class Database:
     """One engine with its two kinds of connection."""
 
-    def __init__(self, database: str, *, pool_size: int = 10) -> None:
+    def __init__(self, database: str, *, pool_size: int = 10, as_found: bool = False) -> None:
         """Prepare ``database`` (a URL of the configuration); nothing is opened yet.
+
+        ``as_found`` leaves the kind of journal that a SQLite file has.
 
         Raises DatabaseUnavailable without the driver of PostgreSQL, which is an extra.
         """
@@ -63,6 +65,8 @@ class Database:
             self.engine = self._engine(pool_size, _SQLITE)
             self._in_time = lambda _seconds: contextlib.nullcontext()
             event.listen(self.engine, "connect", _prepare_sqlite)
+            if not as_found:
+                event.listen(self.engine, "connect", _keep_write_ahead_log)
             event.listen(self.engine, "begin", _begin_immediate)
             return
         try:
@@ -226,8 +230,12 @@ def _is_the_databases_fault(error: exc.SQLAlchemyError) -> bool:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by _begin_immediate alone
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _keep_write_ahead_log(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:

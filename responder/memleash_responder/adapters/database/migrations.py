@@ -33,6 +33,7 @@ NEWEST_VERSION = max(MIGRATIONS)
 _LOCK = 7365
 """The same in every release."""
 _OURS = "memleash_"
+_DBOS = "dbos"
 _ENCODINGS = ("UTF8", "SQL_ASCII")
 """SQL_ASCII stores bytes as they come, and ours are UTF-8."""
 
@@ -53,11 +54,15 @@ def upgrade(database: Database) -> None:
 def rehearse(database: Database) -> int | None:
     """Do what ``upgrade`` does, take it back, and return the version that was found.
 
-    None stands for a database without tables. Raises DatabaseUnavailable as ``upgrade`` does.
+    None stands for a database without tables. Raises DatabaseUnavailable as ``upgrade`` does, and
+    also where nothing can be written, or DBOS could not make the schema of its own.
     """
     _check_encoding(database)
     with database.upgrading() as connection:
         found = _upgrade(database, connection)
+        connection.execute(schema.update().values(version=NEWEST_VERSION))
+        if not database.is_sqlite and _DBOS not in sa.inspect(connection).get_schema_names():
+            connection.execute(sa.schema.CreateSchema(_DBOS))
         connection.rollback()
     return found
 

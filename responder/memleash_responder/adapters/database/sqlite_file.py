@@ -11,6 +11,7 @@ import fcntl
 import os
 import sqlite3
 import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
 
 _MAGIC = b"SQLite format 3\0"
@@ -52,27 +53,10 @@ class SqliteFile:
         The mark is brought into the header at once, where ``check`` reads it, and not left to the
         write-ahead log.
         """
-        url = f"file:{urllib.parse.quote(str(self._path.absolute()))}?mode=rw"
-        try:
-            with contextlib.closing(
-                sqlite3.connect(url, uri=True, timeout=_LOCK_SECONDS, isolation_level=None)
-            ) as connection:
-                (marked,) = connection.execute("PRAGMA application_id").fetchone()
-                names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-                tables = sorted(name for (name,) in names if not name.startswith("sqlite_"))
-                is_ours = not tables or any(name.startswith(_OURS) for name in tables)
-                if marked not in (0, _APPLICATION_ID) or not is_ours:
-                    raise UnusableFile(_foreign(tables))
-                (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-                if sound != "ok":
-                    raise UnusableFile(_damaged(sound))
-                if marked == 0:
-                    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.OperationalError as error:
-            raise UnusableFile(str(error)) from error
-        except sqlite3.DatabaseError as error:
-            raise UnusableFile(_damaged(str(error))) from error
+        with _opened(self._path, "rw") as connection:
+            if _refuse_unsound(connection) == 0:
+                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Give the file up, once nothing in this process has it open any more."""
@@ -94,6 +78,55 @@ class SqliteFile:
         mark = int.from_bytes(header[_APPLICATION_ID_AT:], "big")
         if not header.startswith(_MAGIC) or mark != _APPLICATION_ID:
             raise UnusableFile(f"its file was overwritten; {_RESTART}")
+
+
+def look(file: Path) -> bool:
+    """Return whether a process holds ``file``, and change nothing. Raises UnusableFile.
+
+    It must be called before this process has the file open elsewhere, for it closes a descriptor.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UnusableFile(f"{error.strerror}: {file}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        held = False
+    except BlockingIOError:
+        held = True
+    finally:
+        os.close(descriptor)
+    with _opened(file, "ro") as connection:
+        _refuse_unsound(connection)
+    return held
+
+
+@contextlib.contextmanager
+def _opened(file: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    url = f"file:{urllib.parse.quote(str(file.absolute()))}?mode={mode}"
+    try:
+        with contextlib.closing(
+            sqlite3.connect(url, uri=True, timeout=_LOCK_SECONDS, isolation_level=None)
+        ) as connection:
+            yield connection
+    except sqlite3.OperationalError as error:
+        raise UnusableFile(str(error)) from error
+    except sqlite3.DatabaseError as error:
+        raise UnusableFile(_damaged(str(error))) from error
+
+
+def _refuse_unsound(connection: sqlite3.Connection) -> int:
+    """Return the file's mark, of a file that is sound, and ours or empty."""
+    (marked,) = connection.execute("PRAGMA application_id").fetchone()
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    tables = sorted(name for (name,) in names if not name.startswith("sqlite_"))
+    is_ours = not tables or any(name.startswith(_OURS) for name in tables)
+    if marked not in (0, _APPLICATION_ID) or not is_ours:
+        raise UnusableFile(_foreign(tables))
+    (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if sound != "ok":
+        raise UnusableFile(_damaged(sound))
+    return int(marked)
 
 
 _RESTART = "put it back, and restart the responder"
