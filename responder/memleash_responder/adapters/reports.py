@@ -49,6 +49,11 @@ class Report:
     folder: Path
 
     @property
+    def taken_at(self) -> float:
+        """Return when it was taken, as unix time."""
+        return datetime.strptime(self.time, _TIME).replace(tzinfo=UTC).timestamp()
+
+    @property
     def size_bytes(self) -> int:
         """Return the size of its files together."""
         return sum(file.stat().st_size for file in self.files())

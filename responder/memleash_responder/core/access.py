@@ -1,6 +1,6 @@
 """Who may do what: the ``access`` section of the configuration, and the roles it hands out.
 
-Nothing here reads a credential: see web.identity. A role is also what a route asks for.
+Nothing here reads a credential: see web.authentication. A role is also what a route asks for.
 """
 
 from __future__ import annotations

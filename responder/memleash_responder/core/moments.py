@@ -13,8 +13,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from memleash_responder.core.untrusted import number
+
+UNIX_SECONDS = "unix seconds"
+Moment = Annotated[float, UNIX_SECONDS]
+"""A moment as a kind of field, to be told from other numbers where it is shown."""
 
 EARLIEST, LATEST = 0.0, 253402300799.0
 """1970-01-01T00:00:00Z and 9999-12-31T23:59:59Z, the last second that datetime can show."""

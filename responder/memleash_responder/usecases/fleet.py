@@ -16,7 +16,7 @@ from memleash_responder.core.facts import AgentFacts, Host, Unknown, shown
 from memleash_responder.core.guards import refusals
 from memleash_responder.core.moments import unix_seconds
 from memleash_responder.core.mutes import Claim, mute_in_force
-from memleash_responder.core.outcomes import HostState, Refusal
+from memleash_responder.core.outcomes import HostState, Mode, Refusal
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import NOT_ASKED
 from memleash_responder.core.untrusted import size_bytes, truth
@@ -203,7 +203,7 @@ class Row:
 
     host: Host
     agent: str
-    mode: str
+    mode: Mode
     state: HostState
     mute: Claim | None
     reading: Reading | Unknown

@@ -7,6 +7,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+from memleash_responder.core.moments import Moment
 from memleash_responder.core.outcomes import FAILED, Outcome, Step
 from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases.restart_steps import STEPS
@@ -29,12 +30,12 @@ class StepState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StepProgress:
-    """One step of one restart. Times are unix seconds."""
+    """One step of one restart."""
 
     step: Step
     state: StepState
-    started_at: float | None = None
-    seconds: float | None = None
+    started_at: Moment | None
+    seconds: float | None
 
 
 def progress(restart: Restart) -> list[StepProgress]:
@@ -58,8 +59,8 @@ def _ran(restart: Restart, step: Step, record: Mapping[str, Any]) -> StepProgres
 
 def _not_ran(restart: Restart, step: Step) -> StepProgress:
     if restart.step == step and restart.outcome is None:
-        return StepProgress(step, StepState.RUNNING, _since(restart))
-    return StepProgress(step, StepState.WAITING)
+        return StepProgress(step, StepState.RUNNING, _since(restart), None)
+    return StepProgress(step, StepState.WAITING, None, None)
 
 
 def _since(restart: Restart) -> float | None:

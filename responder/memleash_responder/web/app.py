@@ -19,15 +19,12 @@ from memleash_responder.web.api.hosts import add_hosts
 from memleash_responder.web.api.mutes import add_mutes
 from memleash_responder.web.api.openapi import add_openapi
 from memleash_responder.web.api.restarts import add_restarts
-from memleash_responder.web.api.system import add_switches
+from memleash_responder.web.api.system import add_system, health_and_reload
 from memleash_responder.web.api.table import Routes
 from memleash_responder.web.authentication import Gate
-from memleash_responder.web.health import health
 from memleash_responder.web.metrics import StateCollector, metrics
-from memleash_responder.web.pages.buttons import buttons
-from memleash_responder.web.pages.forms import Forms
+from memleash_responder.web.pages.buttons import Forms, buttons
 from memleash_responder.web.pages.views import pages
-from memleash_responder.web.reloading import reloading
 from memleash_responder.web.request_checks import protect
 from memleash_responder.web.responses import add_etags, handle_problems
 from memleash_toolkit import documents
@@ -61,9 +58,8 @@ def create_app(
     add_etags(app)
     handle_problems(app)
     services.telemetry.registry.register(StateCollector(services))
-    app.register_blueprint(health(services))
+    app.register_blueprint(health_and_reload(services, reload))
     app.register_blueprint(metrics(services.telemetry.registry))
-    app.register_blueprint(reloading(reload))
     forms = Forms(services)
     app.register_blueprint(pages(services, reader, forms))
     app.register_blueprint(buttons(services, operator, forms))
@@ -80,7 +76,7 @@ def routes_of(
     add_hosts(routes, services, operator, reader)
     add_restarts(routes, services, operator)
     add_mutes(routes, services, operator)
-    add_switches(routes, services, operator)
+    add_system(routes, services, operator)
     add_diagnoses(routes, services, operator)
     add_diagnostics(routes, services)
     add_openapi(routes)

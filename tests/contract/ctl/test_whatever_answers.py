@@ -20,7 +20,10 @@ from memleash_responder.ctl import answers
 from memleash_responder.ctl.answers import NotUnderstood, understood
 from memleash_responder.ctl.client import Exit
 from memleash_responder.ctl.main import CLOSED_PIPE, cli, run
-from memleash_responder.web.api.models import COMPONENTS
+from memleash_responder.usecases import overview
+from memleash_responder.usecases.step_states import StepProgress
+from memleash_responder.web.api import models
+from memleash_responder.web.api.json_schema import components
 from tests.contract.ctl.server import Server, http
 
 DOCS = Path(__file__).parents[3] / "docs/memleashctl.md"
@@ -289,24 +292,30 @@ def test_any_json_is_a_shape_or_not_understood(raw: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "component"),
+    ("shape", "model"),
     [
-        (answers.Status, "Status"),
-        (answers.Host, "Host"),
-        (answers.Agent, "Agent"),
-        (answers.Explanation, "Explanation"),
-        (answers.Restart, "Restart"),
-        (answers.Step, "Step"),
-        (answers.Report, "Report"),
-        (answers.Quarantined, "Quarantine"),
-        (answers.Diagnostic, "Diagnostic"),
-        (answers.Diagnosis, "Diagnosis"),
-        (answers.Problem, "Problem"),
+        (answers.Status, overview.Status),
+        (answers.Host, models.Host),
+        (answers.Agent, models.Agent),
+        (answers.Explanation, models.Explanation),
+        (answers.Guard, models.GuardVerdict),
+        (answers.Restart, models.Restart),
+        (answers.Step, StepProgress),
+        (answers.Report, overview.Report),
+        (answers.Counted, overview.Counted),
+        (answers.Observed, overview.Observed),
+        (answers.Quarantined, overview.Quarantine),
+        (answers.HeldMute, overview.HeldMute),
+        (answers.Diagnostic, models.Diagnostic),
+        (answers.Diagnosis, models.Diagnosis),
+        (answers.Switched, models.Switched),
+        (answers.Problem, models.Problem),
     ],
 )
-def test_what_is_read_is_what_the_api_documents(shape: type, component: str) -> None:
+def test_what_is_read_is_what_the_api_documents(shape: type, model: type) -> None:
+    (documented,) = [one for name, one in components([model]).items() if name == model.__name__]
     fields = set(shape.__dataclass_fields__)  # type: ignore[attr-defined]
-    assert fields <= set(COMPONENTS[component]["required"])
+    assert fields <= set(documented["required"])
 
 
 @pytest.mark.parametrize(

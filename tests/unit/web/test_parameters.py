@@ -1,4 +1,4 @@
-"""Query parameters and times, as tables."""
+"""Query parameters, as tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from memleash_responder.web.api.parameters import iso, moment, one_of, text, whole
+from memleash_responder.web.api.parameters import moment, one_of, text, whole
 
 NOW = 1_800_000_000.0
 
@@ -54,17 +54,3 @@ def test_a_moment_is_a_time_or_how_long_ago_it_was(written: str, at: float) -> N
 def test_any_other_moment_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="duration such as 7d"):
         moment(lambda: NOW)(written)
-
-
-@pytest.mark.parametrize(
-    ("at", "written"),
-    [
-        (None, None),
-        (0.0, "1970-01-01T00:00:00Z"),
-        (NOW, "2027-01-15T08:00:00Z"),
-        (-5.0, "1970-01-01T00:00:00Z"),
-        (float("inf"), "9999-12-31T23:59:59Z"),
-    ],
-)
-def test_times_are_written_as_rfc_3339_in_utc(at: float | None, written: str | None) -> None:
-    assert iso(at) == written

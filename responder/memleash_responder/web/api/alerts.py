@@ -15,12 +15,35 @@ from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import BacklogFull, DatabaseUnavailable
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.api.models import page, ref
+from memleash_responder.web.api import models
 from memleash_responder.web.api.parameters import label, paging, word
-from memleash_responder.web.api.shapes import alert_json, page_json
 from memleash_responder.web.api.table import Answer, Operation, Routes
 
 TAG = "alerts"
+
+NOTIFICATION = {
+    "type": "object",
+    "description": "Alertmanager's webhook payload, version 4. Unknown fields are accepted.",
+    "properties": {
+        "version": {"const": "4"},
+        "truncatedAlerts": {"type": "integer", "minimum": 0},
+        "alerts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "status": {"enum": ["firing", "resolved"]},
+                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "startsAt": {"type": "string", "format": "date-time"},
+                    "fingerprint": {"type": "string", "pattern": "^[!-~]{0,128}$"},
+                },
+                "required": ["status", "labels", "startsAt"],
+            },
+        },
+    },
+    "required": ["alerts"],
+}
+"""Alertmanager's to say, and read by core.alerts."""
 
 
 def add_alerts(routes: Routes, services: Services, intake: Intake) -> None:
@@ -35,7 +58,7 @@ def add_alerts(routes: Routes, services: Services, intake: Intake) -> None:
             TAG,
             Role.WEBHOOK,
             {202: Answer("Stored.")},
-            body=ref("Notification"),
+            body=NOTIFICATION,
             problems=(503,),
             body_bytes=services.settings.webhook.max_body_bytes,
         )
@@ -59,7 +82,7 @@ def add_alerts(routes: Routes, services: Services, intake: Intake) -> None:
             "Every alert that was told, the last told first, with the word it was refused with.",
             TAG,
             Role.READ,
-            {200: Answer("One page of the record.", page("alerts", ref("Alert")))},
+            {200: Answer("One page of the record.", models.AlertPage)},
             query=(
                 label("host", "Only with this host label, known or not."),
                 word(
@@ -72,6 +95,7 @@ def add_alerts(routes: Routes, services: Services, intake: Intake) -> None:
             ),
         )
     )
-    def alerts(limit: int, offset: int, **narrowed: Any) -> dict[str, Any]:
-        found = services.memory.alerts.page(limit=limit + 1, offset=offset, **narrowed)
-        return page_json("alerts", [alert_json(one) for one in found], limit, offset)
+    def alerts(limit: int, offset: int, **narrowed: Any) -> models.AlertPage:
+        rows = services.memory.alerts.page(limit=limit + 1, offset=offset, **narrowed)
+        found = [models.Alert.of(row) for row in rows]
+        return models.AlertPage(*models.cut(found, limit, offset))

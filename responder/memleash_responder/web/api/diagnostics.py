@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 from flask import Response
 
-from memleash_responder.adapters.reports import Report
 from memleash_responder.core.access import Role
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.api.models import page, ref
-from memleash_responder.web.api.parameters import iso, label, paging
-from memleash_responder.web.api.shapes import page_json
+from memleash_responder.web.api import models
+from memleash_responder.web.api.parameters import label, paging
 from memleash_responder.web.api.table import Answer, Operation, Routes
 from memleash_responder.web.responses import Problem
 
 TAG = "diagnostics"
-_TIME = "%Y%m%dT%H%M%SZ"
 _ARCHIVE = {"type": "string", "contentMediaType": "application/gzip"}
 
 
@@ -31,7 +25,7 @@ def add_diagnostics(routes: Routes, services: Services) -> None:
             "The reports there are, the newest first.",
             TAG,
             Role.READ,
-            {200: Answer("One page.", page("diagnostics", ref("Diagnostic")))},
+            {200: Answer("One page.", models.DiagnosticPage)},
             query=(
                 label("host", "Only of this host."),
                 label("agent", "Only of this agent."),
@@ -39,10 +33,12 @@ def add_diagnostics(routes: Routes, services: Services) -> None:
             ),
         )
     )
-    def diagnostics(host: str | None, agent: str | None, limit: int, offset: int) -> dict[str, Any]:
-        found = services.outside.reports.all(host, agent)
-        shown = [diagnostic_json(one) for one in found[offset : offset + limit + 1]]
-        return page_json("diagnostics", shown, limit, offset)
+    def diagnostics(
+        host: str | None, agent: str | None, limit: int, offset: int
+    ) -> models.DiagnosticPage:
+        reports = services.outside.reports.all(host, agent)[offset : offset + limit + 1]
+        found = [models.Diagnostic.of(report) for report in reports]
+        return models.DiagnosticPage(*models.cut(found, limit, offset))
 
     @routes.add(
         Operation(
@@ -61,15 +57,3 @@ def add_diagnostics(routes: Routes, services: Services) -> None:
             raise Problem(404, "Unknown report", "there is no such report")
         headers = {"Content-Disposition": f'attachment; filename="report-{found.time}.tar.gz"'}
         return Response(found.packed(), headers=headers, content_type="application/gzip")
-
-
-def diagnostic_json(one: Report) -> dict[str, Any]:
-    """Return a report as the API lists it."""
-    taken_at = datetime.strptime(one.time, _TIME).replace(tzinfo=UTC).timestamp()
-    return {
-        "host": one.host,
-        "agent": one.agent,
-        "time": one.time,
-        "taken_at": iso(taken_at),
-        "size_bytes": one.size_bytes,
-    }

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from memleash_responder.core.access import Role
 from memleash_responder.core.facts import Host, Unknown
-from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.usecases import fleet
 from memleash_responder.usecases.explain import explain
 from memleash_responder.usecases.operator import Operator, known_agent, known_host
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.api.models import page, ref
-from memleash_responder.web.api.parameters import iso, label, paging, word
-from memleash_responder.web.api.shapes import agent_json, explanation_json, mute_json, page_json
+from memleash_responder.web.api import models
+from memleash_responder.web.api.parameters import label, paging, word
 from memleash_responder.web.api.table import Answer, Operation, Routes
 from memleash_responder.web.request_checks import caller
 
@@ -39,7 +36,7 @@ def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) ->
             "The fleet: each host's state, mute and agents, as Prometheus last saw them.",
             TAG,
             Role.READ,
-            {200: Answer("The hosts by name.", page("hosts", ref("Host")))},
+            {200: Answer("The hosts by name.", models.HostPage)},
             query=(
                 label("search", "Part of a host's name or of a label's value."),
                 word("state", "Only hosts in this state.", HostState),
@@ -47,7 +44,7 @@ def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) ->
             ),
         )
     )
-    def hosts(search: str | None, state: str | None, limit: int, offset: int) -> dict[str, Any]:
+    def hosts(search: str | None, state: str | None, limit: int, offset: int) -> models.HostPage:
         known, snapshot = fleet.remembered(services), reader.snapshot()
         names = [
             host
@@ -55,10 +52,10 @@ def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) ->
             if matches(host, search) and state in (None, known.state(name))
         ]
         shown = [
-            _host_json(services, host, snapshot.of_host(host, services.settings.agents), known)
+            _shown(services, host, snapshot.of_host(host, services.settings.agents), known)
             for host in names[offset : offset + limit + 1]
         ]
-        return page_json("hosts", shown, limit, offset)
+        return models.HostPage(*models.cut(shown, limit, offset))
 
 
 def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
@@ -69,14 +66,14 @@ def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
             "One host, its agents read afresh from its exporter.",
             TAG,
             Role.READ,
-            {200: Answer("The host.", ref("Host"))},
+            {200: Answer("The host.", models.Host)},
             problems=(404,),
         )
     )
-    def one(host: str) -> dict[str, Any]:
+    def one(host: str) -> models.Host:
         known = known_host(services, host)
         readings = fleet.read_host(services, known)
-        return _host_json(services, known, readings, fleet.remembered(services))
+        return _shown(services, known, readings, fleet.remembered(services))
 
     @routes.add(
         Operation(
@@ -85,15 +82,15 @@ def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
             "Have the controllers take a disconnected host back now.",
             TAG,
             Role.OPERATE,
-            {200: Answer("It is connected again.", ref("Host"))},
+            {200: Answer("It is connected again.", models.Host)},
             problems=(404, 409, 502),
         )
     )
-    def reconnect(host: str) -> dict[str, Any]:
+    def reconnect(host: str) -> models.Host:
         operator.reconnect(host, caller().name)
         known = known_host(services, host)
         readings = fleet.read_host(services, known)
-        return _host_json(services, known, readings, fleet.remembered(services))
+        return _shown(services, known, readings, fleet.remembered(services))
 
 
 def _add_explanation(routes: Routes, services: Services) -> None:
@@ -104,13 +101,13 @@ def _add_explanation(routes: Routes, services: Services) -> None:
             "Every guard, its verdict now, and the facts behind it, all read afresh.",
             TAG,
             Role.READ,
-            {200: Answer("What a request made now would meet.", ref("Explanation"))},
+            {200: Answer("What a request made now would meet.", models.Explanation)},
             problems=(404,),
         )
     )
-    def explanation(host: str, agent: str) -> dict[str, Any]:
+    def explanation(host: str, agent: str) -> models.Explanation:
         known_agent(services, host, agent)
-        return explanation_json(host, agent, explain(services, host, agent))
+        return models.Explanation.of(host, agent, explain(services, host, agent))
 
 
 def matches(host: Host, search: str | None) -> bool:
@@ -120,20 +117,10 @@ def matches(host: Host, search: str | None) -> bool:
     return any(search.lower() in value.lower() for value in (host.name, *host.labels.values()))
 
 
-def _host_json(
+def _shown(
     services: Services,
     host: Host,
     readings: Mapping[str, fleet.Reading | Unknown],
     known: fleet.Remembered,
-) -> dict[str, Any]:
-    record = known.hosts.get(host.name)
-    rows = fleet.rows_of_host(services, host, readings, known)
-    return {
-        "host": host.name,
-        "state": record.state if record else HostState.CONNECTED,
-        "state_since": iso(record.changed_at) if record else None,
-        "next_reconnect_at": iso(record.next_attempt_at) if record else None,
-        "labels": dict(host.labels),
-        "mute": mute_json(mute_in_force(known.claims.get(host.name, ()), known.now)),
-        "agents": {row.agent: agent_json(row) for row in rows},
-    }
+) -> models.Host:
+    return models.Host.of(host, fleet.rows_of_host(services, host, readings, known), known)

@@ -1,231 +1,364 @@
-"""The shapes of what the API gives, as JSON Schema (OpenAPI 3.1). ``web.shapes`` makes them."""
+"""What the API gives and takes: the OpenAPI document's schemas and the answers come from these.
+
+Names, order and kinds of the fields are public. Sizes are bytes, times are moments.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
+from memleash_responder.adapters.database import diagnoses
+from memleash_responder.adapters.reports import Report
+from memleash_responder.core import restarts
+from memleash_responder.core.facts import Host as KnownHost
+from memleash_responder.core.facts import Unknown
 from memleash_responder.core.guards import GUARDS
+from memleash_responder.core.moments import Moment
+from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import (
     DIAGNOSIS_OUTCOMES,
     RESTART_OUTCOMES,
     HostState,
     Mode,
+    Outcome,
+    Refusal,
     Remediation,
-    Step,
 )
-from memleash_responder.usecases.step_states import StepState
+from memleash_responder.usecases import explain, fleet, overview
+from memleash_responder.usecases.step_states import StepProgress, progress
+from memleash_responder.web.api.json_schema import Keyword
 
-Schema = dict[str, Any]
+T = TypeVar("T")
 
-TEXT: Schema = {"type": "string"}
-TRUTH: Schema = {"type": "boolean"}
-WHOLE: Schema = {"type": "integer"}
-NUMBER: Schema = {"type": "number"}
-TIME: Schema = {"type": "string", "format": "date-time"}
-ANY_OBJECT: Schema = {"type": "object"}
+Size = Annotated[int, Keyword("minimum", 0)]
+Force = Annotated[bool, Keyword("description", "Skip the busy and task checks, nothing else.")]
+RestartOutcome = Annotated[Outcome, Keyword("enum", RESTART_OUTCOMES)]
+DiagnosisOutcome = Annotated[Outcome, Keyword("enum", DIAGNOSIS_OUTCOMES)]
 
-
-def maybe(schema: Schema) -> Schema:
-    """Return ``schema`` or null."""
-    return {"anyOf": [schema, {"type": "null"}]}
+_NOTHING = fleet.Reading()
 
 
-def words(values: Any) -> Schema:
-    """Return a closed set of words."""
-    return {"type": "string", "enum": [str(value) for value in values]}
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request is not served (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
 
 
-def every(schema: Schema) -> Schema:
-    """Return a list."""
-    return {"type": "array", "items": schema}
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mute:
+    """Whether a host's pings are muted."""
+
+    muted: bool
+    until: Moment | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, claim: Claim | None) -> Mute:
+        """Return the mute that ``claim`` makes."""
+        return cls(True, claim.until, claim.reason) if claim else cls(False, None, None)
 
 
-def thing(**properties: Schema) -> Schema:
-    """Return an object that has all of these and nothing else."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+@dataclasses.dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent of a host. What is not known is null."""
+
+    mode: Mode
+    up: bool | None
+    started_at: Moment | None
+    resident_bytes: Size | None
+    alarm_threshold_bytes: Size | None
+    hard_limit_bytes: Size | None
+    busy: bool | None
+    ready: bool | None
+    seen_at: Moment | None
+    unknown: str | None
+    quarantined: str | None
+    restart: str | None
+    would_restart: bool
+    verdict: RestartOutcome | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, row: fleet.Row) -> Agent:
+        """Return the agent of ``row``."""
+        unknown = row.reading.why if isinstance(row.reading, Unknown) else None
+        reading = _NOTHING if isinstance(row.reading, Unknown) else row.reading
+        verdict, reason = _words(row.refusal)
+        return cls(
+            mode=row.mode,
+            up=reading.up,
+            started_at=reading.start_time,
+            resident_bytes=reading.resident_bytes,
+            alarm_threshold_bytes=reading.alarm_threshold_bytes,
+            hard_limit_bytes=reading.hard_limit_bytes,
+            busy=reading.busy,
+            ready=reading.ready,
+            seen_at=reading.seen_at,
+            unknown=unknown,
+            quarantined=row.quarantined,
+            restart=row.restart_id,
+            would_restart=row.refusal is None,
+            verdict=verdict,
+            reason=reason,
+        )
 
 
-def ref(name: str) -> Schema:
-    """Return a reference to one of COMPONENTS."""
-    return {"$ref": f"#/components/schemas/{name}"}
+@dataclasses.dataclass(frozen=True, slots=True)
+class Host:
+    """A host of the inventory."""
+
+    host: str
+    state: HostState
+    state_since: Moment | None
+    next_reconnect_at: Moment | None
+    labels: Mapping[str, str]
+    mute: Mute
+    agents: Mapping[str, Agent]
+
+    @classmethod
+    def of(cls, host: KnownHost, rows: Sequence[fleet.Row], known: fleet.Remembered) -> Host:
+        """Return ``host`` with the agents of ``rows``."""
+        record = known.hosts.get(host.name)
+        return cls(
+            host=host.name,
+            state=known.state(host.name),
+            state_since=record.changed_at if record else None,
+            next_reconnect_at=record.next_attempt_at if record else None,
+            labels=host.labels,
+            mute=Mute.of(mute_in_force(known.claims.get(host.name, ()), known.now)),
+            agents={row.agent: Agent.of(row) for row in rows},
+        )
 
 
-def page(name: str, schema: Schema) -> Schema:
-    """Return one page of a list; next_offset is null on the last."""
-    return thing(**{name: every(schema), "next_offset": maybe(WHOLE)})
+@dataclasses.dataclass(frozen=True, slots=True)
+class Restart:
+    """A restart that was asked for, and how far it got."""
+
+    id: str
+    host: str
+    agent: str
+    requested_at: Moment
+    requested_by: str
+    forced: bool
+    step: str
+    fingerprint: str | None
+    alert_started_at: Moment | None
+    approval: Literal["approved", "denied"] | None
+    approval_by: str | None
+    resolved: bool
+    command_sent_at: Moment | None
+    outcome: RestartOutcome | None
+    reason: str
+    finished_at: Moment | None
+    facts: Mapping[str, Any]
+    steps: Sequence[Mapping[str, Any]]
+    progress: Sequence[StepProgress]
+
+    @classmethod
+    def of(cls, restart: restarts.Restart) -> Restart:
+        """Return ``restart`` as it is shown."""
+        sent = restart.command_sent
+        return _alike(cls, restart, command_sent_at=sent and sent.at, progress=progress(restart))
 
 
-_BYTES: Schema = maybe({"type": "integer", "minimum": 0})
-_OUTCOME = words(RESTART_OUTCOMES)
+@dataclasses.dataclass(frozen=True, slots=True)
+class GuardVerdict:
+    """What one guard says now."""
 
-COMPONENTS: dict[str, Schema] = {
-    "Problem": {
-        "type": "object",
-        "properties": {"type": TEXT, "title": TEXT, "status": WHOLE, "detail": TEXT},
-        "required": ["type", "title", "status", "detail"],
-    },
-    "Mute": thing(muted=TRUTH, until=maybe(TIME), reason=maybe(TEXT)),
-    "Agent": thing(
-        mode=words(Mode),
-        up=maybe(TRUTH),
-        started_at=maybe(TIME),
-        resident_bytes=_BYTES,
-        alarm_threshold_bytes=_BYTES,
-        hard_limit_bytes=_BYTES,
-        busy=maybe(TRUTH),
-        ready=maybe(TRUTH),
-        seen_at=maybe(TIME),
-        unknown=maybe(TEXT),
-        quarantined=maybe(TEXT),
-        restart=maybe(TEXT),
-        would_restart=TRUTH,
-        verdict=maybe(_OUTCOME),
-        reason=maybe(TEXT),
-    ),
-    "Host": thing(
-        host=TEXT,
-        state=words(HostState),
-        state_since=maybe(TIME),
-        next_reconnect_at=maybe(TIME),
-        labels={"type": "object", "additionalProperties": TEXT},
-        mute=ref("Mute"),
-        agents={"type": "object", "additionalProperties": ref("Agent")},
-    ),
-    "Step": thing(
-        step=words(Step), state=words(StepState), started_at=maybe(TIME), seconds=maybe(NUMBER)
-    ),
-    "Restart": thing(
-        id=TEXT,
-        host=TEXT,
-        agent=TEXT,
-        requested_at=TIME,
-        requested_by=TEXT,
-        forced=TRUTH,
-        step=TEXT,
-        fingerprint=maybe(TEXT),
-        alert_started_at=maybe(TIME),
-        approval=maybe(words(["approved", "denied"])),
-        approval_by=maybe(TEXT),
-        resolved=TRUTH,
-        command_sent_at=maybe(TIME),
-        outcome=maybe(_OUTCOME),
-        reason=TEXT,
-        finished_at=maybe(TIME),
-        facts=ANY_OBJECT,
-        steps=every(ANY_OBJECT),
-        progress=every(ref("Step")),
-    ),
-    "Explanation": thing(
-        host=TEXT,
-        agent=TEXT,
-        would_restart=TRUTH,
-        verdict=maybe(_OUTCOME),
-        reason=maybe(TEXT),
-        guards=every(
-            thing(
-                guard=words(guard.name for guard in GUARDS),
-                passes=TRUTH,
-                verdict=maybe(_OUTCOME),
-                reason=maybe(TEXT),
-            )
-        ),
-        facts=ANY_OBJECT,
-    ),
-    "Alert": thing(
-        fingerprint=TEXT,
-        starts_at=TIME,
-        alertname=TEXT,
-        host=TEXT,
-        agent=TEXT,
-        remediation=maybe(words(Remediation)),
-        status=words(["firing", "resolved"]),
-        refused=maybe(_OUTCOME),
-        first_received_at=TIME,
-        last_received_at=TIME,
-        deliveries=WHOLE,
-    ),
-    "Quarantine": thing(host=TEXT, agent=TEXT, since=TIME, reason=TEXT),
-    "Status": thing(
-        version=TEXT,
-        paused=TRUTH,
-        changed_by=maybe(TEXT),
-        changed_at=maybe(TIME),
-        storm=maybe(TEXT),
-        open_restarts=WHOLE,
-        awaiting_approval=WHOLE,
-        muted_hosts=WHOLE,
-        quarantined=WHOLE,
-        disconnected=every(TEXT),
-    ),
-    "Report": thing(
-        since=TIME,
-        total=WHOLE,
-        restarts=every(thing(agent=TEXT, outcome=maybe(_OUTCOME), requests=WHOLE, hosts=WHOLE)),
-        observed=every(thing(agent=TEXT, would_be=_OUTCOME, requests=WHOLE, hosts=WHOLE)),
-    ),
-    "PingTarget": thing(
-        targets=every(TEXT), labels={"type": "object", "additionalProperties": TEXT}
-    ),
-    "Diagnostic": thing(host=TEXT, agent=TEXT, time=TEXT, taken_at=TIME, size_bytes=WHOLE),
-    "Diagnosis": thing(
-        id=TEXT,
-        host=TEXT,
-        agent=TEXT,
-        requested_at=TIME,
-        requested_by=TEXT,
-        step=TEXT,
-        rounds=maybe(WHOLE),
-        interval_seconds=maybe(NUMBER),
-        pace=maybe(TEXT),
-        outcome=maybe(words(DIAGNOSIS_OUTCOMES)),
-        reason=TEXT,
-        report=maybe(TEXT),
-        finished_at=maybe(TIME),
-    ),
-    "DiagnosisRequest": {
-        "type": "object",
-        "properties": {"host": TEXT, "agent": TEXT},
-        "required": ["host", "agent"],
-        "additionalProperties": False,
-    },
-    "RestartRequest": {
-        "type": "object",
-        "properties": {
-            "host": TEXT,
-            "agent": TEXT,
-            "force": {
-                **TRUTH,
-                "default": False,
-                "description": "Skip the busy and task checks, and nothing else.",
-            },
-        },
-        "required": ["host", "agent"],
-        "additionalProperties": False,
-    },
-    "Notification": {
-        "type": "object",
-        "description": "Alertmanager's webhook payload, version 4. Unknown fields are accepted.",
-        "properties": {
-            "version": {"const": "4"},
-            "truncatedAlerts": {"type": "integer", "minimum": 0},
-            "alerts": every(
-                {
-                    "type": "object",
-                    "properties": {
-                        "status": words(["firing", "resolved"]),
-                        "labels": {"type": "object", "additionalProperties": TEXT},
-                        "startsAt": TIME,
-                        "fingerprint": {"type": "string", "pattern": "^[!-~]{0,128}$"},
-                    },
-                    "required": ["status", "labels", "startsAt"],
-                }
-            ),
-        },
-        "required": ["alerts"],
-    },
-}
+    guard: Annotated[str, Keyword("enum", tuple(guard.name for guard in GUARDS))]
+    passes: bool
+    verdict: RestartOutcome | None
+    reason: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a request made now would meet."""
+
+    host: str
+    agent: str
+    would_restart: bool
+    verdict: RestartOutcome | None
+    reason: str | None
+    guards: Sequence[GuardVerdict]
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, host: str, agent: str, found: explain.Explanation) -> Explanation:
+        """Return what was ``found`` about an agent."""
+        return cls(
+            host,
+            agent,
+            found.refusal is None,
+            *_words(found.refusal),
+            guards=[
+                GuardVerdict(one.guard, one.refusal is None, *_words(one.refusal))
+                for one in found.verdicts
+            ],
+            facts=found.facts,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that was told, and the word for it when it was refused."""
+
+    fingerprint: str
+    starts_at: Moment
+    alertname: str
+    host: str
+    agent: str
+    remediation: Remediation | None
+    status: Literal["firing", "resolved"]
+    refused: RestartOutcome | None
+    first_received_at: Moment
+    last_received_at: Moment
+    deliveries: int
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> Alert:
+        """Return the alert of a row of the record."""
+        return cls(**row)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A diagnosis that was asked for, and how far it got."""
+
+    id: str
+    host: str
+    agent: str
+    requested_at: Moment
+    requested_by: str
+    step: str
+    rounds: int | None
+    interval_seconds: float | None
+    pace: str | None
+    outcome: DiagnosisOutcome | None
+    reason: str
+    report: str | None
+    """The time in its report's path."""
+    finished_at: Moment | None
+
+    @classmethod
+    def of(cls, one: diagnoses.Diagnosis) -> Diagnosis:
+        """Return a diagnosis as it is shown."""
+        return _alike(cls, one, pace=one.pace or None, report=one.artifact or None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """A report that was fetched from a host."""
+
+    host: str
+    agent: str
+    time: str
+    taken_at: Moment
+    size_bytes: int
+
+    @classmethod
+    def of(cls, report: Report) -> Diagnostic:
+        """Return the list's entry of ``report``."""
+        return _alike(cls, report)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Switched:
+    """Whether restarts are paused now."""
+
+    paused: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostPage:
+    """One page of the hosts; next_offset is null on the last, as in every list."""
+
+    hosts: Sequence[Host]
+    next_offset: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RestartPage:
+    """One page of the restarts."""
+
+    restarts: Sequence[Restart]
+    next_offset: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AlertPage:
+    """One page of the alerts."""
+
+    alerts: Sequence[Alert]
+    next_offset: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DiagnosisPage:
+    """One page of the diagnoses."""
+
+    diagnoses: Sequence[Diagnosis]
+    next_offset: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DiagnosticPage:
+    """One page of the reports."""
+
+    diagnostics: Sequence[Diagnostic]
+    next_offset: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MuteList:
+    """The mutes in force."""
+
+    mutes: Sequence[overview.HeldMute]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class QuarantineList:
+    """The quarantined agents."""
+
+    quarantine: Sequence[overview.Quarantine]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RestartRequest:
+    """Which agent a person asks to restart."""
+
+    host: str
+    agent: str
+    force: Annotated[
+        bool, Keyword("description", "Skip the busy and task checks, and nothing else.")
+    ] = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DiagnosisRequest:
+    """Which agent a person asks a diagnosis of."""
+
+    host: str
+    agent: str
+
+
+def cut(found: Sequence[T], limit: int, offset: int) -> tuple[Sequence[T], int | None]:
+    """Return a page and next_offset, of a list of which one more than ``limit`` was looked for."""
+    return found[:limit], offset + limit if len(found) > limit else None
+
+
+def _words(refusal: Refusal | None) -> tuple[Outcome | None, str | None]:
+    return (refusal.outcome, refusal.reason) if refusal else (None, None)
+
+
+def _alike(model: type[T], source: object, **given: Any) -> T:
+    """Return a ``model`` whose fields are those of ``source`` with the same name, or ``given``."""
+    names = [field.name for field in dataclasses.fields(model)]  # type: ignore[arg-type]
+    values = {name: getattr(source, name) for name in names if name not in given}
+    return model(**values, **given)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
+from memleash_responder.usecases import overview
 from memleash_responder.usecases.operator import Operator, known_host
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.api.models import TEXT, TIME, every, ref, thing
-from memleash_responder.web.api.shapes import mute_json
+from memleash_responder.web.api import models
 from memleash_responder.web.api.table import Answer, Operation, Routes
 from memleash_responder.web.request_checks import caller
 
 TAG = "mutes"
-
-MAINTENANCE = "maintenance"
-"""The inventory's label of hosts that are not pinged while its value is ``true``."""
 
 
 def add_mutes(routes: Routes, services: Services, operator: Operator) -> None:
@@ -34,16 +29,14 @@ def _add_reading(routes: Routes, services: Services) -> None:
             "Whether a host's pings are muted, for pingers that are not Prometheus.",
             TAG,
             Role.READ,
-            {200: Answer("Its mute.", ref("Mute"))},
+            {200: Answer("Its mute.", models.Mute)},
             problems=(404,),
         )
     )
-    def one(host: str) -> dict[str, Any]:
+    def one(host: str) -> models.Mute:
         known_host(services, host)
         claims = services.memory.mutes.of_host(host)  # read once, for the whole answer
-        return mute_json(mute_in_force(claims, services.clock.now()))
-
-    muted = thing(host=TEXT, muted={"const": True}, until=TIME, reason=TEXT)
+        return models.Mute.of(mute_in_force(claims, services.clock.now()))
 
     @routes.add(
         Operation(
@@ -52,11 +45,11 @@ def _add_reading(routes: Routes, services: Services) -> None:
             "The hosts that are muted now.",
             TAG,
             Role.READ,
-            {200: Answer("All of them.", thing(mutes=every(muted)))},
+            {200: Answer("All of them.", models.MuteList)},
         )
     )
-    def every_mute() -> dict[str, Any]:
-        return {"mutes": mutes_json(services)}
+    def every_mute() -> models.MuteList:
+        return models.MuteList(overview.held_mutes(services))
 
 
 def _add_ending(routes: Routes, operator: Operator) -> None:
@@ -84,24 +77,8 @@ def _add_discovery(routes: Routes, services: Services) -> None:
             "Prometheus HTTP SD: the hosts to ping, without those muted or under maintenance.",
             TAG,
             Role.READ,
-            {200: Answer("Target groups.", every(ref("PingTarget")))},
+            {200: Answer("Target groups.", list[overview.PingTarget])},
         )
     )
-    def ping_targets() -> list[dict[str, Any]]:
-        now = services.clock.now()
-        claims = services.memory.mutes.all()
-        return [
-            {"targets": [host.ssh_address], "labels": dict(host.labels)}
-            for name, host in services.outside.inventory.hosts().items()
-            if host.labels.get(MAINTENANCE) != "true"
-            and mute_in_force(claims.get(name, ()), now) is None
-        ]
-
-
-def mutes_json(services: Services) -> list[dict[str, Any]]:
-    """Return the mutes in force."""
-    now = services.clock.now()
-    in_force = {
-        host: mute_in_force(claims, now) for host, claims in services.memory.mutes.all().items()
-    }
-    return [{"host": host, **mute_json(mute)} for host, mute in sorted(in_force.items()) if mute]
+    def ping_targets() -> list[overview.PingTarget]:
+        return overview.ping_targets(services)

@@ -6,7 +6,8 @@ from importlib import metadata
 from typing import Any
 
 from memleash_responder.core.access import Role
-from memleash_responder.web.api.models import COMPONENTS, TEXT, ref
+from memleash_responder.web.api.json_schema import Kind, components, schema_of
+from memleash_responder.web.api.models import Problem
 from memleash_responder.web.api.table import Answer, Operation, Routes
 
 _PROBLEMS = {
@@ -46,13 +47,18 @@ def document(routes: Routes) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": COMPONENTS,
+            "schemas": components(_kinds(routes)),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic"},
             },
         },
     }
+
+
+def _kinds(routes: Routes) -> list[Kind]:
+    answers = [answer.kind for operation in routes for answer in operation.answers.values()]
+    return [Problem, *answers, *(operation.body for operation in routes)]
 
 
 def add_openapi(routes: Routes) -> None:
@@ -81,7 +87,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "responses": _responses(operation),
     }
     if operation.body is not None:
-        content = {"application/json": {"schema": operation.body}}
+        content = {"application/json": {"schema": schema_of(operation.body)}}
         shown["requestBody"] = {"required": True, "content": content}
     if operation.needs is not None:
         shown["description"] = f"Takes the role {operation.needs}, where access is configured."
@@ -96,7 +102,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             "in": "path",
             "required": True,
             "description": _PARAMETERS[name],
-            "schema": TEXT,
+            "schema": schema_of(str),
         }
         for name in operation.path_parameters
     ]
@@ -124,13 +130,13 @@ def _responses(operation: Operation) -> dict[str, Any]:
     for status in sorted(statuses):
         responses[str(status)] = {
             "description": _PROBLEMS[status],
-            "content": {"application/problem+json": {"schema": ref("Problem")}},
+            "content": {"application/problem+json": {"schema": schema_of(Problem)}},
         }
     return responses
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
     shown: dict[str, Any] = {"description": answer.description}
-    if answer.schema is not None:
-        shown["content"] = {answer.media_type: {"schema": answer.schema}}
+    if answer.kind is not None:
+        shown["content"] = {answer.media_type: {"schema": schema_of(answer.kind)}}
     return shown

@@ -1,4 +1,4 @@
-"""Query parameters that several routes take, and how times and numbers are read and written."""
+"""Query parameters that several routes take, and how times and numbers are read."""
 
 from __future__ import annotations
 
@@ -18,11 +18,6 @@ SINCE = {
     "examples": ["7d", "2026-01-31T12:00:00Z"],
 }
 """A moment, or how long ago it was."""
-
-
-def iso(unix_seconds: float | None) -> str | None:
-    """Return a unix time as RFC 3339 in UTC."""
-    return None if unix_seconds is None else moments.rfc3339(unix_seconds)
 
 
 def whole(lowest: int, highest: int) -> Callable[[str], int]:

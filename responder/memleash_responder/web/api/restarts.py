@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
-from flask import request
-
 from memleash_responder.core.access import Role
-from memleash_responder.core.outcomes import RESTART_OUTCOMES, Outcome
+from memleash_responder.core.outcomes import RESTART_OUTCOMES
+from memleash_responder.usecases import overview
 from memleash_responder.usecases.operator import Operator, known_restart
 from memleash_responder.usecases.services import Services
-from memleash_responder.web.api.models import page, ref
-from memleash_responder.web.api.parameters import SINCE, iso, label, moment, paging, word
-from memleash_responder.web.api.shapes import page_json, restart_json
+from memleash_responder.web.api import models
+from memleash_responder.web.api.parameters import SINCE, label, moment, paging, word
 from memleash_responder.web.api.table import Answer, Operation, Query, Routes
 from memleash_responder.web.request_checks import caller
-from memleash_responder.web.responses import Problem
 
 TAG = "restarts"
 OPEN = "open"
@@ -42,7 +38,7 @@ def _add_history(routes: Routes, services: Services, since: Query) -> None:
             "Requests for a restart, the newest first.",
             TAG,
             Role.READ,
-            {200: Answer("One page of the history.", page("restarts", ref("Restart")))},
+            {200: Answer("One page of the history.", models.RestartPage)},
             query=(
                 label("host", "Only of this host."),
                 label("agent", "Only of this agent."),
@@ -56,9 +52,10 @@ def _add_history(routes: Routes, services: Services, since: Query) -> None:
             ),
         )
     )
-    def restarts(limit: int, offset: int, **narrowed: Any) -> dict[str, Any]:
-        found = services.memory.restart_history.page(**narrowed, limit=limit + 1, offset=offset)
-        return page_json("restarts", [restart_json(one) for one in found], limit, offset)
+    def restarts(limit: int, offset: int, **narrowed: Any) -> models.RestartPage:
+        rows = services.memory.restart_history.page(**narrowed, limit=limit + 1, offset=offset)
+        found = [models.Restart.of(row) for row in rows]
+        return models.RestartPage(*models.cut(found, limit, offset))
 
     @routes.add(
         Operation(
@@ -67,12 +64,12 @@ def _add_history(routes: Routes, services: Services, since: Query) -> None:
             "One request: every step as it goes on, and every fact it rested on.",
             TAG,
             Role.READ,
-            {200: Answer("The request.", ref("Restart"))},
+            {200: Answer("The request.", models.Restart)},
             problems=(404,),
         )
     )
-    def restart(id: str) -> dict[str, Any]:  # noqa: A002 - the parameter's public name
-        return restart_json(known_restart(services, id))
+    def restart(id: str) -> models.Restart:  # noqa: A002 - the parameter's public name
+        return models.Restart.of(known_restart(services, id))
 
 
 def _add_asking(routes: Routes, operator: Operator) -> None:
@@ -83,15 +80,15 @@ def _add_asking(routes: Routes, operator: Operator) -> None:
             "Ask for a restart, or join the one that is under way.",
             TAG,
             Role.OPERATE,
-            {202: Answer("The request; follow its steps.", ref("Restart"))},
-            body=ref("RestartRequest"),
+            {202: Answer("The request; follow its steps.", models.Restart)},
+            body=models.RestartRequest,
             problems=(404,),
         )
     )
-    def ask() -> tuple[dict[str, Any], int, dict[str, str]]:
-        host, agent, forced = _asked(request.get_json())
-        opened = operator.restart(host, agent, caller().name, forced=forced)
-        return restart_json(opened), 202, {"Location": f"/api/v1/restarts/{opened.id}"}
+    def ask(asked: models.RestartRequest) -> tuple[models.Restart, int, dict[str, str]]:
+        who = caller().name
+        opened = operator.restart(asked.host, asked.agent, who, forced=asked.force)
+        return models.Restart.of(opened), 202, {"Location": f"/api/v1/restarts/{opened.id}"}
 
 
 def _add_decision(routes: Routes, operator: Operator, word: str, summary: str) -> None:
@@ -102,12 +99,13 @@ def _add_decision(routes: Routes, operator: Operator, word: str, summary: str) -
             summary,
             TAG,
             Role.OPERATE,
-            {200: Answer("The request.", ref("Restart"))},
+            {200: Answer("The request.", models.Restart)},
             problems=(404, 409),
         )
     )
-    def decide(id: str) -> dict[str, Any]:  # noqa: A002 - as above
-        return restart_json(operator.decide(id, caller().name, approve=word == "approve"))
+    def decide(id: str) -> models.Restart:  # noqa: A002 - as above
+        decided = operator.decide(id, caller().name, approve=word == "approve")
+        return models.Restart.of(decided)
 
 
 def _add_report(routes: Routes, services: Services, since: Query) -> None:
@@ -118,53 +116,10 @@ def _add_report(routes: Routes, services: Services, since: Query) -> None:
             "What was done, and what would have been done in observe mode, by outcome.",
             TAG,
             Role.READ,
-            {200: Answer("The counts.", ref("Report"))},
+            {200: Answer("The counts.", overview.Report)},
             query=(since,),
         )
     )
-    def report(since: float | None) -> dict[str, Any]:
+    def report(since: float | None) -> overview.Report:
         start = services.clock.now() - WEEK_SECONDS if since is None else since
-        return report_json(services, start)
-
-
-def report_json(services: Services, since: float) -> dict[str, Any]:
-    """Count the requests since a unix time.
-
-    In observe mode a request would have become what else refused it, or ``restarted`` where
-    nothing did: as far as it could be told without holding the host and asking for its tasks.
-    """
-    done: dict[tuple[str, str | None], list[str]] = defaultdict(list)
-    observed: dict[tuple[str, str], list[str]] = defaultdict(list)
-    total = 0
-    for host, agent, outcome, facts in services.memory.restart_history.outcomes(since=since):
-        total += 1
-        done[agent, outcome].append(host)
-        if outcome == Outcome.OBSERVE_MODE:
-            others = facts.get("also_refused") or [{"outcome": Outcome.RESTARTED}]
-            observed[agent, others[0]["outcome"]].append(host)
-    return {
-        "since": iso(since),
-        "total": total,
-        "restarts": [
-            {"agent": agent, "outcome": outcome, "requests": len(hosts), "hosts": len(set(hosts))}
-            for (agent, outcome), hosts in sorted(done.items(), key=str)
-        ],
-        "observed": [
-            {"agent": agent, "would_be": word, "requests": len(hosts), "hosts": len(set(hosts))}
-            for (agent, word), hosts in sorted(observed.items())
-        ],
-    }
-
-
-def _asked(body: object) -> tuple[str, str, bool]:
-    if not isinstance(body, dict):
-        raise Problem(400, "Bad request", "the body must be a JSON object")
-    unknown = sorted(body.keys() - {"host", "agent", "force"})
-    if unknown:
-        raise Problem(400, "Bad request", f"unknown {unknown}; allowed: host, agent, force")
-    host, agent, forced = body.get("host"), body.get("agent"), body.get("force", False)
-    if not isinstance(host, str) or not isinstance(agent, str):
-        raise Problem(400, "Bad request", "host and agent must be text")
-    if not isinstance(forced, bool):
-        raise Problem(400, "Bad request", "force must be true or false")
-    return host, agent, forced
+        return overview.report(services, start)

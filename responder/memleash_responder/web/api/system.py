@@ -1,25 +1,28 @@
-"""Switches and the state of the whole: status, pause, resume, quarantine."""
+"""The responder as a whole: status, pause, resume, quarantine; health and reload.
+
+Health and reload have the addresses that Prometheus's components have, outside of the API.
+"""
 
 from __future__ import annotations
 
-from importlib import metadata
-from typing import Any
+from collections.abc import Callable
+
+from flask import Blueprint, Response
 
 from memleash_responder.core.access import Role
-from memleash_responder.core.mutes import mute_in_force
-from memleash_responder.core.outcomes import HostState
-from memleash_responder.core.restarts import AWAITING_APPROVAL
-from memleash_responder.usecases.operator import RESUMED, Operator
-from memleash_responder.usecases.services import PAUSED, Services, standing_storm
-from memleash_responder.web.api.models import TRUTH, every, ref, thing
-from memleash_responder.web.api.parameters import iso
-from memleash_responder.web.api.table import Answer, Operation, Routes
+from memleash_responder.usecases import overview
+from memleash_responder.usecases.operator import Operator
+from memleash_responder.usecases.services import Services
+from memleash_responder.web.api import models
+from memleash_responder.web.api.table import Answer, Operation, Routes, restricted
 from memleash_responder.web.request_checks import caller
+from memleash_responder.web.responses import Problem, problem
+from memleash_toolkit.settings import ConfigError
 
 TAG = "switches"
 
 
-def add_switches(routes: Routes, services: Services, operator: Operator) -> None:
+def add_system(routes: Routes, services: Services, operator: Operator) -> None:
     """Add the operations about the responder as a whole."""
     _add_status(routes, services)
     _add_switch(
@@ -39,11 +42,11 @@ def _add_status(routes: Routes, services: Services) -> None:
             "Whether restarts are allowed now, and what needs a person.",
             TAG,
             Role.READ,
-            {200: Answer("The state of the whole.", ref("Status"))},
+            {200: Answer("The state of the whole.", overview.Status)},
         )
     )
-    def status() -> dict[str, Any]:
-        return status_json(services)
+    def status() -> overview.Status:
+        return overview.status(services)
 
 
 def _add_switch(
@@ -56,12 +59,12 @@ def _add_switch(
             summary,
             TAG,
             Role.OPERATE,
-            {200: Answer("Done.", thing(paused=TRUTH))},
+            {200: Answer("Done.", models.Switched)},
         )
     )
-    def switch() -> dict[str, Any]:
+    def switch() -> models.Switched:
         (operator.pause if paused else operator.resume)(caller().name)
-        return {"paused": paused}
+        return models.Switched(paused)
 
 
 def _add_quarantine(routes: Routes, services: Services, operator: Operator) -> None:
@@ -72,11 +75,11 @@ def _add_quarantine(routes: Routes, services: Services, operator: Operator) -> N
             "Agents that a restart did not help.",
             TAG,
             Role.READ,
-            {200: Answer("All of them.", thing(quarantine=every(ref("Quarantine"))))},
+            {200: Answer("All of them.", models.QuarantineList)},
         )
     )
-    def quarantine() -> dict[str, Any]:
-        return {"quarantine": quarantine_json(services)}
+    def quarantine() -> models.QuarantineList:
+        return models.QuarantineList(overview.quarantined(services))
 
     @routes.add(
         Operation(
@@ -94,36 +97,30 @@ def _add_quarantine(routes: Routes, services: Services, operator: Operator) -> N
         return "", 204
 
 
-def quarantine_json(services: Services) -> list[dict[str, Any]]:
-    """Return what is quarantined."""
-    return [
-        {"host": host, "agent": agent, "since": iso(since), "reason": reason}
-        for (host, agent), (since, reason) in sorted(services.memory.quarantine.all().items())
-    ]
+def health_and_reload(services: Services, reload: Callable[[], None]) -> Blueprint:
+    """Return their routes; ``reload`` raises ConfigError when the file cannot be used."""
+    blueprint = Blueprint("system", __name__)
 
+    @blueprint.get("/-/healthy")
+    @restricted(None)
+    def healthy() -> Response:
+        return Response("memleash-responder is healthy.\n", content_type="text/plain")
 
-def status_json(services: Services) -> dict[str, Any]:
-    """Return the state of the whole."""
-    memory, now = services.memory, services.clock.now()
-    flags = memory.flags.all()
-    changed = flags.get(PAUSED) or flags.get(RESUMED)
-    waiting = memory.restarts.all_open()
-    known = services.outside.inventory.hosts()
-    return {
-        "version": metadata.version("memleash"),
-        "paused": PAUSED in flags,
-        "changed_by": changed[2] if changed else None,
-        "changed_at": iso(changed[1]) if changed else None,
-        "storm": standing_storm(flags),
-        "open_restarts": len(waiting),
-        "awaiting_approval": sum(one.step == AWAITING_APPROVAL for one in waiting),
-        "muted_hosts": sum(
-            mute_in_force(claims, now) is not None for claims in memory.mutes.all().values()
-        ),
-        "quarantined": len(memory.quarantine.all()),
-        "disconnected": [
-            name
-            for name, record in sorted(memory.hosts.all().items())
-            if record.state is HostState.DISCONNECTED and name in known
-        ],
-    }
+    @blueprint.get("/-/ready")
+    @restricted(None)
+    def ready() -> Response:
+        unready = services.memory.database.writable()
+        if unready is not None:
+            return problem(503, "Not ready", unready)
+        return Response("memleash-responder is ready.\n", content_type="text/plain")
+
+    @blueprint.post("/-/reload")
+    @restricted(Role.OPERATE)
+    def reload_configuration() -> Response:
+        try:
+            reload()
+        except ConfigError as error:
+            raise Problem(400, "Configuration not reloaded", str(error)) from error
+        return Response("reloaded\n", content_type="text/plain")
+
+    return blueprint

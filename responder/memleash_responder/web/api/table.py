@@ -1,7 +1,8 @@
 """The API's routes as data: one table serves requests, checks them and makes the OpenAPI document.
 
 An operation says who may call it, what it takes and what it gives; what it does not name is
-refused. Views get path and query parameters as keyword arguments, already checked.
+refused. Views get path and query parameters, and the body, as keyword arguments, already checked,
+and return a model.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Any
 from flask import Flask, request
 
 from memleash_responder.core.access import Role
+from memleash_responder.web.api.json_schema import Kind, Schema, as_json, parse
 from memleash_responder.web.responses import Problem
 
-Schema = Mapping[str, Any]
 View = Callable[..., Any]
 
 SMALL_BODY_BYTES = 64 * 1024
@@ -40,8 +41,8 @@ class Answer:
     """What an operation gives when it succeeds."""
 
     description: str
-    schema: Schema | None = None
-    """None: no body."""
+    kind: Kind = None
+    """What the view returns; None: no body, or a whole response of its own."""
     media_type: str = "application/json"
 
 
@@ -58,7 +59,8 @@ class Operation:
     """The role it takes; None: everybody's."""
     answers: Mapping[int, Answer]
     query: tuple[Query, ...] = ()
-    body: Schema | None = None
+    body: Kind = None
+    """A model, which the view gets as ``asked``; a schema: the view reads the body by itself."""
     problems: tuple[int, ...] = ()
     """Statuses beside those that every operation may answer."""
     body_bytes: int = SMALL_BODY_BYTES
@@ -107,7 +109,7 @@ class Routes:
 
 
 def restricted(needs: Role | None, body_bytes: int = SMALL_BODY_BYTES) -> Callable[[View], View]:
-    """Return a decorator that says who may call a view, None: everybody (see web.protection)."""
+    """Return a decorator that says who may call a view, None: everybody; see request_checks."""
 
     def mark(view: View) -> View:
         view.needs = needs  # type: ignore[attr-defined]
@@ -118,10 +120,25 @@ def restricted(needs: Role | None, body_bytes: int = SMALL_BODY_BYTES) -> Callab
 
 
 def _checked(operation: Operation, view: View) -> View:
-    def call(**path: str) -> Any:
-        return view(**path, **parse_query(operation.query))
+    (answer,) = operation.answers.values()
+
+    def call(**given: Any) -> Any:
+        given |= parse_query(operation.query)
+        if dataclasses.is_dataclass(operation.body):
+            given["asked"] = _parsed_body(operation.body)
+        result = view(**given)
+        if isinstance(result, tuple):
+            return (as_json(answer.kind, result[0]), *result[1:])
+        return as_json(answer.kind, result) if answer.kind is not None else result
 
     return call
+
+
+def _parsed_body(model: Kind) -> Any:
+    try:
+        return parse(model, request.get_json())
+    except ValueError as error:
+        raise Problem(400, "Bad request", str(error)) from error
 
 
 def parse_query(parameters: tuple[Query, ...], *, empty_is_absent: bool = False) -> dict[str, Any]:

@@ -1,20 +1,37 @@
-"""The pages' buttons: each is a form of its own, checked (see web.forms), done, and shown."""
+"""The pages' buttons: forms that cannot be made by another site or caller, or be sent twice.
+
+A form carries a signature over who it was made for, what it does, and the state that its maker
+saw. Once the act is done that state is another, and the same form is refused; so is one that
+lay open in a browser while somebody else acted. The key lives in the database, so that every
+replica takes every replica's forms.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+
 from flask import Blueprint, redirect, request, url_for
+from itsdangerous import BadSignature, TimestampSigner
 from werkzeug.wrappers import Response
 
 from memleash_responder.core.access import Role
 from memleash_responder.usecases.operator import RESUMED, Operator
 from memleash_responder.usecases.services import PAUSED, Services
 from memleash_responder.web.api.table import restricted
-from memleash_responder.web.pages.forms import Forms
 from memleash_responder.web.request_checks import caller
+from memleash_responder.web.responses import Problem
 
 PAUSE, RESUME, APPROVE, DENY = "pause", "resume", "approve", "deny"
 RESTART, UNMUTE, RECONNECT, CLEAR = "restart", "unmute", "reconnect", "clear"
 DIAGNOSE = "diagnose"
+
+FORM_KEY = "form_key"
+"""The switch that holds the key. Flags are never shown as a whole."""
+VALID_SECONDS = 12 * 3600
+_SIGNED = b"form"
 
 
 def seen_of(services: Services, act: str, *about: str) -> str:
@@ -112,3 +129,52 @@ def buttons(services: Services, operator: Operator, forms: Forms) -> Blueprint:
 def _shown(url: str) -> Response:
     """Send the browser to look at the result by a GET, so that a reload repeats nothing."""
     return redirect(url, 303)
+
+
+class Forms:
+    """Signs and checks."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def sign(self, by: str, act: str, seen: str) -> str:
+        """Return the proof for a form that lets ``by`` do ``act`` in the state ``seen``."""
+        return self._signer(by, act, seen).sign(_SIGNED).decode()
+
+    def check(self, proof: str, by: str, act: str, seen: str) -> None:
+        """Raise Problem 403 unless ``proof`` was signed for just this, and not long ago."""
+        try:
+            signed = self._signer(by, act, seen).unsign(proof, max_age=VALID_SECONDS)
+        except BadSignature:
+            signed = b""
+        if signed != _SIGNED:
+            raise Problem(
+                403,
+                "This form is out of date",
+                "something changed since the page was shown, or the form was sent before;"
+                " look at the page again",
+            )
+
+    def _signer(self, by: str, act: str, seen: str) -> TimestampSigner:
+        purpose = json.dumps([by, act, seen])
+        return _Signer(self._key(), purpose, self._services.clock.now)
+
+    def _key(self) -> str:
+        flags = self._services.memory.flags
+        known = flags.all().get(FORM_KEY)
+        if known is None:
+            flags.set(FORM_KEY, secrets.token_hex(32), "responder", self._services.clock.now())
+            known = flags.all()[FORM_KEY]  # another replica's may have won
+        return known[0]
+
+
+class _Signer(TimestampSigner):
+    """A signer for one purpose that goes by the responder's clock, which all replicas share."""
+
+    def __init__(self, key: str, purpose: str, now: Callable[[], float]) -> None:
+        super().__init__(key, salt=purpose, key_derivation="hmac", digest_method=hashlib.sha256)
+        self._now = now
+
+    def get_timestamp(self) -> int:
+        """Return the unix time."""
+        return int(self._now())

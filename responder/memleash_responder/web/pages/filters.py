@@ -74,6 +74,11 @@ def clock(unix_seconds: float | None) -> str:
     return f"{as_datetime(unix_seconds):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def time_of_day(unix_seconds: float) -> str:
+    """Return a moment's hours, minutes and seconds in UTC."""
+    return f"{as_datetime(unix_seconds):%H:%M:%S}"
+
+
 def machine_time(unix_seconds: float) -> str:
     """Return a moment for a ``time`` element."""
     return f"{as_datetime(unix_seconds):%Y-%m-%dT%H:%M:%SZ}"

@@ -14,7 +14,7 @@ from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import RESTART_OUTCOMES, HostState, Outcome
 from memleash_responder.core.restarts import AWAITING_APPROVAL
-from memleash_responder.usecases import fleet
+from memleash_responder.usecases import fleet, overview
 from memleash_responder.usecases.explain import explain_host
 from memleash_responder.usecases.operator import known_host, known_restart
 from memleash_responder.usecases.services import Services
@@ -22,11 +22,9 @@ from memleash_responder.usecases.step_states import progress
 from memleash_responder.web.api.hosts import matches
 from memleash_responder.web.api.parameters import label, paging, word
 from memleash_responder.web.api.restarts import OPEN
-from memleash_responder.web.api.system import status_json
 from memleash_responder.web.api.table import parse_query, restricted
 from memleash_responder.web.pages import filters as wording
-from memleash_responder.web.pages.buttons import seen_of
-from memleash_responder.web.pages.forms import Forms
+from memleash_responder.web.pages.buttons import Forms, seen_of
 
 ROWS = 50
 RECENT = 8
@@ -52,7 +50,7 @@ _ALERTS_QUERY = (
 
 
 def pages(services: Services, reader: fleet.FleetReader, forms: Forms) -> Blueprint:
-    """Return the routes that people look at; their buttons are in web.deeds."""
+    """Return the routes that people look at; their buttons are in pages.buttons."""
     blueprint = Blueprint("pages", __name__)
     _add_context(blueprint, services, forms)
     _add_fleet(blueprint, services, reader)
@@ -103,7 +101,7 @@ def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetRead
             total=len(rows),
             hosts=len(inventory),
             snapshot=snapshot,
-            status=status_json(services),
+            status=overview.status(services),
             approvals=[one for one in opened if one.step == AWAITING_APPROVAL],
             going_on=going_on,
             lost=_lost(known, inventory),

@@ -1,0 +1,176 @@
+"""What people are told of the whole: its state, mutes and quarantine, and what was done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Literal
+
+from memleash_responder.core.moments import Moment
+from memleash_responder.core.mutes import mute_in_force
+from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.core.restarts import AWAITING_APPROVAL
+from memleash_responder.usecases.operator import RESUMED
+from memleash_responder.usecases.services import PAUSED, Services, standing_storm
+
+MAINTENANCE = "maintenance"
+"""The inventory's label of hosts that are not pinged while its value is ``true``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Status:
+    """Whether restarts are allowed now, and what needs a person."""
+
+    version: str
+    paused: bool
+    changed_by: str | None
+    changed_at: Moment | None
+    storm: str | None
+    open_restarts: int
+    awaiting_approval: int
+    muted_hosts: int
+    quarantined: int
+    disconnected: Sequence[str]
+
+
+def status(services: Services) -> Status:
+    """Return the state of the whole."""
+    memory = services.memory
+    flags = memory.flags.all()
+    changed = flags.get(PAUSED) or flags.get(RESUMED)
+    open_restarts = memory.restarts.all_open()
+    known = services.outside.inventory.hosts()
+    return Status(
+        version=metadata.version("memleash"),
+        paused=PAUSED in flags,
+        changed_by=changed[2] if changed else None,
+        changed_at=changed[1] if changed else None,
+        storm=standing_storm(flags),
+        open_restarts=len(open_restarts),
+        awaiting_approval=sum(one.step == AWAITING_APPROVAL for one in open_restarts),
+        muted_hosts=len(held_mutes(services)),
+        quarantined=len(memory.quarantine.all()),
+        disconnected=[
+            name
+            for name, record in sorted(memory.hosts.all().items())
+            if record.state is HostState.DISCONNECTED and name in known
+        ],
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HeldMute:
+    """A mute in force."""
+
+    host: str
+    muted: Literal[True]
+    until: Moment
+    reason: str
+
+
+def held_mutes(services: Services) -> list[HeldMute]:
+    """Return the mutes in force by host."""
+    now = services.clock.now()
+    in_force = {
+        host: mute_in_force(claims, now) for host, claims in services.memory.mutes.all().items()
+    }
+    return [
+        HeldMute(host, True, mute.until, mute.reason)
+        for host, mute in sorted(in_force.items())
+        if mute is not None
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PingTarget:
+    """A target group of Prometheus's HTTP SD."""
+
+    targets: Sequence[str]
+    labels: Mapping[str, str]
+
+
+def ping_targets(services: Services) -> list[PingTarget]:
+    """Return the hosts to ping: those neither muted nor under maintenance."""
+    muted = {mute.host for mute in held_mutes(services)}
+    return [
+        PingTarget([host.ssh_address], host.labels)
+        for name, host in services.outside.inventory.hosts().items()
+        if host.labels.get(MAINTENANCE) != "true" and name not in muted
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Quarantine:
+    """An agent that a restart did not help."""
+
+    host: str
+    agent: str
+    since: Moment
+    reason: str
+
+
+def quarantined(services: Services) -> list[Quarantine]:
+    """Return what is quarantined."""
+    found = sorted(services.memory.quarantine.all().items())
+    return [Quarantine(host, agent, since, reason) for (host, agent), (since, reason) in found]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Counted:
+    """How many requests of an agent ended with a word; None: they go on."""
+
+    agent: str
+    outcome: Outcome | None
+    requests: int
+    hosts: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Observed:
+    """How many requests of an agent in observe mode would have ended with a word."""
+
+    agent: str
+    would_be: Outcome
+    requests: int
+    hosts: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What was done, and what would have been done."""
+
+    since: Moment
+    total: int
+    restarts: Sequence[Counted]
+    observed: Sequence[Observed]
+
+
+def report(services: Services, since: float) -> Report:
+    """Count the requests since a unix time.
+
+    In observe mode a request would have become what else refused it, or ``restarted`` where
+    nothing did: as far as it could be told without holding the host and asking for its tasks.
+    """
+    done: dict[tuple[str, Outcome | None], list[str]] = defaultdict(list)
+    observed: dict[tuple[str, Outcome], list[str]] = defaultdict(list)
+    total = 0
+    for host, agent, outcome, facts in services.memory.restart_history.outcomes(since=since):
+        total += 1
+        done[agent, Outcome(outcome) if outcome else None].append(host)
+        if outcome == Outcome.OBSERVE_MODE:
+            others = facts.get("also_refused") or [{"outcome": Outcome.RESTARTED}]
+            observed[agent, Outcome(others[0]["outcome"])].append(host)
+    return Report(
+        since,
+        total,
+        [
+            Counted(agent, outcome, len(hosts), len(set(hosts)))
+            for (agent, outcome), hosts in sorted(done.items(), key=str)
+        ],
+        [
+            Observed(agent, outcome, len(hosts), len(set(hosts)))
+            for (agent, outcome), hosts in sorted(observed.items())
+        ],
+    )
