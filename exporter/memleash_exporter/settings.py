@@ -106,6 +106,10 @@ class CommandBusy:
         _check_pace(self.timeout, self.interval, self.max_age)
 
 
+BusyKind = Markers | HttpBusy | Children | CommandBusy
+"""Every kind of busy source; collector/sources.py says how each is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class BusySource:
     """One of the places to ask whether the agent is busy."""
@@ -122,6 +126,12 @@ class BusySource:
     def kind(self) -> str:
         """The name of the one that is given."""
         return next(kind for kind in self.__slots__ if getattr(self, kind) is not None)
+
+    @property
+    def given(self) -> BusyKind:
+        """The one that is given."""
+        given: BusyKind = getattr(self, self.kind)
+        return given
 
 
 @dataclass(frozen=True, slots=True)

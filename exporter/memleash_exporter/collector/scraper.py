@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from prometheus_client import CollectorRegistry, Info, Metric, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
@@ -23,7 +24,15 @@ from memleash_exporter.collector.agent import AgentWatch, Watched
 from memleash_exporter.collector.sample import AgentSample
 from memleash_exporter.collector.sources import ProbeKey
 from memleash_exporter.decisions.busy import Word
-from memleash_exporter.settings import Agent, BusySource, Settings
+from memleash_exporter.settings import (
+    Agent,
+    BusySource,
+    Children,
+    CommandBusy,
+    HttpBusy,
+    Markers,
+    Settings,
+)
 from memleash_toolkit import VERSION
 from memleash_toolkit.settings import ConfigError, load
 
@@ -172,12 +181,15 @@ class Scraper(Collector):
         )
 
     def _ask(self, agent: Agent, source: BusySource, directory: Path) -> sources.Ask:
-        if source.children is not None:
-            return sources.children_source(source.children.cmdline, self._processes)
-        settings = sources.background_settings(source)
-        if settings is not None:
-            return sources.background_source(self._probes[ProbeKey(agent.name, settings)])
-        return sources.marker_source(directory, self._processes)
+        match source.given:
+            case Markers():
+                return sources.marker_source(directory, self._processes)
+            case Children(cmdline):
+                return sources.children_source(cmdline, self._processes)
+            case (HttpBusy() | CommandBusy()) as settings:
+                return sources.background_source(self._probes[ProbeKey(agent.name, settings)])
+            case forgotten:
+                assert_never(forgotten)
 
 
 def _probe_keys(agent: Agent) -> Iterator[ProbeKey]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from memleash_exporter.adapters import marker_files, probes
 from memleash_exporter.adapters.background import BackgroundProbe
@@ -72,11 +73,14 @@ def _question(settings: ProbeSettings) -> Callable[[], bool]:
         case TcpReady():
             address = parse_host_and_port(settings.address)
             return lambda: probes.tcp_ready(address, timeout)
+        case forgotten:
+            assert_never(forgotten)
 
 
 def background_settings(source: BusySource) -> ProbeSettings | None:
     """Return the settings of the probe that ``source`` needs in the background, if any."""
-    return source.http or source.command
+    given = source.given
+    return given if isinstance(given, HttpBusy | CommandBusy) else None
 
 
 def marker_source(directory: Path, processes: Processes) -> Ask:

@@ -13,6 +13,7 @@ from memleash_exporter.adapters.discovery import Walk
 from memleash_exporter.collector.agent import AgentWatch
 from memleash_exporter.collector.sample import AgentSample
 from memleash_exporter.collector.scraper import Host, Scraper
+from memleash_exporter.settings import BusySource
 
 ROOT = Path(__file__).parents[3]
 
@@ -67,6 +68,19 @@ def test_a_busy_source_that_breaks_is_unknown_and_takes_nothing_else_along(
     assert 'memleash_agent_busy{agent="one"}' not in text
     errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert errors == ["busy source broke"]
+
+
+def test_a_kind_of_busy_source_that_nobody_asks_is_an_error_and_never_idle(
+    scraper: Scraper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: whatever was neither children, http nor command was asked as markers: idle."""
+
+    class Forgotten:
+        pass
+
+    monkeypatch.setattr(BusySource, "given", property(lambda _: Forgotten()))
+    with pytest.raises(AssertionError, match="unreachable"):
+        scraper.reload()
 
 
 def test_the_start_time_of_a_life_never_flaps(scraper: Scraper) -> None:
