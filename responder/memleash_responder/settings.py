@@ -140,6 +140,8 @@ class Controller(HttpConfig):
     """A management node that gives agents tasks. ``{host}`` and ``{agent}`` are filled in."""
 
     name: Name = ""
+    kind: Literal["http"] = "http"
+    """Which protocol it speaks."""
     drain_url: UrlTemplate | None = None
     undrain_url: UrlTemplate | None = None
     tasks_url: UrlTemplate | None = None

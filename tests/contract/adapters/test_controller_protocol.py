@@ -376,7 +376,7 @@ def test_a_refusal_while_polling_is_the_error(peer: Peer) -> None:
 def test_a_lost_connection_is_tried_again_until_it_is_answered(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memleash_responder.adapters.controllers._TRY_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("memleash_responder.adapters.controllers.http._TRY_AGAIN_SECONDS", 0.01)
     answers: Iterator[Reply | Raw] = iter([Raw(), Raw(b"HTTP/1.1"), Reply(200)])
     peer.answer = lambda _: next(answers)
     clients(peer.url).reconnect(HOST, AGENT, timeout_seconds=20)
@@ -394,7 +394,7 @@ def test_a_hanging_reconnect_ends_at_the_deadline(peer: Peer) -> None:
 def test_an_unreachable_controller_is_tried_until_the_deadline(
     refusing_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memleash_responder.adapters.controllers._TRY_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("memleash_responder.adapters.controllers.http._TRY_AGAIN_SECONDS", 0.05)
     asked = clients(f"http://127.0.0.1:{refusing_port}")
     with pytest.raises(ReconnectFailed, match=r"in time; last: .*Connection refused"):
         asked.reconnect(HOST, AGENT, timeout_seconds=0.4)

@@ -1,1 +1,1 @@
-"""Whoever gives agents tasks: one file a kind, the same four calls."""
+"""The controllers: a file for each kind, what all kinds can be asked, and all of them together."""
