@@ -5,11 +5,11 @@ Each page stands for a hundred hosts. It carries the labels that a fleet's targe
 serving ten thousand connections from the machine that is being measured.
 """
 
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+
+from demo.http_server import Reply, Request, serving
 
 HOSTS_A_PAGE = 100
 VARIANTS = 8
@@ -74,31 +74,9 @@ def serve(hosts: int) -> Iterator[tuple[str, list[str]]]:
     """Serves the fleet on loopback; yields its address and the pages' paths."""
     variants = [pages(hosts, variant) for variant in range(VARIANTS)]
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(asked: Request) -> Reply:
+        page = variants[int(time.time() / VARIANT_SECONDS) % VARIANTS][asked.path]
+        return Reply(200, page, {"Content-Type": "text/plain; version=0.0.4"})
 
-        def do_GET(self) -> None:
-            page = variants[int(time.time() / VARIANT_SECONDS) % VARIANTS][self.path]
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(page)))
-            self.end_headers()
-            self.wfile.write(page)
-
-        def handle(self) -> None:
-            with suppress(ConnectionError):  # Prometheus gave up waiting, or ends
-                super().handle()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True  # Prometheus keeps its connections open
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}", list(variants[0])
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(answer, keeps_connections=True) as served:
+        yield served.address, list(variants[0])

@@ -175,7 +175,7 @@ def main() -> None:
         ("POST", "/grow"): agent.grow,
         ("POST", "/dump"): agent.dump,
     }
-    server = listen(options.listen, routes, _PatientServer)
+    server = listen(options.listen, routes, HTTPServer)
     server.serve_forever()
 
 
@@ -190,10 +190,6 @@ def _end_with(pid: int) -> None:
         watched = os.pidfd_open(pid)
         select.select([watched], [], [])
     os._exit(0)
-
-
-class _PatientServer(HTTPServer):
-    request_queue_size = 128  # connections that wait while a dump holds the only thread
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from typing import Any
+
+from demo import http_server
 
 Json = Any
 """What json.loads gives."""
@@ -53,65 +55,37 @@ def listen(address: str, routes: Routes, server_class: type[HTTPServer]) -> HTTP
 
     With HTTPServer one thread serves all requests, with ThreadingHTTPServer each has its own.
     """
-    host, _, port = address.rpartition(":")
-
-    class RoutedHandler(_Handler):
-        table = tuple(
-            (method, re.compile(path), handle) for (method, path), handle in routes.items()
-        )
-
-    return server_class((host, int(port)), RoutedHandler)
+    return http_server.listen(address, answering(routes), server_class)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    table: tuple[tuple[str, re.Pattern[str], Handler], ...] = ()
-    timeout = 10  # seconds; a client that sends nothing must not hold a single-threaded server
+def answering(routes: Routes) -> http_server.Answer:
+    """Return what answers by a table of routes."""
+    table = tuple((method, re.compile(path), handle) for (method, path), handle in routes.items())
 
-    def do_GET(self) -> None:
-        self._serve()
+    def handled(asked: http_server.Request) -> Answer:
+        body = _decoded(asked.body)
+        for method, pattern, handle in table:
+            match = pattern.fullmatch(asked.route)
+            if match and method == asked.method:
+                return handle(Request(asked.route, match.groupdict(), body))
+        raise Refusal(404, f"nothing at {asked.method} {asked.route}")
 
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - http.server's names
-
-    def _serve(self) -> None:
+    def answer(asked: http_server.Request) -> http_server.Reply:
         try:
-            answer = self._route()
+            said = handled(asked)
         except Refusal as refusal:
-            answer = Answer({"error": str(refusal)}, refusal.status)
-        self._send(answer)
-        if answer.afterwards is not None:
-            answer.afterwards()
+            said = Answer({"error": str(refusal)}, refusal.status)
+        headers = {"Content-Type": "application/json", **said.headers}
+        payload = json.dumps(said.body).encode() + b"\n"
+        return http_server.Reply(said.status, payload, headers, said.afterwards)
 
-    def _route(self) -> Answer:
-        path = self.path.partition("?")[0]
-        body = self._body()
-        for method, pattern, handle in self.table:
-            match = pattern.fullmatch(path)
-            if match and method == self.command:
-                return handle(Request(path, match.groupdict(), body))
-        raise Refusal(404, f"nothing at {self.command} {path}")
+    return answer
 
-    def _body(self) -> Json:
-        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if not text:
-            return None
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise Refusal(400, f"the body is not JSON: {error}") from error
 
-    def _send(self, answer: Answer) -> None:
-        payload = json.dumps(answer.body).encode() + b"\n"
-        self.send_response(answer.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(payload)))
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        try:
-            self.wfile.write(payload)
-            self.wfile.flush()
-        except ConnectionError:  # the client gave up waiting, as a ping during a dump does
-            self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing: pings every second would drown what matters in the log."""
+def _decoded(body: bytes) -> Json:
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise Refusal(400, f"the body is not JSON: {error}") from error

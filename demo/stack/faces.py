@@ -11,17 +11,16 @@ import contextlib
 import http.client
 import json
 import ssl
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import yaml
 
+from demo.http_server import Reply, Request, as_json, serving
 from demo.stack.ports import free_port
 from demo.stack.processes import Program
 from demo.stack.programs import running
@@ -86,35 +85,17 @@ def peers(**said: Any) -> Iterator[World]:
     """Serve a World on a free port: exporter, Prometheus and an Alertmanager without silences."""
     world = World(**said)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            if url.path == "/metrics":
-                world.scrapes += 1
-                body = world.exposition().encode()
-            elif url.path == "/api/v1/query":
-                body = json.dumps(world.query(parse_qs(url.query)["query"][0])).encode()
-            else:
-                body = b"[]"
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(asked: Request) -> Reply:
+        if asked.path == "/metrics":
+            world.scrapes += 1
+            return Reply(200, world.exposition().encode())
+        if asked.route == "/api/v1/query":
+            return as_json(world.query(parse_qs(asked.query)["query"][0]))
+        return as_json([])
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    world.address = f"127.0.0.1:{server.server_port}"
-    try:
+    with serving(answer) as served:
+        world.address = served.address
         yield world
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from demo import http_server
+from demo.http_server import serving
 
 CONTROLLERS = ("mn-1", "mn-2", "mn-3")
 
@@ -51,25 +53,18 @@ class Peers:
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Peers]:
-        peers = self
-
-        class Handler(_Handler):
-            answer = staticmethod(peers.answer)
-
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 128
-            daemon_threads = True
-
-        server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
+        with serving(self._reply, keeps_connections=True) as served:
+            self.url = served.url
             yield self
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+
+    def _reply(self, asked: http_server.Request) -> http_server.Reply | http_server.Raw:
+        reply = self.answer(asked.method, asked.route, asked.query, asked.body)
+        time.sleep(reply.delay)
+        if reply.cut:
+            return http_server.Raw()
+        if reply.raw is None:
+            return http_server.as_json(reply.body, reply.status, **reply.headers)
+        return http_server.Reply(reply.status, reply.raw, reply.headers)
 
     def of(self, host: str) -> list[tuple[str, str]]:
         """Return (controller, call) about ``host``, oldest first."""
@@ -162,33 +157,3 @@ class Limit:
 def limit(size_bytes: float, *, age: float) -> Reply:
     """Return what Prometheus answers to the query for a limit's value and age."""
     return Reply(Limit(size_bytes, age))
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    answer: Any
-
-    def do_GET(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length)
-        path, _, query = self.path.partition("?")
-        reply: Reply = self.answer(self.command, path, query, body)
-        time.sleep(reply.delay)
-        if reply.cut:
-            self.close_connection = True
-            return
-        payload = json.dumps(reply.body).encode() if reply.raw is None else reply.raw
-        with contextlib.suppress(OSError):  # who asked has given up
-            self.send_response(reply.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(payload)))
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(payload)
-            self.wfile.flush()
-
-    do_POST = do_DELETE = do_GET  # noqa: N815 - http.server's names
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""

@@ -6,8 +6,9 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from demo.http_server import Reply, Request, serving
 
 GIB = 1024**3
 AGENT = "sample-agent"
@@ -30,8 +31,7 @@ class Node:
         """Unix times at which Prometheus read the exporter."""
         self.pings: list[float] = []
         """Unix times at which a ping came in."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.address = f"127.0.0.1:{self._server.server_port}"
+        self.address = ""
 
     @property
     def ping_url(self) -> str:
@@ -56,35 +56,19 @@ class Node:
             if value is not None
         )
 
-    def _handler(node) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler has its own self
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.path == "/ping":
-                    node.pings.append(time.time())
-                elif self.headers["User-Agent"].startswith("Prometheus"):
-                    node.scrapes.append(time.time())
-                else:
-                    node.looked_at.set()
-                body = node.metrics().encode()
-                answers = self.path == "/ping" or node.exporter_answers
-                self.send_response(200 if answers else 503)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        return Handler
+    def _answer(self, asked: Request) -> Reply:
+        if asked.path == "/ping":
+            self.pings.append(time.time())
+        elif asked.headers["User-Agent"].startswith("Prometheus"):
+            self.scrapes.append(time.time())
+        else:
+            self.looked_at.set()
+        answers = asked.path == "/ping" or self.exporter_answers
+        kind = {"Content-Type": "text/plain; version=0.0.4"}
+        return Reply(200 if answers else 503, self.metrics().encode(), kind)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Node]:
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
+        with serving(self._answer) as served:
+            self.address = served.address
             yield self
-        finally:
-            self._server.shutdown()
-            thread.join()
-            self._server.server_close()

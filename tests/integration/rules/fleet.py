@@ -1,13 +1,13 @@
 """A fleet of one web server: pages that Prometheus scrapes, a list of targets, webhooks."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from demo.http_server import Reply, Request, serving
 
 Json = Any
 
@@ -75,38 +75,19 @@ class Fleet:
 def serve(fleet: Fleet) -> Iterator[Fleet]:
     """Serve the fleet on a free port of loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            fleet.asked[path] = fleet.asked.get(path, 0) + 1
-            fails = path in fleet.failing_once or path not in fleet.pages
-            fleet.failing_once.discard(path)
-            self._answer(500 if fails else 200, fleet.pages.get(path, ""))
+    def answer(asked: Request) -> Reply:
+        if asked.method == "POST":
+            receiver = asked.path.rpartition("/")[2]
+            fleet.notifications.append(Notification(receiver, time.monotonic(), asked.json()))
+            return Reply()
+        path = asked.route
+        fleet.asked[path] = fleet.asked.get(path, 0) + 1
+        fails = path in fleet.failing_once or path not in fleet.pages
+        fleet.failing_once.discard(path)
+        text = fleet.pages.get(path, "")
+        kind = "application/json" if text.startswith("[") else "text/plain"
+        return Reply(500 if fails else 200, text.encode(), {"Content-Type": kind})
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            receiver = self.path.rpartition("/")[2]
-            fleet.notifications.append(Notification(receiver, time.monotonic(), body))
-            self._answer(200, "")
-
-        def _answer(self, status: int, text: str) -> None:
-            is_json = text.startswith("[")
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json" if is_json else "text/plain")
-            self.send_header("Content-Length", str(len(text.encode())))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fleet.address = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(answer) as served:
+        fleet.address = served.address
         yield fleet
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
