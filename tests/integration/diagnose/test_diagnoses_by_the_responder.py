@@ -51,7 +51,7 @@ class Site:
         config["agents"][self.agent]["diagnose"] = {
             "discover": {"pidfile": str(self.stack.site.service / "agent.pid")},
             "rounds": 5,
-            "interval": "2s",
+            "interval": "1s",
             "work_folder": str(self.folder / "work"),
             "busy_folder": str(self.stack.site.busy),
             "min_free_disk": 1,
@@ -153,7 +153,11 @@ def site(quiet: Site) -> Site:
     return quiet
 
 
-def test_the_agent_is_busy_and_its_pings_are_muted_until_the_report_is_here(site: Site) -> None:
+def test_the_agent_is_busy_and_its_pings_are_muted_until_the_report_is_here(quiet: Site) -> None:
+    site = quiet
+    site.leak()
+    site.configure(interval="2s")
+    site.stack.start()
     site.alert()
     site.at_work()
     eventually(site.observer.silences, what="the host's pings are muted")
@@ -219,7 +223,7 @@ def test_a_person_asks_again_and_again_and_the_record_says_who_and_how_often(sit
     told = get(site.stack.site.url("responder", f"/api/v1/diagnoses/{second.id}"))
     assert told["requested_by"] == asked["requested_by"] != "alert"
     assert second.life == first.life
-    assert told["pace"].startswith("5 rounds x 2s: ")
+    assert told["pace"].startswith("5 rounds x 1s: ")
     assert told["report"] in [one.time for one in site.artifacts()]
     site.alert()
     assert len(site.diagnoses()) == 2

@@ -74,7 +74,7 @@ def test_a_folder_in_pythonpath_gives_it_and_keeps_the_sitecustomize_that_was_th
 def test_green_threads_do_not_wait_for_it(
     agent: Agent, collector: Collectors, heart: Heart, hook_folder: Path, green: str
 ) -> None:
-    child = agent(f"leaks_under_{green}.py", path=str(hook_folder))
+    child = agent("leaks_under_green_threads.py", green, path=str(hook_folder))
 
     report = diagnosed(collector(child.pid))
 

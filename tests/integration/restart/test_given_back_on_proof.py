@@ -50,7 +50,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def responder(fleet: Fleet) -> Iterator[Responder]:
     """Every member's agent has been over its limit, and its restart has been begun."""
     with fleet.responder("proof") as responder:
-        responder.start()
+        responder.become("tests.support.hurried_responder")
+        responder.program.start()
         responder.alert(*fleet.members)
         yield responder
 

@@ -1,10 +1,19 @@
-"""Its green threads keep every job; the main one sleeps for ever."""
+"""Its green threads keep every job; the main one sleeps for ever.
+
+argv: eventlet or gevent.
+"""
 
 from __future__ import annotations
 
-import eventlet
+import importlib
+import sys
 
-eventlet.monkey_patch()
+NAME = sys.argv[1]
+green = importlib.import_module(NAME)
+if NAME == "gevent":
+    importlib.import_module("gevent.monkey").patch_all()
+else:
+    green.monkey_patch()
 
 import heart  # type: ignore[import-not-found]  # noqa: E402 - it takes the patched sleep
 
@@ -25,5 +34,5 @@ class Queue:
             heart.pause()
 
 
-eventlet.spawn(Queue().work)
-eventlet.sleep(10**6)
+green.spawn(Queue().work)
+green.sleep(10**6)

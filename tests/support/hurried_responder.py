@@ -1,0 +1,25 @@
+"""``memleash-responder`` in a hurry, for tests of what it does by itself after a while.
+
+    python -m tests.support.hurried_responder [the responder's own flags]
+
+Production code knows nothing of this: in this one process sweeps come every second, and the first
+attempt to give back a lost host after two.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from memleash_responder import cli
+from memleash_responder.usecases import host_recovery
+
+
+def main() -> int:
+    """Run the responder with shorter waits."""
+    vars(cli)["SWEEP_SECONDS"] = 1.0
+    vars(host_recovery)["FIRST_SECONDS"] = 2.0
+    return cli.main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
