@@ -31,6 +31,23 @@ from demo.stack.site import MIB
 from demo.stack.tools import REPOSITORY, find
 
 LIMIT_MIB, OVER_MIB = 48, 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How many seconds the responder waits for what it asks.
+
+    Short ones are for faults, which shall be over soon; where nothing is at fault, a slow machine
+    is no reason to give up.
+    """
+
+    peer: int = 1
+    exporter: int = 2
+    ssh: int = 4
+    agent: int = 5
+
+
+PATIENT = Patience(peer=60, exporter=60, ssh=60, agent=60)
 QUICK = {"startup_grace": "0s", "wait_for_idle": "2s", "idle_interval": "500ms"}
 """Guards with short waits."""
 
@@ -60,8 +77,10 @@ class Fleet:
         peers: Peers,
         members: list[Member],
         agents_per_exporter: int,
+        patience: Patience,
     ) -> None:
         self.folder = folder
+        self.patience = patience
         self.peers = peers
         self.members = {member.name: member for member in members}
         self._agent_ports = {name: next(ports) for name in self.members}
@@ -129,7 +148,10 @@ class Fleet:
     def responder_config(self, database: Path, **changes: Any) -> Json:
         """Return a configuration for the whole fleet at a quick pace."""
         return {
-            "prometheus": {"url": f"{self.peers.url}/prometheus", "timeout": "1s"},
+            "prometheus": {
+                "url": f"{self.peers.url}/prometheus",
+                "timeout": f"{self.patience.peer}s",
+            },
             "alertmanager": {"urls": [f"{self.peers.url}/alertmanager"]},
             "database": f"sqlite:///{database}",
             "inventory": {"files": [str(self.folder / "hosts.yml")]},
@@ -138,15 +160,15 @@ class Fleet:
                 "identity_file": str(self.sshd.identity_file),
                 "known_hosts_file": str(self.sshd.known_hosts_file),
                 "config_file": "/dev/null",
-                "connect_timeout": "4s",
-                "command_timeout": "4s",
+                "connect_timeout": f"{self.patience.ssh}s",
+                "command_timeout": f"{self.patience.ssh}s",
             },
             "controllers": [self._controller(name) for name in CONTROLLERS],
             "agents": {
                 member.name: {**self._agent_settings(member), **member.settings}
                 for member in self.members.values()
             },
-            "exporter": {"timeout": "2s"},
+            "exporter": {"timeout": f"{self.patience.exporter}s"},
             "fleet": {
                 "storm_fraction": 1,
                 "max_concurrent_restarts": 8,
@@ -164,7 +186,7 @@ class Fleet:
             "undrain_url": f"{base}/hosts/{{host}}/undrain",
             "tasks_url": f"{base}/hosts/{{host}}/tasks",
             "reconnect_url": f"{base}/reconnect",
-            "timeout": "1s",
+            "timeout": f"{self.patience.peer}s",
         }
 
     def _agent_settings(self, member: Member) -> Json:
@@ -174,8 +196,12 @@ class Fleet:
             "restart_command": member.command.format(
                 service=service, folder=self.service(member.name)
             ),
-            "readiness": {"probes": 20, "timeout": "2s", "interval": "250ms"},
-            "reconnect_timeout": "5s",
+            "readiness": {
+                "probes": int(4 * self.patience.agent),
+                "timeout": "2s",
+                "interval": "250ms",
+            },
+            "reconnect_timeout": f"{self.patience.agent}s",
             "guards": QUICK,
         }
 
@@ -246,13 +272,17 @@ class Fleet:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, members: list[Member], *, agents_per_exporter: int = 100
+    folder: Path,
+    members: list[Member],
+    *,
+    agents_per_exporter: int = 100,
+    patience: Patience = Patience(),
 ) -> Iterator[Fleet]:
     """Run the fleet's sshd, exporters and peers; agents are started by the rows. All ends here."""
     with contextlib.ExitStack() as stack:
         ports = _ports(stack)
         peers = stack.enter_context(Peers().serving())
-        fleet = Fleet(folder, ports, peers, members, agents_per_exporter)
+        fleet = Fleet(folder, ports, peers, members, agents_per_exporter, patience)
         fleet.write()
         for name in fleet.members:
             stack.callback(fleet.serve, name, "stop")
