@@ -41,10 +41,10 @@ class Patience:
     is no reason to give up.
     """
 
-    peer: int = 1
-    exporter: int = 2
+    peer: int = 3
+    exporter: int = 10
     ssh: int = 4
-    agent: int = 5
+    agent: int = 10
 
 
 PATIENT = Patience(peer=60, exporter=60, ssh=60, agent=60)

@@ -10,7 +10,8 @@ from memleash_responder.web.api.table import Query
 from memleash_toolkit.units import parse_duration
 
 MAX_PAGE = 1000
-_AGO = r"^(?=.)([0-9]{1,5}w)?([0-9]{1,5}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
+_AGO = r"^(?=.)([0-9]{1,3}w)?([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
+"""At the most 58 years, so that no duration that the document allows is too long to be read."""
 _TEXT = r"^[^\u0000-\u001f\u007f]*$"
 SINCE = {
     "type": "string",
