@@ -2,8 +2,8 @@
 
     python -m bench.diagnose_hundred [--times 100] [--agent leaks_a_list.py ...] [--python PATH ...]
 
-The agents are those of the tests. They count their own heartbeats, one every 10 ms, and the
-longest gap between two, without what they waited for a CPU. Prints a row for each agent and
+The agents are those of demo/leaking_agents. They count their own heartbeats, one every 10 ms, and
+the longest gap between two, without what they waited for a CPU. Prints a row for each agent and
 Python as soon as it is measured, and ends with 1 when a gap was over 200 ms or an agent ended.
 Takes a minute or two for each row. Wants elfutils, gcc, py-spy and, for its agent, eventlet.
 """
@@ -19,10 +19,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.stack.leaking_agents import AGENTS, MOST_STALL_SECONDS, PYTHONS, compiled
 from memleash_diagnoser import plan
-from tests.integration.diagnose.conftest import AGENTS, MOST_STALL_SECONDS, PYTHONS, compiled
 
-EVENTLET_AGENT = "leaks_under_eventlet.py"
+EVENTLET_AGENT = "leaks_under_green_threads.py"
 PYTHON_AGENTS = ("leaks_a_list.py", "leaks_a_cache.py", "leaks_cycles.py", EVENTLET_AGENT)
 C_AGENT = "leaks.c"
 START_SECONDS = 60.0
@@ -86,7 +86,9 @@ def measured(name: str, python: str, times: int) -> Row:
     """Diagnose one agent so often."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        argv = [str(compiled(place))] if name == C_AGENT else [python, str(AGENTS / name)]
+        argv = (
+            [str(compiled(place))] if name == C_AGENT else [python, str(AGENTS / name), "eventlet"]
+        )
         heart = place / "heart"
         with subprocess.Popen(argv, env={**os.environ, "HEART": str(heart)}) as agent:
             try:

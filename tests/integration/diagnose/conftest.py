@@ -8,7 +8,6 @@ import dataclasses
 import io
 import json
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -19,35 +18,15 @@ from typing import Any
 
 import pytest
 
+from demo.stack.leaking_agents import AGENTS, MOST_STALL_SECONDS, compiled
 from demo.stack.processes import ENDING_WITH_US, PATIENCE_SECONDS, wait_until
 from memleash_diagnoser import hook
 from memleash_responder.adapters import diagnoser_program as shipping
 from memleash_responder.adapters.diagnoser_program import Order, Verb
 
-AGENTS = Path(__file__).parent / "agents"
 PACKAGED_HOOK = Path(__file__).parents[3] / "packaging" / "hook"
 
 
-PYENV = Path(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv", "versions")
-"""HOME is elsewhere in a test run."""
-PYTHON_3_14 = Path(__file__).parents[3] / ".cache" / "tools" / "python3.14" / "run"
-"""Debian sid's, unpacked by tools/setup, with a loader and a C library of its own."""
-
-
-def _pythons() -> list[str]:
-    """Return this interpreter, and one of each other version from 3.8 on that is here."""
-    found = {sys.version_info[:2]: sys.executable}
-    if PYTHON_3_14.exists():
-        found[3, 14] = str(PYTHON_3_14)
-    for python in sorted(PYENV.glob("3.*/bin/python")):
-        major, minor, *_ = python.parents[1].name.split(".")
-        if int(minor) >= 8:
-            found.setdefault((int(major), int(minor)), str(python))
-    return [found[version] for version in sorted(found)]
-
-
-PYTHONS = _pythons()
-PYTHONS_2 = [str(python) for python in sorted(PYENV.glob("2.7.*/bin/python"))[-1:]]
 MIB = 1024**2
 
 
@@ -56,13 +35,6 @@ def eventually(
 ) -> Any:
     """Return the first true answer of ``condition``; fails when there is none in time."""
     return wait_until(what, condition, timeout_seconds=seconds)
-
-
-def compiled(folder: Path) -> Path:
-    """Return the C program that leaks; with an argument it does not."""
-    program = folder / "leaks"
-    subprocess.run(["gcc", "-g", "-O1", "-o", program, AGENTS / "leaks.c"], check=True)
-    return program
 
 
 @pytest.fixture(scope="session")
@@ -153,13 +125,9 @@ class Collector:
         eventually(self.markers, what="a busy marker")
 
 
-MOST_STALL_SECONDS = 0.2
-"""How long an agent may stand still for a diagnosis."""
-
-
 @dataclasses.dataclass
 class Heart:
-    """The heartbeats of the test's agent (agents/heart.py)."""
+    """The heartbeats of the test's agent (demo/leaking_agents/heart.py)."""
 
     told: Path
 

@@ -11,16 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.stack.leaking_agents import PYENV, PYTHON_3_14, PYTHONS
 from memleash_diagnoser import growth, process, tools
 from memleash_diagnoser.census import Census, Look
-from tests.integration.diagnose.conftest import (
-    PYENV,
-    PYTHON_3_14,
-    PYTHONS,
-    Agent,
-    Heart,
-    eventually,
-)
+from tests.integration.diagnose.conftest import Agent, Heart, eventually
 
 pytestmark = pytest.mark.integration
 

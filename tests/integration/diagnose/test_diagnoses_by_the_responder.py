@@ -18,13 +18,14 @@ import yaml
 
 from demo.stack.configs import SERVICE_SCRIPT
 from demo.stack.http import get, post
+from demo.stack.leaking_agents import AGENTS
 from demo.stack.observer import Observer
 from demo.stack.stack import Stack, prepared
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.reports import Report, Reports
 from memleash_responder.core.outcomes import Outcome
-from tests.integration.diagnose.conftest import AGENTS, eventually
+from tests.integration.diagnose.conftest import eventually
 from tests.support.stacks import find_or_skip
 
 pytestmark = pytest.mark.integration

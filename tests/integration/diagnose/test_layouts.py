@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from demo.stack.leaking_agents import PYENV
 from memleash_diagnoser import cpython
-from tests.integration.diagnose.conftest import PYENV
 
 pytestmark = pytest.mark.integration
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from demo.stack.leaking_agents import PYTHONS
 from memleash_responder.adapters.diagnoser_program import Verb
-from tests.integration.diagnose.conftest import PYTHONS, Agent, Collector, Heart, eventually
+from tests.integration.diagnose.conftest import Agent, Collector, Heart, eventually
 
 pytestmark = pytest.mark.integration
 

@@ -14,16 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.stack.leaking_agents import compiled
 from memleash_diagnoser import process, stacks, tools
 from memleash_responder.adapters import diagnoser_program as shipping
-from tests.integration.diagnose.conftest import (
-    MIB,
-    Agent,
-    Collector,
-    Heart,
-    compiled,
-    eventually,
-)
+from tests.integration.diagnose.conftest import MIB, Agent, Collector, Heart, eventually
 
 pytestmark = pytest.mark.integration
 

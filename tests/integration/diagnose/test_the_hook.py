@@ -13,16 +13,9 @@ from typing import Any
 
 import pytest
 
+from demo.stack.leaking_agents import AGENTS, PYTHONS
 from memleash_diagnoser import hook
-from tests.integration.diagnose.conftest import (
-    AGENTS,
-    PACKAGED_HOOK,
-    PYTHONS,
-    Agent,
-    Collector,
-    Heart,
-    eventually,
-)
+from tests.integration.diagnose.conftest import PACKAGED_HOOK, Agent, Collector, Heart, eventually
 from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
 
 pytestmark = pytest.mark.integration

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.stack.leaking_agents import PYTHONS_2
 from memleash_responder.adapters.diagnoser_program import Verb
 from memleash_responder.core.diagnoses import AgentSignal
-from tests.integration.diagnose.conftest import PYTHONS_2, Agent, Collector, Heart, eventually
+from tests.integration.diagnose.conftest import Agent, Collector, Heart, eventually
 from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
 
 pytestmark = pytest.mark.integration

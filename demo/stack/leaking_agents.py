@@ -1,0 +1,42 @@
+"""The agents that leak, each in its own way, and the Pythons of this machine that can run them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+from demo.stack.tools import REPOSITORY
+
+AGENTS = REPOSITORY / "demo/leaking_agents"
+PYENV = Path(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv", "versions")
+"""HOME is elsewhere in a test run."""
+PYTHON_3_14 = REPOSITORY / ".cache/tools/python3.14/run"
+"""Debian sid's, unpacked by tools/setup, with a loader and a C library of its own."""
+MOST_STALL_SECONDS = 0.2
+"""How long an agent may stand still for a diagnosis."""
+
+
+def _pythons() -> list[str]:
+    """Return this interpreter, and one of each other version from 3.8 on that is here."""
+    found = {sys.version_info[:2]: sys.executable}
+    if PYTHON_3_14.exists():
+        found[3, 14] = str(PYTHON_3_14)
+    for python in sorted(PYENV.glob("3.*/bin/python")):
+        major, minor, *_ = python.parents[1].name.split(".")
+        if int(minor) >= 8:
+            found.setdefault((int(major), int(minor)), str(python))
+    return [found[version] for version in sorted(found)]
+
+
+PYTHONS = _pythons()
+PYTHONS_2 = [str(python) for python in sorted(PYENV.glob("2.7.*/bin/python"))[-1:]]
+
+
+def compiled(folder: Path) -> Path:
+    """Return the C program that leaks; with an argument it does not."""
+    program = folder / "leaks"
+    subprocess.run(["gcc", "-g", "-O1", "-o", program, AGENTS / "leaks.c"], check=True)
+    return program
