@@ -18,7 +18,7 @@ from memleash_responder.core.progress import Progress, Refused, Seen
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import Memory, Situation
 from memleash_responder.core.situation import memory as memory_of
-from memleash_responder.settings import Agent, restart_policy
+from memleash_responder.settings import Agent, counted_seconds, restart_policy
 from memleash_responder.usecases.restart_situation import (
     read_agent,
     read_situation,
@@ -81,8 +81,13 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
     def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
         return first_refusal(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
 
-    commands = services.memory.restart_commands
-    noted = commands.send(restart, services.clock.stamp, refuse, life=admitted_life)
+    noted = services.memory.restart_commands.send(
+        restart,
+        services.clock.stamp,
+        refuse,
+        life=admitted_life,
+        counted_seconds=counted_seconds(services.settings),
+    )
     told = {str(Step.RESTART): seen(situation)}
     if isinstance(noted, Refusal):
         raise Refused(noted.outcome, noted.reason, told)

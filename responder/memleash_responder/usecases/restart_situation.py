@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memleash_responder.adapters.database.hosts import HostRecord
-from memleash_responder.adapters.database.restart_commands import NEWEST_COMMANDS
 from memleash_responder.adapters.exporter import of_agent
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown, shown
 from memleash_responder.core.guards import asks_controllers
@@ -16,6 +15,7 @@ from memleash_responder.core.outcomes import HostState, Step
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import NOT_ASKED, Situation
 from memleash_responder.errors import FactsUnavailable
+from memleash_responder.settings import counted_seconds
 from memleash_responder.usecases.services import PAUSED, Services, standing_storm
 
 
@@ -65,8 +65,9 @@ def stored_facts(services: Services, *, but: str | None = None) -> StoredFacts:
     """Read it, without the command that request ``but`` sent. Raises DatabaseUnavailable."""
     memory = services.memory
     flags = memory.flags.all()
-    sent = memory.restart_commands.commands_sent(newest=NEWEST_COMMANDS, but=but)
-    of_agents, of_fleet = _ages(sent, services.clock.stamp())
+    now = services.clock.stamp()
+    sent = memory.restart_commands.sent(counted_seconds(services.settings), now, but=but)
+    of_agents, of_fleet = _ages(sent, now)
     return StoredFacts(
         paused=PAUSED in flags,
         storm=standing_storm(flags),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
 
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
+from memleash_responder.adapters.database.restart_commands import RestartCommands
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
+from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import BEGUN, Outcome
 from memleash_responder.core.restarts import Restart
 
@@ -54,6 +57,11 @@ def opened(name: str, at: float) -> Restart:
     return Restart(name, "node-1", "agent", at, "alert", forced=False, step="requested")
 
 
+def sent(host: str, at: Stamp) -> Restart:
+    restart = ended(host, at.at, Outcome.RESTARTED)
+    return dataclasses.replace(restart, id=host[:36], host=host, command_sent=at)
+
+
 def test_repeats_are_pruned_first_and_what_persons_asked_for_is_no_repeat(
     requests: Restarts, history: RestartHistory
 ) -> None:
@@ -82,3 +90,33 @@ def test_a_persons_word_is_added_once_and_not_after_the_command(requests: Restar
     found = requests.get("open")
     assert found is not None
     assert (found.approval, found.approval_by, found.forced) == ("approved", "bob", True)
+
+
+def test_every_command_of_the_window_is_counted_and_none_from_before_it(
+    requests: Restarts, database: Database
+) -> None:
+    """Seen: 1,000 newer commands on other hosts made a budget of seven days forget one of today."""
+    week, now = 7 * 86400.0, Stamp(1e9, "this boot", 1e6)
+    fleet = [sent(f"fleet-{at}", Stamp(1e9 - at, "another boot", 5.0)) for at in range(1500)]
+    old = sent("old", Stamp(1e9 - week - 1, "another boot", 5.0))
+    requests.open_all([*fleet, old])
+    counted = RestartCommands(database).sent(week, now, but="fleet-0")
+    assert {host for host, _, _ in counted} == {one.host for one in fleet[1:]}
+
+
+def test_a_clock_that_was_set_makes_no_command_of_this_boot_forgotten(
+    requests: Restarts, database: Database
+) -> None:
+    now = Stamp(1e9, "this boot", 1e6)
+    requests.open_all(
+        [
+            sent("a minute ago, before it was set forward", Stamp(1.0, "this boot", 1e6 - 60)),
+            sent("an hour ago, before it was set forward", Stamp(1.0, "this boot", 1e6 - 3601)),
+            sent("before it was set back", Stamp(2e9, "another boot", 5.0)),
+        ]
+    )
+    counted = RestartCommands(database).sent(3600, now)
+    assert {host for host, _, _ in counted} == {
+        "a minute ago, before it was set forward",
+        "before it was set back",
+    }

@@ -24,6 +24,7 @@ from memleash_responder.errors import Overtaken
 pytestmark = pytest.mark.integration
 
 AT_ONCE, BUDGET, EACH = 8, 3, 25
+SENDING = {"life": 1.0, "counted_seconds": 3600.0}
 
 
 @pytest.fixture
@@ -61,11 +62,11 @@ def test_no_more_commands_are_noted_as_sent_than_the_budget_has_left(
         name = f"restart-{number}"
         new = Restart(name, f"host-{number}", "a", clock.now(), "test", False, "restart")
         Restarts(database).open(new)
-        return RestartCommands(database).send(new, clock.stamp, refuse, life=1.0)
+        return RestartCommands(database).send(new, clock.stamp, refuse, **SENDING)
 
     answers = at_once(restart)
     assert sum(isinstance(one, Stamp) for one in answers) == BUDGET
-    assert len(RestartCommands(databases[0]).commands_sent(newest=100)) == BUDGET
+    assert len(RestartCommands(databases[0]).sent(3600, clock.stamp())) == BUDGET
 
 
 def test_no_change_of_a_claim_is_written_over_unseen(databases: list[Database]) -> None:
@@ -91,7 +92,7 @@ def test_one_request_notes_one_command_however_many_work_on_it(databases: list[D
 
     def send(number: int) -> str:
         try:
-            RestartCommands(databases[number]).send(seen, clock.stamp, lambda *_: None, life=1.0)
+            RestartCommands(databases[number]).send(seen, clock.stamp, lambda *_: None, **SENDING)
         except Overtaken:
             return "overtaken"
         return "sent"
@@ -107,5 +108,5 @@ def test_a_request_that_has_its_word_notes_no_command(databases: list[Database])
     requests.finish("restart", Outcome.COMMAND_FAILED, "ended by another", clock.now())
     commands = RestartCommands(databases[0])
     with pytest.raises(Overtaken):
-        commands.send(seen, clock.stamp, lambda *_: None, life=1.0)
-    assert commands.commands_sent(newest=10) == []
+        commands.send(seen, clock.stamp, lambda *_: None, **SENDING)
+    assert commands.sent(3600, clock.stamp()) == []

@@ -22,6 +22,8 @@ from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, Killed, World
 
+SENDING = {"life": 1.0, "counted_seconds": 3600.0}
+
 
 def before_facts(world: World, act: Callable[[], None]) -> None:
     """Do something once, at the next moment when an exporter is read."""
@@ -218,7 +220,7 @@ def test_a_request_has_one_final_word(world: World) -> None:
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
     commands = world.services.memory.restart_commands
     with pytest.raises(Overtaken):
-        commands.send(restart, world.clock.stamp, lambda *_: None, life=1.0)
+        commands.send(restart, world.clock.stamp, lambda *_: None, **SENDING)
     after = requests.get(restart.id)
     assert after is not None
     assert (after.outcome, after.command_sent) == (Outcome.DENIED, None)
@@ -227,14 +229,16 @@ def test_a_request_has_one_final_word(world: World) -> None:
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
     first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
     requests, commands = world.services.memory.restarts, world.services.memory.restart_commands
-    assert commands.send(first, world.clock.stamp, lambda *_: None, life=1.0) == world.clock.stamp()
+    assert (
+        commands.send(first, world.clock.stamp, lambda *_: None, **SENDING) == world.clock.stamp()
+    )
     first = requests.get(first.id) or first
 
     def refuse(sent: Any, now: Any) -> Refusal | None:
         assert sent == [], "its own earlier note is not another's"
         return Refusal(Outcome.COOLDOWN, "no")
 
-    assert isinstance(commands.send(first, world.clock.stamp, refuse, life=1.0), Refusal)
+    assert isinstance(commands.send(first, world.clock.stamp, refuse, **SENDING), Refusal)
 
 
 def before_the_last_look(world: World, act: Callable[[], None]) -> None:
@@ -278,7 +282,7 @@ def test_who_comes_second_to_a_restart_watches_what_the_first_ones_command_does(
         restart = world.services.memory.restarts.open_of("node-1", AGENT)
         assert restart is not None
         world.services.memory.restart_commands.send(
-            restart, world.clock.stamp, lambda *_: None, life=1.0
+            restart, world.clock.stamp, lambda *_: None, **SENDING
         )
         world.later(10, lambda: world.restart_agent(world.node))
 

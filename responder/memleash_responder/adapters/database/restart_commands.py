@@ -17,9 +17,6 @@ from memleash_responder.errors import Overtaken
 _LOCK = 7366
 """The same in every release."""
 
-NEWEST_COMMANDS = 1000
-"""How far back sent commands are counted; more than any budget allows in its window."""
-
 
 class RestartCommands:
     """The columns of the table of restarts that say when a command was sent."""
@@ -27,10 +24,10 @@ class RestartCommands:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def commands_sent(self, *, newest: int, but: str | None = None) -> list[SentCommand]:
-        """Return the ``newest`` restart commands that were sent, without request ``but``'s."""
+    def sent(self, seconds: float, now: Stamp, *, but: str | None = None) -> list[SentCommand]:
+        """Return what was sent in the last ``seconds``, without what restart ``but`` sent."""
         with self._database.read() as connection:
-            return _commands_sent(connection, newest, but)
+            return _sent(connection, seconds, now, but)
 
     def send(
         self,
@@ -39,13 +36,15 @@ class RestartCommands:
         refuse: Callable[[Sequence[SentCommand], Stamp], Refusal | None],
         *,
         life: float,
+        counted_seconds: float,
     ) -> Stamp | Refusal:
         """Note that the command is being sent and return when, unless ``refuse`` speaks against it.
 
         It is to end the process that started at ``life``.
 
-        ``refuse`` is given what other requests sent, and the moment. Looking and noting are one
-        transaction that no second one overlaps, so that two never share the last of a budget.
+        ``refuse`` is given what others sent in ``counted_seconds``, and the moment. Looking and
+        noting are one transaction that no second one overlaps, so that two never share the last
+        of a budget.
 
         Raises Overtaken when the request is not as ``restart`` has it any more: it has its word,
         or another has noted a command meanwhile.
@@ -53,7 +52,7 @@ class RestartCommands:
         with self._database.write() as connection:
             self._database.lock(connection, _LOCK)
             now = clock()  # when the turn has come: what is noted earlier seems to be over earlier
-            refusal = refuse(_commands_sent(connection, NEWEST_COMMANDS, restart.id), now)
+            refusal = refuse(_sent(connection, counted_seconds, now, restart.id), now)
             if refusal is None:
                 note = restarts.update().where(*_as_sent(restart.id, restart.command_sent))
                 values = {**sent_columns(now), "life_to_end": life}
@@ -75,13 +74,18 @@ class RestartCommands:
             connection.execute(note.values(values))
 
 
-def _commands_sent(connection: sa.Connection, newest: int, but: str | None) -> list[SentCommand]:
+def _sent(
+    connection: sa.Connection, seconds: float, now: Stamp, but: str | None
+) -> list[SentCommand]:
+    """Return what was sent in that time by either clock: the wall clock may have been set."""
+    at, boot_id, uptime_seconds = (restarts.c[name] for name in SENT_COLUMNS)
+    in_this_boot = sa.and_(boot_id == now.boot_id, uptime_seconds >= now.uptime_seconds - seconds)
     # Only the columns that are needed: a request's facts hold its command's output.
-    query = sa.select(
-        restarts.c.host, restarts.c.agent, *(restarts.c[name] for name in SENT_COLUMNS)
+    query = sa.select(restarts.c.host, restarts.c.agent, at, boot_id, uptime_seconds).where(
+        at.is_not(None),
+        sa.or_(at >= now.at - seconds, in_this_boot),
+        restarts.c.id != (but or ""),
     )
-    query = query.where(restarts.c.command_sent_at.is_not(None), restarts.c.id != (but or ""))
-    query = query.order_by(restarts.c.requested_at.desc()).limit(newest)
     return [(host, agent, Stamp(*stamp)) for host, agent, *stamp in connection.execute(query)]
 
 
