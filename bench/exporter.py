@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import shutil
 import signal
 import statistics
@@ -123,19 +124,25 @@ def side_by_side(folder: Path, processes: int, scrapes: int) -> list[Cost]:
 
 
 def measured(programs: dict[str, Scraped], processes: int, scrapes: int) -> list[Cost]:
-    """Scrape the programs in turn; the first scrapes (discovery, warm caches) do not count."""
+    """Scrape the programs in turn; the first scrapes (discovery, warm caches) do not count.
+
+    Each round has an order of its own: who comes after process-exporter finds the caches of the
+    processor cold, the colder the more processes it has read.
+    """
     for _ in range(5):
         for program in programs.values():
             program.scrape()
     latencies: dict[str, list[float]] = {name: [] for name in programs}
     cpu_ms: dict[str, list[float]] = {name: [] for name in programs}
     bodies = dict.fromkeys(programs, b"")
+    turns, chance = list(programs.items()), random.Random(1)
     started, done = time.monotonic(), 0
     while done < scrapes:
         if done >= FEWEST_SCRAPES and time.monotonic() - started > LONGEST_SECONDS:
             break
         done += 1
-        for name, program in programs.items():
+        chance.shuffle(turns)
+        for name, program in turns:
             began, cpu_began = time.perf_counter(), program.cpu_seconds()
             bodies[name] = program.scrape()
             latencies[name].append(time.perf_counter() - began)
