@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from memleash_responder.core.facts import AgentFacts, Process, Unknown, running, same_life
@@ -186,3 +186,24 @@ def may_be_diagnosed(situation: DiagnosisSituation, settings: Diagnose | None) -
     if situation.mode is Mode.OBSERVE and not situation.asked_by_person:
         return Refusal(Outcome.OBSERVE_MODE, "every check passed; the mode is observe")
     return process
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DiagnosisStepResult:
+    """How a diagnosis stands after a step, as the engine records it."""
+
+    outcome: Outcome | None = None
+    """None: it goes on."""
+    reason: str = ""
+    artifact: str = ""
+    """The time in the report's path, once it is here."""
+
+    @classmethod
+    def of(cls, raw: Sequence[str]) -> DiagnosisStepResult:
+        """Return what was recorded as JSON, by this release or one before it."""
+        outcome, reason, artifact = raw
+        return cls(Outcome(outcome) if outcome else None, reason, artifact)
+
+    def recorded(self) -> list[str]:
+        """Return it as JSON."""
+        return [self.outcome or "", self.reason, self.artifact]

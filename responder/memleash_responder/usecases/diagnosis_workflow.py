@@ -18,7 +18,7 @@ from memleash_responder.adapters.diagnoser_program import Order, Verb
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose
+from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose, DiagnosisStepResult
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import AWAITING_APPROVAL
@@ -50,26 +50,7 @@ PATIENCE_SECONDS = 120.0
 FOR_A_RESTART = "a restart was asked for"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StepResult:
-    """How a diagnosis goes after a step: None, so far, so good; else its outcome and why."""
-
-    outcome: Outcome | None = None
-    reason: str = ""
-    artifact: str = ""
-
-    def recorded(self) -> list[str]:
-        """Return what the engine records of it."""
-        return [self.outcome or "", self.reason, self.artifact]
-
-    @classmethod
-    def of(cls, recorded: list[str]) -> StepResult:
-        """Return the StepResult that was recorded."""
-        outcome, reason, artifact = recorded
-        return cls(Outcome(outcome) if outcome else None, reason, artifact)
-
-
-GOES_ON = StepResult()
+GOES_ON = DiagnosisStepResult()
 
 
 class DiagnosisWorkflow:
@@ -126,38 +107,51 @@ class DiagnosisWorkflow:
         if result.outcome is None:
             result = self._step("wait", self._wait, diagnosis_id)
             if result.outcome in WITH_REPORT:
-                result = self._step("fetch", self._fetch, diagnosis_id, *result.recorded())
+                result = self._step("fetch", self._fetch, diagnosis_id, result)
         if result.outcome in WITH_REPORT or result.outcome is Outcome.COLLECTOR_FAILED:
             self._step("clean", self._clean, diagnosis_id)
-        self._step("finish", self._finish, diagnosis_id, *result.recorded())
+        self._step("finish", self._finish, diagnosis_id, result)
 
-    def _step(self, name: str, effect: Callable[..., StepResult], *args: str) -> StepResult:
-        recorded: list[str] = run_step(name, self._patiently, effect, *args)
-        return StepResult.of(recorded)
+    def _step(
+        self,
+        name: str,
+        effect: Callable[..., DiagnosisStepResult],
+        diagnosis_id: str,
+        *before: DiagnosisStepResult,
+    ) -> DiagnosisStepResult:
+        def recorded() -> list[str]:
+            return self._patiently(effect, diagnosis_id, *before).recorded()
 
-    def _patiently(self, effect: Callable[..., StepResult], *args: str) -> list[str]:
-        """Run ``effect`` to its word; while the database is gone, wait and run it again."""
+        return DiagnosisStepResult.of(run_step(name, recorded))
+
+    def _patiently(
+        self,
+        effect: Callable[..., DiagnosisStepResult],
+        diagnosis_id: str,
+        *before: DiagnosisStepResult,
+    ) -> DiagnosisStepResult:
+        """Run ``effect`` to its end; while the database is gone, wait and run it again."""
         while True:
             try:
-                return effect(*args).recorded()
+                return effect(diagnosis_id, *before)
             except DatabaseUnavailable as error:
                 self._services.telemetry.failures.labels(Part.DATABASE).inc()
                 log.warning("waiting for the database", extra={"reason": str(error)})
                 self._services.sleep(1)
             except CollectorError as error:
-                return StepResult(Outcome.COLLECTOR_FAILED, str(error)).recorded()
+                return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, str(error))
             except Exception as error:  # the boundary of one step: whatever it is, it has a word
                 self._services.telemetry.failures.labels(Part.STEP).inc()
-                log.exception("diagnosis failed", extra={"id": args[0]})
-                return StepResult(Outcome.COLLECTOR_FAILED, unforeseen(error).reason).recorded()
+                log.exception("diagnosis failed", extra={"id": diagnosis_id})
+                return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, unforeseen(error).reason)
 
-    def _begin(self, diagnosis_id: str) -> StepResult:
+    def _begin(self, diagnosis_id: str) -> DiagnosisStepResult:
         """Judge once more, note the life and the rounds, and begin on the host."""
         case = self._case(diagnosis_id)
         if case.diagnosis.life is None:
             judged = judge(self._services, case.diagnosis)
             if isinstance(judged, Refusal):
-                return StepResult(judged.outcome, judged.reason)
+                return DiagnosisStepResult(judged.outcome, judged.reason)
             rounds = rounds_of(self._services, case.diagnosis.agent, case.settings, judged)
             self._services.memory.diagnoses.begin(diagnosis_id, judged.process.start_time, rounds)
             case = self._case(diagnosis_id)
@@ -167,10 +161,10 @@ class DiagnosisWorkflow:
         except CommandLost:
             return GOES_ON  # it may have begun: asking how it goes will show
         except SshError as error:
-            return StepResult(Outcome(error.outcome), str(error))
+            return DiagnosisStepResult(Outcome(error.outcome), str(error))
         return _end(answer) if answer.state is State.REFUSED else GOES_ON
 
-    def _wait(self, diagnosis_id: str) -> StepResult:
+    def _wait(self, diagnosis_id: str) -> DiagnosisStepResult:
         """Ask how it goes until it has ended; a host that cannot be asked is asked again.
 
         A restart that is asked for meanwhile ends it early: what was found until then is kept.
@@ -196,7 +190,7 @@ class DiagnosisWorkflow:
                     return _end(answer, hurried)
                 nonsense = 0
             self._services.sleep(min(POLL_SECONDS, case.order.interval_seconds))
-        return StepResult(Outcome.COLLECTOR_FAILED, problem)
+        return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, problem)
 
     def _must_give_way(self, case: _Case) -> bool:
         """Whether a restart of the agent waits, for so long as it may be kept waiting."""
@@ -207,8 +201,8 @@ class DiagnosisWorkflow:
         patience_seconds = case.settings.before_restart_timeout
         return not case.settings.require_evidence or waits_seconds > patience_seconds
 
-    def _fetch(self, diagnosis_id: str, outcome: str, reason: str, _artifact: str) -> StepResult:
-        """Bring the report to its place; return the result with its name there, or the problem."""
+    def _fetch(self, diagnosis_id: str, ended: DiagnosisStepResult) -> DiagnosisStepResult:
+        """Bring the report to its place; return how it ended, with the report's name there."""
         case = self._case(diagnosis_id)
         self._services.memory.diagnoses.advance(diagnosis_id, "fetch")
         problem = ""
@@ -225,14 +219,16 @@ class DiagnosisWorkflow:
                     case.order.max_report_bytes,
                 )
             except BadReport as error:
-                return StepResult(Outcome.COLLECTOR_FAILED, f"the report is refused: {error}")
+                return DiagnosisStepResult(
+                    Outcome.COLLECTOR_FAILED, f"the report is refused: {error}"
+                )
             except (SshError, OSError) as error:
                 problem = f"the report was not fetched: {error}"
             else:
-                return StepResult(Outcome(outcome), reason, put.time)
-        return StepResult(Outcome.COLLECTOR_FAILED, problem)
+                return dataclasses.replace(ended, artifact=put.time)
+        return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, problem)
 
-    def _clean(self, diagnosis_id: str) -> StepResult:
+    def _clean(self, diagnosis_id: str) -> DiagnosisStepResult:
         """Remove the run from the host. What stays is removed by the next run there."""
         try:
             case = self._case(diagnosis_id)
@@ -242,8 +238,9 @@ class DiagnosisWorkflow:
             log.warning("diagnosis not cleaned up", extra={"reason": str(error)})
         return GOES_ON
 
-    def _finish(self, diagnosis_id: str, outcome: str, reason: str, artifact: str) -> StepResult:
-        self._diagnosing.finish(diagnosis_id, Outcome(outcome), reason, artifact)
+    def _finish(self, diagnosis_id: str, ended: DiagnosisStepResult) -> DiagnosisStepResult:
+        if ended.outcome is not None:
+            self._diagnosing.finish(diagnosis_id, ended.outcome, ended.reason, ended.artifact)
         return GOES_ON
 
     def _case(self, diagnosis_id: str) -> _Case:
@@ -275,16 +272,18 @@ class _Case:
     order: Order
 
 
-def _end(answer: Answer, hurried: str = "") -> StepResult:
+def _end(answer: Answer, hurried: str = "") -> DiagnosisStepResult:
     """Return what came of the collector ended."""
     match answer.state:
         case State.DONE if answer.outcome == "complete":
-            return StepResult(Outcome.DIAGNOSED)
+            return DiagnosisStepResult(Outcome.DIAGNOSED)
         case State.DONE:
-            return StepResult(
+            return DiagnosisStepResult(
                 Outcome.INCOMPLETE, ": ".join(filter(None, (answer.outcome, hurried)))
             )
         case State.REFUSED if answer.refusal is not None:
-            return StepResult(answer.refusal, answer.detail)
+            return DiagnosisStepResult(answer.refusal, answer.detail)
         case _:
-            return StepResult(Outcome.COLLECTOR_FAILED, f"the collector's state is {answer.state}")
+            return DiagnosisStepResult(
+                Outcome.COLLECTOR_FAILED, f"the collector's state is {answer.state}"
+            )

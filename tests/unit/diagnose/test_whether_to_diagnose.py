@@ -10,6 +10,7 @@ from memleash_responder.core.diagnoses import (
     GIB,
     Diagnose,
     DiagnosisSituation,
+    DiagnosisStepResult,
     Discover,
     may_be_diagnosed,
 )
@@ -91,3 +92,21 @@ def test_settings_that_cannot_work_are_refused(changes: dict[str, object]) -> No
 def test_a_process_is_found_in_exactly_one_way() -> None:
     with pytest.raises(ValueError, match="give one of"):
         Discover(systemd_unit="agent.service", pidfile="/run/agent.pid")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "result"),
+    [
+        (["", "", ""], DiagnosisStepResult()),
+        (["incomplete", "cut", ""], DiagnosisStepResult(Outcome.INCOMPLETE, "cut")),
+        (
+            ["diagnosed", "", "20261122T160551Z"],
+            DiagnosisStepResult(Outcome.DIAGNOSED, artifact="20261122T160551Z"),
+        ),
+    ],
+)
+def test_what_an_older_release_recorded_of_a_step_goes_on(
+    recorded: list[str], result: DiagnosisStepResult
+) -> None:
+    assert DiagnosisStepResult.of(recorded) == result
+    assert result.recorded() == recorded
