@@ -5,12 +5,14 @@ ResponderError
 +-- ControllerError         controller_unreachable: a controller; try again later
 +-- ReconnectFailed         reconnect_failed: a controller said no or nothing
 +-- AlertmanagerError       muting is late; never a reason not to restart; try again later
++-- BacklogFull             too many notifications wait; Alertmanager tries again
 +-- DatabaseUnavailable     nothing can be stored; Alertmanager tries again
 +-- Overtaken               another works on the same request; look again at what it did
 +-- NotPossible             what a person asked for; the title and the detail are for that person
 |   +-- NotFound            it names what is not there
 |   +-- Conflict            not as things stand now
 |   +-- PeerRefused         a peer was asked and said no
++-- CollectorError          collector_failed: in adapters/diagnoser.py; a person must look
 +-- SshError
     +-- SshUnreachable      ssh_unreachable: not sent; try again later
     +-- SshAuthFailed       ssh_auth_failed: not sent; a person must mend the key

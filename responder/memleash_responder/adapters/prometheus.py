@@ -90,14 +90,6 @@ class PrometheusClient:
             if (value := decimal(raw)) is not None
         }
 
-    def reachable(self) -> bool:
-        """Return whether it answers a query now."""
-        try:
-            self._ask("vector(1)")
-        except FactsUnavailable:
-            return False
-        return True
-
     def _query(self, expression: str) -> list[tuple[dict[str, str], object, object]]:
         """Return labels, time of evaluation and value of each series. Raises FactsUnavailable."""
         result = self._ask(expression)

@@ -1,10 +1,25 @@
 """What the responder does: the order of effects around the pure decisions of ``core``.
 
-intake      notifications out of the inbox, each alert to who deals with it
-admission   a request is opened, looked at, and queued or refused
-restart     the steps of a guarded restart, each safe to run twice
-workflow    those steps in a row, durable on DBOS
-muting      claims on silence, and Alertmanager made to agree with them
-recovery    lost hosts taken back, undrains that are still owed
-keeper      the clockwork that calls the above again and again
+intake                   notifications out of the inbox, each alert to who deals with it
+restart_requests         a restart is asked for, looked at, and queued, refused or put to a person
+restart_situation        the facts that guards rest on, read afresh
+restart_looks            what a step looks at before it acts, and how it waits
+restart_steps            the steps of a guarded restart, each safe to run twice
+restart_workflow         those steps in a row, durable on DBOS
+restart_end              a host is given back, a restart gets its final word
+explain                  every guard's verdict on an agent, now
+diagnosis_requests       a diagnosis is asked for, looked at, and queued or refused
+diagnosis_workflow       begun on the host, waited for, fetched, cleaned up
+diagnosis_in_restart     evidence in the middle of a restart, quickly or not at all
+orders                   what the collector is told for one diagnosis
+muting                   claims on silence, and Alertmanager made to agree with them
+host_recovery            lost hosts taken back, undrains that are still owed
+replicas                 which replicas live, and the work of dead ones taken over
+keeper                   the schedule that calls the above again and again
+fleet, overview          what people are shown of the fleet, and of the responder
+step_states              how far a restart got, step by step
+operator                 what a person can do
+boundary                 where an unforeseen error ends
+courtesy                 work that nobody waits for steps back while answers are made
+services                 what every use case works with, built in one place
 """

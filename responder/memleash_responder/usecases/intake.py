@@ -7,6 +7,7 @@ twice changes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import queue
 import threading
@@ -53,6 +54,14 @@ KNOWN_ALERTS = frozenset(
 )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Received:
+    """A notification that this process has decoded, and when it was stored, unix time."""
+
+    at: float
+    notification: Notification
+
+
 class Intake:
     """From the webhook to whoever deals with each alert."""
 
@@ -70,7 +79,7 @@ class Intake:
         self._muting = muting
         self._diagnosis = diagnosis
         self._workers = workers
-        self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[tuple[int, Received | None]] = queue.SimpleQueue()
         self._queued: set[int] = set()
         self._courtesy = Courtesy()
         self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
@@ -84,23 +93,23 @@ class Intake:
         Raises PayloadError (nothing is stored), BacklogFull or DatabaseUnavailable.
         """
         with self._courtesy.answering():
-            decode(body)
-            self._queue(self._services.memory.inbox.put(body, self._services.clock.now()))
+            received = Received(self._services.clock.now(), decode(body))
+            self._queue(self._services.memory.inbox.put(body, received.at), received)
 
     def run(self) -> None:
         """Handle notifications until the process stops."""
         while not self._services.stopping.is_set():
             try:
-                notification_id = self._ready.get(timeout=0.5)
+                notification_id, received = self._ready.get(timeout=0.5)
             except queue.Empty:
                 continue
             self._courtesy.step_back(at_most_seconds=COURTESY_SECONDS)
-            self.take(notification_id)
+            self.take(notification_id, received)
 
-    def take(self, notification_id: int) -> None:
+    def take(self, notification_id: int, received: Received | None = None) -> None:
         """Handle a notification; what fails stays in the inbox for the sweep, but not for ever."""
         try:
-            self._handle_patiently(notification_id)
+            self._handle_patiently(notification_id, received)
         except Exception:  # the loop's boundary
             self._services.telemetry.failures.labels(Part.INTAKE).inc()
             log.exception("notification not handled", extra={"id": notification_id})
@@ -109,17 +118,17 @@ class Intake:
     def sweep(self, *, before: float) -> None:
         """Queue what was received before a unix time and never handled."""
         for notification_id in self._services.memory.inbox.waiting(before=before):
-            self._queue(notification_id)
+            self._queue(notification_id, None)
 
-    def _queue(self, notification_id: int) -> None:
+    def _queue(self, notification_id: int, received: Received | None) -> None:
         if notification_id not in self._queued:
             self._queued.add(notification_id)
-            self._ready.put(notification_id)
+            self._ready.put((notification_id, received))
 
-    def _handle_patiently(self, notification_id: int) -> None:
+    def _handle_patiently(self, notification_id: int, received: Received | None) -> None:
         while not self._services.stopping.is_set():
             try:
-                self.handle(notification_id)
+                self.handle(notification_id, received)
             except DatabaseUnavailable as error:
                 self._services.telemetry.failures.labels(Part.DATABASE).inc()
                 log.warning("waiting for the database", extra={"reason": str(error)})
@@ -127,13 +136,18 @@ class Intake:
             else:
                 return
 
-    def handle(self, notification_id: int) -> None:
-        """Record a stored notification's alerts, act on each, and take it out of the inbox."""
+    def handle(self, notification_id: int, received: Received | None = None) -> None:
+        """Record a stored notification's alerts, act on each, and take it out of the inbox.
+
+        What was ``received`` by this process is not decoded a second time.
+        """
         stored = self._services.memory.inbox.get(notification_id)
         if stored is None:
             self._queued.discard(notification_id)
             return
-        notification = decode(stored.body)
+        # SQLite gives the id of a row that is gone to a new one: the moment tells them apart.
+        is_same = received is not None and received.at == stored.received_at
+        notification = received.notification if received and is_same else decode(stored.body)
         left_out = self._left_out(notification)
         alerts = [*notification.alerts, *(left_out or ())]
         judged = [(alert, self._unknown(alert)) for alert in alerts]

@@ -38,7 +38,7 @@ class StepProgress:
     seconds: float | None
 
 
-def progress(restart: Restart) -> list[StepProgress]:
+def step_states(restart: Restart) -> list[StepProgress]:
     """Return every step in order, but those that an older release did not have."""
     ran = {record["step"]: record for record in restart.steps}
     passed = max((list(STEPS).index(Step(step)) for step in ran), default=-1)

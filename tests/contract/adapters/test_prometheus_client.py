@@ -151,9 +151,5 @@ def test_an_overview_leaves_out_what_is_no_number(peer: Peer) -> None:
 
 def test_a_prefix_in_the_url_is_kept(peer: Peer) -> None:
     peer.answer = lambda _: vector()
-    assert client(peer, url=f"{peer.url}/prometheus/").reachable()
+    assert client(peer, url=f"{peer.url}/prometheus/").by_agent("up") == {}
     assert peer.asked[0].path.startswith("/prometheus/api/v1/query?")
-
-
-def test_what_cannot_be_asked_is_not_reachable(refusing_port: int) -> None:
-    assert not PrometheusClient(Prometheus(url=f"http://127.0.0.1:{refusing_port}")).reachable()

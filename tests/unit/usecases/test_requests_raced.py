@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from memleash_responder.core.alerts import Notification
 from memleash_responder.core.facts import AgentFacts, Host
 from memleash_responder.core.outcomes import Mode, Outcome, Refusal
 from memleash_responder.core.policy import Fleet, Guards
@@ -15,7 +16,7 @@ from memleash_responder.core.progress import Progress
 from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED
 from memleash_responder.errors import DatabaseUnavailable, Overtaken
 from memleash_responder.usecases import restart_looks as looks
-from memleash_responder.usecases.intake import LEFT_OUT_SECONDS
+from memleash_responder.usecases.intake import LEFT_OUT_SECONDS, Received
 from memleash_responder.usecases.restart_steps import run_command
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
@@ -334,3 +335,13 @@ def test_an_id_that_comes_again_is_handled_again(world: World) -> None:
     assert inbox.put(b"", 0.0) == first
     intake.sweep(before=float("inf"))
     assert intake._ready.qsize() == 2
+
+
+def test_what_was_received_at_another_moment_is_not_taken_for_the_stored_row(world: World) -> None:
+    """SQLite gives the id of a row that is gone to a new one."""
+    world.node.resident_bytes = LARGE
+    world.alert()
+    (notification_id,) = world.services.memory.inbox.waiting(before=float("inf"))
+    stranger = Received(at=1.0, notification=Notification("responder", {}, 0, ()))
+    world.intake.handle(notification_id, stranger)
+    assert len(world.history()) == 1

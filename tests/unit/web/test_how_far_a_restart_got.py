@@ -10,7 +10,7 @@ import pytest
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.core.restarts import AWAITING_APPROVAL, Restart
 from memleash_responder.usecases.restart_steps import STEPS
-from memleash_responder.usecases.step_states import StepState, progress
+from memleash_responder.usecases.step_states import StepState, step_states
 
 ALL = list(STEPS)
 
@@ -26,7 +26,7 @@ def restart(step: str, ran: Sequence[Step], outcome: Outcome | None = None, **mo
 
 
 def states(made: Restart) -> dict[str, str]:
-    return {one.step: one.state for one in progress(made)}
+    return {one.step: one.state for one in step_states(made)}
 
 
 def test_before_it_begins_every_step_waits() -> None:
@@ -44,7 +44,7 @@ def test_the_step_it_is_at_runs_and_those_before_are_done(number: int) -> None:
 
 def test_the_running_step_began_when_the_one_before_ended() -> None:
     (running,) = [
-        one for one in progress(restart(ALL[2], ALL[:2])) if one.state is StepState.RUNNING
+        one for one in step_states(restart(ALL[2], ALL[:2])) if one.state is StepState.RUNNING
     ]
 
     assert running.started_at == 102.0

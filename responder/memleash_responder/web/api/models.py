@@ -27,7 +27,7 @@ from memleash_responder.core.outcomes import (
     Remediation,
 )
 from memleash_responder.usecases import explain, fleet, overview
-from memleash_responder.usecases.step_states import StepProgress, progress
+from memleash_responder.usecases.step_states import StepProgress, step_states
 from memleash_responder.web.api.json_schema import Keyword
 
 T = TypeVar("T")
@@ -164,7 +164,7 @@ class Restart:
     def of(cls, restart: restarts.Restart) -> Restart:
         """Return ``restart`` as it is shown."""
         sent = restart.command_sent
-        return _alike(cls, restart, command_sent_at=sent and sent.at, progress=progress(restart))
+        return _alike(cls, restart, command_sent_at=sent and sent.at, progress=step_states(restart))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from memleash_responder.usecases import fleet, overview
 from memleash_responder.usecases.explain import explain_host
 from memleash_responder.usecases.operator import known_host, known_restart
 from memleash_responder.usecases.services import Services
-from memleash_responder.usecases.step_states import progress
+from memleash_responder.usecases.step_states import step_states
 from memleash_responder.web.api.hosts import matches
 from memleash_responder.web.api.parameters import label, paging, word
 from memleash_responder.web.api.restarts import OPEN
@@ -78,7 +78,7 @@ def _add_context(blueprint: Blueprint, services: Services, forms: Forms) -> None
             "proof": lambda act, *about: forms.sign(
                 who.name if who else "", act, seen_of(services, act, *about)
             ),
-            "progress": progress,
+            "progress": step_states,
             "json": lambda value: json.dumps(value, indent=2, sort_keys=True, default=str),
         }
 
