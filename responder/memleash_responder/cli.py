@@ -11,12 +11,12 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,6 +32,7 @@ from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
+from memleash_responder.usecases.fleet import FleetReader
 from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.keeper import Duty, Keeper
@@ -42,6 +43,7 @@ from memleash_responder.usecases.restart_end import end_abandoned
 from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import QUEUE, WORKFLOW, RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
+from memleash_responder.usecases.slow_work import SlowWork
 from memleash_responder.web.app import create_app
 from memleash_responder.web.server import Front
 from memleash_toolkit import logs
@@ -59,14 +61,17 @@ SWEEP_SECONDS = 30.0
 WORKFLOW_RECORD_SECONDS = 7 * 86400
 """The engine's own records; the history of requests is kept by ``retention``."""
 
-WEB_THREADS = 32
+WEB_THREADS = 8
 """Requests that are answered at once; explain and the pages wait for exporters."""
+
+ALERT_LOOKS, RENEWALS, RECONNECTS = 8, 4, 4
+"""How much of each runs at once in the pool for what is slow. The rest of it goes one by one."""
 
 BODY_SLACK_BYTES = 1024 * 1024
 """What is a little too large is refused by the application, which counts it; the rest unread."""
 
-QUEUE_POLLING_SECONDS = 0.05
-"""How soon an admitted restart begins; one indexed read each time."""
+QUEUE_POLLING_SECONDS = 0.25
+"""How soon an admitted restart begins. The bar: at most twice what bare Fabric takes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -161,22 +166,28 @@ class Responder:
             executor_id=self._durable.executor_id,
         )
         self._take(outside)
-        self._workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="worker")
+        slow = SlowWork()
+        self._workers = slow.share(ALERT_LOOKS)
         workflow = RestartWorkflow(services, self._durable)
-        self._muting = Muting(services)
+        self._muting = Muting(services, slow.share(RENEWALS), slow.share(1))
         self._admission = RestartRequests(services, workflow.enqueue)
         self._diagnosis = DiagnosisWorkflow(services, self._durable, DiagnosisRequests(services))
         self._intake = Intake(
             services, self._admission, self._muting, self._diagnosis, self._workers
         )
-        # Of its own: a controller that takes half an hour must not hold up what alerts need.
-        reconnecting = ThreadPoolExecutor(max_workers=8, thread_name_prefix="recovery")
-        self._recovery = Recovery(services, reconnecting)
-        self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweeper")
+        self._recovery = Recovery(services, slow.share(RECONNECTS))
+        self._sweeper = slow.share(1)
         self._liveness = Liveness(services, STEPS_VERSION, self._durable.take_over)
         self._keeper = Keeper(services, self._duties())
         operator = Operator(services, self._admission, self._muting, self._diagnosis)
-        app = create_app(services, self._intake, operator, self.reload, front.gate)
+        app = create_app(
+            services,
+            self._intake,
+            operator,
+            self.reload,
+            front.gate,
+            FleetReader(services, slow.share(1)),
+        )
         largest = app.config["MAX_CONTENT_LENGTH"] + BODY_SLACK_BYTES
         limits = Limits(sizes=Sizes(body=largest), threads=WEB_THREADS)
         self._server = HttpServer(app, front.address, front.web_config, limits)
@@ -305,6 +316,9 @@ class Responder:
 
     def run(self) -> NoReturn:
         """Serve until a signal ends the process: 0, or 1 when it could not start."""
+        signalled, waker = socket.socketpair()
+        waker.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno())  # no signal is missed, and nothing is polled
         stop = threading.Event()
         for number in ending_signals():
             signal.signal(number, lambda *_: stop.set())
@@ -316,8 +330,8 @@ class Responder:
             logging.shutdown()
             os._exit(1)
         log.info("listening", extra={"address": self._server.address})
-        while not stop.wait(1.0):  # a signal that comes just before the wait is seen after it
-            pass
+        while not stop.is_set():
+            signalled.recv(64)
         log.info("stopping")
         self._services.stopping.set()
         self._server.stop()

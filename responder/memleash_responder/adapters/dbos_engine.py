@@ -22,6 +22,9 @@ from memleash_responder.errors import DatabaseUnavailable
 STEPS_VERSION = "1"
 """To be raised when a workflow's sequence of steps changes."""
 
+UNUSED_POLL_SECONDS = 10.0
+"""By default DBOS looks 100 times a second, on PostgreSQL."""
+
 _PRUNED_AT_ONCE = 1000
 
 Workflow = Callable[[str], None]
@@ -59,7 +62,9 @@ class Durable:
             serializer=_Json(),
             log_level="WARNING",
             sys_db_pool_size=10,
-            notification_listener_polling_interval_sec=0.5,
+            # Messages between workflows, which are not used, are looked for this often.
+            notification_listener_polling_interval_sec=UNUSED_POLL_SECONDS,
+            notification_coalesce_sec=UNUSED_POLL_SECONDS,
         )
         self._dbos = DBOS(config=config)
 

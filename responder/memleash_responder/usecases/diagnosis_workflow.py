@@ -64,7 +64,7 @@ class DiagnosisWorkflow:
 
     def size_queue(self) -> None:
         """Create the queue; call once DBOS runs."""
-        self._durable.queue(QUEUE, concurrency=CONCURRENCY, polling_seconds=1.0)
+        self._durable.queue(QUEUE, concurrency=CONCURRENCY, polling_seconds=2.0)
 
     def ask(self, alert: Alert) -> Diagnosis | None:
         """Open a diagnosis for a firing alert; None: there is nothing new to do."""

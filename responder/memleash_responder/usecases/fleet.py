@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, shown
@@ -117,8 +118,9 @@ def as_reading(
 class FleetReader:
     """Keeps the last snapshot, and has it renewed when somebody looks and it is not fresh."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, worker: Executor) -> None:
         self._services = services
+        self._worker = worker
         self._lock = threading.Lock()
         self._renewed: threading.Event | None = None
         self._snapshot = Snapshot(0.0, {}, "Prometheus was not asked yet")
@@ -131,7 +133,7 @@ class FleetReader:
                 return self._snapshot
             if self._renewed is None:
                 self._renewed = threading.Event()
-                threading.Thread(target=self._renew, name="fleet", daemon=True).start()
+                self._worker.submit(self._renew)
             renewed = self._renewed
         renewed.wait(PATIENCE_SECONDS)
         return self._snapshot

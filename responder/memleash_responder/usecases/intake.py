@@ -100,7 +100,7 @@ class Intake:
         """Handle notifications until the process stops."""
         while not self._services.stopping.is_set():
             try:
-                notification_id, received = self._ready.get(timeout=0.5)
+                notification_id, received = self._ready.get(timeout=5)
             except queue.Empty:
                 continue
             self._courtesy.step_back(at_most_seconds=COURTESY_SECONDS)

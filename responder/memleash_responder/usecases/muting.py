@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, wait
 from datetime import UTC, datetime
 
 from memleash_responder.adapters.alertmanager import Silence
@@ -45,12 +45,13 @@ _RESTART = "restart:"
 class Muting:
     """Keeps the hosts' silences as the claims say."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, renewers: Executor, agreer: Executor) -> None:
+        """``renewers`` look at claims again; ``agreer`` does one piece of work at a time."""
         self._services = services
         self._turns: dict[tuple[str, str], threading.Lock] = {}
-        self._renewers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="renew")
+        self._renewers = renewers
         self._renewing: set[tuple[str, str]] = set()
-        self._agreer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="silences")
+        self._agreer = agreer
         self._agreeing: Future[None] | None = None
 
     def look(self, host_name: str, agent: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import threading
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.hosts import HostRecord
@@ -24,6 +25,10 @@ RESUMED = "resumed"
 """The switch that remembers who resumed last, beside PAUSED, which is gone by then."""
 
 
+RECONNECTS = 4
+"""People who wait for controllers at once: each holds a thread that answers requests."""
+
+
 class Operator:
     """What a person can do. Each act takes ``by``, who does it, and raises NotPossible."""
 
@@ -36,6 +41,7 @@ class Operator:
     ) -> None:
         self._services, self._admission, self._muting = services, admission, muting
         self._diagnosis = diagnosis
+        self._reconnecting = threading.BoundedSemaphore(RECONNECTS)
 
     def pause(self, by: str) -> None:
         """Stop restarting; what is past its command goes on to its end."""
@@ -87,7 +93,13 @@ class Operator:
 
         The person's word stands in for the proof that the restart command has struck.
         """
-        why_not = reconnect(self._services, self._lost(host, by))
+        record = self._lost(host, by)
+        if not self._reconnecting.acquire(blocking=False):
+            raise Conflict("Not now", f"{RECONNECTS} reconnects are waited for already")
+        try:
+            why_not = reconnect(self._services, record)
+        finally:
+            self._reconnecting.release()
         if why_not is not None:
             raise PeerRefused("Not reconnected", why_not)
 

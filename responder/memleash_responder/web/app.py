@@ -47,13 +47,13 @@ def create_app(
     operator: Operator,
     reload: Callable[[], None],
     gate: Gate,
+    reader: FleetReader,
 ) -> Flask:
     """Return the application of one responder process."""
     app = Flask("memleash_responder", static_folder=None, template_folder="web/pages/templates")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.webhook.max_body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.json = _Json(app)
-    reader = FleetReader(services)
     protect(app, services, gate)
     add_etags(app)
     handle_problems(app)

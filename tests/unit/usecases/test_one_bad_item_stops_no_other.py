@@ -22,7 +22,7 @@ from memleash_responder.usecases.replicas import Liveness
 from memleash_responder.usecases.restart_end import end_abandoned
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
-from tests.unit.usecases.world import AGENT, World
+from tests.unit.usecases.world import AGENT, Inline, World
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ def test_a_host_whose_silence_cannot_be_written_keeps_no_other_from_its_own(two:
     for name in two.nodes:
         claim = Claim(f"busy:{AGENT}", now, int(now) + 600, "busy")
         two.services.memory.mutes.put(name, claim)
-    muting = Muting(two.services)
+    muting = Muting(two.services, Inline(), Inline())
     with pytest.raises(AlertmanagerError, match="node-1: date value out of range"):
         wait_until("the silences to agree", lambda: agreed(muting))
     assert put == ["node-2"]

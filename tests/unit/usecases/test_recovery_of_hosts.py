@@ -12,13 +12,13 @@ import pytest
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
-from memleash_responder.errors import PeerRefused
+from memleash_responder.errors import Conflict, PeerRefused
 from memleash_responder.usecases.host_recovery import Recovery, next_attempt_seconds
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.restart_end import undrain
 from tests.unit.usecases.outside import LARGE
-from tests.unit.usecases.world import AGENT, World
+from tests.unit.usecases.world import AGENT, Inline, World
 
 
 def lose(world: World, **node: Any) -> None:
@@ -51,7 +51,12 @@ def looked_at(world: World) -> str:
 
 def acts_of(world: World) -> Operator:
     """Return what a person can do; no diagnosis is asked for here."""
-    return Operator(world.services, world.admission, Muting(world.services), cast(Any, None))
+    return Operator(
+        world.services,
+        world.admission,
+        Muting(world.services, Inline(), Inline()),
+        cast(Any, None),
+    )
 
 
 @pytest.mark.parametrize("ssh", ["fails", "lost_before"])
@@ -338,3 +343,12 @@ def test_a_host_that_is_held_by_nobody_is_lost_and_then_found(world: World) -> N
     assert world.state() == "disconnected"
     world.recovery.look()
     assert world.state() == "connected"
+
+
+def test_people_who_wait_for_controllers_do_not_take_every_thread_of_the_server(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memleash_responder.usecases.operator.RECONNECTS", 0)
+    lose(world, ssh="fails")
+    with pytest.raises(Conflict, match="waited for already"):
+        acts_of(world).reconnect("node-1", "alice")

@@ -198,7 +198,7 @@ class World:
         )
         workflow = RestartWorkflow(self.services, cast(Any, self.engine))
         self.admission = RestartRequests(self.services, workflow.enqueue)
-        muting = Muting(self.services)
+        muting = Muting(self.services, Inline(), Inline())
         self.recovery = Recovery(self.services, Inline())
         self.intake = Intake(
             self.services, self.admission, muting, diagnosis=cast(Any, None), workers=Inline()
