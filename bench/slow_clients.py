@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import http.client
 import itertools
 import json
 import os
@@ -24,6 +23,7 @@ from statistics import quantiles
 
 from bench.exporter import REPOSITORY
 from demo.stack.faces import face, peers
+from demo.stack.http import status
 from demo.stack.programs import exporter
 from demo.stack.responder import alert, notification
 from demo.stack.siege import Siege
@@ -123,7 +123,7 @@ def steadily(rate: int, ask: Ask) -> tuple[list[float], int]:
 
 def scrape(port: int) -> Ask:
     """Return what asks for the metrics."""
-    return lambda _: request(port, "GET", "/metrics")
+    return lambda _: status(port, "GET", "/metrics")
 
 
 def tell(port: int) -> Ask:
@@ -132,21 +132,9 @@ def tell(port: int) -> Ask:
 
     def ask(_: int) -> int:
         body = notification(alert(next(numbers), alertname="AgentBusyTooLong", remediation=""))
-        return request(port, "POST", "/api/v1/alertmanager", body)
+        return status(port, "POST", "/api/v1/alertmanager", body)
 
     return ask
-
-
-def request(port: int, method: str, path: str, body: bytes | None = None) -> int:
-    """Send one request over a connection of its own; return the status."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    finally:
-        connection.close()
 
 
 if __name__ == "__main__":

@@ -60,3 +60,15 @@ def answers(url: str) -> bool:
     except CallFailed:
         return False
     return True
+
+
+def status(port: int, method: str, path: str, body: bytes | None = None) -> int:
+    """Send one request over a connection of its own; return the status."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()

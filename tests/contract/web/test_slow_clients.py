@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from pathlib import Path
 
 from demo.stack.faces import face, peers
+from demo.stack.http import status
 from demo.stack.programs import exporter
 from demo.stack.responder import alert, notification
 from demo.stack.siege import Siege
@@ -15,21 +15,9 @@ CLIENTS = 500
 REQUESTS = 100
 
 
-def answered(port: int, method: str, path: str, body: bytes | None = None) -> int:
-    """Send one request over a connection of its own; return the status."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    finally:
-        connection.close()
-
-
 def test_no_scrape_of_the_exporter_is_lost(tmp_path: Path) -> None:
     with exporter(tmp_path) as port, Siege(port, CLIENTS).laid():
-        statuses = [answered(port, "GET", "/metrics") for _ in range(REQUESTS)]
+        statuses = [status(port, "GET", "/metrics") for _ in range(REQUESTS)]
     assert statuses == [200] * REQUESTS
 
 
@@ -37,15 +25,15 @@ def test_no_alert_told_to_the_responder_is_lost_nor_a_pause_nor_a_scrape(tmp_pat
     with peers() as world, face(tmp_path, world) as served, Siege(served.port, CLIENTS).laid():
         for number in range(REQUESTS):
             body = notification(alert(number, alertname="AgentBusy", remediation=""))
-            assert answered(served.port, "POST", "/api/v1/alertmanager", body) == 202
-            assert answered(served.port, "GET", "/metrics") == 200
-        assert answered(served.port, "POST", "/api/v1/pause") == 200
-        assert answered(served.port, "GET", "/-/healthy") == 200
+            assert status(served.port, "POST", "/api/v1/alertmanager", body) == 202
+            assert status(served.port, "GET", "/metrics") == 200
+        assert status(served.port, "POST", "/api/v1/pause") == 200
+        assert status(served.port, "GET", "/-/healthy") == 200
         told = served.ask("GET", f"/api/v1/alerts?limit={REQUESTS}").json
     assert len(told["alerts"]) == REQUESTS, json.dumps(told)[:1000]
 
 
 def test_more_than_are_served_at_once_shut_nobody_out(tmp_path: Path) -> None:
     with exporter(tmp_path) as port, Siege(port, 600).laid():
-        statuses = [answered(port, "GET", "/metrics") for _ in range(20)]
+        statuses = [status(port, "GET", "/metrics") for _ in range(20)]
     assert statuses == [200] * 20

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from demo.stack.leaking_agents import AGENTS, MOST_STALL_SECONDS, compiled
-from demo.stack.processes import ENDING_WITH_US, PATIENCE_SECONDS, wait_until
+from demo.stack.processes import ENDING_WITH_US, wait_until
 from memleash_diagnoser import hook
 from memleash_responder.adapters import diagnoser_program as shipping
 from memleash_responder.adapters.diagnoser_program import Order, Verb
@@ -28,13 +28,6 @@ PACKAGED_HOOK = Path(__file__).parents[3] / "packaging" / "hook"
 
 
 MIB = 1024**2
-
-
-def eventually(
-    condition: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS, what: str
-) -> Any:
-    """Return the first true answer of ``condition``; fails when there is none in time."""
-    return wait_until(what, condition, timeout_seconds=seconds)
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +94,7 @@ class Collector:
             answer = self.tell(Verb.STATUS)
             return None if answer["state"] == "running" else answer
 
-        return dict(eventually(end, seconds=seconds, what="the diagnosis ends"))
+        return dict(wait_until("the diagnosis ends", end, timeout_seconds=seconds))
 
     def report(self) -> dict[str, Any]:
         """Return report.json, with report.md's text and the names of all files."""
@@ -122,7 +115,7 @@ class Collector:
 
     def working(self) -> None:
         """Wait until the marker stands and the rounds have begun."""
-        eventually(self.markers, what="a busy marker")
+        wait_until("a busy marker", self.markers)
 
 
 @dataclasses.dataclass
@@ -139,7 +132,7 @@ class Heart:
     def goes_on(self) -> bool:
         """Return whether the agent works, and never stood still for longer than it may."""
         before = self.beats()
-        eventually(lambda: self.beats() > before, what="the agent works on")
+        wait_until("the agent works on", lambda: self.beats() > before)
         longest = float(self.told.read_text().split()[1])
         assert longest <= MOST_STALL_SECONDS
         return True

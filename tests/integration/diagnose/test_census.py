@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from demo.stack.leaking_agents import PYENV, PYTHON_3_14, PYTHONS
+from demo.stack.processes import wait_until
 from memleash_diagnoser import growth, process, tools
 from memleash_diagnoser.census import Census, Look
-from tests.integration.diagnose.conftest import Agent, Heart, eventually
+from tests.integration.diagnose.conftest import Agent, Heart
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +40,7 @@ def still(agent: Agent, python: str, tmp_path: Path) -> Iterator[Still]:
     """A sleeping agent's census, and what it said itself: count and bytes by type."""
     told = tmp_path / "told"
     child = agent("counts_itself.py", str(told), python=python)
-    eventually(told.exists, what="the agent has counted itself")
+    wait_until("the agent has counted itself", told.exists)
     truth = {}
     for line in told.read_text().splitlines():
         name, count, size = line.rsplit(" ", 2)
@@ -117,7 +118,7 @@ def looks_at(child: subprocess.Popen[bytes], heart: Heart, count: int) -> list[L
 @pytest.mark.parametrize("green", ["eventlet", "gevent"])
 def test_green_threads_are_counted_like_others(agent: Agent, heart: Heart, green: str) -> None:
     child = agent("leaks_under_green_threads.py", green)
-    eventually(lambda: heart.beats() > 20, what="the agent works")
+    wait_until("the agent works", lambda: heart.beats() > 20)
 
     looks = looks_at(child, heart, 5)
 
@@ -149,7 +150,7 @@ def test_an_agent_whose_files_are_gone_is_counted(agent: Agent, tmp_path: Path) 
     shutil.copyfile("/usr/bin/python3", program)
     program.chmod(0o755)
     child = agent(program, "-c", HOLDS_A_LIST)
-    eventually(lambda: holds_a_list(child.pid), what="the agent works")
+    wait_until("the agent works", lambda: holds_a_list(child.pid))
 
     program.unlink()
 
@@ -167,9 +168,9 @@ def test_an_agent_in_a_container_is_counted(agent: Agent, tree: Path) -> None:
     words = [f"/{loader}", "--library-path", f"/{libraries}", "/usr/bin/python3.14", "-c"]
     first = agent(*container, "env", "PYTHONHOME=/usr", "chroot", tree, *words, HOLDS_A_LIST)
     children = Path(f"/proc/{first.pid}/task/{first.pid}/children")
-    pid = int(eventually(children.read_text, what="the container has a process"))
+    pid = int(wait_until("the container has a process", children.read_text))
 
-    eventually(lambda: holds_a_list(pid), what="the list is found")
+    wait_until("the list is found", lambda: holds_a_list(pid))
 
 
 def test_what_is_no_cpython_is_refused_with_a_reason(agent: Agent, leaking_c: Path) -> None:
@@ -182,7 +183,7 @@ def test_what_is_no_cpython_is_refused_with_a_reason(agent: Agent, leaking_c: Pa
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_hundred_looks_leave_the_heart_as_it_was(agent: Agent, heart: Heart, python: str) -> None:
     child = agent("is_busy.py", python=python)
-    eventually(lambda: heart.beats() > 20, what="the agent works")
+    wait_until("the agent works", lambda: heart.beats() > 20)
 
     with contextlib.closing(Census(process.find(child.pid))) as census:
         looks = [census.look(30.0) for _ in range(100)]

@@ -20,12 +20,12 @@ from demo.stack.configs import SERVICE_SCRIPT
 from demo.stack.http import get, post
 from demo.stack.leaking_agents import AGENTS
 from demo.stack.observer import Observer
+from demo.stack.processes import wait_until
 from demo.stack.stack import Stack, prepared
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.reports import Report, Reports
 from memleash_responder.core.outcomes import Outcome
-from tests.integration.diagnose.conftest import eventually
 from tests.support.stacks import find_or_skip
 
 pytestmark = pytest.mark.integration
@@ -106,7 +106,7 @@ class Site:
             found = self.diagnoses()
             return found[0] if len(found) == count and found[0].outcome else None
 
-        ended: Diagnosis = eventually(last, seconds=90, what=f"{count} diagnoses end")
+        ended: Diagnosis = wait_until(f"{count} diagnoses end", last, timeout_seconds=90)
         return ended
 
     def start_agent(self) -> None:
@@ -119,7 +119,7 @@ class Site:
         return self.diagnoses()[0].id != last.id
 
     def at_work(self) -> None:
-        eventually(self.markers, what="the busy marker")
+        wait_until("the busy marker", self.markers)
 
     def restarted(self) -> dict[str, Any]:
         """Wait for a restart that ended well."""
@@ -127,7 +127,7 @@ class Site:
         def ended_well() -> Any:
             return self.observer.restart_with("restarted")
 
-        return dict(eventually(ended_well, seconds=90, what="the agent is restarted"))
+        return dict(wait_until("the agent is restarted", ended_well, timeout_seconds=90))
 
     def markers(self) -> list[Path]:
         return list((self.stack.site.busy / self.agent).glob("diagnose-*"))
@@ -161,7 +161,7 @@ def test_the_agent_is_busy_and_its_pings_are_muted_until_the_report_is_here(quie
     site.stack.start()
     site.alert()
     site.at_work()
-    eventually(site.observer.silences, what="the host's pings are muted")
+    wait_until("the host's pings are muted", site.observer.silences)
 
     ended = site.ended()
 
@@ -171,7 +171,7 @@ def test_the_agent_is_busy_and_its_pings_are_muted_until_the_report_is_here(quie
     assert report["outcome"] == "complete"
     assert site.markers() == []
     assert not (site.folder / "work").exists()
-    eventually(lambda: not site.observer.silences(), what="the mute ends with the marker")
+    wait_until("the mute ends with the marker", lambda: not site.observer.silences())
     site.alert()
     assert site.diagnoses() == [ended]
 
@@ -203,7 +203,7 @@ def test_a_killed_agent_leaves_no_marker_and_its_next_life_is_diagnosed_again(si
     assert (first.outcome, first.reason) == (Outcome.INCOMPLETE, "gone")
     assert site.markers() == []
     site.start_agent()
-    eventually(lambda: site.told_again(first), seconds=30, what="the alert opens a diagnosis")
+    wait_until("the alert opens a diagnosis", lambda: site.told_again(first), timeout_seconds=30)
     second = site.ended(count=2)
     assert second.outcome is Outcome.DIAGNOSED
     assert second.life != first.life

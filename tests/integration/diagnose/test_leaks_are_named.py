@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from demo.stack.leaking_agents import PYTHONS
+from demo.stack.processes import wait_until
 from memleash_responder.adapters.diagnoser_program import Verb
-from tests.integration.diagnose.conftest import Agent, Collector, Heart, eventually
+from tests.integration.diagnose.conftest import Agent, Collector, Heart
 
 pytestmark = pytest.mark.integration
 
@@ -18,7 +19,7 @@ Collectors = Callable[..., Collector]
 
 
 def diagnosed(collector: Collector) -> dict[str, Any]:
-    eventually(lambda: holds_much(collector.order.target), what="the agent is past its start")
+    wait_until("the agent is past its start", lambda: holds_much(collector.order.target))
     collector.tell(Verb.START)
     assert collector.ended() == {"state": "done", "outcome": "complete"}
     return collector.report()

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from demo.stack.processes import wait_until
 from memleash_diagnoser import process
 from memleash_exporter.decisions import markers
 from memleash_responder.adapters.diagnoser_program import Verb
-from tests.integration.diagnose.conftest import Agent, Collector, eventually
+from tests.integration.diagnose.conftest import Agent, Collector
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +44,7 @@ def hook_works(pid: int) -> bool:
 def at_work(diagnosis: Collector, agent_pid: int) -> int:
     """Start, wait until the hook is in the agent, and return the collector's pid."""
     started = diagnosis.tell(Verb.START)
-    eventually(lambda: hook_works(agent_pid), what="the hook is in the agent")
+    wait_until("the hook is in the agent", lambda: hook_works(agent_pid))
     return int(started["pid"])
 
 
@@ -70,7 +71,7 @@ def test_the_exporter_says_busy_while_it_runs_and_idle_afterwards(
     assert in_force(marker)
     assert diagnosis.ended()["state"] == "done"
     assert diagnosis.markers() == []
-    eventually(lambda: not hook_works(target(diagnosis)), what="the hook leaves")
+    wait_until("the hook leaves", lambda: not hook_works(target(diagnosis)))
 
 
 def test_cleaning_up_leaves_nothing_on_the_host(agent: Agent, collector: Collectors) -> None:
@@ -107,7 +108,7 @@ def test_told_to_stop_it_lets_go_at_once_and_keeps_what_it_has(slow: Collector) 
 
     assert slow.ended(seconds=15) == {"state": "done", "outcome": "cut"}
     assert slow.markers() == []
-    eventually(lambda: not hook_works(target(slow)), what="the hook leaves")
+    wait_until("the hook leaves", lambda: not hook_works(target(slow)))
     report = slow.report()
     assert "cut off: told to end" in report["notes"]
     assert report["facts"]["status"]["Name"]
@@ -133,9 +134,9 @@ def test_killed_outright_its_marker_is_dead_and_the_hook_leaves_by_itself(
 
     os.kill(pid, signal.SIGKILL)
 
-    eventually(lambda: not in_force(marker), what="the marker is dead")
+    wait_until("the marker is dead", lambda: not in_force(marker))
     assert slow.tell(Verb.STATUS)["state"] == "died"
-    eventually(lambda: not hook_works(target(slow)), seconds=45, what="the lease runs out")
+    wait_until("the lease runs out", lambda: not hook_works(target(slow)), timeout_seconds=45)
 
 
 def test_when_the_agent_ends_so_does_the_diagnosis(agent: Agent, collector: Collectors) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from demo.stack.leaking_agents import compiled
+from demo.stack.processes import wait_until
 from memleash_diagnoser import process, stacks, tools
 from memleash_responder.adapters import diagnoser_program as shipping
-from tests.integration.diagnose.conftest import MIB, Agent, Collector, Heart, eventually
+from tests.integration.diagnose.conftest import MIB, Agent, Collector, Heart
 
 pytestmark = pytest.mark.integration
 
@@ -62,7 +63,7 @@ def test_a_python_agent_is_only_read(
     agent: Agent, collector: Collectors, heart: Heart, tmp_path: Path, name: str
 ) -> None:
     child = agent(name)
-    eventually(lambda: heart.beats() > 20, what="the agent works")
+    wait_until("the agent works", lambda: heart.beats() > 20)
 
     trace = traced(collector(child.pid, native_stacks=True), tmp_path)
 
@@ -76,7 +77,7 @@ def test_a_native_agent_is_only_read(
     agent: Agent, collector: Collectors, heart: Heart, leaking_c: Path, tmp_path: Path
 ) -> None:
     child = agent(leaking_c)
-    eventually(lambda: heart.beats() > 20, what="the agent works")
+    wait_until("the agent works", lambda: heart.beats() > 20)
 
     trace = traced(collector(child.pid, profile="native"), tmp_path)
 
@@ -107,7 +108,7 @@ def test_eu_stack_killed_at_any_moment_leaves_the_agent_running(
 ) -> None:
     """As by the kernel when memory runs out: before, while and after it holds the agent."""
     child = agent(leaking_c)
-    eventually(lambda: heart.beats() > 20, what="the agent works")
+    wait_until("the agent works", lambda: heart.beats() > 20)
     (tmp_path / "eu-stack").write_text(
         "#!/bin/sh\n"
         f'{shutil.which("eu-stack")} "$@" & held=$!\n'
@@ -132,7 +133,7 @@ def test_an_agent_that_a_killed_tool_left_stopped_goes_on(
     agent: Agent, heart: Heart, leaking_c: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = agent(leaking_c)
-    eventually(lambda: heart.beats() > 20, what="the agent works")
+    wait_until("the agent works", lambda: heart.beats() > 20)
     (tmp_path / "eu-stack").write_text("#!/bin/sh\nkill -STOP $4\nkill -KILL $$\n")
     (tmp_path / "eu-stack").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -141,7 +142,7 @@ def test_an_agent_that_a_killed_tool_left_stopped_goes_on(
         stacks.of_native(process.find(child.pid))
 
     before = heart.beats()
-    eventually(lambda: heart.beats() > before, what="the agent works on")
+    wait_until("the agent works on", lambda: heart.beats() > before)
 
 
 AGAIN_AND_AGAIN = """
@@ -176,7 +177,7 @@ def test_a_collector_that_may_take_no_more_memory_still_reports(
 ) -> None:
     """The first has no memory for its thread, the second none for what it reads of the agent."""
     child = agent("leaks_a_list.py")
-    eventually(lambda: heart.beats() > 300, what="the agent holds 6,000 sessions")
+    wait_until("the agent holds 6,000 sessions", lambda: heart.beats() > 300)
     words = json.dumps(dataclasses.asdict(collector(child.pid).order))
 
     argv = [sys.executable, "-c", WITHOUT_MEMORY, words, str(tmp_path), str(more_bytes)]
@@ -203,7 +204,7 @@ def test_an_agent_lives_through_many_diagnoses_in_a_row(
 ) -> None:
     is_native = name == "leaks.c"
     child = agent(compiled(tmp_path) if is_native else name)
-    eventually(lambda: heart.beats() > 20, what="the agent works")
+    wait_until("the agent works", lambda: heart.beats() > 20)
     order = collector(
         child.pid,
         profile="native" if is_native else "python",

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from demo.stack.leaking_agents import AGENTS, PYTHONS
+from demo.stack.processes import wait_until
 from memleash_diagnoser import hook
-from tests.integration.diagnose.conftest import PACKAGED_HOOK, Agent, Collector, Heart, eventually
+from tests.integration.diagnose.conftest import PACKAGED_HOOK, Agent, Collector, Heart
 from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
 
 pytestmark = pytest.mark.integration
@@ -85,7 +86,7 @@ def daemon(hook_folder: Path, tmp_path: Path) -> Iterator[int]:
         env={**os.environ, "PYTHONPATH": str(hook_folder)},
         check=True,
     )
-    pid = int(eventually(lambda: pidfile.exists() and pidfile.read_text(), what="the daemon"))
+    pid = wait_until("the daemon", lambda: int(pidfile.read_text() or 0) if pidfile.exists() else 0)
     yield pid
     os.kill(pid, signal.SIGKILL)
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from demo.stack.processes import wait_until
 from memleash_diagnoser import asked
 from memleash_responder.adapters.diagnoser_program import Verb
 from memleash_responder.core.diagnoses import AgentCommand, AgentSignal
-from tests.integration.diagnose.conftest import Agent, Collector, eventually
+from tests.integration.diagnose.conftest import Agent, Collector
 
 pytestmark = pytest.mark.integration
 
@@ -26,7 +27,7 @@ def offers(agent: Agent, tmp_path: Path) -> Callable[..., tuple[int, str, Path]]
     def start(*more: str) -> tuple[int, str, Path]:
         log, port = tmp_path / "agent.log", tmp_path / "port"
         child = agent("offers.py", log, port, *more)
-        number = eventually(lambda: port.exists() and port.read_text(), what="the agent listens")
+        number = wait_until("the agent listens", lambda: port.exists() and port.read_text())
         return child.pid, f"http://127.0.0.1:{number}", log
 
     return start

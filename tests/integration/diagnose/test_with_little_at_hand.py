@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from demo.stack.leaking_agents import PYTHONS_2
+from demo.stack.processes import wait_until
 from memleash_responder.adapters.diagnoser_program import Verb
 from memleash_responder.core.diagnoses import AgentSignal
-from tests.integration.diagnose.conftest import Agent, Collector, Heart, eventually
+from tests.integration.diagnose.conftest import Agent, Collector, Heart
 from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
 
 pytestmark = pytest.mark.integration
@@ -47,7 +48,7 @@ def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
     agent: Agent, heart: Heart, collector: Collectors, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     child = agent("leaks_a_list.py")
-    eventually(lambda: heart.beats() > 20, what="the agent works")
+    wait_until("the agent works", lambda: heart.beats() > 20)
     order = dataclasses.replace(
         collector(child.pid, native_stacks=True).order,
         marker_root="",
@@ -76,7 +77,7 @@ def test_an_agent_of_python_2_has_stacks_a_census_and_its_own_dump(
 ) -> None:
     log = tmp_path / "agent.log"
     child = agent("leaks_on_python_2.py", log, python=python)
-    eventually(log.exists, what="the agent works")
+    wait_until("the agent works", log.exists)
 
     report = diagnosed(collector(child.pid, signal=AgentSignal("USR2", str(log))))
 

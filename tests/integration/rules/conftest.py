@@ -101,11 +101,6 @@ def ask(url: str, **values: str) -> Config:
     return answer
 
 
-def wait(expected: str, look: Any, *, timeout_seconds: float = 40) -> Any:
-    """Waits for a condition; fails with what was expected."""
-    return wait_until(expected, look, timeout_seconds=timeout_seconds)
-
-
 @pytest.fixture(scope="session", params=["stable", "newest"])
 def tools(request: pytest.FixtureRequest) -> Tools:
     return find_or_skip(request.param)

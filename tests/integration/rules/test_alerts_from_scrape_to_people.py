@@ -5,7 +5,8 @@ import time
 import pytest
 
 from demo.stack.http import get, post
-from tests.integration.rules.conftest import MEMORY_GROUP_INTERVAL_SECONDS, Stack, wait
+from demo.stack.processes import wait_until
+from tests.integration.rules.conftest import MEMORY_GROUP_INTERVAL_SECONDS, Stack
 
 pytestmark = pytest.mark.integration
 
@@ -15,7 +16,7 @@ GIB = 1024**3
 def test_every_rule_is_evaluated_without_an_error(stack: Stack) -> None:
     stack.fleet.tell("healthy", resident_memory_bytes=GIB)
     stack.watch("healthy")
-    wait(
+    wait_until(
         "the host's memory",
         lambda: stack.value('memleash:agent_resident_memory_bytes{host="healthy"}'),
     )
@@ -29,8 +30,8 @@ def test_the_hard_limit_is_told_to_the_responder_at_once_and_to_people(stack: St
     stack.fleet.tell("over", resident_memory_bytes=10 * GIB + 1)
     stack.watch("over")
     name = "AgentMemoryHardLimitExceeded"
-    wait("the responder's webhook", lambda: stack.fleet.told("responder", name, host="over"))
-    wait("the people's webhook", lambda: stack.fleet.told("people", name, host="over"))
+    wait_until("the responder's webhook", lambda: stack.fleet.told("responder", name, host="over"))
+    wait_until("the people's webhook", lambda: stack.fleet.told("people", name, host="over"))
     alert = stack.fleet.told("responder", name, host="over")[0]
     assert alert["labels"] == {
         "alertname": name,
@@ -41,7 +42,7 @@ def test_the_hard_limit_is_told_to_the_responder_at_once_and_to_people(stack: St
         "remediation": "restart",
     }
     stack.fleet.tell("over", resident_memory_bytes=10 * GIB)
-    wait(
+    wait_until(
         "the end, at the responder",
         lambda: stack.fleet.told("responder", name, "resolved", host="over"),
     )
@@ -53,11 +54,11 @@ def test_a_failed_scrape_neither_resets_nor_fires(stack: Stack) -> None:
     stack.fleet.tell("missing", resident_memory_bytes=11 * GIB)
     stack.fleet.tell("own-limits", resident_memory_bytes=11 * GIB, **limits)
     stack.watch("missing", "own-limits")
-    wait("the alert", lambda: stack.firing(over, host="missing"))
-    wait("the other host", lambda: stack.query('memleash_agent_up{host="own-limits"}'))
+    wait_until("the alert", lambda: stack.firing(over, host="missing"))
+    wait_until("the other host", lambda: stack.query('memleash_agent_up{host="own-limits"}'))
     began = stack.alerts(over, host="missing")[0]["activeAt"]
     stack.fleet.failing_once |= {"/hosts/missing/metrics", "/hosts/own-limits/metrics"}
-    wait("two failed scrapes", lambda: not stack.fleet.failing_once)
+    wait_until("two failed scrapes", lambda: not stack.fleet.failing_once)
     stack.evaluations('min_over_time(up{host="missing"}[30s]) == 0', count=4)
     assert (
         stack.value(
@@ -77,12 +78,12 @@ def test_the_same_life_pages_people_once_in_the_interval_and_a_new_life_at_once(
     first = time.monotonic()
     for _ in range(2):
         stack.fleet.tell("flapping", resident_memory_bytes=3 * GIB)
-        wait("above", lambda: stack.firing(name, host="flapping"))
-        wait("a page", lambda: stack.fleet.told("people", name, host="flapping"))
+        wait_until("above", lambda: stack.firing(name, host="flapping"))
+        wait_until("a page", lambda: stack.fleet.told("people", name, host="flapping"))
         stack.fleet.tell("flapping", resident_memory_bytes=GIB)
-        wait("below", lambda: not stack.firing(name, host="flapping"))
+        wait_until("below", lambda: not stack.firing(name, host="flapping"))
     stack.fleet.tell("flapping", resident_memory_bytes=3 * GIB, start_time_seconds=1700000009)
-    wait(
+    wait_until(
         "the new life's page",
         lambda: stack.fleet.told("people", name, host="flapping", life="1700000009"),
     )
@@ -97,7 +98,7 @@ def test_a_standing_alert_is_told_to_the_responder_again(stack: Stack) -> None:
     stack.fleet.tell("standing", resident_memory_bytes=11 * GIB)
     stack.watch("standing")
     name = "AgentMemoryHardLimitExceeded"
-    wait("a repeat", lambda: len(stack.fleet.told("responder", name, host="standing")) > 1)
+    wait_until("a repeat", lambda: len(stack.fleet.told("responder", name, host="standing")) > 1)
     starts = {alert["startsAt"] for alert in stack.fleet.told("responder", name, host="standing")}
     assert len(starts) == 1
 
@@ -105,9 +106,11 @@ def test_a_standing_alert_is_told_to_the_responder_again(stack: Stack) -> None:
 def test_busy_is_told_to_the_responder_and_never_to_people(stack: Stack) -> None:
     stack.fleet.tell("working", resident_memory_bytes=GIB, busy=1)
     stack.watch("working")
-    wait("busy", lambda: stack.fleet.told("responder", "AgentBusy", host="working"))
+    wait_until("busy", lambda: stack.fleet.told("responder", "AgentBusy", host="working"))
     stack.fleet.tell("working", resident_memory_bytes=GIB, busy=0)
-    wait("idle", lambda: stack.fleet.told("responder", "AgentBusy", "resolved", host="working"))
+    wait_until(
+        "idle", lambda: stack.fleet.told("responder", "AgentBusy", "resolved", host="working")
+    )
     assert not stack.fleet.told("people", "AgentBusy")
     assert not stack.fleet.told("people", "AgentBusy", "resolved")
 
@@ -124,10 +127,11 @@ def test_busy_holds_back_the_ping_of_the_same_host_and_of_no_other(stack: Stack)
     ]
     api = f"{stack.alertmanager}/api/v2/alerts"
     post(api, [busy, nowhere])
-    wait("busy", lambda: stack.fleet.told("responder", "AgentBusy", host="inhibited"))
+    wait_until("busy", lambda: stack.fleet.told("responder", "AgentBusy", host="inhibited"))
     post(api, pings)
-    for labels in ({"host": "not-inhibited"}, {"zone": "hostless"}):
-        wait("a page", lambda labels=labels: stack.fleet.told("people", "HostPingFailed", **labels))
+    failed = ("people", "HostPingFailed")
+    wait_until("a page", lambda: stack.fleet.told(*failed, host="not-inhibited"))
+    wait_until("a page", lambda: stack.fleet.told(*failed, zone="hostless"))
     states = {
         entry["labels"].get("host", "hostless"): entry["status"]["state"]
         for entry in get(f"{api}?filter=alertname=HostPingFailed")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from demo.stack.http import get
-from tests.integration.rules.conftest import Stack, wait
+from demo.stack.processes import wait_until
+from tests.integration.rules.conftest import Stack
 
 pytestmark = pytest.mark.integration
 
@@ -32,8 +33,8 @@ def test_a_host_is_pinged_at_its_address_without_a_port(stack: Stack) -> None:
             if target["labels"].get("host") == "addresses"
         }
 
-    wait("the targets", lambda: pinged() == pinged_at)
-    wait(
+    wait_until("the targets", lambda: pinged() == pinged_at)
+    wait_until(
         "a ping of each",
         lambda: all(stack.fleet.asked.get(f"/probe/{at}") for at in pinged_at.values()),
     )
@@ -46,37 +47,37 @@ def test_a_host_that_does_not_answer_fires_after_three_tries_and_not_while_busy(
     stack.fleet.tell("silent")
     stack.fleet.tell("dumping", busy=1)
     stack.fleet.list_targets({"silent": ["silent:1"], "dumping": ["dumping:1"]})
-    wait("busy", lambda: stack.firing("AgentBusy", host="dumping"))
+    wait_until("busy", lambda: stack.firing("AgentBusy", host="dumping"))
     before = stack.fleet.asked.get("/probe/silent", 0)
     stack.fleet.ping("silent", success=False)
     stack.fleet.ping("dumping", success=False)
-    wait("the alert", lambda: stack.firing(FAILED, host="silent"))
+    wait_until("the alert", lambda: stack.firing(FAILED, host="silent"))
     assert stack.fleet.asked["/probe/silent"] - before >= 3
-    wait("a page", lambda: stack.fleet.told("people", FAILED, host="silent"))
+    wait_until("a page", lambda: stack.fleet.told("people", FAILED, host="silent"))
     assert not stack.alerts(FAILED, host="dumping")
     stack.fleet.tell("dumping", busy=0)
-    wait("the alert of the idle host", lambda: stack.firing(FAILED, host="dumping"))
+    wait_until("the alert of the idle host", lambda: stack.firing(FAILED, host="dumping"))
 
 
 def test_a_host_that_leaves_the_list_ends_its_alert(stack: Stack) -> None:
     stack.fleet.list_targets({"leaving": ["leaving:1"]})
     stack.fleet.ping("leaving", success=False)
-    wait("the alert", lambda: stack.firing(FAILED, host="leaving"))
+    wait_until("the alert", lambda: stack.firing(FAILED, host="leaving"))
     stack.fleet.list_targets({})
-    wait("its end", lambda: not stack.alerts(FAILED, host="leaving"))
+    wait_until("its end", lambda: not stack.alerts(FAILED, host="leaving"))
     pinged = stack.fleet.asked["/probe/leaving"]
     stack.evaluations("vector(1)", count=3)
     assert stack.fleet.asked["/probe/leaving"] == pinged
-    wait("told", lambda: stack.fleet.told("people", FAILED, "resolved", host="leaving"))
+    wait_until("told", lambda: stack.fleet.told("people", FAILED, "resolved", host="leaving"))
 
 
 def test_a_failed_scrape_of_the_blackbox_exporter_does_not_reset(stack: Stack) -> None:
     stack.fleet.list_targets({"steady": ["steady:1"]})
     stack.fleet.ping("steady", success=False)
-    wait("the alert", lambda: stack.firing(FAILED, host="steady"))
+    wait_until("the alert", lambda: stack.firing(FAILED, host="steady"))
     began = stack.alerts(FAILED, host="steady")[0]["activeAt"]
     stack.fleet.failing_once.add("/probe/steady")
-    wait("a failed scrape", lambda: not stack.fleet.failing_once)
+    wait_until("a failed scrape", lambda: not stack.fleet.failing_once)
     stack.evaluations('min_over_time(up{host="steady"}[30s]) == 0', count=3)
     assert stack.alerts(FAILED, host="steady")[0]["activeAt"] == began
     stack.fleet.list_targets({})
@@ -112,11 +113,13 @@ def test_the_http_module_pings_an_agent(stack: Stack) -> None:
 def test_the_list_of_targets_is_kept_while_its_server_is_down(stack: Stack) -> None:
     stack.fleet.ping("kept", success=True)
     stack.fleet.list_targets({"kept": ["kept:1"]})
-    wait("the ping", lambda: stack.fleet.asked.get("/probe/kept"))
+    wait_until("the ping", lambda: stack.fleet.asked.get("/probe/kept"))
     listing = json.loads(stack.fleet.pages.pop("/api/v1/sd/ping-targets"))
     assert listing
     asked = stack.fleet.asked["/api/v1/sd/ping-targets"]
-    wait("refreshes that fail", lambda: stack.fleet.asked["/api/v1/sd/ping-targets"] > asked + 2)
+    wait_until(
+        "refreshes that fail", lambda: stack.fleet.asked["/api/v1/sd/ping-targets"] > asked + 2
+    )
     pinged = stack.fleet.asked["/probe/kept"]
-    wait("it is pinged on", lambda: stack.fleet.asked["/probe/kept"] > pinged + 1)
+    wait_until("it is pinged on", lambda: stack.fleet.asked["/probe/kept"] > pinged + 1)
     stack.fleet.list_targets({})
