@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import resource
 import selectors
 import socket
 import threading
@@ -13,6 +14,10 @@ from collections.abc import Iterator
 HALF = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\nX: "
 DRIP_SECONDS = 0.2
 """Between two bytes of a dripping client."""
+
+
+OWN_FILES = 100
+"""What whoever lays a siege has open beside it."""
 
 
 class Siege:
@@ -31,7 +36,16 @@ class Siege:
 
     @contextlib.contextmanager
     def laid(self) -> Iterator[Siege]:
-        """Lay it, in a thread of its own, until the block ends."""
+        """Lay it, in a thread of its own, until the block ends.
+
+        Raises OSError where not enough files may be open.
+        """
+        wanted = self._count + OWN_FILES
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if allowed < wanted:
+            raise OSError(
+                f"{wanted} open files are wanted, {allowed} allowed: `ulimit -n {wanted}`"
+            )
         for _ in range(self._count):
             self._come(next(self._kinds))
         thread = threading.Thread(target=self._hold, name="siege")

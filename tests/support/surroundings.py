@@ -12,6 +12,7 @@ import re
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -50,7 +51,7 @@ def settle() -> None:
     2. A signal that was ignored (nohup, a shell's background job) goes on having no effect here,
        but by a handler: those are not inherited, so programs begin with the default.
     3. No signal is blocked.
-    4. There are enough open files, as far as the hard limit or our rights go.
+    4. There are enough open files, as far as the hard limit, our rights or sudo go.
     """
     given = environment(os.environ)
     os.environ.clear()
@@ -92,6 +93,19 @@ def _raise_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= OPEN_FILES:
         return
-    if os.getuid() == 0:
-        hard = max(hard, OPEN_FILES)
+    if hard < OPEN_FILES and os.getuid() == 0:
+        hard = OPEN_FILES
+    elif hard < OPEN_FILES:
+        hard = _raised_by_sudo() or hard
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, OPEN_FILES), hard))
+
+
+def _raised_by_sudo() -> int | None:
+    """Have this process's hard limit raised where sudo asks no password; return it, or None."""
+    limit = f"--nofile={OPEN_FILES}:{OPEN_FILES}"
+    command = ("sudo", "-n", "prlimit", f"--pid={os.getpid()}", limit)
+    try:
+        done = subprocess.run(command, check=False, capture_output=True)
+    except FileNotFoundError:
+        return None
+    return OPEN_FILES if done.returncode == 0 else None

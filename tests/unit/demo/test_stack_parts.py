@@ -11,6 +11,7 @@ import pytest
 from demo.stack import configs
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import NotInTime, Program, ProgramFailed, wait_until
+from demo.stack.siege import Siege
 from demo.stack.site import Ports
 
 SLEEPER = """
@@ -63,6 +64,11 @@ def test_a_program_that_never_answers_fails_and_can_be_stopped(tmp_path: Path) -
     with pytest.raises(ProgramFailed, match="expected it to answer"):
         program.start(timeout_seconds=0.3)
     program.stop()
+
+
+def test_a_siege_with_too_few_open_files_says_what_to_do() -> None:
+    with pytest.raises(OSError, match="`ulimit -n 1000000100`"), Siege(1, 10**9).laid():
+        pass
 
 
 def test_waiting_times_of_rules_shrink_as_the_scrape_interval_does() -> None:
