@@ -36,7 +36,7 @@ def as_documented(program: str, *places: tuple[str, str]) -> None:
 
 def halted_on(site: Site, database: str) -> Responder:
     """Return a responder that has halted in a restart, with its host held and drained."""
-    one = site.replica("first", halt_at="after-hold", database=database)
+    one = site.replica("first", halt_at="after:step:hold", database=database)
     site.over_the_limit()
     about = alert(1, host=site.stack.site.host, agent=site.stack.site.agent)
     assert one.tell(about) == 202
