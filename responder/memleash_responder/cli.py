@@ -177,8 +177,9 @@ class Responder:
         )
         self._recovery = Recovery(services, slow.share(RECONNECTS))
         self._sweeper = slow.share(1)
-        self._liveness = Liveness(services, STEPS_VERSION, self._durable.take_over)
-        self._keeper = Keeper(services, self._duties())
+        self._liveness = self._shared(database)
+        leads = self._liveness.leads if self._liveness is not None else lambda: True
+        self._keeper = Keeper(services, self._duties(), leads)
         operator = Operator(services, self._admission, self._muting, self._diagnosis)
         app = create_app(
             services,
@@ -217,8 +218,20 @@ class Responder:
             Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),
             *(Duty(Part.SWEEP, one, lambda: SWEEP_SECONDS, aside=self._sweeper) for one in sweeps),
             *(Duty(Part.PRUNE, one, lambda: 3600.0) for one in self._prunes()),
-            Duty(Part.TAKE_OVER, self._liveness.look, lambda: services.settings.replicas.heartbeat),
+            *self._takeovers(),
         ]
+
+    def _shared(self, database: Database) -> Liveness | None:
+        """Return how this replica shows that it lives; None on SQLite: it has no others."""
+        if database.is_sqlite:
+            return None
+        return Liveness(self._services, STEPS_VERSION, self._durable.take_over)
+
+    def _takeovers(self) -> list[Duty]:
+        if self._liveness is None:
+            return []
+        replicas = self._services.settings.replicas
+        return [Duty(Part.TAKE_OVER, self._liveness.look, lambda: replicas.heartbeat)]
 
     def _prunes(self) -> list[Callable[[], object]]:
         services, memory = self._services, self._services.memory
@@ -308,10 +321,9 @@ class Responder:
         threads = {
             "intake": self._intake.run,
             "keeper": self._keeper.run,
-            "heartbeat": self._liveness.beat,
         }
-        if not self._services.memory.database.is_sqlite:  # where nobody takes over, none must end
-            threads["switch"] = self._liveness.hold_switch
+        if self._liveness is not None:
+            threads |= {"heartbeat": self._liveness.beat, "switch": self._liveness.hold_switch}
         return threads
 
     def run(self) -> NoReturn:
@@ -335,16 +347,16 @@ class Responder:
         log.info("stopping")
         self._services.stopping.set()
         self._server.stop()
-        with contextlib.suppress(DatabaseUnavailable):  # then the others wait until it is silent
-            self._services.memory.replicas.retire(self._services.executor_id)
+        if self._liveness is not None:
+            with contextlib.suppress(DatabaseUnavailable):  # then others wait until it is silent
+                self._liveness.retire()
         logging.shutdown()
         os._exit(0)  # threads that wait for a host must not hold up the end
 
     def _begin(self) -> None:
         """Start every part. Raises what any of them raises, with threads of others running."""
-        services = self._services
-        # Before any work is: who dies with some must be known to have lived.
-        services.memory.replicas.beat(services.executor_id, STEPS_VERSION)
+        if self._liveness is not None:  # before any work: who dies with some must have lived
+            self._liveness.show()
         self._durable.launch()
         self._size_queue()
         self._diagnosis.size_queue()

@@ -1,6 +1,6 @@
 """The clockwork: what has to be looked at again and again, each in its own time.
 
-One replica holds the lease and does the work for all; the others stand by. A part that fails is
+One replica does the work for all; the others stand by. A part that fails is
 logged, counted and due again. Nothing here decides, and nothing here restarts an agent.
 """
 
@@ -19,7 +19,6 @@ from memleash_responder.usecases.services import Services
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
-LEASE = "keeper"
 
 
 @dataclasses.dataclass(slots=True)
@@ -41,9 +40,11 @@ class Duty:
 class Keeper:
     """Runs the duties until the process stops."""
 
-    def __init__(self, services: Services, duties: list[Duty]) -> None:
+    def __init__(self, services: Services, duties: list[Duty], leads: Callable[[], bool]) -> None:
+        """``leads`` says, each time, whether this replica is the one that does it."""
         self._services = services
         self._duties = duties
+        self._leads = leads
 
     def run(self) -> None:
         """Run what is due, until the process stops."""
@@ -60,11 +61,8 @@ class Keeper:
 
     def tick(self) -> None:
         """Run each duty that is due."""
-        services = self._services
-        uptime_seconds = services.clock.stamp().uptime_seconds
-        patience_seconds = services.settings.replicas.dead_after
-        leads = services.memory.replicas.lease(LEASE, services.executor_id, patience_seconds)
-        if not leads:
+        uptime_seconds = self._services.clock.stamp().uptime_seconds
+        if not self._leads():
             return
         for duty in self._duties:
             if duty.sooner is not None and duty.sooner.is_set():

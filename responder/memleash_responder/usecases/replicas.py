@@ -4,6 +4,8 @@ A replica whose heartbeat stands still for ``dead_after`` has its work taken ove
 frozen, though, and wake up in the middle of it. So each replica holds a dead man's switch: an
 alarm that the kernel rings, and that ends the process before it does anything else, unless a
 thread of its own puts it off in time. It rings earlier than another would take over.
+
+On SQLite there is one responder, and nothing of this is.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
 
+LEASE = "keeper"
+
 
 class Liveness:
     """Shows that this replica lives, and finds those that do not."""
@@ -33,6 +37,20 @@ class Liveness:
         self._take_over = take_over
         self._watch: Watch | None = None
 
+    def leads(self) -> bool:
+        """Whether this replica is the one that works for all; others wait for its lease to end."""
+        services = self._services
+        patience_seconds = services.settings.replicas.dead_after
+        return services.memory.replicas.lease(LEASE, services.executor_id, patience_seconds)
+
+    def show(self) -> None:
+        """Show one sign of life."""
+        self._services.memory.replicas.beat(self._services.executor_id, self._version)
+
+    def retire(self) -> None:
+        """Say that this replica stops, so that its work is taken over at once."""
+        self._services.memory.replicas.retire(self._services.executor_id)
+
     def beat(self) -> None:
         """Show signs of life until the process stops: a thread of its own, held up by nothing.
 
@@ -42,7 +60,7 @@ class Liveness:
         while not services.stopping.is_set():
             replicas, settings = services.memory.replicas, services.settings.replicas
             try:
-                replicas.beat(services.executor_id, self._version)
+                self.show()
                 signs = replicas.signs()
             except DatabaseUnavailable as error:
                 services.telemetry.failures.labels(Part.HEARTBEAT).inc()

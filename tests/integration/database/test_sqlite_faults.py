@@ -308,3 +308,14 @@ def test_a_start_that_fails_half_way_ends_with_its_reason(start: Start, tmp_path
     (line,) = (tmp_path / "responder.log").read_text(encoding="utf-8").splitlines()
     assert line.startswith(f"memleash-responder: the database sqlite:///{database} cannot be used")
     assert "its workflow tables" in line
+
+
+def test_an_only_responder_shows_no_sign_of_life_to_nobody(start: Start, tmp_path: Path) -> None:
+    """Seen: twice a second it took a lease that nobody else could want."""
+    database = tmp_path / "responder.db"
+    one = start(f"sqlite:///{database}")
+    kept = 'memleash_responder_failures_total{part="synchronize_mutes"}'
+    wait_until("the keeper to have worked", lambda: one.metric(kept) >= 1)
+    with closing(sqlite3.connect(database)) as connection:
+        for table in ("memleash_replicas", "memleash_leases"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)

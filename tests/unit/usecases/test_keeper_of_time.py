@@ -10,13 +10,18 @@ import pytest
 
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.telemetry import Part
-from memleash_responder.usecases.keeper import LEASE, Duty, Keeper
+from memleash_responder.usecases.keeper import Duty, Keeper
+from memleash_responder.usecases.replicas import LEASE, Liveness
 from tests.unit.usecases.world import World
+
+
+def always() -> bool:
+    return True
 
 
 def keeper(world: World, work: Callable[[], None], every_seconds: float = 10.0) -> Keeper:
     """Return a keeper with one duty."""
-    return Keeper(world.services, [Duty(Part.PRUNE, work, lambda: every_seconds)])
+    return Keeper(world.services, [Duty(Part.PRUNE, work, lambda: every_seconds)], always)
 
 
 def done_at(world: World, one: Keeper, done: list[float], seconds: int) -> list[float]:
@@ -68,7 +73,7 @@ def test_a_duty_aside_holds_up_no_other_and_is_never_run_twice_at_once(world: Wo
 
     with ThreadPoolExecutor(1) as aside:
         slow_duty = Duty(Part.SWEEP, slow, lambda: 1.0, aside=aside)
-        one = Keeper(world.services, [slow_duty, Duty(Part.PRUNE, quick, lambda: 1.0)])
+        one = Keeper(world.services, [slow_duty, Duty(Part.PRUNE, quick, lambda: 1.0)], always)
         one.tick()
         assert ran.wait(60)
         for _ in range(5):
@@ -90,13 +95,14 @@ def test_a_duty_that_nobody_can_run_is_counted_and_tried_later(world: World) -> 
         Duty(Part.SWEEP, lambda: None, lambda: 1.0, aside=aside),
         Duty(Part.PRUNE, lambda: done.append(world.clock.uptime_seconds), lambda: 1.0),
     ]
-    assert done_at(world, Keeper(world.services, duties), done, 7) == [0, 1, 2, 3, 4, 5, 6]
+    assert done_at(world, Keeper(world.services, duties, always), done, 7) == [0, 1, 2, 3, 4, 5, 6]
     assert world.services.telemetry.failures.labels(Part.SWEEP)._value.get() == 3  # at 0, 2 and 6
 
 
 def test_who_does_not_hold_the_lease_does_nothing(world: World) -> None:
     done: list[float] = []
-    one = keeper(world, lambda: done.append(0.0))
+    leads = Liveness(world.services, "1", len).leads
+    one = Keeper(world.services, [Duty(Part.PRUNE, lambda: done.append(0.0), lambda: 1.0)], leads)
     patience_seconds = world.services.settings.replicas.dead_after
     assert world.services.memory.replicas.lease(LEASE, "another", patience_seconds)
     one.tick()

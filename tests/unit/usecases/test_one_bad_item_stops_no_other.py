@@ -224,7 +224,9 @@ def test_a_keeper_that_misses_a_turn_has_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    keeper = Keeper(world.services, [Duty(Part.PRUNE, lambda: done.append("x"), lambda: 1.0)])
+    leads = Liveness(world.services, "1", len).leads
+    duties = [Duty(Part.PRUNE, lambda: done.append("x"), lambda: 1.0)]
+    keeper = Keeper(world.services, duties, leads)
     replicas = world.services.memory.replicas
     lease = replicas.lease
 
