@@ -93,19 +93,25 @@ def _raise_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= OPEN_FILES:
         return
-    if hard < OPEN_FILES and os.getuid() == 0:
-        hard = OPEN_FILES
-    elif hard < OPEN_FILES:
-        hard = _raised_by_sudo() or hard
+    if hard < OPEN_FILES and (_raised_by_us() or _raised_by_sudo()):
+        return
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, OPEN_FILES), hard))
 
 
-def _raised_by_sudo() -> int | None:
-    """Have this process's hard limit raised where sudo asks no password; return it, or None."""
+def _raised_by_us() -> bool:
+    """Raise this process's hard limit, as root may, if its container lets it."""
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    except ValueError:
+        return False
+    return True
+
+
+def _raised_by_sudo() -> bool:
+    """Have this process's hard limit raised where sudo asks no password."""
     limit = f"--nofile={OPEN_FILES}:{OPEN_FILES}"
     command = ("sudo", "-n", "prlimit", f"--pid={os.getpid()}", limit)
     try:
-        done = subprocess.run(command, check=False, capture_output=True)
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
     except FileNotFoundError:
-        return None
-    return OPEN_FILES if done.returncode == 0 else None
+        return False
