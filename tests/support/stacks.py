@@ -28,6 +28,11 @@ def find_or_skip(choice: str) -> Tools:
         raise
 
 
+ONE_AGE = pytest.mark.parametrize("age", ["stable"], indirect=True, scope="session")
+"""For what the responder does by itself. What it rests on, the silence that is made, renewed and
+ended, the tests of Alertmanager's API and of a mute's life show with either age."""
+
+
 @pytest.fixture(params=["stable", "newest"])
 def tools(request: pytest.FixtureRequest) -> Tools:
     """Prometheus and Alertmanager of one age."""

@@ -19,6 +19,7 @@ def pace() -> Pace:
     return Pace(start_delay_seconds=8.0)
 
 
+@pytest.mark.parametrize("tools", ["stable"], indirect=True)
 def test_killed_between_restart_and_ready_it_ends_restarted_with_one_restart(stack: Stack) -> None:
     observer = Observer(stack.site)
     responder = stack.programs["responder"]

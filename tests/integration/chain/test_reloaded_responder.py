@@ -30,6 +30,7 @@ def _read_at(stack: Stack) -> float:
     return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
+@pytest.mark.parametrize("tools", ["stable"], indirect=True)
 def test_a_reload_in_the_middle_of_a_restart_loses_nothing(stack: Stack) -> None:
     observer = Observer(stack.site)
     config_file = stack.site.folder / "responder.yml"

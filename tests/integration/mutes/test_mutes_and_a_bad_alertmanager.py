@@ -17,6 +17,7 @@ from tests.contract.adapters.peer import Raw, Reply
 from tests.integration.adapters import neighbours
 from tests.integration.adapters.neighbours import Alertmanager
 from tests.integration.mutes.site import ALERTMANAGER_CONFIG, QUICK, Json, Site
+from tests.support.stacks import ONE_AGE
 
 pytestmark = pytest.mark.integration
 
@@ -63,6 +64,7 @@ def _state(site: Site, silence_id: str) -> str:
     return str(requests.get(url, timeout=60).json()["status"]["state"])
 
 
+@ONE_AGE
 def test_a_mute_that_could_not_be_told_is_tried_with_growing_waits_until_it_is(
     site: Site, down: Alertmanager
 ) -> None:
@@ -86,6 +88,7 @@ def _next_failure(site: Site) -> float:
     return time.monotonic()
 
 
+@ONE_AGE
 def test_a_mute_that_ended_while_alertmanager_was_down_leaves_no_silence(site: Site) -> None:
     node = site.add()
     site.gets_busy(node)
@@ -119,6 +122,7 @@ SPOILT = {
 }
 
 
+@ONE_AGE
 @pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT.keys())
 def test_a_silence_that_was_made_and_not_heard_of_is_not_made_twice(
     site: Site, spoilt: Reply | Raw
@@ -200,6 +204,7 @@ def test_a_silence_of_ours_that_somebody_edited_is_put_right_and_it_is_said(
     assert edited in site.responder.program.log.read_text(encoding="utf-8")
 
 
+@ONE_AGE
 def test_an_alertmanager_that_hangs_does_not_hold_up_the_renewals(site: Site) -> None:
     node = site.add()
     site.gets_busy(node)
@@ -221,6 +226,7 @@ def test_an_alertmanager_that_hangs_does_not_hold_up_the_renewals(site: Site) ->
     assert sorted(gaps)[len(gaps) // 2] < 8, "one that hangs would cost 10 s each time"
 
 
+@ONE_AGE
 def test_a_host_that_leaves_the_inventory_leaves_no_silence(site: Site) -> None:
     leaves, stays = site.add(), site.add()
     site.gets_busy(leaves)

@@ -7,8 +7,9 @@ import pytest
 from demo.stack.processes import wait_until
 from tests.integration.mutes.nodes import Node
 from tests.integration.mutes.site import Hold, Site, ends_at
+from tests.support.stacks import ONE_AGE
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, ONE_AGE]
 
 
 def _killed_at(site: Site, hold: Hold) -> None:

@@ -15,18 +15,17 @@ from demo.stack.observer import Observer
 from demo.stack.processes import wait_until
 from demo.stack.site import Pace
 from demo.stack.stack import Stack, prepared
-from tests.support.stacks import find_or_skip
+from demo.stack.tools import find
 
 pytestmark = pytest.mark.integration
 
 NEEDED = ("controller", "exporter", "sshd", "responder")
 
 
-@pytest.fixture(params=["stable", "newest"])
-def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
     """A host and its responder, without Prometheus, and Alertmanager only if a test starts it."""
-    tools = find_or_skip(request.param)
-    with prepared(tools, tmp_path / "stack", Pace(start_delay_seconds=2.0)) as stack:
+    with prepared(find(), tmp_path / "stack", Pace(start_delay_seconds=2.0)) as stack:
         service = (configs.SERVICE_SCRIPT, stack.site.service, "start")
         subprocess.run(service, check=True, stdout=subprocess.DEVNULL)
         for name in NEEDED:
