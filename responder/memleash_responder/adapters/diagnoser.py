@@ -9,6 +9,7 @@ import base64
 import dataclasses
 import enum
 from collections.abc import Callable
+from typing import assert_never
 
 from memleash_responder.adapters.diagnoser_program import Order, Verb, command, packed
 from memleash_responder.adapters.reports import BadReport
@@ -93,8 +94,10 @@ def parse_answer(text: str) -> Answer:
             return Answer(state, refusal=_refusal(raw), detail=_text(raw, "detail"))
         case State.READ:
             return Answer(state, piece=_piece(raw), whole_bytes=_whole_bytes(raw))
-        case _:
+        case State.RUNNING | State.DIED | State.UNKNOWN:
             return Answer(state)
+        case forgotten:
+            assert_never(forgotten)
 
 
 def _text(raw: dict[str, object], name: str) -> str:

@@ -273,7 +273,7 @@ class _Case:
 
 
 def _end(answer: Answer, hurried: str = "") -> DiagnosisStepResult:
-    """Return what came of the collector ended."""
+    """Return what came of a collector that goes on no more."""
     match answer.state:
         case State.DONE if answer.outcome == "complete":
             return DiagnosisStepResult(Outcome.DIAGNOSED)
@@ -283,7 +283,7 @@ def _end(answer: Answer, hurried: str = "") -> DiagnosisStepResult:
             )
         case State.REFUSED if answer.refusal is not None:
             return DiagnosisStepResult(answer.refusal, answer.detail)
-        case _:
+        case State.REFUSED | State.RUNNING | State.DIED | State.UNKNOWN | State.READ:
             return DiagnosisStepResult(
                 Outcome.COLLECTOR_FAILED, f"the collector's state is {answer.state}"
             )
