@@ -46,7 +46,7 @@ def build() -> page.Page:
                 "A new process on {{host}}.",
             ),
             page.Mark(
-                "Verdict",
+                "Outcome",
                 f"{series.LAST_RESTART} > time() - 30",
                 AMBER,
                 "{{outcome}}",
@@ -175,7 +175,7 @@ def _restarts() -> list[Panel]:
     return [
         rows(
             About(
-                "Last verdict",
+                "Last outcome",
                 "How and when the last request for a restart ended.",
                 width=THIRD,
                 runbooks=("AgentRestartFailed", "AgentRestartLoop"),

@@ -218,7 +218,7 @@ def _restarts() -> list[Panel]:
     return [
         graph(
             About(
-                "Verdicts",
+                "Outcomes",
                 "Requests for a restart by the word that they ended with.",
                 "short",
                 runbooks=("AgentRestartFailed", "AgentRestartLoop"),
@@ -228,7 +228,7 @@ def _restarts() -> list[Panel]:
         ),
         rows(
             About(
-                "Last verdicts",
+                "Last outcomes",
                 "How and when the last request for each agent ended.",
                 runbooks=("AgentRestartBlocked",),
             ),

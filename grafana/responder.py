@@ -33,12 +33,12 @@ def build() -> page.Page:
     return page.Page(
         uid="memleash-responder",
         title="memleash / Responder",
-        description="The responder: notifications in, verdicts out, and its own health.",
+        description="The responder: notifications in, outcomes out, and its own health.",
         variables=page.choices(),
         rows=[
             ("Now", _now()),
             ("What it is told", _told()),
-            ("What it decides", _verdicts()),
+            ("What it decides", _outcomes()),
             ("How long it takes", _durations()),
             ("Hosts", _hosts()),
             ("Its own processes", _process()),
@@ -139,13 +139,13 @@ def _told() -> list[Panel]:
     ]
 
 
-def _verdicts() -> list[Panel]:
+def _outcomes() -> list[Panel]:
     restarts = series.responder("restarts_total", series.AGENT)
     ssh = series.responder("restarts_total", series.AGENT, f'outcome=~"{_SSH_WORDS}"')
     return [
         graph(
             About(
-                "Verdicts by word",
+                "Outcomes by word",
                 "Requests for a restart by the word that they ended with.",
                 "short",
                 HALF,
@@ -167,7 +167,7 @@ def _verdicts() -> list[Panel]:
         ),
         rows(
             About(
-                "Last verdicts",
+                "Last outcomes",
                 "How and when the last request for each agent ended.",
                 width=HALF,
                 runbooks=("AgentRestartFailed",),
