@@ -1,5 +1,17 @@
-"""The loopback stack as a library: every part a real process, on free ports, in one folder.
+"""The stack of demo, tests and benchmarks: real processes on free ports of loopback.
 
-`make demo` tells its story on it, the integration tests test on it. ``stack.Stack`` is the
-way in; the other modules are its parts. It needs what ``tools/setup demo`` installs.
+    stack             one host and all that watches over it: `make demo` tells its story on it
+    site, configs     what it is about, and the configuration of each part
+    observer          what its parts say
+    responder         one responder, told and asked; faulty_responder dies or halts at a point
+    faces             one as its callers meet it, whose peers say what a test wants
+    fleet, replicas   many hosts under one responder; responders that share one PostgreSQL
+    peers             stand-ins for Prometheus, Alertmanager and controllers, with a fault each
+    siege             clients that never finish a request
+    leaking_agents    agents for the diagnoser, and the Pythons that can run them
+    processes, ports  programs and what is waited for; programs, postgres, sshd: which there are
+    http, tools       a client; which Prometheus and Alertmanager
+
+It needs what ``tools/setup demo`` installs; PostgreSQL, gcc and the rest come with
+``tools/setup test``. It imports no test.
 """
