@@ -27,6 +27,18 @@ UNUSED_POLL_SECONDS = 10.0
 
 _PRUNED_AT_ONCE = 1000
 
+_POSTGRESQL = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""A server that is gone is noticed in seconds, also by who only listens, and not as TCP would after
+minutes. DBOS has no deadline for a server that is there and hangs; its work waits, the webhook's
+and the pages' own connections do not (see database.timed_postgres).
+"""
+
 Workflow = Callable[[str], None]
 """A workflow takes the id of what it is about; everything else it reads by itself."""
 
@@ -66,6 +78,8 @@ class Durable:
             notification_listener_polling_interval_sec=UNUSED_POLL_SECONDS,
             notification_coalesce_sec=UNUSED_POLL_SECONDS,
         )
+        if url.get_backend_name() == "postgresql":
+            config["db_engine_kwargs"] = {"connect_args": dict(_POSTGRESQL)}
         self._dbos = DBOS(config=config)
 
     def workflow(self, name: str, body: Workflow) -> None:

@@ -1,4 +1,8 @@
-"""Work that nobody waits for steps back while somebody waits for an answer."""
+"""Work that nobody waits for steps back while somebody waits for an answer.
+
+It is here, as the storing together in the inbox is, for the bar of bench.webhook: 100 alerts from
+each of 8 clients are answered within 50 ms. Without the two it was 286 ms on a busy machine.
+"""
 
 from __future__ import annotations
 

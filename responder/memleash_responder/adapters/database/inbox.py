@@ -50,7 +50,8 @@ class Inbox:
     def put(self, body: bytes, now: float) -> int:
         """Store ``body`` durably and return its id. Raises BacklogFull, DatabaseUnavailable.
 
-        What arrives while another is being stored is stored together, by whoever comes first.
+        What arrives while another is being stored is stored together, by whoever comes first: one
+        sync of the disk for all, when a fleet's alerts come at once (see usecases.courtesy).
         """
         mine = _Arrival(body, now)
         self._arrived.append(mine)
