@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 LEFT_OUT_SECONDS = 3600.0
 """How long alerts that Alertmanager left out of a notification are asked for."""
 
+MOST_TRIES = 10
+"""How often a notification whose handling raises is tried: each try counts its alerts anew."""
+
 COURTESY_SECONDS = 0.25
 """How long a stored notification waits for a burst of others to have their answers."""
 
@@ -82,6 +85,7 @@ class Intake:
         self._ready: queue.SimpleQueue[tuple[int, Received | None]] = queue.SimpleQueue()
         self._queued: set[int] = set()
         self._courtesy = Courtesy()
+        self._tries: dict[int, int] = {}
         self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
             (Remediation.RESTART, False): admission.resolve,
             (Remediation.DIAGNOSE, True): self._diagnose,
@@ -113,7 +117,12 @@ class Intake:
         except Exception:  # the loop's boundary
             self._services.telemetry.failures.labels(Part.INTAKE).inc()
             log.exception("notification not handled", extra={"id": notification_id})
-            self._ended(notification_id, handled=False)
+            tries = self._tries.pop(notification_id, 0) + 1
+            if tries < MOST_TRIES:
+                self._tries[notification_id] = tries
+            self._ended(notification_id, handled=tries >= MOST_TRIES)
+        else:
+            self._tries.pop(notification_id, None)
 
     def sweep(self, *, before: float) -> None:
         """Queue what was received before a unix time and never handled."""

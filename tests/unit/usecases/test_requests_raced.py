@@ -16,7 +16,7 @@ from memleash_responder.core.progress import Progress
 from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED
 from memleash_responder.errors import DatabaseUnavailable, Overtaken
 from memleash_responder.usecases import restart_looks as looks
-from memleash_responder.usecases.intake import LEFT_OUT_SECONDS, Received
+from memleash_responder.usecases.intake import LEFT_OUT_SECONDS, MOST_TRIES, Received
 from memleash_responder.usecases.restart_steps import run_command
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
@@ -323,6 +323,17 @@ def test_a_notification_that_nobody_can_handle_leaves_the_inbox_after_an_hour(wo
     world.clock.advance(LEFT_OUT_SECONDS + 1)
     world.intake.take(notification)
     assert world.services.memory.inbox.length() == 0
+
+
+def test_a_notification_whose_handling_always_fails_is_tried_ten_times(world: World) -> None:
+    """Seen: it was tried for an hour, and each try told the storm breaker of its alerts anew."""
+    inbox = world.services.memory.inbox
+    notification = inbox.put(b"no notification at all", world.clock.now())
+    for _ in range(MOST_TRIES - 1):
+        world.intake.take(notification)
+    assert inbox.length() == 1
+    world.intake.take(notification)
+    assert inbox.length() == 0
 
 
 def test_an_id_that_comes_again_is_handled_again(world: World) -> None:
