@@ -26,7 +26,6 @@ from memleash_responder.core.moments import SKEW_SECONDS
 from memleash_responder.core.outcomes import Outcome, Remediation
 from memleash_responder.core.storms import after_count
 from memleash_responder.errors import AlertmanagerError, DatabaseUnavailable
-from memleash_responder.usecases.courtesy import Courtesy
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.restart_requests import RestartRequests
@@ -40,9 +39,6 @@ LEFT_OUT_SECONDS = 3600.0
 
 MOST_TRIES = 10
 """How often a notification whose handling raises is tried: each try counts its alerts anew."""
-
-COURTESY_SECONDS = 0.25
-"""How long a stored notification waits for a burst of others to have their answers."""
 
 KNOWN_ALERTS = frozenset(
     {
@@ -84,7 +80,6 @@ class Intake:
         self._workers = workers
         self._ready: queue.SimpleQueue[tuple[int, Received | None]] = queue.SimpleQueue()
         self._queued: set[int] = set()
-        self._courtesy = Courtesy()
         self._tries: dict[int, int] = {}
         self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
             (Remediation.RESTART, False): admission.resolve,
@@ -96,9 +91,8 @@ class Intake:
 
         Raises PayloadError (nothing is stored), BacklogFull or DatabaseUnavailable.
         """
-        with self._courtesy.answering():
-            received = Received(self._services.clock.now(), decode(body))
-            self._queue(self._services.memory.inbox.put(body, received.at), received)
+        received = Received(self._services.clock.now(), decode(body))
+        self._queue(self._services.memory.inbox.put(body, received.at), received)
 
     def run(self) -> None:
         """Handle notifications until the process stops."""
@@ -107,7 +101,6 @@ class Intake:
                 notification_id, received = self._ready.get(timeout=5)
             except queue.Empty:
                 continue
-            self._courtesy.step_back(at_most_seconds=COURTESY_SECONDS)
             self.take(notification_id, received)
 
     def take(self, notification_id: int, received: Received | None = None) -> None:
