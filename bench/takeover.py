@@ -23,7 +23,7 @@ from demo.stack.replicas import Site, halted_in_a_restart, is_restarted_once, ru
 
 RESULT = Path(__file__).with_suffix(".json")
 MOST_SECONDS = 60.0
-BY_DEFAULT: dict[str, Any] = {"replicas": {"heartbeat": "3s", "dead_after": "20s"}}
+BY_DEFAULT: dict[str, Any] = {"replicas": {"dead_after": "20s"}}
 
 
 def main() -> int:

@@ -41,7 +41,7 @@ class Site:
         file = self.stack.site.folder / "responder.yml"
         config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
         config["database"] = self.postgres.url
-        config["replicas"] = {"heartbeat": "500ms", "dead_after": "3s"}
+        config["replicas"] = {"dead_after": "3s"}
         config["ssh"]["command_timeout"] = "5s"
         config["agents"][self.stack.site.agent]["readiness"]["interval"] = "200ms"
         return config | changes

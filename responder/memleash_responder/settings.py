@@ -91,8 +91,6 @@ class Prometheus(HttpConfig):
 
     url: BaseUrl = "http://127.0.0.1:9090"
     timeout: Duration = Duration(10)
-    max_sample_age: Duration = Duration(300)
-    """A recorded limit older than this is not believed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -194,13 +192,13 @@ class Retention:
 class Replicas:
     """How replicas on one PostgreSQL know of each other."""
 
-    heartbeat: Duration = Duration(3)
     dead_after: Duration = Duration(20)
     """A replica that gives no sign for so long has its work taken over."""
 
-    def __post_init__(self) -> None:
-        if self.heartbeat * 3 > self.dead_after:
-            raise ValueError("dead_after must be at least 3 x heartbeat")
+    @property
+    def heartbeat(self) -> float:
+        """The seconds between two signs: several may be late before the work is taken over."""
+        return self.dead_after / 6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -19,12 +19,18 @@ from memleash_responder.settings import Prometheus
 LIMIT_RULE = "memleash:agent_memory_hard_limit_bytes"
 _PART = "memleash_part"
 
+MAX_SAMPLE_AGE_SECONDS = 300.0
+"""A recorded limit older than this is not believed; Prometheus looks back as far."""
+
 
 class PrometheusClient:
     """Asks one Prometheus for what its recording rules hold."""
 
-    def __init__(self, settings: Prometheus) -> None:
+    def __init__(
+        self, settings: Prometheus, *, max_sample_age_seconds: float = MAX_SAMPLE_AGE_SECONDS
+    ) -> None:
         self._settings = settings
+        self._max_sample_age_seconds = max_sample_age_seconds
         self._session = http.session(settings)
         self._url = settings.url.rstrip("/") + "/api/v1/query"
 
@@ -69,7 +75,7 @@ class PrometheusClient:
 
     def _check_age(self, selector: str, age: float | None, raw: object) -> None:
         """Raise FactsUnavailable unless the sample is of now, or of a little while ago."""
-        oldest = self._settings.max_sample_age
+        oldest = self._max_sample_age_seconds
         if age is None or age < -SKEW_SECONDS:
             raise self._unavailable(f"{selector} is '{line(raw)}' s old, which is no age")
         if age > oldest:

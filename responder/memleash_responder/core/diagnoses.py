@@ -123,12 +123,7 @@ class Diagnose:
     min_growth: SizeOrZero = Size(64 * 1024)
     """What grew by less in all rounds together is not told."""
     max_rss: Size = Size(4 * GIB)
-    max_report: Size = Size(16 * MIB)
-    max_cpu: Duration = Duration(300)
-    """The CPU time that the collector may take on the host."""
     min_free_disk: SizeOrZero = Size(256 * MIB)
-    slack: Duration = Duration(300)
-    """What a diagnosis may take beyond rounds of interval."""
     before_restart: bool = False
     """Take stacks and facts, without rounds, in a restart before its command."""
     before_restart_timeout: Duration = Duration(60)
@@ -144,8 +139,6 @@ class Diagnose:
     def __post_init__(self) -> None:
         if self.rounds > 100:
             raise ValueError(f"rounds {self.rounds} must be from 1 to 100")
-        if self.max_cpu < 1:
-            raise ValueError("max_cpu must be at least 1s")
         for folder in (self.work_folder, self.busy_folder):
             if not folder.startswith("/") or ".." in folder.split("/"):
                 raise ValueError(f"{folder!r} must be an absolute path without ..")

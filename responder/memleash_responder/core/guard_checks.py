@@ -150,8 +150,8 @@ def awaiting_approval(restart: Restart, policy: RestartPolicy, _now: float) -> R
 
 
 def busy(is_busy: bool, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    """Refuse while the agent is busy."""
-    return Refusal(Outcome.BUSY, "the agent is busy") if is_busy else None
+    """Refuse unless the agent is surely idle."""
+    return None if is_busy is False else Refusal(Outcome.BUSY, "the agent is busy")
 
 
 def tasks_running(tasks: Tasks, _policy: RestartPolicy, _now: float) -> Refusal | None:

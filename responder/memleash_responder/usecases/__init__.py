@@ -20,7 +20,6 @@ fleet, overview          what people are shown of the fleet, and of the responde
 step_states              how far a restart got, step by step
 operator                 what a person can do
 boundary                 where an unforeseen error ends
-slow_work                the pool of threads for all that waits for hosts and peers
 slow_work                one pool of threads for all that waits for hosts and peers
 services                 what every use case works with, built in one place
 """

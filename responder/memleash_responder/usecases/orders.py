@@ -6,6 +6,12 @@ from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.diagnoser_program import Order
 from memleash_responder.core.diagnoses import Diagnose
 
+SLACK_SECONDS = 300.0
+"""What a diagnosis may take beyond its rounds: then it keeps what it has."""
+MAX_CPU_SECONDS = 300
+"""What the collector may take of the host's processors."""
+MAX_REPORT_BYTES = 16 * 1024**2
+
 
 def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:
     """Return what the collector is told for ``diagnosis``."""
@@ -30,9 +36,9 @@ def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:
         command=settings.command,
         least_growth_bytes=settings.min_growth,
         max_rss_bytes=settings.max_rss,
-        max_seconds=rounds * interval_seconds + settings.slack,
-        max_cpu_seconds=int(settings.max_cpu),
-        max_report_bytes=settings.max_report,
+        max_seconds=rounds * interval_seconds + SLACK_SECONDS,
+        max_cpu_seconds=MAX_CPU_SECONDS,
+        max_report_bytes=MAX_REPORT_BYTES,
         free_disk_bytes=settings.min_free_disk,
         marker_root=settings.busy_folder,
         work_root=settings.work_folder,

@@ -36,8 +36,8 @@ def vector(
 
 
 def client(peer: Peer, **changes: Any) -> PrometheusClient:
-    given = {"url": peer.url, "timeout": Duration(1), "max_sample_age": Duration(60), **changes}
-    return PrometheusClient(Prometheus(**given))
+    given = {"url": peer.url, "timeout": Duration(1), **changes}
+    return PrometheusClient(Prometheus(**given), max_sample_age_seconds=60)
 
 
 def asked_query(peer: Peer) -> str:

@@ -15,7 +15,6 @@ from demo.stack.processes import wait_until
 from memleash_responder.adapters.prometheus import PrometheusClient
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import Prometheus
-from memleash_toolkit.values import Duration
 from tests.contract.adapters.peer import Asked, Peer, Reply
 from tests.integration.adapters import neighbours
 
@@ -64,8 +63,8 @@ def ask(stack: contextlib.ExitStack, tmp_path: Path, age: str) -> Callable[..., 
     url = neighbours.prometheus(stack, tmp_path / "prometheus", age, json.dumps(config))
 
     def limit(host: str, agent: str, max_sample_age: float = 60) -> int:
-        settings = Prometheus(url=url, max_sample_age=Duration(max_sample_age))
-        return PrometheusClient(settings).hard_limit_bytes(host, agent, time.time())
+        client = PrometheusClient(Prometheus(url=url), max_sample_age_seconds=max_sample_age)
+        return client.hard_limit_bytes(host, agent, time.time())
 
     def there() -> bool:
         with contextlib.suppress(FactsUnavailable):

@@ -79,7 +79,6 @@ def test_an_agent_that_is_not_configured_for_it_is_never_diagnosed() -> None:
     "changes",
     [
         {"rounds": 101},
-        {"max_cpu": 0.5},
         {"work_folder": "relative"},
         {"work_folder": "/var/../etc"},
     ],

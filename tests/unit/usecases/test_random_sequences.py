@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from memleash_responder.core.facts import Unknown
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards
 from memleash_responder.core.restarts import AWAITING_APPROVAL
@@ -46,7 +47,7 @@ FAULTS = st.sampled_from(
         *((name, False) for name in ("exporter_answers", "controller_answers", "reconnects")),
         *((name, False) for name in ("becomes_ready", "comes_up", "prometheus")),
         *(("busy_for", seconds) for seconds in (5, 45, 100)),
-        ("busy", None),
+        ("busy", Unknown("no source could tell")),
         ("task", True),
         ("fresh_bytes", LARGE),
         ("resident_bytes", LIMIT),
