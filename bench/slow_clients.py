@@ -22,11 +22,11 @@ from pathlib import Path
 from statistics import quantiles
 
 from bench.exporter import REPOSITORY
-from demo.stack.faces import face, peers
 from demo.stack.http import status
-from demo.stack.programs import exporter
+from demo.stack.own_programs import exporter
 from demo.stack.responder import alert, notification
-from demo.stack.siege import Siege
+from demo.stack.responder_with_peers import face, peers
+from demo.stack.stalling_clients import Siege
 
 RESULT = REPOSITORY / "bench/slow_clients.json"
 CLIENTS = 500

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from demo.agent import END_OF_DUMP, Reply
 from demo.narration import Narrator
+from demo.restart_timing import Stages
 from demo.stack.http import Json, call, post
 from demo.stack.observer import Observer
 from demo.stack.site import MIB
 from demo.stack.stack import Stack
-from demo.stages import Stages
 from memleash_toolkit.units import format_size
 
 _RESIDENT = "resident_memory_bytes"

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from bench.webhook.load import Result, run
 from demo.stack.http import answers
+from demo.stack.own_programs import ENVIRONMENT, listens, running
 from demo.stack.ports import free_port
 from demo.stack.postgres import running_postgres
 from demo.stack.processes import Program, wait_until
-from demo.stack.programs import ENVIRONMENT, listens, running
 from demo.stack.responder import alert, lonely, notification, responder
 from demo.stack.tools import REPOSITORY
 

@@ -29,9 +29,9 @@ from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.database.hosts import Hosts
 from memleash_responder.adapters.database.inbox import Inbox
 from memleash_responder.adapters.database.mutes import Mutes
-from memleash_responder.adapters.database.restart_commands import RestartCommands
 from memleash_responder.adapters.database.restarts import Restarts
-from memleash_responder.adapters.ssh.client import SshClient
+from memleash_responder.adapters.database.sent_commands import RestartCommands
+from memleash_responder.adapters.ssh.commands import SshClient
 from memleash_responder.core.outcomes import Step
 from memleash_responder.usecases import restart_steps as restart
 from memleash_responder.usecases import restart_workflow as workflow

@@ -22,12 +22,12 @@ import yaml
 from demo.stack import sshd
 from demo.stack.configs import SERVICE_SCRIPT
 from demo.stack.http import Json, answers, get, post
-from demo.stack.peers import CONTROLLERS, Peers
+from demo.stack.own_programs import ours
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
-from demo.stack.programs import ours
 from demo.stack.responder import Responder, responder
 from demo.stack.site import MIB
+from demo.stack.stand_ins import CONTROLLERS, Peers
 from demo.stack.tools import REPOSITORY, find
 
 LIMIT_MIB, OVER_MIB = 48, 64

@@ -21,8 +21,8 @@ from typing import Any
 import yaml
 
 from demo.stack.http import Json
+from demo.stack.own_programs import SCRIPTS, ours
 from demo.stack.processes import Program, wait_until
-from demo.stack.programs import SCRIPTS, ours
 
 HOST, AGENT = "node-1", "sample-agent"
 UNUSED = "127.0.0.1:9"

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from demo.stack import configs, sshd
 from demo.stack.http import Json, answers, post
+from demo.stack.own_programs import ENVIRONMENT, ours
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
-from demo.stack.programs import ENVIRONMENT, ours
 from demo.stack.site import Pace, Ports, Site
 from demo.stack.tools import Tools
 

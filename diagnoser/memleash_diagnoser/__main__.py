@@ -10,7 +10,7 @@ collect PLAN    (internal) the diagnosis itself, in the foreground
 
 import sys
 
-from .runs import main
+from .detached_runs import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

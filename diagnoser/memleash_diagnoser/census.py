@@ -1,18 +1,18 @@
 """Counts what a CPython's garbage collector tracks, by type, without its help: reading alone.
 
 The process is not stopped, nothing is written or called in it, and it runs no code for this. So
-it changes while it is counted, and each look says how sure it is (walk.py tells how it goes on).
+it changes while it is counted, and each look says how sure it is (gc_walk.py tells how it goes on).
 """
 
 import time
 import typing
 
 from . import cpython, holders, tools
-from .memory import ProcessMemory, Unreadable
+from .gc_walk import Tracked, Walk, cpu_seconds
 from .objects import Objects
 from .process import Process
+from .process_memory import ProcessMemory, Unreadable
 from .tally import Counts, Tally
-from .walk import Tracked, Walk, cpu_seconds
 
 _ATTEMPTS = 3
 _REFRESHES = 10

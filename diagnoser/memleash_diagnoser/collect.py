@@ -10,7 +10,7 @@ import signal
 import time
 import typing
 
-from . import asked, facts, marker, process, redact, render, rounds, stacks, tools
+from . import ask_agent, busy_marker, facts, process, redact, render, rounds, stacks, tools
 from .evidence import Evidence
 from .plan import Plan
 from .process import Gone, Process
@@ -41,7 +41,7 @@ def collect(plan: Plan, folder: str) -> Evidence:
     evidence.started_at = process.started_at(target)
     os.makedirs(os.path.join(folder, "raw"))
     try:
-        with _until(plan.max_seconds), marker.held(
+        with _until(plan.max_seconds), busy_marker.held(
             plan.marker_root, plan.agent, "memory diagnosis", plan.max_seconds + 30
         ) as touch:
             _take(target, plan, evidence, folder, touch)
@@ -137,7 +137,7 @@ def _take(
     for name, take in _stacks(plan):
         tick()
         _keep(folder, name, functools.partial(take, target), evidence)
-    questions = asked.questions(plan)
+    questions = ask_agent.questions(plan)
     ask("first")
     if plan.rounds > 0 and (plan.profile != "none" or questions):
         try:

@@ -11,8 +11,8 @@ import struct
 import typing
 
 from . import elf, tools
-from .memory import Memory, Unreadable
 from .process import Process
+from .process_memory import Memory, Unreadable
 
 _MOST_INTERPRETERS = 64
 _TRIES = 20

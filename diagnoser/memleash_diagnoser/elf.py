@@ -11,8 +11,8 @@ import struct
 import typing
 
 from . import facts
-from .memory import Memory, Unreadable
 from .process import Process
+from .process_memory import Memory, Unreadable
 
 _MAGIC = b"\x7fELF\x02\x01"
 _HEADER = struct.Struct("<32xQ14xHH")

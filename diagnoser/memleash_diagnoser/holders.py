@@ -9,10 +9,10 @@ import collections
 import typing
 
 from . import sizes
-from .memory import Unreadable
+from .gc_walk import Tracked
 from .objects import Objects, Type
-from .values import Item
-from .walk import Tracked
+from .process_memory import Unreadable
+from .python_values import Item
 
 _ELEMENTS = 100
 _SLOTS_OF_A_SET = 4096

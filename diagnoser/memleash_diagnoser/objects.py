@@ -7,8 +7,8 @@ pycore_dict.h of each version; where they differ, cpython.Layout says how.
 import typing
 
 from .cpython import Layout
-from .memory import Memory, Unreadable
-from .values import Item, Values, Wanted
+from .process_memory import Memory, Unreadable
+from .python_values import Item, Values, Wanted
 
 _TYPE_WORDS = 52
 _BASICSIZE, _ITEMSIZE, _FLAGS, _MEMBERS, _BASE, _DICT, _DICTOFFSET = 4, 5, 21, 30, 32, 33, 36

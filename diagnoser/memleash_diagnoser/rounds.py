@@ -4,7 +4,7 @@ import contextlib
 import time
 import typing
 
-from . import facts, growth, heap, postbox, ways
+from . import facts, growth, heap, mailbox, ways
 from .evidence import Evidence
 from .niced import niced
 from .plan import Plan
@@ -22,7 +22,7 @@ def python(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None
 
     Raises tools.Refused when there is no way to count, and what ``tick`` raises.
     """
-    looks: typing.List[postbox.Answer] = []
+    looks: typing.List[mailbox.Answer] = []
     begun, tried = ways.begin(process, plan, tick)
     evidence.notes += tried
     with contextlib.closing(begun) as counting:
@@ -89,7 +89,7 @@ def _remember_memory(process: Process, evidence: Evidence) -> None:
     evidence.memory.append(dict(facts.memory(process), seconds=since))
 
 
-def _judge(looks: typing.List[postbox.Answer], plan: Plan, evidence: Evidence) -> None:
+def _judge(looks: typing.List[mailbox.Answer], plan: Plan, evidence: Evidence) -> None:
     """Keep what grew up to now, so that a run that is cut off still has its findings."""
     for kind in plan.kinds:
         counts = [look[kind] for look in looks if kind in look]

@@ -5,8 +5,8 @@ import heapq
 import typing
 
 from . import hook, sizes
-from .memory import Unreadable
 from .objects import Objects, Type
+from .process_memory import Unreadable
 from .sizes import Measure, Words
 
 _SANE_BYTES = 1 << 40

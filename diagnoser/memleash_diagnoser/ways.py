@@ -16,7 +16,7 @@ import tempfile
 import time
 import typing
 
-from . import postbox, tools
+from . import mailbox, tools
 from .census import Census
 from .hook import MAILBOX
 from .niced import niced
@@ -41,11 +41,11 @@ class Counting(abc.ABC):
     way: str
 
     @abc.abstractmethod
-    def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+    def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> mailbox.Answer:
         """Return one look at all of ``kinds``. Raises tools.Refused, and what ``tick`` raises."""
 
     @abc.abstractmethod
-    def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+    def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> mailbox.Answer:
         """Return who holds the containers ``wanted``. Raises like look."""
 
     @abc.abstractmethod
@@ -60,15 +60,15 @@ class Counting(abc.ABC):
 class _Asking(Counting):
     """A hook that answers in rounds through its mailbox."""
 
-    def __init__(self, way: str, box: postbox.Mailbox) -> None:
+    def __init__(self, way: str, box: mailbox.Mailbox) -> None:
         self.way = way
         self._box = box
         self._rounds = 0
 
-    def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+    def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> mailbox.Answer:
         return dict(self._answer(kinds, (), tick), sure=True)
 
-    def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+    def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> mailbox.Answer:
         return self._answer((), wanted, tick)
 
     def renew(self) -> None:
@@ -80,9 +80,9 @@ class _Asking(Counting):
 
     def _answer(
         self, kinds: typing.Tuple[str, ...], names: typing.Tuple[str, ...], tick: Tick
-    ) -> postbox.Answer:
+    ) -> mailbox.Answer:
         self._rounds += 1
-        self._box.ask(postbox.Request(self._rounds, kinds, names))
+        self._box.ask(mailbox.Request(self._rounds, kinds, names))
         until = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < until:
             answer = self._box.answer(self._rounds)
@@ -104,7 +104,7 @@ class _Reading(Counting):
         self._census = Census(process)
         self._seconds = plan.max_cpu_seconds * CENSUS_SHARE / (plan.rounds + 2)
 
-    def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+    def look(self, kinds: typing.Tuple[str, ...], tick: Tick) -> mailbox.Answer:
         tick()
         found = niced(lambda: self._census.look(self._seconds))
         notes = list(found.notes)
@@ -118,7 +118,7 @@ class _Reading(Counting):
             "sure": found.is_sure,
         }
 
-    def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> postbox.Answer:
+    def names(self, wanted: typing.Tuple[str, ...], tick: Tick) -> mailbox.Answer:
         tick()
         began = time.monotonic()
         found = niced(lambda: self._census.names(wanted, self._seconds))
@@ -148,10 +148,10 @@ def begin(process: Process, plan: Plan, tick: Tick) -> typing.Tuple[Counting, ty
 def _own_hook(process: Process, _: Plan, tick: Tick) -> Counting:
     """Ask the agent's own hook, and wait until its next garbage collection has it hear."""
     own_pid = process.status("NSpid").split()[-1:] or [str(process.pid)]
-    box = postbox.find(process, f"{MAILBOX}:{own_pid[0]}")
+    box = mailbox.find(process, f"{MAILBOX}:{own_pid[0]}")
     if box is None:
         raise tools.Refused("the agent has none (docs/diagnostics.md says how it comes to one)")
-    box.ask(postbox.Request(0, ()))
+    box.ask(mailbox.Request(0, ()))
     until = time.monotonic() + HEARS_SECONDS
     while time.monotonic() < until:
         if box.answer(0) is not None:
@@ -173,7 +173,7 @@ def _remote_exec(process: Process, plan: Plan, _: Tick) -> Counting:
         raise tools.Refused("wants CPython 3.14 or newer")
     python = _same_python(process, wanted)
     name = f"memleash-{os.getpid()}-{int(time.time())}"
-    text = _launcher(name, postbox.Request(0, ()).text())
+    text = _launcher(name, mailbox.Request(0, ()).text())
     with contextlib.ExitStack() as until_read:
         try:
             with tempfile.NamedTemporaryFile(
@@ -205,11 +205,11 @@ def _launcher(name: str, request: str) -> str:
     )
 
 
-def _wait_for(process: Process, name: str) -> postbox.Mailbox:
+def _wait_for(process: Process, name: str) -> mailbox.Mailbox:
     until = time.monotonic() + TURN_UP_SECONDS
     while time.monotonic() < until:
         process.check()
-        box = postbox.find(process, name)
+        box = mailbox.find(process, name)
         if box is not None:
             return box
         time.sleep(0.1)

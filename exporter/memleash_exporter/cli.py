@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from memleash_exporter.adapters.cgroups import CGROUPFS
+from memleash_exporter.adapters.unit_pids import CGROUPFS
 from memleash_exporter.collector.scraper import PROCFS, Host, Scraper
 from memleash_exporter.settings import CONFIG_FILE
 from memleash_exporter.web import routes

@@ -5,6 +5,6 @@ Floors, imports run downwards only:
     cli, web, ctl      what people and programs meet
     usecases           intake, restart, muting, recovery: order of effects, durable on DBOS
     adapters           Prometheus, Alertmanager, exporter, controllers, SSH, database
-    settings           the configuration, validated
+    settings, errors   the configuration, validated; what can go wrong outside
     core               pure decisions: guards, mute deadlines, host states; no clock, no I/O
 """

@@ -26,7 +26,7 @@ from memleash_responder.adapters.database.check import check
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
-from memleash_responder.adapters.ssh import client as ssh
+from memleash_responder.adapters.ssh import commands as ssh
 from memleash_responder.adapters.telemetry import Part, Telemetry
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable

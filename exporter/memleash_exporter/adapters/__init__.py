@@ -1,1 +1,4 @@
-"""The outside world: /proc, cgroups, marker files, probes. No metric and no HTTP server here."""
+"""The outside world: /proc, systemd's units, marker files, and probes in the background.
+
+No metric and no HTTP server here.
+"""

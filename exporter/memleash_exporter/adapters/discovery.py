@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from memleash_exporter.adapters import cgroups
+from memleash_exporter.adapters import unit_pids
 from memleash_exporter.adapters.processes import Processes, seconds_since_boot
 from memleash_exporter.adapters.systemd import Systemctl
 from memleash_exporter.decisions import trees
@@ -151,7 +151,7 @@ def by_systemd_unit(
     3. An active unit without a main process (Type=forking without PIDFile=, oneshot), or nobody
        to ask (in a container): the root of the group's process tree.
     """
-    pids = cgroups.unit_pids(cgroupfs, unit)
+    pids = unit_pids.unit_pids(cgroupfs, unit)
     if not pids:
         return None
     state = systemctl.unit_state(unit)

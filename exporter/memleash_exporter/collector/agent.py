@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from memleash_exporter.adapters.background import BackgroundProbe
 from memleash_exporter.adapters.discovery import Search, Walk, check_alone
 from memleash_exporter.adapters.processes import Processes, seconds_since_boot
+from memleash_exporter.collector.busy_sources import Ask, Question, begin_of, report
 from memleash_exporter.collector.sample import AgentSample, Facts, Life
-from memleash_exporter.collector.sources import Ask, Question, begin_of, report
 from memleash_exporter.decisions import busy
 from memleash_exporter.errors import CannotTell, ProcessGone, SeveralAgents
 from memleash_exporter.settings import Agent

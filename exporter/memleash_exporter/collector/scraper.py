@@ -15,14 +15,14 @@ from prometheus_client import CollectorRegistry, Info, Metric, ProcessCollector,
 from prometheus_client.registry import Collector
 
 from memleash_exporter.adapters.background import BackgroundProbe
-from memleash_exporter.adapters.cgroups import CGROUPFS
 from memleash_exporter.adapters.discovery import Walk, search_for
 from memleash_exporter.adapters.processes import Processes
 from memleash_exporter.adapters.systemd import Systemctl
-from memleash_exporter.collector import families, sources
+from memleash_exporter.adapters.unit_pids import CGROUPFS
+from memleash_exporter.collector import busy_sources, families
 from memleash_exporter.collector.agent import AgentWatch, Watched
+from memleash_exporter.collector.busy_sources import ProbeKey
 from memleash_exporter.collector.sample import AgentSample
-from memleash_exporter.collector.sources import ProbeKey
 from memleash_exporter.decisions.busy import Word
 from memleash_exporter.settings import (
     Agent,
@@ -154,7 +154,7 @@ class Scraper(Collector):
             self._probes,
             [key for agent in settings.agents for key in _probe_keys(agent)],
         )
-        self._probes = {key: former.get(key) or sources.new_probe(key) for key in wanted}
+        self._probes = {key: former.get(key) or busy_sources.new_probe(key) for key in wanted}
         for key in former.keys() - self._probes.keys():
             former[key].stop()
         self._watches = [self._watch(agent, settings) for agent in settings.agents]
@@ -180,21 +180,21 @@ class Scraper(Collector):
             )
         )
 
-    def _ask(self, agent: Agent, source: BusySource, directory: Path) -> sources.Ask:
+    def _ask(self, agent: Agent, source: BusySource, directory: Path) -> busy_sources.Ask:
         match source.given:
             case Markers():
-                return sources.marker_source(directory, self._processes)
+                return busy_sources.marker_source(directory, self._processes)
             case Children(cmdline):
-                return sources.children_source(cmdline, self._processes)
+                return busy_sources.children_source(cmdline, self._processes)
             case (HttpBusy() | CommandBusy()) as settings:
-                return sources.background_source(self._probes[ProbeKey(agent.name, settings)])
+                return busy_sources.background_source(self._probes[ProbeKey(agent.name, settings)])
             case forgotten:
                 assert_never(forgotten)
 
 
 def _probe_keys(agent: Agent) -> Iterator[ProbeKey]:
     for source in agent.busy:
-        settings = sources.background_settings(source)
+        settings = busy_sources.background_settings(source)
         if settings is not None:
             yield ProbeKey(agent.name, settings)
     ready = agent.ready and (agent.ready.http or agent.ready.tcp)

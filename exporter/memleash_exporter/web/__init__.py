@@ -1,1 +1,1 @@
-"""The exporter's face on the network: a small HTTP server and what it answers."""
+"""The exporter's face on the network: what it answers."""

@@ -1,4 +1,7 @@
-"""The outside, one module per neighbour: Prometheus, Alertmanager, exporters, controllers, sshd.
+"""The outside: Prometheus, Alertmanager, exporters, controllers, hosts by SSH, and the database.
+
+Beside the neighbours stand http, which most of them are asked by, DBOS, the inventory's files, the
+reports of diagnoses, the clock, and the responder's own metrics (telemetry).
 
 Each translates its neighbour's answers into responder.core's facts and its errors into
 responder.errors, at the edge. Every call has a deadline, none decides anything, and an answer

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from memleash_responder.adapters.diagnoser_program import Order, Verb, command, packed
 from memleash_responder.adapters.reports import BadReport
-from memleash_responder.adapters.ssh.client import SshClient
+from memleash_responder.adapters.ssh.commands import SshClient
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.untrusted import line, number
@@ -24,7 +24,7 @@ LEAST_PIECE_BYTES = 4096
 """A piece of a report that is smaller must be the last: crumbs would take for ever."""
 
 
-class CollectorError(ResponderError):
+class DiagnoserError(ResponderError):
     """The collector could not be run on the host, or answered nonsense; a person must look."""
 
 
@@ -74,19 +74,19 @@ class Answer:
 
 
 def parse_answer(text: str) -> Answer:
-    """Return what the collector printed as an Answer. Raises CollectorError."""
+    """Return what the collector printed as an Answer. Raises DiagnoserError."""
     try:
         raw = documents.parse_json(text)
     except documents.DocumentError as error:
-        raise CollectorError(f"the answer {line(str(error))}: {line(text)!r}") from error
+        raise DiagnoserError(f"the answer {line(str(error))}: {line(text)!r}") from error
     if not isinstance(raw, dict):
-        raise CollectorError(f"the answer is no object: {line(text)!r}")
+        raise DiagnoserError(f"the answer is no object: {line(text)!r}")
     if raw.get("state") == "error":
-        raise CollectorError(f"it cannot: {line(raw.get('error'))}")
+        raise DiagnoserError(f"it cannot: {line(raw.get('error'))}")
     try:
         state = State(_text(raw, "state"))
     except ValueError as error:
-        raise CollectorError(f"the answer has no known state: {line(text)!r}") from error
+        raise DiagnoserError(f"the answer has no known state: {line(text)!r}") from error
     match state:
         case State.DONE:
             return Answer(state, outcome=_text(raw, "outcome"))
@@ -102,14 +102,14 @@ def parse_answer(text: str) -> Answer:
 
 def _text(raw: dict[str, object], name: str) -> str:
     if not isinstance(raw.get(name), str):
-        raise CollectorError(f"the answer has no text as its {name}")
+        raise DiagnoserError(f"the answer has no text as its {name}")
     return line(raw[name])
 
 
 def _refusal(raw: dict[str, object]) -> Outcome:
     reason = _text(raw, "reason")
     if reason not in REFUSALS:
-        raise CollectorError(f"it refuses with the unknown word {reason!r}")
+        raise DiagnoserError(f"it refuses with the unknown word {reason!r}")
     return REFUSALS[reason]
 
 
@@ -118,17 +118,17 @@ def _piece(raw: dict[str, object]) -> bytes:
     try:
         return base64.b64decode(data if isinstance(data, str) else "?", validate=True)
     except ValueError as error:
-        raise CollectorError(f"a piece of the report cannot be read: {error}") from error
+        raise DiagnoserError(f"a piece of the report cannot be read: {error}") from error
 
 
 def _whole_bytes(raw: dict[str, object]) -> int:
     size = number(raw.get("bytes"))
     if size is None or size < 0 or size != int(size):
-        raise CollectorError("the report's size is no whole number")
+        raise DiagnoserError("the report's size is no whole number")
     return int(size)
 
 
-class Collector:
+class Diagnoser:
     """Runs the collector's verbs on hosts."""
 
     def __init__(
@@ -139,7 +139,7 @@ class Collector:
         self._seconds_left = seconds_left
 
     def tell(self, host: Host, verb: Verb, order: Order, python: str, *arguments: str) -> Answer:
-        """Return the collector's answer to ``verb``. Raises SshError or CollectorError."""
+        """Return the collector's answer to ``verb``. Raises SshError or DiagnoserError."""
         result = self._ssh.run(
             host,
             command(verb, order, python, *arguments),
@@ -148,15 +148,15 @@ class Collector:
         )
         try:
             return parse_answer(result.stdout)
-        except CollectorError as error:
+        except DiagnoserError as error:
             said = line((result.stderr or result.stdout).strip()[-300:]) or "it said nothing"
-            raise CollectorError(
+            raise DiagnoserError(
                 f"{host.name}: {python} ended with exit code {result.exit_code} for"
                 f" {verb.value}, and {error}; {said}"
             ) from error
 
     def fetch(self, host: Host, order: Order, python: str) -> bytes:
-        """Return the report's tar.gz. Raises SshError, CollectorError or BadReport."""
+        """Return the report's tar.gz. Raises SshError, DiagnoserError or BadReport."""
         content = b""
         while True:
             answer = self.tell(host, Verb.READ, order, python, str(len(content)))

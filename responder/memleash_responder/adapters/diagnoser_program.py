@@ -19,7 +19,9 @@ from pathlib import Path
 import memleash_diagnoser
 from memleash_responder.core.diagnoses import AgentCommand, AgentSignal
 
-_MAIN = "import sys\nfrom memleash_diagnoser.runs import main\nsys.exit(main(sys.argv[1:]))\n"
+_MAIN = (
+    "import sys\nfrom memleash_diagnoser.detached_runs import main\nsys.exit(main(sys.argv[1:]))\n"
+)
 _START = (
     "import os,sys,tempfile\n"
     "fd,path=tempfile.mkstemp('.zip')\n"
@@ -27,7 +29,7 @@ _START = (
     " with os.fdopen(fd,'wb') as file:\n"
     "  file.write(sys.stdin.buffer.read())\n"
     " sys.path.insert(0,path)\n"
-    " from memleash_diagnoser.runs import main\n"
+    " from memleash_diagnoser.detached_runs import main\n"
     " code=main(sys.argv[1:])\n"
     "finally:\n"
     " os.unlink(path)\n"
@@ -39,7 +41,7 @@ _LATER = (
     ' print(\'{"state":"unknown"}\')\n'
     " sys.exit()\n"
     "sys.path.insert(0,sys.argv[1])\n"
-    "from memleash_diagnoser.runs import main\n"
+    "from memleash_diagnoser.detached_runs import main\n"
     "sys.exit(main(sys.argv[2:]))"
 )
 

@@ -1,6 +1,7 @@
 """``memleashctl``: the responder from the command line, in the manner of amtool and promtool.
 
 main            the group, its flags, completion, and the boundary where errors become exit codes
+context         what every command is given
 config, client  where the responder is and how to speak to it
 answers         what the responder answers, checked
 output          tables and JSON; nothing from outside reaches the terminal raw

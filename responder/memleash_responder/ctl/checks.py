@@ -9,7 +9,7 @@ import click
 
 from memleash_responder import settings
 from memleash_responder.adapters import inventory
-from memleash_responder.adapters.ssh import client as ssh
+from memleash_responder.adapters.ssh import commands as ssh
 from memleash_responder.ctl.client import CtlError, Exit
 from memleash_responder.ctl.context import Ctl, output_option, pass_ctl
 from memleash_responder.ctl.output import plain, say

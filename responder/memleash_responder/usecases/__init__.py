@@ -11,7 +11,7 @@ explain                  every guard's verdict on an agent, now
 diagnosis_requests       a diagnosis is asked for, looked at, and queued or refused
 diagnosis_workflow       begun on the host, waited for, fetched, cleaned up
 diagnosis_in_restart     evidence in the middle of a restart, quickly or not at all
-orders                   what the collector is told for one diagnosis
+diagnosis_order          what the diagnoser is told for one diagnosis
 muting                   claims on silence, and Alertmanager made to agree with them
 host_recovery            lost hosts taken back, undrains that are still owed
 replicas                 which replicas live, and the work of dead ones taken over
@@ -19,7 +19,7 @@ keeper                   the schedule that calls the above again and again
 fleet, overview          what people are shown of the fleet, and of the responder
 step_states              how far a restart got, step by step
 operator                 what a person can do
-boundary                 where an unforeseen error ends
+unforeseen               where an unforeseen error ends
 slow_work                one pool of threads for all that waits for hosts and peers
 services                 what every use case works with, built in one place
 """

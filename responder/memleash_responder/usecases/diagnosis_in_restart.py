@@ -12,7 +12,7 @@ import logging
 import time
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
-from memleash_responder.adapters.diagnoser import Collector, CollectorError, State
+from memleash_responder.adapters.diagnoser import Diagnoser, DiagnoserError, State
 from memleash_responder.adapters.diagnoser_program import Order, Verb
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.core.diagnoses import Diagnose
@@ -21,8 +21,8 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.progress import Progress
 from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import SshError
+from memleash_responder.usecases.diagnosis_order import order_of
 from memleash_responder.usecases.diagnosis_requests import settings_of
-from memleash_responder.usecases.orders import order_of
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def before_restart(services: Services, restart: Restart, progress: Progress) -> 
         if not taken:
             order = _order(restart, settings, progress)
             taken = _take(services, host, restart, settings.python, order, until=until)
-    except (SshError, CollectorError, BadReport, OSError) as error:
+    except (SshError, DiagnoserError, BadReport, OSError) as error:
         taken = f"not taken: {error}"
         log.warning("no evidence before restart", extra={"id": restart.id, "reason": str(error)})
     services.memory.restarts.note(restart.id, {"evidence": taken})
@@ -76,7 +76,7 @@ def _take(
     services: Services, host: Host, restart: Restart, python: str, order: Order, *, until: float
 ) -> str:
     """Begin, wait, fetch, clean up; return the report's name. Raises what its parts raise."""
-    collector = Collector(services.outside.ssh, lambda: max(1.0, until - time.monotonic()))
+    collector = Diagnoser(services.outside.ssh, lambda: max(1.0, until - time.monotonic()))
     answer = collector.tell(host, Verb.START, order, python)
     try:
         while answer.state is State.RUNNING and time.monotonic() < until:
@@ -84,7 +84,7 @@ def _take(
             answer = collector.tell(host, Verb.STATUS, order, python)
         if answer.state is not State.DONE:
             why = f": {answer.refusal}: {answer.detail}" if answer.refusal else ""
-            raise CollectorError(f"{host.name}: the collector's state is {answer.state}{why}")
+            raise DiagnoserError(f"{host.name}: the collector's state is {answer.state}{why}")
         tar = collector.fetch(host, order, python)
     finally:
         collector.tell(host, Verb.STOP, order, python)

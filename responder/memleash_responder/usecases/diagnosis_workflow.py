@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable, run_step
-from memleash_responder.adapters.diagnoser import Answer, Collector, CollectorError, State
+from memleash_responder.adapters.diagnoser import Answer, Diagnoser, DiagnoserError, State
 from memleash_responder.adapters.diagnoser_program import Order, Verb
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.adapters.telemetry import Part
@@ -23,15 +23,15 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
-from memleash_responder.usecases.boundary import try_one, unforeseen
+from memleash_responder.usecases.diagnosis_order import order_of
 from memleash_responder.usecases.diagnosis_requests import (
     DiagnosisRequests,
     judge,
     rounds_of,
     settings_of,
 )
-from memleash_responder.usecases.orders import order_of
 from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.unforeseen import try_one, unforeseen
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class DiagnosisWorkflow:
                 self._services.telemetry.failures.labels(Part.DATABASE).inc()
                 log.warning("waiting for the database", extra={"reason": str(error)})
                 self._services.sleep(1)
-            except CollectorError as error:
+            except DiagnoserError as error:
                 return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, str(error))
             except Exception as error:  # the boundary of one step: whatever it is, it has a word
                 self._services.telemetry.failures.labels(Part.STEP).inc()
@@ -183,7 +183,7 @@ class DiagnosisWorkflow:
             except SshError as error:
                 problem = str(error)
                 log.debug("diagnosis cannot be asked about", extra={"reason": problem})
-            except CollectorError as error:
+            except DiagnoserError as error:
                 problem, nonsense = str(error), nonsense + 1
             else:
                 if answer.state is not State.RUNNING:
@@ -234,7 +234,7 @@ class DiagnosisWorkflow:
             case = self._case(diagnosis_id)
             self._tell(case, Verb.STOP)
             self._tell(case, Verb.CLEAN)
-        except (SshError, CollectorError) as error:
+        except (SshError, DiagnoserError) as error:
             log.warning("diagnosis not cleaned up", extra={"reason": str(error)})
         return GOES_ON
 
@@ -244,22 +244,22 @@ class DiagnosisWorkflow:
         return GOES_ON
 
     def _case(self, diagnosis_id: str) -> _Case:
-        """Return all that is known of a diagnosis. Raises CollectorError when it left the files."""
+        """Return all that is known of a diagnosis. Raises DiagnoserError when it left the files."""
         services = self._services
         diagnosis = services.memory.diagnoses.get(diagnosis_id)
         if diagnosis is None:
-            raise CollectorError(f"diagnosis {diagnosis_id} was pruned")
+            raise DiagnoserError(f"diagnosis {diagnosis_id} was pruned")
         host = services.outside.inventory.get(diagnosis.host)
         settings = settings_of(services, diagnosis.agent)
         if host is None or settings is None:
-            raise CollectorError("the host or the agent's diagnose left the configuration")
+            raise DiagnoserError("the host or the agent's diagnose left the configuration")
         return _Case(diagnosis, host, settings, order_of(diagnosis, settings))
 
     def _tell(self, case: _Case, verb: Verb) -> Answer:
         return self._collector().tell(case.host, verb, case.order, case.settings.python)
 
-    def _collector(self) -> Collector:
-        return Collector(self._services.outside.ssh)
+    def _collector(self) -> Diagnoser:
+        return Diagnoser(self._services.outside.ssh)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

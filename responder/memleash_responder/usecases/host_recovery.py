@@ -18,10 +18,10 @@ from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.proof import missing_proof
 from memleash_responder.errors import ReconnectFailed
-from memleash_responder.usecases.boundary import try_one
 from memleash_responder.usecases.restart_end import undrain
 from memleash_responder.usecases.restart_situation import read_agent
 from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.unforeseen import try_one
 
 log = logging.getLogger(__name__)
 

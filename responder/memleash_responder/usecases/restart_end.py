@@ -11,8 +11,8 @@ from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.mutes import Claim, deadline, with_tail
 from memleash_responder.core.outcomes import FAILED, Outcome, Refusal
 from memleash_responder.core.restarts import AWAITING_APPROVAL, REQUESTED, Restart
-from memleash_responder.usecases.boundary import try_one
 from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.unforeseen import try_one
 
 log = logging.getLogger(__name__)
 

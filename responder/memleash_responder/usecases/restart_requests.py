@@ -21,10 +21,10 @@ from memleash_responder.core.restarts import (
 )
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.settings import restart_policy
-from memleash_responder.usecases.boundary import try_one, unforeseen
 from memleash_responder.usecases.restart_end import finish, tell
 from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.services import Services, standing_storm
+from memleash_responder.usecases.unforeseen import try_one, unforeseen
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from memleash_responder.core.progress import Ended, Failed, Progress, RestartSte
 from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import restart_steps as steps
-from memleash_responder.usecases.boundary import try_one, unforeseen
 from memleash_responder.usecases.restart_end import finish, give_back
 from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.unforeseen import try_one, unforeseen
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
 from memleash_responder.adapters.database.mutes import Mutes
-from memleash_responder.adapters.database.restart_commands import RestartCommands
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
+from memleash_responder.adapters.database.sent_commands import RestartCommands
 from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.inventory import Inventory
 from memleash_responder.adapters.prometheus import PrometheusClient
 from memleash_responder.adapters.reports import Reports
-from memleash_responder.adapters.ssh.client import SshClient
+from memleash_responder.adapters.ssh.commands import SshClient
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.storms import storm_reason
 from memleash_responder.settings import Settings

@@ -14,10 +14,10 @@ from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api.alerts import add_alerts
 from memleash_responder.web.api.diagnoses import add_diagnoses
-from memleash_responder.web.api.diagnostics import add_diagnostics
 from memleash_responder.web.api.hosts import add_hosts
 from memleash_responder.web.api.mutes import add_mutes
 from memleash_responder.web.api.openapi import add_openapi
+from memleash_responder.web.api.reports import add_diagnostics
 from memleash_responder.web.api.restarts import add_restarts
 from memleash_responder.web.api.system import add_system, health_and_reload
 from memleash_responder.web.api.table import Routes

@@ -10,7 +10,7 @@ import bcrypt
 import pytest
 import trustme
 
-from demo.stack.faces import Face, World, face, peers
+from demo.stack.responder_with_peers import Face, World, face, peers
 
 WEBHOOK, READ, OPERATE = "webhook-" + "w" * 32, "read-" + "r" * 32, "operate-" + "o" * 32
 PASSWORD = "correct horse battery staple"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack.faces import AGENT, MIB, Face, World, face, peers
 from demo.stack.processes import wait_until
+from demo.stack.responder_with_peers import AGENT, MIB, Face, World, face, peers
 
 HOSTS = [f"node-{number:04}" for number in range(1000)]
 QUICK_SECONDS = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo.stack.faces import AGENT, Face, World
+from demo.stack.responder_with_peers import AGENT, Face, World
 
 HUGE = "9" * 400
 PAGES = ("/", "/hosts/node-1", "/api/v1/hosts", "/api/v1/hosts/node-1", "/api/v1/status")

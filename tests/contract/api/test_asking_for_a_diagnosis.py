@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from demo.stack.faces import AGENT, Face, face, peers
 from demo.stack.processes import wait_until
+from demo.stack.responder_with_peers import AGENT, Face, face, peers
 from tests.contract.api.test_tries_to_get_in import proof_on
 
 HOST, OTHER_AGENT = "node-1", "undiagnosed"

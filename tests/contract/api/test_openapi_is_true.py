@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import GenerationMode
 
-from demo.stack.faces import Face
 from demo.stack.processes import wait_until
+from demo.stack.responder_with_peers import Face
 
 ROUTES = {
     "POST /api/v1/alertmanager",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from demo.stack.faces import AGENT, Face, World, face
 from demo.stack.processes import wait_until
+from demo.stack.responder_with_peers import AGENT, Face, World, face
 
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda one: timezone(timedelta(minutes=one)))
 TIMES = st.datetimes(timezones=OFFSETS).map(lambda when: when.isoformat()) | st.from_regex(

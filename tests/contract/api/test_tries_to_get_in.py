@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes
 
-from demo.stack.faces import AGENT, Face, World, configured
 from demo.stack.ports import free_port
 from demo.stack.processes import wait_until
 from demo.stack.responder import responder
+from demo.stack.responder_with_peers import AGENT, Face, World, configured
 from tests.contract.api.conftest import OPERATE, PASSWORD, READ, WEBHOOK
 
 RESTART = f"/hosts/node-1/agents/{AGENT}/restart"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack.faces import AGENT, Face, World, face, peers
 from demo.stack.processes import wait_until
+from demo.stack.responder_with_peers import AGENT, Face, World, face, peers
 from memleash_responder.adapters.database.cluster import Flags
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database

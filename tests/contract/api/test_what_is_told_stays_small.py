@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from demo.stack.faces import AGENT, Face, World, face
 from demo.stack.processes import wait_until
+from demo.stack.responder_with_peers import AGENT, Face, World, face
 from tests.contract.adapters.peer import Peer, Reply
 
 MIB = 1024**2

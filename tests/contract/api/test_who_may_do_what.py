@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
-from demo.stack.faces import AGENT, Face
+from demo.stack.responder_with_peers import AGENT, Face
 from tests.contract.api.conftest import OPERATE, PASSWORD, READ, WEBHOOK, client_context
 
 WRITES = {

@@ -1,9 +1,9 @@
 """The whole scrape of a recorded /proc against a golden file, as a program's user sees it.
 
-``host.txt`` is an archive (tests/support/archive.py) of what was recorded from real processes and
-renumbered: an agent whose name holds a bracket and a newline, with threads and a child; one whose
-name is not UTF-8; two separate trees with one command line; a zombie; a kernel thread. Write the
-golden file anew with ``GOLDEN=write pytest tests/contract/exporter``, and read the difference
+``host.txt`` is an archive (tests/support/recorded_folder.py) of what was recorded from real
+processes and renumbered: an agent whose name holds a bracket and a newline, with threads and a
+child; one whose name is not UTF-8; two separate trees with one command line; a zombie; a kernel
+thread. Write the golden file anew with ``GOLDEN=write pytest tests/contract/exporter``, and read the difference
 before you commit it.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.archive import unpack
+from tests.support.recorded_folder import unpack
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden.txt"

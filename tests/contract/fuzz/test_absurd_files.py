@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack.faces import face, peers
+from demo.stack.responder_with_peers import face, peers
 from tests.unit.toolkit.test_documents import LAUGHS
 
 PROGRAMS = {

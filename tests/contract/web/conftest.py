@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import trustme
 
-from demo.stack.faces import face, peers
-from demo.stack.programs import exporter
+from demo.stack.own_programs import exporter
+from demo.stack.responder_with_peers import face, peers
 
 LARGEST = 128 * 1024
 """The responder's, as configured here; a body of 8 MiB is beyond what either program takes."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from demo.stack.faces import face, peers
 from demo.stack.http import status
-from demo.stack.programs import exporter
+from demo.stack.own_programs import exporter
 from demo.stack.responder import alert, notification
-from demo.stack.siege import Siege
+from demo.stack.responder_with_peers import face, peers
+from demo.stack.stalling_clients import Siege
 
 CLIENTS = 500
 REQUESTS = 100

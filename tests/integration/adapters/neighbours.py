@@ -16,9 +16,9 @@ from pathlib import Path
 import paramiko
 
 from demo.stack.http import answers
+from demo.stack.own_programs import listens
 from demo.stack.ports import free_port
 from demo.stack.processes import Program
-from demo.stack.programs import listens
 from demo.stack.sshd import make_confinement, root_is_locked
 from memleash_responder.core.facts import Host
 from memleash_responder.settings import Ssh

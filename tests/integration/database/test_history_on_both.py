@@ -9,9 +9,9 @@ import pytest
 
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
-from memleash_responder.adapters.database.restart_commands import RestartCommands
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
+from memleash_responder.adapters.database.sent_commands import RestartCommands
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import BEGUN, Outcome
 from memleash_responder.core.restarts import Restart

@@ -13,8 +13,8 @@ from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.mutes import Mutes
-from memleash_responder.adapters.database.restart_commands import RestartCommands
 from memleash_responder.adapters.database.restarts import Restarts
+from memleash_responder.adapters.database.sent_commands import RestartCommands
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import Outcome, Refusal

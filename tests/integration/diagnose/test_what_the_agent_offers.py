@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from demo.stack.processes import wait_until
-from memleash_diagnoser import asked
+from memleash_diagnoser import ask_agent
 from memleash_responder.adapters.diagnoser_program import Verb
 from memleash_responder.core.diagnoses import AgentCommand, AgentSignal
 from tests.integration.diagnose.conftest import Agent, Collector
@@ -83,7 +83,7 @@ def test_a_url_is_fetched_before_and_after_the_rounds(
     ("path", "told"),
     [
         ("elsewhere", "answered 302"),
-        ("large", f"is larger than {asked.MOST_BYTES} bytes"),
+        ("large", f"is larger than {ask_agent.MOST_BYTES} bytes"),
         ("drips", "was not done in 10 s"),
     ],
 )

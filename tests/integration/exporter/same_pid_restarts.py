@@ -14,10 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-from memleash_exporter.adapters.cgroups import CGROUPFS
 from memleash_exporter.adapters.discovery import Walk, search_for
 from memleash_exporter.adapters.processes import Processes
 from memleash_exporter.adapters.systemd import Systemctl
+from memleash_exporter.adapters.unit_pids import CGROUPFS
 from memleash_exporter.collector.agent import AgentWatch, Watched
 from memleash_exporter.settings import Agent, Discover
 

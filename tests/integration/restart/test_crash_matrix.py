@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from demo.stack.fleet import Fleet, Member, running
-from demo.stack.peers import Reply
 from demo.stack.processes import wait_until
+from demo.stack.stand_ins import Reply
 from memleash_responder.core.outcomes import Step
 
 pytestmark = pytest.mark.integration

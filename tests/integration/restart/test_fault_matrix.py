@@ -17,9 +17,9 @@ import pytest
 
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json
-from demo.stack.peers import CONTROLLERS, Peers
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
+from demo.stack.stand_ins import CONTROLLERS, Peers
 from memleash_responder.core.outcomes import Step
 from tests.integration.adapters.fake_sshd import FakeSshd
 from tests.integration.adapters.neighbours import keygen, start_sshd

@@ -15,9 +15,9 @@ import yaml
 
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json, post
-from demo.stack.peers import CONTROLLERS
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
+from demo.stack.stand_ins import CONTROLLERS
 
 pytestmark = pytest.mark.integration
 

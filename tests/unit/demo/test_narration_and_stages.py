@@ -7,8 +7,8 @@ import pytest
 
 from demo.__main__ import main, tell_failure
 from demo.narration import Narrator, StepFailed
+from demo.restart_timing import Stages
 from demo.stack.http import CallFailed
-from demo.stages import Stages
 
 
 def _no_answer() -> bool:

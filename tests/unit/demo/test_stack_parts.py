@@ -11,8 +11,8 @@ import pytest
 from demo.stack import configs
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import NotInTime, Program, ProgramFailed, wait_until
-from demo.stack.siege import Siege
 from demo.stack.site import Ports
+from demo.stack.stalling_clients import Siege
 
 SLEEPER = """
 import subprocess, time

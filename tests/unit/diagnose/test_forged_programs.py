@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from memleash_diagnoser import cpython, elf
-from memleash_diagnoser.memory import Memory, Unreadable
+from memleash_diagnoser.process_memory import Memory, Unreadable
 
 BASE = 0x400000
 ENDLESS = 1 << 45

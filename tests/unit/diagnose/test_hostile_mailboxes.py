@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from memleash_diagnoser import postbox, process, tools
+from memleash_diagnoser import process, tools
 from memleash_diagnoser.hook import REQUEST_BYTES
+from memleash_diagnoser.mailbox import Answer, Mailbox, Request, find
 
 NAME = "memleash-hostile"
 
@@ -24,15 +25,15 @@ def memfd() -> Iterator[int]:
 
 
 @pytest.fixture
-def mailbox(memfd: int) -> Iterator[postbox.Mailbox]:
-    found = postbox.find(process.find(os.getpid()), NAME)
+def mailbox(memfd: int) -> Iterator[Mailbox]:
+    found = find(process.find(os.getpid()), NAME)
     assert found is not None
-    found.ask(postbox.Request(1, ("types",)))
+    found.ask(Request(1, ("types",)))
     yield found
     found.close()
 
 
-def answered(memfd: int, mailbox: postbox.Mailbox, **changes: Any) -> postbox.Answer | None:
+def answered(memfd: int, mailbox: Mailbox, **changes: Any) -> Answer | None:
     """Have the agent answer what was asked, with ``changes``; return what the collector reads."""
     run = json.loads(os.pread(memfd, REQUEST_BYTES, 0))["run"]
     answer = {"run": run, "round": 1, "seconds": 0.5, "notes": [], **changes}
@@ -40,7 +41,7 @@ def answered(memfd: int, mailbox: postbox.Mailbox, **changes: Any) -> postbox.An
     return mailbox.answer(1)
 
 
-def test_an_honest_answer_is_read(memfd: int, mailbox: postbox.Mailbox) -> None:
+def test_an_honest_answer_is_read(memfd: int, mailbox: Mailbox) -> None:
     answer = answered(memfd, mailbox, types={"a.B": [2, 96]})
     assert answer is not None
     assert answer["types"] == {"a.B": [2, 96]}
@@ -63,14 +64,14 @@ def test_an_honest_answer_is_read(memfd: int, mailbox: postbox.Mailbox) -> None:
     ids=lambda changes: next(iter(changes)),
 )
 def test_numbers_that_nobody_counted_are_refused(
-    memfd: int, mailbox: postbox.Mailbox, changes: dict[str, Any]
+    memfd: int, mailbox: Mailbox, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(tools.Refused, match="cannot be understood"):
         answered(memfd, mailbox, **changes)
 
 
 @pytest.mark.parametrize("content", [b"[" * 10**6, b"\0" * 100, b'{"a":' * 10**5, b"\xff"])
-def test_nonsense_is_refused(memfd: int, mailbox: postbox.Mailbox, content: bytes) -> None:
+def test_nonsense_is_refused(memfd: int, mailbox: Mailbox, content: bytes) -> None:
     os.pwrite(memfd, content + b"\n", REQUEST_BYTES)
     with pytest.raises(tools.Refused, match="cannot be understood"):
         mailbox.answer(1)
@@ -78,7 +79,7 @@ def test_nonsense_is_refused(memfd: int, mailbox: postbox.Mailbox, content: byte
 
 @pytest.mark.parametrize("size", [0, 1, REQUEST_BYTES, 1 << 40])
 def test_a_mailbox_cut_short_or_without_end_has_no_answer(
-    memfd: int, mailbox: postbox.Mailbox, size: int
+    memfd: int, mailbox: Mailbox, size: int
 ) -> None:
     os.ftruncate(memfd, size)
     assert mailbox.answer(1) is None
@@ -101,8 +102,8 @@ def test_a_file_put_in_its_place_is_not_written_into(
         return target
 
     monkeypatch.setattr(os, "readlink", looked_then_swapped)
-    found = postbox.find(process.find(os.getpid()), NAME)
+    found = find(process.find(os.getpid()), NAME)
     assert found is not None
-    found.ask(postbox.Request(1, ("types",)))
+    found.ask(Request(1, ("types",)))
     found.close()
     assert victim.read_text() == "root"

@@ -46,7 +46,7 @@ def test_the_package_holds_every_module_of_the_collector_and_is_the_same_each_ti
 
     assert {
         "__main__.py",
-        "memleash_diagnoser/runs.py",
+        "memleash_diagnoser/detached_runs.py",
         "memleash_diagnoser/hook.py",
         "memleash_diagnoser/collect.py",
     } <= set(names)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from memleash_diagnoser import cpython, tools
-from memleash_diagnoser.memory import Memory, Unreadable
+from memleash_diagnoser.gc_walk import Walk, cpu_seconds
 from memleash_diagnoser.objects import Objects
-from memleash_diagnoser.walk import Walk, cpu_seconds
+from memleash_diagnoser.process_memory import Memory, Unreadable
 
 HEADS = (0x10000, 0x10018, 0x10030, 0x10048)
 STATISTICS = 0x10100
@@ -185,7 +185,7 @@ def test_time_ends_a_walk(memory: FakeMemory) -> None:
 def test_a_collection_that_never_ends_is_not_waited_for_for_ever(
     memory: FakeMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memleash_diagnoser.walk._MOST_PAUSES", 3)
+    monkeypatch.setattr("memleash_diagnoser.gc_walk._MOST_PAUSES", 3)
     memory.words_at[STATISTICS + 72] = 1
     nodes = memory.objects(3)
     memory.link(HEADS[2], *nodes)

@@ -10,8 +10,8 @@ import pytest
 
 from memleash_exporter.adapters.discovery import Walk
 from memleash_exporter.collector.agent import SEARCH_AGAIN_SECONDS, AgentWatch, Watched
+from memleash_exporter.collector.busy_sources import Question
 from memleash_exporter.collector.sample import AgentSample
-from memleash_exporter.collector.sources import Question
 from memleash_exporter.decisions.busy import Word
 from memleash_exporter.errors import CannotTell, SeveralAgents
 from memleash_exporter.settings import Agent, Discover

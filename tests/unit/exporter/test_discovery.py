@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from memleash_exporter.adapters import cgroups, discovery
+from memleash_exporter.adapters import discovery, unit_pids
 from memleash_exporter.adapters.discovery import Walk
 from memleash_exporter.adapters.systemd import Systemctl, UnitState
 from memleash_exporter.errors import CannotTell, SeveralAgents
@@ -205,7 +205,7 @@ class TestSystemdUnit:
 
     def test_without_systemd_cannot_tell(self, tmp_path: Path) -> None:
         with pytest.raises(CannotTell, match="systemd is not in charge here"):
-            cgroups.unit_pids(tmp_path, "a.service")
+            unit_pids.unit_pids(tmp_path, "a.service")
 
 
 class TestSystemctl:

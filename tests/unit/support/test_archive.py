@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.archive import unpack
+from tests.support.recorded_folder import unpack
 
 ARCHIVE = r"""-- a/text
 one

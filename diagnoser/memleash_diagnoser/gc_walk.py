@@ -13,7 +13,7 @@ import time
 import typing
 
 from .cpython import Collector, Layout
-from .memory import Memory, Unreadable
+from .process_memory import Memory, Unreadable
 
 _LINKS = struct.Struct("<2Q")
 _FLAGS = 3

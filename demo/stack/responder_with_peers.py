@@ -21,9 +21,9 @@ from urllib.parse import parse_qs
 import yaml
 
 from demo.http_server import Reply, Request, as_json, serving
+from demo.stack.own_programs import running
 from demo.stack.ports import free_port
 from demo.stack.processes import Program
-from demo.stack.programs import running
 from demo.stack.responder import responder
 
 AGENT = "sample-agent"

@@ -1,6 +1,6 @@
 """Commands over SSH: run once, seen to their end, within deadlines.
 
-The session is Fabric's (ssh_session), and so is the command: ``Connection.run``. What Invoke's
+The session is Fabric's (connection.py), and so is the command: ``Connection.run``. What Invoke's
 runner leaves open is closed in ``_Runner``, each with the test that shows it.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import fabric.runners
 import paramiko
 
-from memleash_responder.adapters.ssh.session import closing_after, connected
+from memleash_responder.adapters.ssh.connection import closing_after, connected
 from memleash_responder.core.facts import Host
 from memleash_responder.errors import CommandLost, SshUnreachable
 from memleash_responder.settings import Ssh

@@ -8,7 +8,7 @@ import struct
 import typing
 
 from .cpython import Layout
-from .memory import Memory, Unreadable
+from .process_memory import Memory, Unreadable
 
 _MOST_ENTRIES = 1 << 20
 """Of a longer dict only so many of its last entries are read."""
