@@ -3,8 +3,8 @@
 ``host.txt`` is an archive (tests/support/recorded_folder.py) of what was recorded from real
 processes and renumbered: an agent whose name holds a bracket and a newline, with threads and a
 child; one whose name is not UTF-8; two separate trees with one command line; a zombie; a kernel
-thread. Write the golden file anew with ``GOLDEN=write pytest tests/contract/exporter``, and read the difference
-before you commit it.
+thread. Write the golden file anew with ``GOLDEN=write pytest tests/contract/exporter``, and read
+the difference before you commit it.
 """
 
 from __future__ import annotations
