@@ -7,6 +7,7 @@ __sizeof__ of a class is not known out here.
 import typing
 
 from .objects import Objects, Type
+from .process_memory import Unreadable
 
 Words = typing.Tuple[int, ...]
 """An object's first words behind two others: references, type, and four of its own."""
@@ -40,7 +41,12 @@ def _list(_: Objects, __: Type, ___: int, words: Words) -> typing.Tuple[int, int
 
 
 def _dict(objects: Objects, _: Type, __: int, words: Words) -> typing.Tuple[int, int]:
-    return objects.dict_bytes(words[6], split=words[7] != 0), words[4]
+    """A table that is replaced at this moment has no size; the length stands in the dict itself."""
+    try:
+        more_bytes = objects.dict_bytes(words[6], split=words[7] != 0)
+    except Unreadable:
+        more_bytes = 0
+    return more_bytes, words[4]
 
 
 def _dict_2_7(_: Objects, __: Type, ___: int, words: Words) -> typing.Tuple[int, int]:

@@ -63,8 +63,8 @@ class Tally:
             return
         if 0 <= more_bytes < _SANE_BYTES:
             kind.more_bytes += more_bytes
-            if length >= hook.LARGE_CONTAINER:
-                self._long.append((length, address, kind.type.name))
+        if hook.LARGE_CONTAINER <= length < _SANE_BYTES:
+            self._long.append((length, address, kind.type.name))
 
     def types(self) -> Counts:
         """Return [count, bytes] by qualified name, the largest ones."""

@@ -23,7 +23,9 @@ _MALFORMED = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|\n[ \t]|\x00")
 _FREE_CHUNKS = 1000
 _CHUNK_BYTES = 256
 """What chunks must hold on average, beyond the first of them: each takes time of the event loop."""
-_WHOLE_URL = re.compile(rb"(?:http|https)://([^/?#@]+)([/?].*)?", re.IGNORECASE)
+_WHOLE_URL = re.compile(
+    rb"(?:http|https)://((?:\[[0-9a-f:.]+\]|[^][/?#@:]+)(?::[0-9]*)?)([/?].*)?", re.IGNORECASE
+)
 _LENGTHS = re.compile(rb"\r\ncontent-length:([^\r]*)", re.IGNORECASE)
 
 

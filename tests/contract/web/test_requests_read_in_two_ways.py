@@ -51,7 +51,7 @@ IN_TWO_WAYS = {
     "no version": b"GET /-/healthy\r\n\r\n",
     "unknown version": b"GET /-/healthy HTTP/9.9.9\r\nHost: localhost\r\n\r\n",
     "another protocol": b"GET /-/healthy SPDY/3\r\nHost: localhost\r\n\r\n",
-    "whole URL": b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "half a whole URL": b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "no path": b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "nonsense": b"nonsense\r\n\r\n",
 }

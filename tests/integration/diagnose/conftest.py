@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from demo.stack.leaking_agents import AGENTS, MOST_STALL_SECONDS, compiled
+from demo.stack.leaking_agents import AGENTS, compiled
 from demo.stack.processes import ENDING_WITH_US, wait_until
 from memleash_diagnoser import hook
 from memleash_responder.adapters import diagnoser_program as shipping
@@ -28,6 +28,8 @@ PACKAGED_HOOK = Path(__file__).parents[3] / "packaging" / "hook"
 
 
 MIB = 1024**2
+STOPPED_SECONDS = 1.0
+"""A machine that is busy with other tests lets an agent wait for less than this."""
 
 
 @pytest.fixture(scope="session")
@@ -130,11 +132,14 @@ class Heart:
         return int(told[0]) if told else 0
 
     def goes_on(self) -> bool:
-        """Return whether the agent works, and never stood still for longer than it may."""
+        """Return whether the agent works, and was never stopped: that would take a look, seconds.
+
+        ``bench/diagnose_hundred.py`` holds it to MOST_STALL_SECONDS, on a machine that is not busy.
+        """
         before = self.beats()
         wait_until("the agent works on", lambda: self.beats() > before)
         longest = float(self.told.read_text().split()[1])
-        assert longest <= MOST_STALL_SECONDS
+        assert longest <= STOPPED_SECONDS
         return True
 
 

@@ -202,7 +202,8 @@ class TestReload:
         assert after[self.SUCCESSFUL] == 0
         assert after[self.SUCCESS_AT] == before[self.SUCCESS_AT]
         assert (
-            'level=error logger=exporter.collector.scraper msg="configuration not' in exporter.log()
+            'level=error logger=memleash_exporter.collector.scraper msg="configuration not'
+            in exporter.log()
         )
         exporter.process.send_signal(signal.SIGHUP)
         wait_until("SIGHUP's log", lambda: exporter.log().count("configuration not reloaded") == 2)

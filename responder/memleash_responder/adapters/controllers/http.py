@@ -97,19 +97,25 @@ class HttpController:
         return running
 
     def _find_known(self, agent: str) -> None:
-        """Find a host that the controller knows. Raises http.HttpError when there is none."""
+        """Find a host that the controller knows. Raises http.HttpError when there is none.
+
+        What goes wrong about one host is gone past: another may be known.
+        """
         names = sorted(self._names())
         spread = names[:: len(names) // _MOST_ASKED + 1]
         deadline = time.monotonic() + self._settings.timeout
-        asked = 0
+        asked, trouble = 0, None
         for name in dict.fromkeys([self._known, *spread] if self._known else spread):
-            if self._ask_tasks(name, agent) is not None:
-                self._known = name
-                return
+            try:
+                if self._ask_tasks(name, agent) is not None:
+                    self._known = name
+                    return
+            except http.HttpError as error:
+                trouble = error
             asked += 1
             if time.monotonic() > deadline:
                 break
-        raise http.HttpError(
+        raise trouble or http.HttpError(
             f"GET {self._settings.tasks_url}: answered 404 for each of {asked} hosts of the"
             " inventory: it must know one of them, or it cannot be told from a wrong URL"
         )

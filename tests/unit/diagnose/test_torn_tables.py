@@ -1,0 +1,36 @@
+"""A dict that grows replaces its table now and then, perhaps just when it is looked at."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NoReturn
+
+import pytest
+
+from memleash_diagnoser import process
+from memleash_diagnoser.census import Census
+from memleash_diagnoser.objects import Objects
+from memleash_diagnoser.process_memory import Unreadable
+
+
+def unreadable(*_: Any, **__: Any) -> NoReturn:
+    raise Unreadable(0)
+
+
+def beyond_all_sense(*_: Any, **__: Any) -> int:
+    return 1 << 60
+
+
+@pytest.mark.parametrize("dict_bytes", [unreadable, beyond_all_sense])
+def test_a_dict_whose_table_is_gone_still_has_its_length(
+    dict_bytes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Objects, "dict_bytes", dict_bytes)
+    cache: dict[int, list[int]] = {number: [] for number in range(200_000)}
+    census = Census(process.find(os.getpid()))
+    try:
+        look = census.look(60.0)
+    finally:
+        census.close()
+
+    assert look.containers[f"{id(cache):x}"] == ["dict", 200_000]
