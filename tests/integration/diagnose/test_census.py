@@ -175,6 +175,8 @@ def test_an_agent_in_a_container_is_counted(agent: Agent, tree: Path) -> None:
 
 def test_what_is_no_cpython_is_refused_with_a_reason(agent: Agent, leaking_c: Path) -> None:
     child = agent(leaking_c)
+    program = Path("/proc", str(child.pid), "exe")
+    wait_until("the agent's own program", lambda: program.readlink() == leaking_c)
 
     with pytest.raises(tools.Refused, match="it is no CPython"):
         Census(process.find(child.pid))

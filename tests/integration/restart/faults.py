@@ -160,7 +160,7 @@ OF_FACTS = [
         "prometheus in error", _UNAVAILABLE, "503", {"limit": [Reply(status=503)]}, **_FROM_RULES
     ),
     refused(
-        "prometheus is slow", _UNAVAILABLE, "Prometheus", {"limit": [Reply(delay=9)]}, **_FROM_RULES
+        "prometheus is slow", _UNAVAILABLE, "Prometheus", {"limit": [Reply(delay=30)]}, **_FROM_RULES
     ),
     refused(
         "prometheus is stale",
@@ -219,7 +219,7 @@ def tasks(*replies: Reply) -> Faults:
 
 
 OF_CONTROLLERS = [
-    refused("tasks slow", _UNREACHABLE, "mn-2", tasks(Reply(RUNNING, delay=9))),
+    refused("tasks slow", _UNREACHABLE, "mn-2", tasks(Reply(RUNNING, delay=30))),
     refused("tasks in error", _UNREACHABLE, "500", tasks(Reply(status=500))),
     refused("tasks not JSON", _UNREACHABLE, "mn-2", tasks(Reply(raw=b"<html>"))),
     refused("tasks not a list", _UNREACHABLE, "not a list", tasks(Reply({"running": 4}))),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from demo.stack.fleet import Fleet, Member, running
+from demo.stack.fleet import Fleet, Member, Patience, running
 from demo.stack.http import Json
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
@@ -115,7 +115,7 @@ def dealt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dealt]:
     with contextlib.ExitStack() as stack:
         addresses = stack.enter_context(faulty_servers(folder / "servers"))
         members = [member_of(row, addresses) for row in FAULTS]
-        fleet = stack.enter_context(running(folder / "fleet", members))
+        fleet = stack.enter_context(running(folder / "fleet", members, patience=Patience(peer=10)))
         with fleet.sshd.known_hosts_file.open("a", encoding="ascii") as known_hosts:
             known_hosts.write(addresses.known_hosts)
         for row in FAULTS:
