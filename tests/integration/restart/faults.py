@@ -160,7 +160,11 @@ OF_FACTS = [
         "prometheus in error", _UNAVAILABLE, "503", {"limit": [Reply(status=503)]}, **_FROM_RULES
     ),
     refused(
-        "prometheus is slow", _UNAVAILABLE, "Prometheus", {"limit": [Reply(delay=30)]}, **_FROM_RULES
+        "prometheus is slow",
+        _UNAVAILABLE,
+        "Prometheus",
+        {"limit": [Reply(delay=30)]},
+        **_FROM_RULES,
     ),
     refused(
         "prometheus is stale",
