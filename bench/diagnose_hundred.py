@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.stack.leaking_agents import AGENTS, MOST_STALL_SECONDS, PYTHONS, compiled
+from demo.stack.leaking_agents import AGENTS, MOST_STALL_SECONDS, PYTHONS, compiled, heart_file
 from memleash_diagnoser import plan
 
 EVENTLET_AGENT = "leaks_under_green_threads.py"
@@ -84,12 +84,11 @@ def main() -> int:
 
 def measured(name: str, python: str, times: int) -> Row:
     """Diagnose one agent so often."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, heart_file() as heart:
         place = Path(folder)
         argv = (
             [str(compiled(place))] if name == C_AGENT else [python, str(AGENTS / name), "eventlet"]
         )
-        heart = place / "heart"
         with subprocess.Popen(argv, env={**os.environ, "HEART": str(heart)}) as agent:
             try:
                 until = time.monotonic() + START_SECONDS

@@ -30,7 +30,7 @@ from memleash_responder.adapters.database.hosts import Hosts
 from memleash_responder.adapters.database.inbox import Inbox
 from memleash_responder.adapters.database.mutes import Mutes
 from memleash_responder.adapters.database.restarts import Restarts
-from memleash_responder.adapters.database.sent_commands import RestartCommands
+from memleash_responder.adapters.database.sent_commands import SentCommands
 from memleash_responder.adapters.ssh.commands import SshClient
 from memleash_responder.core.outcomes import Step
 from memleash_responder.usecases import restart_steps as restart
@@ -43,7 +43,7 @@ EFFECTS: tuple[type, ...] = (
     Hosts,
     Inbox,
     Mutes,
-    RestartCommands,
+    SentCommands,
     Restarts,
     SshClient,
 )

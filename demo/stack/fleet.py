@@ -116,6 +116,11 @@ class Fleet:
     def service(self, name: str) -> Path:
         return self.folder / "services" / name
 
+    def filled_in(self, command: str, name: str) -> str:
+        """Return a shell ``command`` with the ``{service}`` and ``{folder}`` of a member."""
+        folder = self.service(name)
+        return command.format(service=shlex.join([str(SERVICE_SCRIPT), str(folder)]), folder=folder)
+
     def _agent_command(self, member: Member) -> str:
         command = [
             *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "demo.agent"),
@@ -190,12 +195,9 @@ class Fleet:
         }
 
     def _agent_settings(self, member: Member) -> Json:
-        service = shlex.join([str(SERVICE_SCRIPT), str(self.service(member.name))])
         return {
             "mode": "enforce",
-            "restart_command": member.command.format(
-                service=service, folder=self.service(member.name)
-            ),
+            "restart_command": self.filled_in(member.command, member.name),
             "readiness": {
                 "probes": int(4 * self.patience.agent),
                 "timeout": "2s",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from demo.stack.tools import REPOSITORY
@@ -33,6 +36,14 @@ def _pythons() -> list[str]:
 
 PYTHONS = _pythons()
 PYTHONS_2 = [str(python) for python in sorted(PYENV.glob("2.7.*/bin/python"))[-1:]]
+
+
+@contextlib.contextmanager
+def heart_file() -> Iterator[Path]:
+    """Make the place of $HEART, in memory: on a disk, what others sync holds up a heartbeat."""
+    in_memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=in_memory if in_memory.is_dir() else None) as folder:
+        yield Path(folder, "heart")
 
 
 def compiled(folder: Path) -> Path:

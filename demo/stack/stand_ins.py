@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import re
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -24,7 +25,10 @@ CONTROLLERS = ("mn-1", "mn-2", "mn-3")
 
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """One answer; ``cut`` closes the connection in place of it, ``delay`` comes before it."""
+    """One answer; ``cut`` closes the connection in place of it, ``delay`` comes before it.
+
+    The shell runs ``at_once`` as soon as it was asked: what happens while the answer is awaited.
+    """
 
     body: Any = None
     status: int = 200
@@ -32,6 +36,7 @@ class Reply:
     delay: float = 0.0
     cut: bool = False
     raw: bytes | None = None
+    at_once: str = ""
 
 
 GOOD = Reply({})
@@ -59,6 +64,8 @@ class Peers:
 
     def _reply(self, asked: http_server.Request) -> http_server.Reply | http_server.Raw:
         reply = self.answer(asked.method, asked.route, asked.query, asked.body)
+        if reply.at_once:
+            subprocess.run(reply.at_once, shell=True, check=True)
         time.sleep(reply.delay)
         if reply.cut:
             return http_server.Raw()

@@ -1,4 +1,4 @@
-"""The collector on a host, told over SSH. Every word of it may be said twice.
+"""The diagnoser on a host, told over SSH. Every word of it may be said twice.
 
 What a host answers is not trusted: ``parse_answer`` makes it an Answer or refuses it.
 """
@@ -25,7 +25,7 @@ LEAST_PIECE_BYTES = 4096
 
 
 class DiagnoserError(ResponderError):
-    """The collector could not be run on the host, or answered nonsense; a person must look."""
+    """The diagnoser could not be run on the host, or answered nonsense; a person must look."""
 
 
 class State(enum.StrEnum):
@@ -54,7 +54,7 @@ REFUSALS = {
         Outcome.DISK_FULL,
     )
 }
-"""The words that the collector refuses with (diagnoser/memleash_diagnoser/collect.py)."""
+"""The words that the diagnoser refuses with (diagnoser/memleash_diagnoser/collect.py)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Answer:
 
 
 def parse_answer(text: str) -> Answer:
-    """Return what the collector printed as an Answer. Raises DiagnoserError."""
+    """Return what the diagnoser printed as an Answer. Raises DiagnoserError."""
     try:
         raw = documents.parse_json(text)
     except documents.DocumentError as error:
@@ -129,7 +129,7 @@ def _whole_bytes(raw: dict[str, object]) -> int:
 
 
 class Diagnoser:
-    """Runs the collector's verbs on hosts."""
+    """Runs the diagnoser's verbs on hosts."""
 
     def __init__(
         self, ssh: SshClient, seconds_left: Callable[[], float | None] = lambda: None
@@ -139,7 +139,7 @@ class Diagnoser:
         self._seconds_left = seconds_left
 
     def tell(self, host: Host, verb: Verb, order: Order, python: str, *arguments: str) -> Answer:
-        """Return the collector's answer to ``verb``. Raises SshError or DiagnoserError."""
+        """Return the diagnoser's answer to ``verb``. Raises SshError or DiagnoserError."""
         result = self._ssh.run(
             host,
             command(verb, order, python, *arguments),

@@ -1,7 +1,7 @@
-"""Packs the collector into one zip file and words the shell commands that run it on a host.
+"""Packs the diagnoser into one zip file and words the shell commands that run it on a host.
 
 The command that starts a diagnosis gets the whole program on its standard input, so that nothing
-need be installed on the host, and a diagnosis never runs another release's collector. It lies
+need be installed on the host, and a diagnosis never runs another release's diagnoser. It lies
 beside the report until that was fetched; the other verbs run it from there.
 """
 
@@ -47,7 +47,7 @@ _LATER = (
 
 
 class Verb(enum.Enum):
-    """What the collector can be told; each answers with one line of JSON."""
+    """What the diagnoser can be told; each answers with one line of JSON."""
 
     START = "start"
     """Begin in the background; the same run again begins nothing. Wants packed() as input."""
@@ -63,7 +63,7 @@ class Verb(enum.Enum):
 
 @functools.cache
 def packed() -> bytes:
-    """Return the zip file of the collector; the same bytes for the same sources."""
+    """Return the zip file of the diagnoser; the same bytes for the same sources."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
         folder = Path(memleash_diagnoser.__file__).parent
@@ -76,7 +76,7 @@ def packed() -> bytes:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Order:
-    """One diagnosis as the collector's plan understands it (its plan.py has the defaults)."""
+    """One diagnosis as the diagnoser's plan understands it (its plan.py has the defaults)."""
 
     run: str
     agent: str

@@ -23,7 +23,7 @@ from memleash_responder.core.untrusted import line
 
 MAX_MEMBERS = 100
 MAX_LEVELS = 8
-"""Of folders in a report; the collector's have two."""
+"""Of folders in a report; the diagnoser's have two."""
 MAX_PATH_CHARACTERS = 200
 _HEADER_BYTES = 4096
 """What a member may take in its tar beside its content: headers, a long name, padding."""

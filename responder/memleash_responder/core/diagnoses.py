@@ -48,7 +48,7 @@ TRY_AGAIN = frozenset(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Discover:
-    """How the collector finds the agent's main process on the host; exactly one is given."""
+    """How the diagnoser finds the agent's main process on the host; exactly one is given."""
 
     systemd_unit: Service | None = None
     pidfile: Line | None = None
@@ -87,7 +87,7 @@ _ASKING_SIGNAL = re.compile(r"USR1|USR2|QUIT|RTMIN\+([1-9]|[12]\d|30)")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AgentCommand:
-    """A command that asks the agent, run on its host by the collector."""
+    """A command that asks the agent, run on its host by the diagnoser."""
 
     argv: OneOrMore[Line]
     """``{pid}`` in a word is the agent's pid."""

@@ -78,13 +78,13 @@ class Outcome(enum.StrEnum):
     HOST_BUSY = "host_busy"
     """Another diagnosis or a restart is under way on the host."""
     ANOTHER_LIFE = "another_life"
-    """The process was replaced before the collector found it."""
+    """The process was replaced before the diagnoser found it."""
     AGENT_NOT_FOUND = "agent_not_found"
-    """The collector did not find the agent's process on the host."""
+    """The diagnoser did not find the agent's process on the host."""
     DISK_FULL = "disk_full"
     """The host has less free disk than it must keep."""
     COLLECTOR_FAILED = "collector_failed"
-    """The collector could not be started, or died without a report."""
+    """The diagnoser could not be started, or died without a report."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

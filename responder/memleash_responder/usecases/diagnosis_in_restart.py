@@ -76,22 +76,22 @@ def _take(
     services: Services, host: Host, restart: Restart, python: str, order: Order, *, until: float
 ) -> str:
     """Begin, wait, fetch, clean up; return the report's name. Raises what its parts raise."""
-    collector = Diagnoser(services.outside.ssh, lambda: max(1.0, until - time.monotonic()))
-    answer = collector.tell(host, Verb.START, order, python)
+    diagnoser = Diagnoser(services.outside.ssh, lambda: max(1.0, until - time.monotonic()))
+    answer = diagnoser.tell(host, Verb.START, order, python)
     try:
         while answer.state is State.RUNNING and time.monotonic() < until:
             services.sleep(POLL_SECONDS)
-            answer = collector.tell(host, Verb.STATUS, order, python)
+            answer = diagnoser.tell(host, Verb.STATUS, order, python)
         if answer.state is not State.DONE:
             why = f": {answer.refusal}: {answer.detail}" if answer.refusal else ""
-            raise DiagnoserError(f"{host.name}: the collector's state is {answer.state}{why}")
-        tar = collector.fetch(host, order, python)
+            raise DiagnoserError(f"{host.name}: the diagnoser's state is {answer.state}{why}")
+        tar = diagnoser.fetch(host, order, python)
     finally:
-        collector.tell(host, Verb.STOP, order, python)
+        diagnoser.tell(host, Verb.STOP, order, python)
     put = services.outside.reports.put(
         restart.host, restart.agent, services.clock.now(), tar, order.max_report_bytes
     )
-    collector.tell(host, Verb.CLEAN, order, python)
+    diagnoser.tell(host, Verb.CLEAN, order, python)
     return put.time
 
 

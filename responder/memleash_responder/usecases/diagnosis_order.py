@@ -1,4 +1,4 @@
-"""What the collector is told for one diagnosis."""
+"""What the diagnoser is told for one diagnosis."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from memleash_responder.core.diagnoses import Diagnose
 SLACK_SECONDS = 300.0
 """What a diagnosis may take beyond its rounds: then it keeps what it has."""
 MAX_CPU_SECONDS = 300
-"""What the collector may take of the host's processors."""
+"""What the diagnoser may take of the host's processors."""
 MAX_REPORT_BYTES = 16 * 1024**2
 
 
 def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:
-    """Return what the collector is told for ``diagnosis``."""
+    """Return what the diagnoser is told for ``diagnosis``."""
     ((discover, target),) = settings.discover.given().items()
     rounds = settings.rounds if diagnosis.rounds is None else diagnosis.rounds
     interval_seconds = diagnosis.interval_seconds or settings.interval

@@ -1,6 +1,6 @@
 """A diagnosis as a durable workflow: begun on the host, waited for, fetched, cleaned up.
 
-The collector works and ends by itself; the responder begins it, asks how it goes, and fetches
+The diagnoser works and ends by itself; the responder begins it, asks how it goes, and fetches
 the report. So SSH may be cut and the responder killed at any moment: each step looks first, and
 beginning the same diagnosis twice begins one. Whatever a host answers, the diagnosis gets its word.
 """
@@ -46,7 +46,7 @@ NONSENSE_AT_MOST = 3
 QUIET_SECONDS = 60.0
 """A diagnosis younger than this may be between two records, and is left alone."""
 PATIENCE_SECONDS = 120.0
-"""How long after the collector's own deadline its answer is waited for."""
+"""How long after the diagnoser's own deadline its answer is waited for."""
 FOR_A_RESTART = "a restart was asked for"
 
 
@@ -173,7 +173,7 @@ class DiagnosisWorkflow:
         self._services.memory.diagnoses.advance(diagnosis_id, "wait")
         clock, patience_seconds = self._services.clock, case.order.max_seconds + PATIENCE_SECONDS
         begun = clock.stamp()
-        problem, nonsense, hurried = "the collector did not end in time", 0, ""
+        problem, nonsense, hurried = "the diagnoser did not end in time", 0, ""
         while begun.age_seconds(clock.stamp()) < patience_seconds and nonsense < NONSENSE_AT_MOST:
             try:
                 if not hurried and self._must_give_way(case):
@@ -273,7 +273,7 @@ class _Case:
 
 
 def _end(answer: Answer, hurried: str = "") -> DiagnosisStepResult:
-    """Return what came of a collector that goes on no more."""
+    """Return what came of a diagnoser that goes on no more."""
     match answer.state:
         case State.DONE if answer.outcome == "complete":
             return DiagnosisStepResult(Outcome.DIAGNOSED)
@@ -285,5 +285,5 @@ def _end(answer: Answer, hurried: str = "") -> DiagnosisStepResult:
             return DiagnosisStepResult(answer.refusal, answer.detail)
         case State.REFUSED | State.RUNNING | State.DIED | State.UNKNOWN | State.READ:
             return DiagnosisStepResult(
-                Outcome.COLLECTOR_FAILED, f"the collector's state is {answer.state}"
+                Outcome.COLLECTOR_FAILED, f"the diagnoser's state is {answer.state}"
             )

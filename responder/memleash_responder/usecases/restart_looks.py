@@ -81,7 +81,7 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
     def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
         return first_refusal(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
 
-    noted = services.memory.restart_commands.send(
+    noted = services.memory.sent_commands.send(
         restart,
         services.clock.stamp,
         refuse,

@@ -66,7 +66,7 @@ def stored_facts(services: Services, *, but: str | None = None) -> StoredFacts:
     memory = services.memory
     flags = memory.flags.all()
     now = services.clock.stamp()
-    sent = memory.restart_commands.sent(counted_seconds(services.settings), now, but=but)
+    sent = memory.sent_commands.sent(counted_seconds(services.settings), now, but=but)
     of_agents, of_fleet = _ages(sent, now)
     return StoredFacts(
         paused=PAUSED in flags,

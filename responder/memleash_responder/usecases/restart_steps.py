@@ -136,7 +136,7 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
         raise Failed(error.outcome, str(error), saw) from error
     except SshError as error:
         if noted is not None:
-            services.memory.restart_commands.not_sent(restart, noted)
+            services.memory.sent_commands.not_sent(restart, noted)
         raise Refused(error.outcome, str(error), saw) from error
     saw["command"] = dataclasses.asdict(result) | {
         "stdout": output(result.stdout),

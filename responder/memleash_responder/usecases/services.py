@@ -17,7 +17,7 @@ from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
 from memleash_responder.adapters.database.mutes import Mutes
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
-from memleash_responder.adapters.database.sent_commands import RestartCommands
+from memleash_responder.adapters.database.sent_commands import SentCommands
 from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.inventory import Inventory
 from memleash_responder.adapters.prometheus import PrometheusClient
@@ -83,7 +83,7 @@ class Memory:
     alerts: AlertRecord
     restarts: Restarts
     restart_history: RestartHistory
-    restart_commands: RestartCommands
+    sent_commands: SentCommands
     hosts: Hosts
     mutes: Mutes
     quarantine: Quarantine
@@ -100,7 +100,7 @@ class Memory:
             AlertRecord(database),
             Restarts(database),
             RestartHistory(database),
-            RestartCommands(database),
+            SentCommands(database),
             Hosts(database),
             Mutes(database),
             Quarantine(database),

@@ -11,7 +11,7 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
-from memleash_responder.adapters.database.sent_commands import RestartCommands
+from memleash_responder.adapters.database.sent_commands import SentCommands
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import BEGUN, Outcome
 from memleash_responder.core.restarts import Restart
@@ -100,7 +100,7 @@ def test_every_command_of_the_window_is_counted_and_none_from_before_it(
     fleet = [sent(f"fleet-{at}", Stamp(1e9 - at, "another boot", 5.0)) for at in range(1500)]
     old = sent("old", Stamp(1e9 - week - 1, "another boot", 5.0))
     requests.open_all([*fleet, old])
-    counted = RestartCommands(database).sent(week, now, but="fleet-0")
+    counted = SentCommands(database).sent(week, now, but="fleet-0")
     assert {host for host, _, _ in counted} == {one.host for one in fleet[1:]}
 
 
@@ -115,7 +115,7 @@ def test_a_clock_that_was_set_makes_no_command_of_this_boot_forgotten(
             sent("before it was set back", Stamp(2e9, "another boot", 5.0)),
         ]
     )
-    counted = RestartCommands(database).sent(3600, now)
+    counted = SentCommands(database).sent(3600, now)
     assert {host for host, _, _ in counted} == {
         "a minute ago, before it was set forward",
         "before it was set back",

@@ -14,7 +14,7 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.mutes import Mutes
 from memleash_responder.adapters.database.restarts import Restarts
-from memleash_responder.adapters.database.sent_commands import RestartCommands
+from memleash_responder.adapters.database.sent_commands import SentCommands
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import Outcome, Refusal
@@ -62,11 +62,11 @@ def test_no_more_commands_are_noted_as_sent_than_the_budget_has_left(
         name = f"restart-{number}"
         new = Restart(name, f"host-{number}", "a", clock.now(), "test", False, "restart")
         Restarts(database).open(new)
-        return RestartCommands(database).send(new, clock.stamp, refuse, **SENDING)
+        return SentCommands(database).send(new, clock.stamp, refuse, **SENDING)
 
     answers = at_once(restart)
     assert sum(isinstance(one, Stamp) for one in answers) == BUDGET
-    assert len(RestartCommands(databases[0]).sent(3600, clock.stamp())) == BUDGET
+    assert len(SentCommands(databases[0]).sent(3600, clock.stamp())) == BUDGET
 
 
 def test_no_change_of_a_claim_is_written_over_unseen(databases: list[Database]) -> None:
@@ -92,7 +92,7 @@ def test_one_request_notes_one_command_however_many_work_on_it(databases: list[D
 
     def send(number: int) -> str:
         try:
-            RestartCommands(databases[number]).send(seen, clock.stamp, lambda *_: None, **SENDING)
+            SentCommands(databases[number]).send(seen, clock.stamp, lambda *_: None, **SENDING)
         except Overtaken:
             return "overtaken"
         return "sent"
@@ -106,7 +106,7 @@ def test_a_request_that_has_its_word_notes_no_command(databases: list[Database])
     seen = requests.get("restart")
     assert seen is not None
     requests.finish("restart", Outcome.COMMAND_FAILED, "ended by another", clock.now())
-    commands = RestartCommands(databases[0])
+    commands = SentCommands(databases[0])
     with pytest.raises(Overtaken):
         commands.send(seen, clock.stamp, lambda *_: None, **SENDING)
     assert commands.sent(3600, clock.stamp()) == []

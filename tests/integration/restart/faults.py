@@ -29,7 +29,8 @@ class Row:
     reason: str = ""
     """Part of what people are told."""
     peers: Faults = dataclasses.field(default_factory=dict)
-    """By call, the answers of the peers; ``{host}`` in a header is filled in."""
+    """By call, the answers of the peers; ``{host}`` in a header is filled in, as are
+    ``{service}`` and ``{folder}`` in a command."""
     member: dict[str, Any] = dataclasses.field(default_factory=dict)
     """How its Member differs; addresses are names of what the test's fixture starts."""
 
@@ -128,17 +129,17 @@ OF_SSH = [
         "not_ready",
         starts=2,
         reason="gone again",
-        peers={"mn-1 reconnect": [Reply(delay=9)], "reconnect": [Reply({})]},
-        command="{service} restart; (sleep 1.5; {service} stop) >/dev/null 2>&1 &",
-        settings=_FEW,
+        peers={
+            "mn-1 reconnect": [Reply({}, at_once="{service} stop")],
+            "reconnect": [Reply({})],
+        },
     ),
     Row(
         "restarted once more at the reconnect",
         "restarted",
         starts=3,
         reason="it was restarted once more before the end",
-        peers={"mn-1 reconnect": [Reply(delay=3)], "reconnect": [Reply({})]},
-        member={"command": "{service} restart; (sleep 1.5; {service} restart) >/dev/null 2>&1 &"},
+        peers={"mn-1 reconnect": [Reply({}, at_once="{service} restart")]},
     ),
     succeeds(
         "over the limit again",

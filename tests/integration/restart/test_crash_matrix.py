@@ -30,7 +30,7 @@ INSIDE = [
     "after:Mutes.change",
     "after:ControllerClients.drain",
     "before:SshClient.run",
-    "after:RestartCommands.send",  # noted as sent, and not sent
+    "after:SentCommands.send",  # noted as sent, and not sent
     "after:SshClient.run",  # it took effect; neither its output nor its step are recorded
     "after:ControllerClients.undrain",
     "after:Hosts.change",  # connected, and no final word yet

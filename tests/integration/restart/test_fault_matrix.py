@@ -127,6 +127,7 @@ def dealt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dealt]:
                             name: value.format(host=row.host)
                             for name, value in reply.headers.items()
                         },
+                        at_once=fleet.filled_in(reply.at_once, row.host),
                     )
                     for reply in replies
                 ]

@@ -219,7 +219,7 @@ def test_a_request_has_one_final_word(world: World) -> None:
     requests, now = world.services.memory.restarts, world.clock.now()
     assert requests.finish(restart.id, Outcome.DENIED, "no", now)
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
-    commands = world.services.memory.restart_commands
+    commands = world.services.memory.sent_commands
     with pytest.raises(Overtaken):
         commands.send(restart, world.clock.stamp, lambda *_: None, **SENDING)
     after = requests.get(restart.id)
@@ -229,7 +229,7 @@ def test_a_request_has_one_final_word(world: World) -> None:
 
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
     first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
-    requests, commands = world.services.memory.restarts, world.services.memory.restart_commands
+    requests, commands = world.services.memory.restarts, world.services.memory.sent_commands
     assert (
         commands.send(first, world.clock.stamp, lambda *_: None, **SENDING) == world.clock.stamp()
     )
@@ -282,7 +282,7 @@ def test_who_comes_second_to_a_restart_watches_what_the_first_ones_command_does(
     def another_only_notes() -> None:
         restart = world.services.memory.restarts.open_of("node-1", AGENT)
         assert restart is not None
-        world.services.memory.restart_commands.send(
+        world.services.memory.sent_commands.send(
             restart, world.clock.stamp, lambda *_: None, **SENDING
         )
         world.later(10, lambda: world.restart_agent(world.node))

@@ -32,6 +32,7 @@ from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
 from tests.unit.usecases.outside import (
+    LARGE,
     FakeClock,
     FakeControllers,
     FakeExporter,
@@ -303,6 +304,20 @@ class World:
     def muted(self, host: str = "node-1") -> bool:
         now = self.clock.now()
         return any(one.in_force(now) for one in self.services.memory.mutes.of_host(host))
+
+
+def leak_and_fire(world: World, **node: Any) -> None:
+    """Have node-1 pass its limit, changed by ``node``, and its alert told."""
+    world.node.resident_bytes = LARGE
+    for name, value in node.items():
+        setattr(world.node, name, value)
+    world.alert()
+
+
+def resolved(world: World) -> dict[str, Any]:
+    """Return the notification that the last alert has resolved."""
+    (alert,) = world.last_alert["alerts"]
+    return {**world.last_alert, "alerts": [{**alert, "status": "resolved"}]}
 
 
 def _no_sync(connection: Any, _record: object) -> None:

@@ -18,7 +18,7 @@ _LOCK = 7366
 """The same in every release."""
 
 
-class RestartCommands:
+class SentCommands:
     """The columns of the table of restarts that say when a command was sent."""
 
     def __init__(self, database: Database) -> None:

@@ -335,9 +335,7 @@ class RestartRequest:
 
     host: str
     agent: str
-    force: Annotated[
-        bool, Keyword("description", "Skip the busy and task checks, and nothing else.")
-    ] = False
+    force: Force = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
