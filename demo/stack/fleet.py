@@ -62,6 +62,8 @@ class Member:
     agent_flags: tuple[str, ...] = ()
     ssh_address: str | None = None
     exporter_address: str | None = None
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """In the inventory, beside those of every host."""
     limit_from_prometheus: bool = False
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Over the settings of its agent in the responder's configuration."""
@@ -134,7 +136,7 @@ class Fleet:
         ssh_address = member.ssh_address or f"127.0.0.1:{self.sshd.port}"
         return {
             "targets": [address],
-            "labels": {"host": member.name, "ssh_address": ssh_address},
+            "labels": {"host": member.name, "ssh_address": ssh_address, **member.labels},
         }
 
     def _watched(self, member: Member) -> Json:

@@ -49,6 +49,8 @@ class Peers:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str]] = []
         """(controller, call, host), oldest first."""
+        self.reconnects: list[tuple[str, dict[str, Any]]] = []
+        """(controller, body) of each reconnect, oldest first."""
         self.silences: dict[str, dict[str, Any]] = {}
         self.faults: dict[tuple[str, str], list[Reply]] = {}
         """(call, host) or ("mn-2 tasks", host): the answers in turn, the last one for ever."""
@@ -112,6 +114,8 @@ class Peers:
                 else (rest[1], rest[2])
             )
             self.calls.append((peer, call, host))
+            if call == "reconnect":
+                self.reconnects.append((peer, json.loads(body)))
             default = NO_TASKS if call == "tasks" else GOOD
             return self._fault(f"{peer} {call}", host) or self._fault(call, host) or default
 

@@ -11,6 +11,8 @@ from typing import Literal
 
 from memleash_responder.core.access import Access, Links
 from memleash_responder.core.diagnoses import Diagnose
+from memleash_responder.core.facts import Host
+from memleash_responder.core.libvirtd import LibvirtdChoice, LibvirtdRule, choose_libvirtd
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards, Mute, RestartPolicy
 from memleash_responder.core.values import DatabaseUrl, UrlPath, UrlTemplate
@@ -146,6 +148,8 @@ class Controller(HttpConfig):
     reconnect_url: UrlTemplate | None = None
     bearer_token_file: Path | None = None
     timeout: Duration = Duration(10)
+    restart_libvirtd: LibvirtdRule | None = None
+    """Whether it is told to when it takes a host back; see LibvirtdRule."""
 
     def __post_init__(self) -> None:
         HttpConfig.__post_init__(self)
@@ -175,6 +179,8 @@ class Agent:
     readiness: Readiness = dataclasses.field(default_factory=Readiness)
     reconnect_timeout: Duration = Duration(1800)
     guards: Guards = dataclasses.field(default_factory=Guards)
+    restart_libvirtd: LibvirtdRule | None = None
+    """Over the controllers' own settings."""
     diagnose: Diagnose | None = None
     """None: no evidence is taken of it."""
 
@@ -252,6 +258,16 @@ def restart_policy(settings: Settings, agent: str) -> RestartPolicy:
     """Return what the guards of the configured ``agent`` go by."""
     configured = settings.agents[agent]
     return RestartPolicy(configured.mode, configured.guards, settings.fleet)
+
+
+def libvirtd_choices(settings: Settings, host: Host, agent: str) -> dict[str, LibvirtdChoice]:
+    """Return what each controller that reconnects is told about libvirtd, by its name."""
+    of_agent = settings.agents[agent].restart_libvirtd
+    return {
+        one.name: choose_libvirtd(host.labels, of_agent, one.restart_libvirtd)
+        for one in settings.controllers
+        if one.reconnect_url is not None
+    }
 
 
 def counted_seconds(settings: Settings) -> float:

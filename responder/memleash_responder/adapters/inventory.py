@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from memleash_responder.core.facts import Host
+from memleash_responder.core.labels import YES_OR_NO, yes_or_no
 from memleash_responder.settings import InventorySettings
 from memleash_toolkit import documents
 from memleash_toolkit.addresses import parse_host_and_port, parse_ssh_address
@@ -175,10 +176,18 @@ def _labels(raw: object, file: Path, place: str) -> dict[str, str]:
     if not isinstance(raw, dict):
         raise ConfigError(str(file), place, f"{show(raw)} must be a mapping with at least host")
     labels = {}
-    for name, value in raw.items():
+    for name, given in raw.items():
+        # Prometheus takes `maintenance: true` without quotes for text.
+        value = str(given).lower() if isinstance(given, bool) else given
         if not isinstance(name, str) or not isinstance(value, str):
             raise ConfigError(str(file), f"{place}.{name}", f"{show(value)} must be text")
         labels[name] = value
+    for name in YES_OR_NO:
+        try:
+            yes_or_no(labels, name)
+        except ValueError as error:
+            at = f"{place}.{name}"
+            raise ConfigError(str(file), at, f"{show(labels[name])} {error}") from error
     return labels
 
 

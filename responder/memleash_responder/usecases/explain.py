@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
 from memleash_responder.core.guards import refusals
+from memleash_responder.core.libvirtd import LibvirtdChoice
 from memleash_responder.core.outcomes import Refusal
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Situation
-from memleash_responder.settings import restart_policy
+from memleash_responder.settings import libvirtd_choices, restart_policy
 from memleash_responder.usecases.restart_situation import read_agents, read_situation, seen
 from memleash_responder.usecases.services import Services
 
@@ -30,6 +31,8 @@ class Explanation:
 
     verdicts: Sequence[GuardVerdict]
     situation: Situation
+    libvirtd: Mapping[str, LibvirtdChoice]
+    """By controller: whether a reconnect would have it restart libvirtd, and who says so."""
 
     @property
     def refusal(self) -> Refusal | None:
@@ -39,7 +42,9 @@ class Explanation:
     @property
     def facts(self) -> dict[str, Any]:
         """The facts behind it as JSON."""
-        return seen(self.situation)
+        return seen(self.situation) | {
+            "reconnect": {name: dataclasses.asdict(one) for name, one in self.libvirtd.items()}
+        }
 
 
 def explain_host(services: Services, host: Host) -> dict[str, Explanation]:
@@ -65,4 +70,6 @@ def explain(
         GuardVerdict(guard.name, refusal)
         for guard, refusal in refusals(None, situation, policy, now)
     ]
-    return Explanation(verdicts, situation)
+    known = services.outside.inventory.get(host)
+    libvirtd = libvirtd_choices(services.settings, known, agent) if known else {}
+    return Explanation(verdicts, situation, libvirtd)

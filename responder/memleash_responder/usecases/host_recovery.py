@@ -18,7 +18,7 @@ from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.proof import missing_proof
 from memleash_responder.errors import ReconnectFailed
-from memleash_responder.usecases.restart_end import undrain
+from memleash_responder.usecases.restart_end import take_back, undrain
 from memleash_responder.usecases.restart_situation import read_agent
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one
@@ -115,16 +115,13 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     for they may have taken half an hour; 4. undrain, connected; who vouched is recorded.
     """
     host = services.outside.inventory.get(record.host)
-    agent = services.settings.agents.get(record.agent or "")
-    if host is None or agent is None or record.agent is None:
+    if host is None or record.agent is None or record.agent not in services.settings.agents:
         return "the host or its agent is not configured any more"
     problem = _not_back(services, record, host, record.agent)
     if problem is not None:
         return problem
     try:
-        services.outside.controllers.reconnect(
-            host, record.agent, timeout_seconds=agent.reconnect_timeout
-        )
+        take_back(services, host, record.agent)
     except ReconnectFailed as error:
         return str(error)
     problem = _not_back(services, record, host, record.agent)

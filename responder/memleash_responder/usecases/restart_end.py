@@ -11,6 +11,7 @@ from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.mutes import Claim, deadline, with_tail
 from memleash_responder.core.outcomes import FAILED, Outcome, Refusal
 from memleash_responder.core.restarts import AWAITING_APPROVAL, REQUESTED, Restart
+from memleash_responder.settings import libvirtd_choices
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one
 
@@ -101,6 +102,18 @@ def _end_abandoned(services: Services, restart: Restart) -> None:
     sent = restart.command_sent is not None
     outcome = Outcome.COMMAND_FAILED if sent else Outcome.FACTS_UNAVAILABLE
     give_back(services, restart, Refusal(outcome, why), begun=sent)
+
+
+def take_back(services: Services, host: Host, agent: str) -> None:
+    """Have the controllers take ``host`` back, and wait for it. Raises ReconnectFailed."""
+    settings = services.settings
+    choices = libvirtd_choices(settings, host, agent)
+    services.outside.controllers.reconnect(
+        host,
+        agent,
+        timeout_seconds=settings.agents[agent].reconnect_timeout,
+        restart_libvirtd={name for name, choice in choices.items() if choice.restart_libvirtd},
+    )
 
 
 def undrain(services: Services, host_name: str, agent: str) -> bool:

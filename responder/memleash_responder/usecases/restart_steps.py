@@ -29,7 +29,7 @@ from memleash_responder.errors import (
     SshError,
 )
 from memleash_responder.usecases.diagnosis_in_restart import before_restart
-from memleash_responder.usecases.restart_end import claim_mute, end_mute, undrain
+from memleash_responder.usecases.restart_end import claim_mute, end_mute, take_back, undrain
 from memleash_responder.usecases.restart_looks import (
     agent_of,
     host_of,
@@ -183,11 +183,9 @@ def _proven(
 
 def reconnect(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Have the controllers take the host back, and wait for it."""
-    timeout_seconds = agent_of(services, restart).reconnect_timeout
+    agent_of(services, restart)
     try:
-        services.outside.controllers.reconnect(
-            host_of(services, restart), restart.agent, timeout_seconds=timeout_seconds
-        )
+        take_back(services, host_of(services, restart), restart.agent)
     except ReconnectFailed as error:
         raise Failed(error.outcome, str(error)) from error
     return progress

@@ -21,6 +21,16 @@ def test_a_reconnect_asks_for_the_host_and_leaves_libvirtd_alone(peer: Peer) -> 
     assert peer.asked[0].json() == body
 
 
+def test_the_controllers_that_are_named_are_told_to_restart_libvirtd(
+    start_peer: StartPeer,
+) -> None:
+    first, second = start_peer(), start_peer()
+    asked = clients(first.url, second.url)
+    asked.reconnect(HOST, AGENT, timeout_seconds=5, restart_libvirtd={"mn-2"})
+    assert first.asked[0].json()["restart_libvirtd"] is False
+    assert second.asked[0].json()["restart_libvirtd"] is True
+
+
 def test_a_controller_may_answer_only_when_it_is_done(peer: Peer) -> None:
     done = threading.Event()
 

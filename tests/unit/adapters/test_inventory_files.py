@@ -100,6 +100,16 @@ GROUP = "- {targets: [%s], labels: {host: %s}}"
             "[0].targets",
             "['a:1', 'b:1'] must be a list of one address:port: one host, one group",
         ),
+        (
+            "- {targets: ['a:1'], labels: {host: a, maintenance: later}}",
+            "[0].labels.maintenance",
+            "'later' must be one of true, yes, on, y, false, no, off, n",
+        ),
+        (
+            "- {targets: ['a:1'], labels: {host: a, restart_libvirtd: '1'}}",
+            "[0].labels.restart_libvirtd",
+            "'1' must be one of true, yes, on, y, false, no, off, n",
+        ),
         (GROUP % ("a", "a"), "[0].targets[0]", f"'a' {ADDRESS_FORM}"),
         (GROUP % ("'a:0'", "a"), "[0].targets[0]", f"'a:0' {ADDRESS_FORM}"),
         (GROUP % ("'a:65536'", "a"), "[0].targets[0]", f"'a:65536' {ADDRESS_FORM}"),
@@ -246,3 +256,11 @@ def test_a_name_that_is_not_known_yet_waits_for_the_version_that_is_being_read(
         read_on.set()
         assert waiting.result() is not None
         assert list(reader.result()) == ["new"]
+
+
+@pytest.mark.parametrize(("written", "label"), [("true", "true"), ("No", "false"), ("'Y'", "Y")])
+def test_a_yes_or_no_needs_no_quotes_as_prometheus_reads_it(
+    write: Callable[..., Path], written: str, label: str
+) -> None:
+    file = write(f"- {{targets: ['a:1'], labels: {{host: a, maintenance: {written}}}}}")
+    assert load([file])["a"].labels["maintenance"] == label

@@ -64,14 +64,25 @@ class ControllerClients:
         doubts = _at_once(asked, lambda client: client.doubt(agent), workers=_ASKED_AT_ONCE)
         return {client.name: why for client, why in zip(asked, doubts, strict=True)}
 
-    def reconnect(self, host: Host, agent: str, *, timeout_seconds: float) -> None:
+    def reconnect(
+        self,
+        host: Host,
+        agent: str,
+        *,
+        timeout_seconds: float,
+        restart_libvirtd: Collection[str] = (),
+    ) -> None:
         """Have every controller take ``host`` back, and wait until they all did.
 
-        All are asked, at once. Raises ReconnectFailed that names the ones that did not.
+        All are asked, at once; ``restart_libvirtd`` names those that are to restart libvirtd, too.
+        Raises ReconnectFailed that names the ones that did not.
         """
         wait = Wait(time.monotonic() + timeout_seconds)
         problems = self._problems(
-            lambda client: client.reconnect(host, agent, wait), workers=len(self._clients)
+            lambda client: client.reconnect(
+                host, agent, wait, restart_libvirtd=client.name in restart_libvirtd
+            ),
+            workers=len(self._clients),
         )
         if problems:
             raise ReconnectFailed(f"reconnect of {host.name}: {'; '.join(problems)}")

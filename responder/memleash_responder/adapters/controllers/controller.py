@@ -33,7 +33,7 @@ class Controller(Protocol):
     def tasks(self, host: Host, agent: str) -> ControllerTasks:
         """Return what runs on ``host``: Unknown where it cannot tell, and no error."""
 
-    def reconnect(self, host: Host, agent: str, wait: Wait) -> None:
+    def reconnect(self, host: Host, agent: str, wait: Wait, *, restart_libvirtd: bool) -> None:
         """Take ``host`` back, and return when it is connected."""
 
     def doubt(self, agent: str) -> str | None:

@@ -125,7 +125,7 @@ class HttpController:
         answer = self._ask("GET", _filled(self._settings.tasks_url or "", name, agent))
         return None if answer.status == 404 else _listed(answer)
 
-    def reconnect(self, host: Host, agent: str, wait: Wait) -> None:
+    def reconnect(self, host: Host, agent: str, wait: Wait, *, restart_libvirtd: bool) -> None:
         """Post, and poll where the answer points to, until the host is connected.
 
         A lost connection is tried again: to reconnect twice is to reconnect. The first answer may
@@ -134,7 +134,7 @@ class HttpController:
         if self._settings.reconnect_url is None:
             return
         url = _filled(self._settings.reconnect_url, host.name, agent)
-        body = {**_named(host, agent), "restart_libvirtd": False}
+        body = {**_named(host, agent), "restart_libvirtd": restart_libvirtd}
         answer = self._insist("POST", url, wait, json=body)
         if answer.status == 202:
             place = _place_to_poll(url, answer)
