@@ -38,6 +38,7 @@ from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
+from memleash_responder.usecases.pauses import forget_over
 from memleash_responder.usecases.replicas import Liveness
 from memleash_responder.usecases.restart_end import end_abandoned
 from memleash_responder.usecases.restart_requests import RestartRequests
@@ -214,6 +215,7 @@ class Responder:
                 sooner=services.mutes_changed,
             ),
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
+            Duty(Part.END_PAUSES, lambda: forget_over(services), lambda: 15.0),
             # A fleet that has gone quiet tells of no calm.
             Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),
             *(Duty(Part.SWEEP, one, lambda: SWEEP_SECONDS, aside=self._sweeper) for one in sweeps),

@@ -20,7 +20,7 @@ def main() -> int:
     """Be the next release."""
     vars(durable)["STEPS_VERSION"] = vars(cli)["STEPS_VERSION"] = "next"
     newest = migrations.NEWEST_VERSION + 1
-    added = {newest: "ALTER TABLE memleash_restarts ADD COLUMN added TEXT"}
+    added = {newest: ("ALTER TABLE memleash_restarts ADD COLUMN added TEXT",)}
     vars(migrations)["MIGRATIONS"] = {**migrations.MIGRATIONS, **added}
     vars(migrations)["NEWEST_VERSION"] = newest
     vars(cli)["SWEEP_SECONDS"] = 1.0

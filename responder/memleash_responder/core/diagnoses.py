@@ -9,6 +9,7 @@ from typing import Literal
 
 from memleash_responder.core.facts import AgentFacts, Process, Unknown, running, same_life
 from memleash_responder.core.outcomes import Mode, Outcome, Refusal
+from memleash_responder.core.pauses import Pause, why_paused
 from memleash_toolkit.units import format_size
 from memleash_toolkit.values import (
     Command,
@@ -150,7 +151,8 @@ class DiagnosisSituation:
 
     agent: AgentFacts | Unknown
     mode: Mode
-    paused: bool
+    pauses: tuple[Pause, ...]
+    """Those that hold."""
     diagnosed_lives: Collection[float]
     """Start times of this agent's lives on this host that had their diagnosis."""
     under_way: str | None
@@ -163,8 +165,9 @@ def may_be_diagnosed(situation: DiagnosisSituation, settings: Diagnose | None) -
     """Return the process to diagnose now, or why not. Unknown means no."""
     if settings is None:
         return Refusal(Outcome.NOT_CONFIGURED, "the agent has no diagnose in the configuration")
-    if situation.paused:
-        return Refusal(Outcome.PAUSED, "a person paused the responder")
+    paused = why_paused(situation.pauses)
+    if paused is not None:
+        return Refusal(Outcome.PAUSED, paused)
     process = running(situation.agent)
     if isinstance(process, Unknown):
         return Refusal(Outcome.FACTS_UNAVAILABLE, process.why)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from memleash_responder.core.facts import same_life
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal
+from memleash_responder.core.pauses import Pause, why_paused
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Life, Memory, Tasks
@@ -31,11 +32,10 @@ def denied(restart: Restart, _policy: RestartPolicy, _now: float) -> Refusal | N
     return Refusal(Outcome.DENIED, "a person denied this restart") if restart.denied else None
 
 
-def paused(is_paused: bool, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    """Refuse while a person has paused the responder."""
-    if is_paused:
-        return Refusal(Outcome.PAUSED, "the responder is paused; resume it to allow restarts")
-    return None
+def paused(pauses: tuple[Pause, ...], _policy: RestartPolicy, _now: float) -> Refusal | None:
+    """Refuse while a pause holds."""
+    why = why_paused(pauses)
+    return Refusal(Outcome.PAUSED, why) if why else None
 
 
 def observe_mode(_restart: Restart, policy: RestartPolicy, _now: float) -> Refusal | None:

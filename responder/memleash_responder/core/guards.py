@@ -101,7 +101,7 @@ _ALWAYS = frozenset({Step.ADMIT, Step.VERIFY, Step.RESTART})
 GUARDS: tuple[Guard, ...] = (
     _guard("resolved", _ALWAYS, lambda now: now.restart, checks.resolved),
     _guard("denied", _ALWAYS, lambda now: now.restart, checks.denied),
-    _guard("paused", _ALWAYS, lambda now: now.paused, checks.paused),
+    _guard("paused", _ALWAYS, lambda now: now.pauses, checks.paused),
     _guard("observe_mode", _ALWAYS, lambda now: now.restart, checks.observe_mode),
     _guard("quarantined", _ADMIT, lambda now: now.quarantined, checks.quarantined),
     _guard("host_not_connected", _ADMIT, lambda now: now.host_state, checks.host_not_connected),

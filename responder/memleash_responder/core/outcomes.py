@@ -20,7 +20,7 @@ class Outcome(enum.StrEnum):
     UNKNOWN_AGENT = "unknown_agent"
     """The agent is not in the configuration."""
     PAUSED = "paused"
-    """A person paused the responder."""
+    """A pause holds: a person wants nothing restarted for now."""
     OBSERVE_MODE = "observe_mode"
     """The agent's mode only says what would be done."""
     AWAITING_APPROVAL = "awaiting_approval"

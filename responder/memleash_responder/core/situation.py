@@ -16,6 +16,7 @@ from memleash_responder.core.facts import (
     running,
 )
 from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.pauses import Pause
 from memleash_responder.core.restarts import Restart
 
 NOT_ASKED = Unknown("the controllers were not asked")
@@ -29,7 +30,8 @@ class Situation:
     agent: AgentFacts | Unknown
     hard_limit_bytes: int | Unknown
     """The effective limit; 0 is off."""
-    paused: bool
+    pauses: tuple[Pause, ...]
+    """Those that hold."""
     quarantined: bool
     host_state: HostState
     agent_restart_ages: tuple[float, ...]

@@ -72,8 +72,8 @@ def output(text: str, limit: int = OUTPUT_CHARACTERS) -> str:
     return clean if len(text) <= limit else f"…{clean[1:]}"
 
 
-def listed(names: Sequence[str], *, more: int = 0) -> str:
+def listed(names: Sequence[str], *, more: int = 0, characters: int = NAME_CHARACTERS) -> str:
     """Return the first ``names`` and how many ``more`` there are: ``a, b and 99,990 more``."""
-    first = [line(name, NAME_CHARACTERS) for name in names[:NAMES_LISTED]]
+    first = [line(name, characters) for name in names[:NAMES_LISTED]]
     left = len(names) - len(first) + more
     return ", ".join(first) + (f" and {left:,} more" if left else "")

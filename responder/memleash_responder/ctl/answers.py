@@ -31,13 +31,22 @@ class Answered(Generic[T]):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause that holds."""
+
+    name: str
+    by: str
+    reason: str
+    since: datetime
+    until: datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Status:
     """Whether restarts are allowed now, and what needs a person."""
 
     version: str
-    paused: bool
-    changed_by: str | None
-    changed_at: datetime | None
+    pauses: list[Pause]
     storm: str | None
     open_restarts: int
     awaiting_approval: int
@@ -223,9 +232,9 @@ class HostState:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Switched:
-    """Whether restarts are paused now."""
+    """The pauses that hold now."""
 
-    paused: bool
+    pauses: list[Pause]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

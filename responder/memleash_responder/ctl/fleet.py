@@ -22,6 +22,7 @@ from memleash_responder.ctl.output import (
     size,
     truth,
 )
+from memleash_responder.ctl.switches import told_of
 
 _RECONNECT_SECONDS = 1900.0
 
@@ -35,9 +36,8 @@ def status(ctl: Ctl) -> None:
 
     def table() -> None:
         now = told.shape
-        paused = f"paused by {now.changed_by}, {ago(now.changed_at)}"
         lines = {
-            "restarts": paused if now.paused else now.storm or "allowed",
+            "restarts": told_of(now.pauses) or now.storm or "allowed",
             "open": now.open_restarts,
             "awaiting approval": now.awaiting_approval,
             "muted hosts": now.muted_hosts,

@@ -14,10 +14,11 @@ from memleash_responder.core.diagnoses import Diagnose, DiagnosisSituation, may_
 from memleash_responder.core.diagnosis_rounds import Rounds, rounds_for
 from memleash_responder.core.facts import Host, Process, Unknown
 from memleash_responder.core.outcomes import REASON_CHARACTERS, HostState, Outcome, Refusal
+from memleash_responder.core.pauses import holding
 from memleash_responder.core.untrusted import line
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.usecases.restart_situation import read_agent, read_hard_limit
-from memleash_responder.usecases.services import PAUSED, Services
+from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
     situation = DiagnosisSituation(
         agent=facts,
         mode=services.settings.agents[diagnosis.agent].mode,
-        paused=PAUSED in services.memory.flags.all(),
+        pauses=holding(services.memory.pauses.all(), services.clock.now()),
         diagnosed_lives=services.memory.diagnoses.lives_of(
             diagnosis.host, diagnosis.agent, but=diagnosis.id
         ),

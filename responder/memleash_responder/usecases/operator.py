@@ -9,7 +9,9 @@ import threading
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import Host
+from memleash_responder.core.moments import rfc3339
 from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.pauses import DEFAULT, Pause
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.storms import IGNORED
 from memleash_responder.errors import Conflict, NotFound, PeerRefused
@@ -17,13 +19,9 @@ from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.host_recovery import reconnect
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.restart_requests import RestartRequests
-from memleash_responder.usecases.services import PAUSED, STORM, Services, standing_storm
+from memleash_responder.usecases.services import RESUMED, STORM, Services, standing_storm
 
 log = logging.getLogger(__name__)
-
-RESUMED = "resumed"
-"""The switch that remembers who resumed last, beside PAUSED, which is gone by then."""
-
 
 RECONNECTS = 4
 """People who wait for controllers at once: each holds a thread that answers requests."""
@@ -43,20 +41,36 @@ class Operator:
         self._diagnosis = diagnosis
         self._reconnecting = threading.BoundedSemaphore(RECONNECTS)
 
-    def pause(self, by: str) -> None:
-        """Stop restarting; what is past its command goes on to its end."""
-        now = self._services.clock.now()
-        self._services.memory.flags.set(PAUSED, "yes", by, now)
-        log.warning("paused", extra={"by": by})
+    def pause(
+        self, by: str, name: str = DEFAULT, reason: str = "", until: float | None = None
+    ) -> None:
+        """Stop restarting; what is past its command goes on to its end.
 
-    def resume(self, by: str) -> None:
-        """Allow restarts again, through a storm that stands open too."""
+        A pause of the same ``name`` is replaced. ``until`` is unix time; None: for ever.
+        """
+        now = self._services.clock.now()
+        pause = Pause(name, by, reason, now, until)
+        if not pause.holds(now):
+            raise Conflict(
+                "Over already",
+                f"the pause would end at {rfc3339(until or 0.0)}, and it is {rfc3339(now)}",
+            )
+        self._services.memory.pauses.put(pause)
+        ends = rfc3339(until) if until is not None else None
+        log.warning("paused", extra={"by": by, "pause": name, "reason": reason, "until": ends})
+
+    def resume(self, by: str, name: str = DEFAULT) -> None:
+        """End the pause called ``name``; others go on. Without a name, a storm is passed over, too.
+
+        Who finds the default pause ended already has what they wanted.
+        """
         flags, now = self._services.memory.flags, self._services.clock.now()
+        if not self._services.memory.pauses.end(name) and name != DEFAULT:
+            raise NotFound("Not paused", f"there is no pause called {name!r}")
         flags.set(RESUMED, "yes", by, now)
-        flags.set(PAUSED, "", by, now)
-        if standing_storm(flags.all()) is not None:
+        if name == DEFAULT and standing_storm(flags.all()) is not None:
             flags.set(STORM, IGNORED, by, now)
-        log.warning("resumed", extra={"by": by})
+        log.warning("resumed", extra={"by": by, "pause": name})
 
     def restart(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
         """Ask for a restart, or join the one that is under way."""

@@ -11,9 +11,9 @@ from typing import Literal
 from memleash_responder.core.moments import Moment
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import AWAITING_APPROVAL
-from memleash_responder.usecases.operator import RESUMED
-from memleash_responder.usecases.services import PAUSED, Services, standing_storm
+from memleash_responder.usecases.services import RESUMED, Services, standing_storm
 
 MAINTENANCE = "maintenance"
 """The inventory's label of hosts that are not pinged while its value is ``true``."""
@@ -25,7 +25,10 @@ class Status:
 
     version: str
     paused: bool
+    pauses: Sequence[Pause]
+    """Those that hold, the oldest first."""
     changed_by: str | None
+    """Who paused last or, while nothing is paused, resumed last."""
     changed_at: Moment | None
     storm: str | None
     open_restarts: int
@@ -39,14 +42,16 @@ def status(services: Services) -> Status:
     """Return the state of the whole."""
     memory = services.memory
     flags = memory.flags.all()
-    changed = flags.get(PAUSED) or flags.get(RESUMED)
+    pauses = holding(memory.pauses.all(), services.clock.now())
+    by, at = _last_change(pauses, flags)
     open_restarts = memory.restarts.all_open()
     known = services.outside.inventory.hosts()
     return Status(
         version=metadata.version("memleash"),
-        paused=PAUSED in flags,
-        changed_by=changed[2] if changed else None,
-        changed_at=changed[1] if changed else None,
+        paused=bool(pauses),
+        pauses=pauses,
+        changed_by=by,
+        changed_at=at,
         storm=standing_storm(flags),
         open_restarts=len(open_restarts),
         awaiting_approval=sum(one.step == AWAITING_APPROVAL for one in open_restarts),
@@ -58,6 +63,15 @@ def status(services: Services) -> Status:
             if record.state is HostState.DISCONNECTED and name in known
         ],
     )
+
+
+def _last_change(
+    pauses: Sequence[Pause], flags: Mapping[str, tuple[str, float, str]]
+) -> tuple[str | None, float | None]:
+    if pauses:
+        return pauses[-1].by, pauses[-1].since
+    _, at, by = flags.get(RESUMED, (None, None, None))
+    return by, at
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

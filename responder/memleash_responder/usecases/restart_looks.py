@@ -13,6 +13,7 @@ from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
 from memleash_responder.core.guards import first_refusal
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal, Step
+from memleash_responder.core.pauses import holding
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.progress import Progress, Refused, Seen
 from memleash_responder.core.restarts import Restart, SentCommand
@@ -25,7 +26,7 @@ from memleash_responder.usecases.restart_situation import (
     seen,
     with_sent,
 )
-from memleash_responder.usecases.services import PAUSED, Services
+from memleash_responder.usecases.services import Services
 from memleash_toolkit.units import format_duration
 
 _LISTEN_SECONDS = 0.5
@@ -120,7 +121,7 @@ def wait_for_idle(services: Services, restart: Restart, progress: Progress) -> N
         services.sleep(min(_LISTEN_SECONDS, wait_seconds - passed))
         current = services.memory.restarts.get(restart.id)
         changed = current is not None and (current.resolved or current.forced)
-        if changed or PAUSED in services.memory.flags.all():
+        if changed or holding(services.memory.pauses.all(), services.clock.now()):
             return
 
 

@@ -12,18 +12,20 @@ from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unk
 from memleash_responder.core.guards import asks_controllers
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import HostState, Step
+from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import NOT_ASKED, Situation
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import counted_seconds
-from memleash_responder.usecases.services import PAUSED, Services, standing_storm
+from memleash_responder.usecases.services import Services, standing_storm
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredFacts:
     """What the database says that guards rest on, of all hosts, read for one look."""
 
-    paused: bool
+    pauses: tuple[Pause, ...]
+    """Those that hold."""
     storm: str | None
     quarantined: Mapping[tuple[str, str], tuple[float, str]]
     """By host and agent: since when, and why."""
@@ -50,7 +52,7 @@ class StoredFacts:
             restart=restart,
             agent=agent,
             hard_limit_bytes=hard_limit_bytes,
-            paused=self.paused,
+            pauses=self.pauses,
             quarantined=key in self.quarantined,
             host_state=self.state(restart.host),
             agent_restart_ages=self.agent_restart_ages.get(key, ()),
@@ -64,13 +66,12 @@ class StoredFacts:
 def stored_facts(services: Services, *, but: str | None = None) -> StoredFacts:
     """Read it, without the command that request ``but`` sent. Raises DatabaseUnavailable."""
     memory = services.memory
-    flags = memory.flags.all()
     now = services.clock.stamp()
     sent = memory.sent_commands.sent(counted_seconds(services.settings), now, but=but)
     of_agents, of_fleet = _ages(sent, now)
     return StoredFacts(
-        paused=PAUSED in flags,
-        storm=standing_storm(flags),
+        pauses=holding(memory.pauses.all(), now.at),
+        storm=standing_storm(memory.flags.all()),
         quarantined=memory.quarantine.all(),
         hosts=memory.hosts.all(),
         agent_restart_ages=of_agents,
@@ -178,7 +179,7 @@ def seen(situation: Situation) -> dict[str, Any]:
         "agent": _unknown(agent) if isinstance(agent, Unknown) else _agent_seen(agent),
         "hard_limit_bytes": _unknown(limit) if isinstance(limit, Unknown) else limit,
         "host_state": situation.host_state,
-        "paused": situation.paused,
+        "pauses": [dataclasses.asdict(pause) for pause in situation.pauses],
         "storm": situation.storm,
         "quarantined": situation.quarantined,
         "tasks": _unknown(tasks) if isinstance(tasks, Unknown) else [*map(_tasks_seen, tasks)],

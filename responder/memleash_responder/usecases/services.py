@@ -15,6 +15,7 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
 from memleash_responder.adapters.database.mutes import Mutes
+from memleash_responder.adapters.database.pauses import Pauses
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.database.sent_commands import SentCommands
@@ -35,9 +36,8 @@ class Stopping(BaseException):
     """
 
 
-PAUSED = "paused"
-STORM = "storm"
-"""Names of the switches in Flags."""
+STORM, RESUMED = "storm", "resumed"
+"""The switches in Flags: of the storm breaker, and of who or what ended a pause last."""
 
 
 def standing_storm(flags: Mapping[str, tuple[str, float, str]]) -> str | None:
@@ -88,6 +88,7 @@ class Memory:
     mutes: Mutes
     quarantine: Quarantine
     diagnoses: Diagnoses
+    pauses: Pauses
     flags: Flags
     replicas: Replicas
 
@@ -105,6 +106,7 @@ class Memory:
             Mutes(database),
             Quarantine(database),
             Diagnoses(database),
+            Pauses(database),
             Flags(database),
             Replicas(database),
         )

@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
+from memleash_responder.core.pauses import holding
 from memleash_responder.errors import DatabaseUnavailable
-from memleash_responder.usecases.services import PAUSED, Services, standing_storm
+from memleash_responder.usecases.services import Services, standing_storm
 from memleash_responder.web.api.table import restricted
 from memleash_toolkit.exposition import accepted
 
@@ -131,9 +132,16 @@ class StateCollector(Collector):
         return known_host and agent in self._services.settings.agents
 
     def _flags(self) -> Iterator[Metric]:
-        flags = self._services.memory.flags.all()
-        paused = GaugeMetricFamily(f"{PREFIX}_paused", "1 while a person paused the responder.")
-        paused.add_metric([], float(PAUSED in flags))
+        memory = self._services.memory
+        flags, pauses = memory.flags.all(), holding(memory.pauses.all(), self._services.clock.now())
+        paused = GaugeMetricFamily(f"{PREFIX}_paused", "1 while any pause holds.")
+        paused.add_metric([], float(bool(pauses)))
+        yield _gauge(
+            "pause_start_timestamp_seconds",
+            "When each pause that holds began.",
+            ["name"],
+            {(pause.name,): pause.since for pause in pauses},
+        )
         storm = GaugeMetricFamily(f"{PREFIX}_storm", "1 while the storm breaker is open.")
         storm.add_metric([], float(standing_storm(flags) is not None))
         yield from (paused, storm)

@@ -46,6 +46,8 @@ TAKES_SOMETHING = {
     "POST /api/v1/alertmanager",
     "POST /api/v1/restarts",
     "POST /api/v1/diagnoses",
+    "POST /api/v1/pause",
+    "POST /api/v1/resume",
     "GET /api/v1/alerts",
     "GET /api/v1/diagnoses",
     "GET /api/v1/diagnostics",

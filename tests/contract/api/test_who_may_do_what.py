@@ -31,6 +31,7 @@ PAGES = ("/", "/restarts", "/alerts", "/hosts/node-1")
 BUTTONS = (
     "/pause",
     "/resume",
+    "/pauses/rack-7/resume",
     "/restarts/x/approve",
     "/restarts/x/deny",
     f"/hosts/node-1/agents/{AGENT}/restart",

@@ -29,7 +29,7 @@ from tests.contract.ctl.server import Server, http
 DOCS = Path(__file__).parents[3] / "docs/memleashctl.md"
 LOGIN = b"<!DOCTYPE html><html><form action=/login>\xff</form></html>"
 PROBLEM = json.dumps({"title": "no", "status": 503, "detail": "the database is gone"}).encode()
-KEYS = ("hosts", "mutes", "quarantine", "restarts", "diagnostics", "paused", "id")
+KEYS = ("hosts", "mutes", "quarantine", "restarts", "diagnostics", "pauses", "id")
 JSON = "Content-Type: application/json\r\n"
 
 
@@ -275,7 +275,7 @@ SHAPES = [
         lambda below: (
             st.lists(below, max_size=3)
             | st.dictionaries(
-                st.sampled_from(["host", "agents", "until", "facts", "command", "paused", "id"]),
+                st.sampled_from(["host", "agents", "until", "facts", "command", "pauses", "id"]),
                 below,
             )
         ),

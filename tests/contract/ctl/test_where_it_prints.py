@@ -20,8 +20,15 @@ from tests.contract.ctl.server import Server, http
 STATUS = {
     "version": "1",
     "paused": True,
-    "changed_by": "Łukasz \u202e",
-    "changed_at": "2026-01-01T00:00:00Z",
+    "pauses": [
+        {
+            "name": "rack-7",
+            "by": "Łukasz \u202e",
+            "reason": "",
+            "since": "2026-01-01T00:00:00Z",
+            "until": None,
+        }
+    ],
     "storm": None,
     "open_restarts": 1,
     "awaiting_approval": 0,

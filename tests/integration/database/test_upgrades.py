@@ -22,7 +22,9 @@ from demo.stack.responder import Responder, alert, lonely, responder
 from memleash_responder.adapters.database import migrations
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import NEWEST_VERSION, rehearse, upgrade
+from memleash_responder.adapters.database.pauses import Pauses
 from memleash_responder.adapters.database.schema import schema
+from memleash_responder.core.pauses import Pause
 from memleash_responder.errors import DatabaseUnavailable
 from tests.integration.database.conftest import Start
 
@@ -102,9 +104,16 @@ def test_every_row_of_an_old_database_stays(old: Database) -> None:
     assert all(before.values()), "something in each table"
     upgrade(old)
     assert version(old) == NEWEST_VERSION
-    assert rows(old) == before
+    after = rows(old)
+    assert {table: after[table] for table in before} == before
     upgrade(old)
-    assert rows(old) == before
+    assert rows(old) == after
+
+
+def test_a_pause_of_an_old_database_goes_on_as_the_default_one(old: Database) -> None:
+    upgrade(old)
+    (pause,) = Pauses(old).all()
+    assert pause == Pause("default", "ann", "maintenance of the rack", 1790000062.0, None)
 
 
 def test_an_upgraded_database_has_the_tables_of_a_fresh_one(
@@ -132,10 +141,13 @@ def test_an_upgrade_that_fails_half_way_changes_nothing(
     old: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, tables = rows(old), described(old)
-    steps = {**migrations.MIGRATIONS, NEWEST_VERSION + 1: "ALTER TABLE nowhere ADD COLUMN x TEXT"}
+    broken = ("ALTER TABLE nowhere ADD COLUMN x TEXT",)
+    steps = {**migrations.MIGRATIONS, NEWEST_VERSION + 1: broken}
     monkeypatch.setattr(migrations, "MIGRATIONS", steps)
     monkeypatch.setattr(migrations, "NEWEST_VERSION", NEWEST_VERSION + 1)
-    with pytest.raises(DatabaseUnavailable, match="cannot be brought to version 3, and stay as"):
+    with pytest.raises(
+        DatabaseUnavailable, match=f"cannot be brought to version {NEWEST_VERSION + 1}, and stay as"
+    ):
         upgrade(old)
     assert (rows(old), described(old)) == (before, tables)
 

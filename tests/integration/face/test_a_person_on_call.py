@@ -104,6 +104,29 @@ def test_pause_and_resume_are_one_button_away(visit: Visit, ctl: Callable[..., R
     assert ctl("-o", "json", "status").json["paused"] is False
 
 
+def test_pauses_have_names_and_are_resumed_one_by_one(
+    visit: Visit, ctl: Callable[..., Ran]
+) -> None:
+    ctl("pause", "upgrade", "--reason", "the new release", "--until", "2099-01-01T00:00:00Z")
+    page = visit.page()
+    page.get_by_text("Pause with a name or an end").click()
+    page.get_by_label("Name of the pause").fill("rack-7")
+    page.get_by_label("Why").fill("the rack moves")
+    page.get_by_label("How long").select_option("4h")
+    page.locator("#pause-with-name").click()
+    told = page.locator("#state")
+    expect(told).to_contain_text("paused it as rack-7")
+    expect(told).to_contain_text("the rack moves")
+    expect(told).to_contain_text("paused it as upgrade")
+    expect(told).to_contain_text("until 2099-01-01 00:00:00 UTC: the new release")
+    keep(page, "pauses")
+
+    page.get_by_role("button", name="Resume upgrade").click()
+    expect(told).not_to_contain_text("upgrade")
+    page.get_by_role("button", name="Resume rack-7").click()
+    expect(told).to_contain_text("On watch.")
+
+
 def test_the_page_tells_when_the_responder_is_gone(stack: Stack, visit: Visit) -> None:
     page = visit.page()
     expect(page.locator("#stale")).to_be_hidden()

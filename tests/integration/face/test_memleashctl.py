@@ -81,7 +81,14 @@ def test_the_fleet_is_listed_and_explained(stack: Stack, ctl: Ctl) -> None:
 def test_pause_resume_and_status(ctl: Ctl) -> None:
     assert ctl("pause").code == 0
     assert "paused by token:on-call" in ctl("status").out
-    assert ctl("resume").code == 0
+    named = ctl("pause", "rack-7", "--reason", "the rack moves", "--for", "4h")
+    assert named.code == 0
+    assert "paused by token:on-call, " in named.out
+    assert " ago (rack-7) until 2" in named.out
+    assert "(rack-7)" in ctl("resume").out
+    assert ctl("resume", "rack-8").code == 1
+    assert ": the rack moves" in ctl("status").out
+    assert ctl("resume", "rack-7").out == "resumed\n"
     assert "allowed" in ctl("status").out
 
 

@@ -10,6 +10,7 @@ import pytest
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
 from memleash_responder.core.guards import GUARDS, Guard, asks_controllers, first_refusal, refusals
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
+from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
 from memleash_responder.core.restarts import APPROVED, DENIED, Restart
 from memleash_responder.core.situation import NOT_ASKED, Situation
@@ -24,11 +25,12 @@ POLICY = RestartPolicy(Mode.ENFORCE, Guards(), Fleet())
 AGENT = AgentFacts(up=True, start_time=LIFE, resident_bytes=LIMIT + 1, busy=False, ready=True)
 RESTART = Restart("r-1", "node-1", "kvmagent", ALERTED, alert_started_at=ALERTED)
 FREE = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", ()))
+PAUSE = Pause("rack-7", "ann", "the rack moves", NOW - 60, None)
 GOOD = Situation(
     restart=RESTART,
     agent=AGENT,
     hard_limit_bytes=LIMIT,
-    paused=False,
+    pauses=(),
     quarantined=False,
     host_state=HostState.CONNECTED,
     agent_restart_ages=(),
@@ -74,7 +76,7 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
     # what is wrong, the situation, the policy, its word, the steps that look at it
     ("resolved", situation(restart={"resolved": True}), POLICY, Outcome.RESOLVED, LOOKS),
     ("denied", situation(restart={"approval": DENIED}), POLICY, Outcome.DENIED, LOOKS),
-    ("paused", situation(paused=True), POLICY, Outcome.PAUSED, LOOKS),
+    ("paused", situation(pauses=(PAUSE,)), POLICY, Outcome.PAUSED, LOOKS),
     ("mode observe", GOOD, policy(Mode.OBSERVE), Outcome.OBSERVE_MODE, LOOKS),
     ("mode approve", GOOD, policy(Mode.APPROVE), Outcome.AWAITING_APPROVAL, ADMIT),
     ("quarantined", situation(quarantined=True), POLICY, Outcome.QUARANTINED, ADMIT),

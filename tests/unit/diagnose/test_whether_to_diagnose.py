@@ -16,12 +16,14 @@ from memleash_responder.core.diagnoses import (
 )
 from memleash_responder.core.facts import AgentFacts, Unknown
 from memleash_responder.core.outcomes import Mode, Outcome, Refusal
+from memleash_responder.core.pauses import Pause
 
+PAUSE = Pause("default", "ann", "", 1.0, None)
 NO_SAMPLE = Unknown("no sample")
 SETTINGS = Diagnose(Discover(systemd_unit="agent.service"))
 GROWING = AgentFacts(up=True, start_time=1000.0, resident_bytes=3 * GIB, busy=False)
 GOOD = DiagnosisSituation(
-    agent=GROWING, mode=Mode.ENFORCE, paused=False, diagnosed_lives=(), under_way=None
+    agent=GROWING, mode=Mode.ENFORCE, pauses=(), diagnosed_lives=(), under_way=None
 )
 
 
@@ -43,11 +45,11 @@ def agent(**changes: object) -> AgentFacts:
         ({"agent": Unknown("no route to host")}, Outcome.FACTS_UNAVAILABLE),
         ({"diagnosed_lives": (1000.4,)}, Outcome.ALREADY_DIAGNOSED),
         ({"diagnosed_lives": (10.0, 998.0)}, None),
-        ({"paused": True}, Outcome.PAUSED),
+        ({"pauses": (PAUSE,)}, Outcome.PAUSED),
         ({"mode": Mode.OBSERVE}, Outcome.OBSERVE_MODE),
         ({"asked_by_person": True, "mode": Mode.OBSERVE}, None),
         ({"asked_by_person": True, "diagnosed_lives": (1000.4,)}, None),
-        ({"asked_by_person": True, "paused": True}, Outcome.PAUSED),
+        ({"asked_by_person": True, "pauses": (PAUSE,)}, Outcome.PAUSED),
         (
             {"asked_by_person": True, "agent": agent(resident_bytes=4 * GIB + 1)},
             Outcome.TOO_LARGE,

@@ -9,10 +9,10 @@ import pytest
 
 from memleash_responder import settings
 from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import Guards
 from memleash_responder.settings import Readiness
 from memleash_responder.usecases.explain import explain
-from memleash_responder.usecases.services import PAUSED
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE, LIMIT
@@ -155,7 +155,9 @@ def test_who_waits_for_idle_hears_of_a_pause_or_the_alerts_end_within_a_second(
 
     def end() -> None:
         if what == "paused":
-            world.services.memory.flags.set(PAUSED, "yes", "ann", world.clock.now())
+            world.services.memory.pauses.put(
+                Pause("rack-7", "ann", "it moves", world.clock.now(), None)
+            )
         else:
             world.tell(resolved(world))
             (notification,) = world.services.memory.inbox.waiting(before=float("inf"))

@@ -21,10 +21,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import Fleet, Guards
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases import restart_workflow as workflow
-from memleash_responder.usecases.services import PAUSED, standing_storm
+from memleash_responder.usecases.services import standing_storm
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
 from tests.unit.usecases.world import AGENT, Killed, World
@@ -38,6 +39,7 @@ GUARDS = Guards(
 )
 FLEET = Fleet(max_restarts_per_hour=3)
 HOSTS = st.sampled_from(["node-1", "node-2"])
+PAUSES = st.sampled_from(["default", "rack-7"])
 KILLS = st.one_of(st.none(), st.integers(0, 80))
 """At which boundary from now the process dies, if it does."""
 FAULTS = st.sampled_from(
@@ -73,7 +75,8 @@ class Restarts(RuleBasedStateMachine):
             agent={"mode": mode},
         )
         self.mode = mode
-        self.paused = False
+        self.pauses: dict[str, float | None] = {}
+        """The end of each pause that was begun and not resumed."""
         self.patch.setattr(workflow, "run_step", self.world.engine.run_step)
         self.world.check_before_command = self.check_command  # type: ignore[method-assign]
         self.violations: list[str] = []
@@ -107,7 +110,7 @@ class Restarts(RuleBasedStateMachine):
             "never while new work may begin": node.drained,
             "never but while connecting": self.world.state(node.name) == "connecting",
             "never below the limit": node.resident_bytes > LIMIT,
-            "never while paused": not self.paused,
+            "never while paused": not self.a_pause_holds(),
             "never unasked": request.approval == "approved" or self.mode is Mode.ENFORCE,
             "never for an alert that resolved": not request.resolved,
             "never twice in a cooldown": all(now - at >= GUARDS.cooldown for at in mine),
@@ -191,12 +194,22 @@ class Restarts(RuleBasedStateMachine):
             self.world.services.memory.database.close()
             self.world.start()
 
-    @rule(paused=st.booleans())
-    def is_paused_or_resumed(self, paused: bool) -> None:
+    @rule(name=PAUSES, seconds=st.sampled_from([None, 30, 700]))
+    def is_paused(self, name: str, seconds: int | None) -> None:
         self.world.kill_at = None
-        self.paused = paused
-        flags, now = self.world.services.memory.flags, self.world.clock.now()
-        flags.set(PAUSED, "yes" if paused else "", "ann", now)
+        now = self.world.clock.now()
+        self.pauses[name] = None if seconds is None else now + seconds
+        self.world.services.memory.pauses.put(Pause(name, "ann", "", now, self.pauses[name]))
+
+    @rule(name=PAUSES)
+    def is_resumed(self, name: str) -> None:
+        self.world.kill_at = None
+        self.pauses.pop(name, None)
+        self.world.services.memory.pauses.end(name)
+
+    def a_pause_holds(self) -> bool:
+        now = self.world.clock.now()
+        return any(until is None or now < until for until in self.pauses.values())
 
     @rule(host=HOSTS, fault=FAULTS)
     def breaks(self, host: str, fault: tuple[str, Any]) -> None:
@@ -272,7 +285,8 @@ class Restarts(RuleBasedStateMachine):
         world = self.world
         world.kill_at = None
         world.prometheus_answers = True
-        self.is_paused_or_resumed(False)
+        for name in list(self.pauses):
+            self.is_resumed(name)
         for host in world.nodes:
             self.is_mended(host)
         world.run()

@@ -10,7 +10,15 @@ import pytest
 
 from memleash_responder.core.moments import Moment
 from memleash_responder.core.outcomes import HostState
-from memleash_responder.web.api.json_schema import Keyword, as_json, components, parse, schema_of
+from memleash_responder.web.api.json_schema import (
+    Keyword,
+    as_json,
+    components,
+    may_be_left_out,
+    model_of,
+    parse,
+    schema_of,
+)
 
 NOW = 1_800_000_000.0
 
@@ -125,3 +133,33 @@ def test_a_body_becomes_a_model() -> None:
 def test_any_other_body_is_refused_with_what_it_must_be(raw: object, problem: str) -> None:
     with pytest.raises(ValueError, match=f"^{problem}$"):
         parse(Body, raw)
+
+
+@dataclasses.dataclass(frozen=True)
+class Optional:
+    name: Annotated[str, Keyword("minLength", 1), Keyword("maxLength", 9)] = "x"
+    for_: Annotated[str, Keyword("pattern", "^[0-9]+s$")] | None = None
+
+
+def test_what_may_be_left_out_has_no_null_and_python_words_are_names() -> None:
+    assert components([Optional])["Optional"] == {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 9, "default": "x"},
+            "for": {"type": "string", "pattern": "^[0-9]+s$"},
+        },
+        "required": [],
+        "additionalProperties": False,
+    }
+    assert parse(Optional, {}) == Optional()
+    assert parse(Optional, {"for": "9s"}) == Optional("x", "9s")
+    for odd in ({"for": None}, {"for": 9}, {"name": None}, {"for_": "9s"}):
+        with pytest.raises(ValueError, match=r"must be text|unknown"):
+            parse(Optional, odd)
+
+
+def test_a_body_may_be_left_out_when_each_of_its_fields_may() -> None:
+    assert may_be_left_out(Optional)
+    assert not may_be_left_out(Body)
+    assert model_of(Annotated[Optional, Keyword("not", {})]) is Optional
+    assert model_of({"type": "object"}) is None

@@ -9,7 +9,7 @@ other.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -22,11 +22,19 @@ log = logging.getLogger(__name__)
 FIRST_VERSION = 1
 """What was made before versions were recorded."""
 
-MIGRATIONS: Mapping[int, str] = {
-    2: "CREATE INDEX memleash_restarts_commands ON memleash_restarts (command_sent_at)"
-    " WHERE command_sent_at IS NOT NULL",
+MIGRATIONS: Mapping[int, Sequence[str]] = {
+    2: (
+        "CREATE INDEX memleash_restarts_commands ON memleash_restarts (command_sent_at)"
+        " WHERE command_sent_at IS NOT NULL",
+    ),
+    3: (
+        # The switch stays, so that replicas of the release before are still paused.
+        'INSERT INTO memleash_pauses (name, "by", reason, since)'
+        " SELECT 'default', changed_by, CASE value WHEN 'yes' THEN '' ELSE value END, changed_at"
+        " FROM memleash_flags WHERE name = 'paused'",
+    ),
 }
-"""By the version that it leads to, a statement that SQLite and PostgreSQL understand."""
+"""By the version that they lead to, statements that SQLite and PostgreSQL understand."""
 
 NEWEST_VERSION = max(MIGRATIONS)
 
@@ -101,7 +109,8 @@ def _found_version(connection: sa.Connection) -> int | None:
 
 def _migrate(database: Database, connection: sa.Connection, number: int) -> None:
     try:
-        connection.execute(sa.text(MIGRATIONS[number]))
+        for statement in MIGRATIONS[number]:
+            connection.execute(sa.text(statement))
     except exc.DBAPIError as error:
         why = " ".join(str(error.orig).split())
         raise database.unavailable(

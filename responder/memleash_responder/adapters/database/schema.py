@@ -157,6 +157,17 @@ quarantine = sa.Table(
 )
 """Agents that a restart did not help."""
 
+pauses = sa.Table(
+    "memleash_pauses",
+    METADATA,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("by", sa.String(256), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("until", sa.Double),
+)
+"""What holds restarts back, each until it is resumed, or until it ends by itself."""
+
 flags = sa.Table(
     "memleash_flags",
     METADATA,
@@ -165,7 +176,7 @@ flags = sa.Table(
     sa.Column("changed_at", sa.Double, nullable=False),
     sa.Column("changed_by", sa.String(256), nullable=False),
 )
-"""Switches that a person, or the storm breaker, set: ``paused``, ``storm``."""
+"""Switches that the storm breaker, a person or a replica set, such as ``storm``."""
 
 replicas = sa.Table(
     "memleash_replicas",

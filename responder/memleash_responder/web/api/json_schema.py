@@ -45,7 +45,7 @@ def schema_of(kind: Kind) -> Schema:
     if origin is Annotated:
         if args[1] == UNIX_SECONDS:
             return {"type": "string", "format": "date-time"}
-        return {**schema_of(args[0]), args[1].key: args[1].value}
+        return {**schema_of(args[0]), **{one.key: one.value for one in args[1:]}}
     if origin is Literal:
         return {"enum": list(args)}
     if origin in _UNIONS:
@@ -81,12 +81,14 @@ def _object(model: type) -> Schema:
     properties: dict[str, Schema] = {}
     required = []
     for field in dataclasses.fields(model):
-        shown = schema_of(_kinds(model)[field.name])
+        kind = _kinds(model)[field.name]
         if field.default is dataclasses.MISSING:
-            required.append(field.name)
+            required.append(_key(field.name))
+            properties[_key(field.name)] = schema_of(kind)
+        elif field.default is None:  # may be left out, and is not taken as null
+            properties[_key(field.name)] = schema_of(typing.get_args(kind)[0])
         else:
-            shown = {**shown, "default": field.default}
-        properties[field.name] = shown
+            properties[_key(field.name)] = {**schema_of(kind), "default": field.default}
     return {
         "type": "object",
         "properties": properties,
@@ -101,7 +103,7 @@ def as_json(kind: Kind, value: Any) -> Any:
         return value
     if dataclasses.is_dataclass(kind):
         under = _kinds(typing.cast(type, kind))
-        return {name: as_json(under[name], getattr(value, name)) for name in under}
+        return {_key(name): as_json(under[name], getattr(value, name)) for name in under}
     origin, args = _parts(kind)
     if origin is Annotated:
         return rfc3339(value) if args[1] == UNIX_SECONDS else as_json(args[0], value)
@@ -118,18 +120,43 @@ def parse(model: Callable[..., T], raw: object) -> T:
     """Return a request's body as a ``model`` of texts and truths. Raises ValueError."""
     if not isinstance(raw, dict):
         raise ValueError("the body must be a JSON object")  # noqa: TRY004 - as for its fields
-    kinds = _kinds(model)
+    kinds = {_key(name): kind for name, kind in _kinds(model).items()}
     if unknown := sorted(raw.keys() - kinds.keys()):
         raise ValueError(f"unknown {unknown}; allowed: {', '.join(kinds)}")
     values = {}
     for field in dataclasses.fields(model):  # type: ignore[arg-type]
-        value = raw.get(field.name, field.default)
-        plain = typing.get_args(kinds[field.name])[:1] or (kinds[field.name],)
-        if type(value) is not plain[0]:
-            must_be = {str: "text", bool: "true or false"}[plain[0]]
-            raise ValueError(f"{field.name} must be {must_be}")
+        key = _key(field.name)
+        value = raw.get(key, field.default)
+        plain = _plain(kinds[key])
+        if type(value) is not plain and (key in raw or value is not None):
+            must_be = {str: "text", bool: "true or false"}[plain]
+            raise ValueError(f"{key} must be {must_be}")
         values[field.name] = value
     return model(**values)
+
+
+def model_of(kind: Kind) -> Any:
+    """Return the model that ``kind`` is, with or without keywords; None where it is none."""
+    origin, args = _parts(kind)
+    model = args[0] if origin is Annotated else kind
+    return model if dataclasses.is_dataclass(model) else None
+
+
+def may_be_left_out(model: Any) -> bool:
+    """Whether a request's body may be: each field of its ``model`` has a default."""
+    return all(one.default is not dataclasses.MISSING for one in dataclasses.fields(model))
+
+
+def _plain(kind: Kind) -> Any:
+    """Return the plain type below keywords and None."""
+    while typing.get_args(kind):
+        kind = typing.get_args(kind)[0]
+    return kind
+
+
+def _key(name: str) -> str:
+    """Return a field's name in JSON: ``for_`` is ``for``, which Python has taken."""
+    return name.removesuffix("_")
 
 
 @functools.cache

@@ -26,14 +26,20 @@ from memleash_responder.core.outcomes import (
     Refusal,
     Remediation,
 )
+from memleash_responder.core.pauses import DEFAULT, Pause
+from memleash_responder.core.untrusted import LINE_CHARACTERS
 from memleash_responder.usecases import explain, fleet, overview
 from memleash_responder.usecases.step_states import StepProgress, step_states
 from memleash_responder.web.api.json_schema import Keyword
+from memleash_responder.web.api.parameters import DURATION, TEXT
+from memleash_toolkit.values import NAME
 
 T = TypeVar("T")
 
 Size = Annotated[int, Keyword("minimum", 0)]
 Force = Annotated[bool, Keyword("description", "Skip the busy and task checks, nothing else.")]
+PauseName = Annotated[str, Keyword("pattern", f"^{NAME.pattern}$")]
+PauseReason = Annotated[str, Keyword("pattern", TEXT), Keyword("maxLength", LINE_CHARACTERS)]
 RestartOutcome = Annotated[Outcome, Keyword("enum", RESTART_OUTCOMES)]
 DiagnosisOutcome = Annotated[Outcome, Keyword("enum", DIAGNOSIS_OUTCOMES)]
 
@@ -270,9 +276,10 @@ class Diagnostic:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Switched:
-    """Whether restarts are paused now."""
+    """Whether restarts are paused now, and by which pauses."""
 
     paused: bool
+    pauses: Sequence[Pause]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -336,6 +343,23 @@ class RestartRequest:
     host: str
     agent: str
     force: Force = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PauseRequest:
+    """A pause, and when it ends by itself: at a time, after a duration, or not at all."""
+
+    name: PauseName = DEFAULT
+    reason: PauseReason = ""
+    until: Annotated[str, Keyword("format", "date-time")] | None = None
+    for_: Annotated[str, Keyword("pattern", DURATION)] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ResumeRequest:
+    """Which pause is to end."""
+
+    name: PauseName = DEFAULT
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,7 +6,13 @@ from importlib import metadata
 from typing import Any
 
 from memleash_responder.core.access import Role
-from memleash_responder.web.api.json_schema import Kind, components, schema_of
+from memleash_responder.web.api.json_schema import (
+    Kind,
+    components,
+    may_be_left_out,
+    model_of,
+    schema_of,
+)
 from memleash_responder.web.api.models import Problem
 from memleash_responder.web.api.table import Answer, Operation, Routes
 
@@ -88,7 +94,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.body is not None:
         content = {"application/json": {"schema": schema_of(operation.body)}}
-        shown["requestBody"] = {"required": True, "content": content}
+        model = model_of(operation.body)
+        required = model is None or not may_be_left_out(model)
+        shown["requestBody"] = {"required": required, "content": content}
     if operation.needs is not None:
         shown["description"] = f"Takes the role {operation.needs}, where access is configured."
         shown["security"] = [{"bearer": []}, {"basic": []}, {}]

@@ -1,4 +1,4 @@
-"""Query parameters that several routes take, and how times and numbers are read."""
+"""Query parameters that several routes take, and how times, numbers and names are read."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import re
 from collections.abc import Callable, Iterable
 
 from memleash_responder.core import moments
+from memleash_responder.core.untrusted import LINE_CHARACTERS
 from memleash_responder.web.api.table import Query
 from memleash_toolkit.units import parse_duration
+from memleash_toolkit.values import NAME, NAME_FORM
 
 MAX_PAGE = 1000
-_AGO = r"^(?=.)([0-9]{1,3}w)?([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
+DURATION = r"^(?=.)([0-9]{1,3}w)?([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$"
 """At the most 58 years, so that no duration that the document allows is too long to be read."""
-_TEXT = r"^[^\u0000-\u001f\u007f]*$"
+TEXT = r"^[^\u0000-\u001f\u007f]*$"
 SINCE = {
     "type": "string",
-    "anyOf": [{"format": "date-time"}, {"pattern": _AGO}],
+    "anyOf": [{"format": "date-time"}, {"pattern": DURATION}],
     "examples": ["7d", "2026-01-31T12:00:00Z"],
 }
 """A moment, or how long ago it was."""
@@ -46,16 +48,54 @@ def one_of(words: Iterable[str]) -> Callable[[str], str]:
 
 def text(value: str) -> str:
     """Take any text that can be stored and looked for."""
-    if not re.fullmatch(_TEXT, value):
+    if not re.fullmatch(TEXT, value):
         raise ValueError("must be text without control characters")
     return value
+
+
+def duration(value: str) -> float:
+    """Take a duration and return its seconds."""
+    if not re.fullmatch(DURATION, value):
+        raise ValueError("must be a duration such as 2h or 1d12h")
+    return parse_duration(value)
+
+
+def parse_name(value: str) -> str:
+    """Return the name of a pause. Raises ValueError."""
+    if not NAME.fullmatch(value):
+        raise ValueError(f"name {NAME_FORM}")
+    return value
+
+
+def parse_reason(value: str) -> str:
+    """Return why somebody pauses. Raises ValueError."""
+    if not re.fullmatch(TEXT, value) or len(value) > LINE_CHARACTERS:
+        raise ValueError(f"reason must be one line of at most {LINE_CHARACTERS} characters")
+    return value
+
+
+def end_of_pause(until: str | None, lasts: str | None, now: float) -> float | None:
+    """Return the unix time at which a pause that begins ``now`` ends by itself; None: it does not.
+
+    ``until`` is an RFC 3339 time, ``lasts`` a duration; one of them at most. Raises ValueError.
+    """
+    if until is not None and lasts is not None:
+        raise ValueError("give one of until and for")
+    if lasts is not None:
+        if not re.fullmatch(DURATION, lasts):
+            raise ValueError("for must be a duration such as 2h or 1d12h")
+        return now + parse_duration(lasts)
+    try:
+        return None if until is None else moments.parse(until)
+    except ValueError as error:
+        raise ValueError("until must be an RFC 3339 time such as 2026-01-31T12:00:00Z") from error
 
 
 def moment(now: Callable[[], float]) -> Callable[[str], float]:
     """Return a parser of an RFC 3339 time, or of a duration before ``now``, as unix time."""
 
     def parse(value: str) -> float:
-        if re.fullmatch(_AGO, value):
+        if re.fullmatch(DURATION, value):
             return now() - parse_duration(value)
         try:
             return moments.parse(value)
@@ -73,7 +113,7 @@ def word(name: str, description: str, words: Iterable[str]) -> Query:
 
 def label(name: str, description: str) -> Query:
     """Return a parameter that is a label's value."""
-    return Query(name, description, {"type": "string", "pattern": _TEXT}, text)
+    return Query(name, description, {"type": "string", "pattern": TEXT}, text)
 
 
 def paging(default: int = 100) -> tuple[Query, ...]:

@@ -6,14 +6,18 @@ Health and reload have the addresses that Prometheus's components have, outside 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 from flask import Blueprint, Response
 
 from memleash_responder.core.access import Role
+from memleash_responder.core.pauses import holding
 from memleash_responder.usecases import overview
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api import models
+from memleash_responder.web.api.json_schema import Keyword
+from memleash_responder.web.api.parameters import end_of_pause, parse_name, parse_reason
 from memleash_responder.web.api.table import Answer, Operation, Routes, restricted
 from memleash_responder.web.request_checks import caller
 from memleash_responder.web.responses import Problem, problem
@@ -25,12 +29,8 @@ TAG = "switches"
 def add_system(routes: Routes, services: Services, operator: Operator) -> None:
     """Add the operations about the responder as a whole."""
     _add_status(routes, services)
-    _add_switch(
-        routes, operator, "pause", "Stop restarting; effective within a second.", paused=True
-    )
-    _add_switch(
-        routes, operator, "resume", "Allow restarts again, through a storm too.", paused=False
-    )
+    _add_pause(routes, services, operator)
+    _add_resume(routes, services, operator)
     _add_quarantine(routes, services, operator)
 
 
@@ -49,22 +49,54 @@ def _add_status(routes: Routes, services: Services) -> None:
         return overview.status(services)
 
 
-def _add_switch(
-    routes: Routes, operator: Operator, word: str, summary: str, *, paused: bool
-) -> None:
+def _add_pause(routes: Routes, services: Services, operator: Operator) -> None:
     @routes.add(
         Operation(
             "POST",
-            f"/api/v1/{word}",
-            summary,
+            "/api/v1/pause",
+            "Stop restarting, within a second, until the pause is resumed or ends by itself.",
             TAG,
             Role.OPERATE,
-            {200: Answer("Done.", models.Switched)},
+            {200: Answer("Every pause that holds now.", models.Switched)},
+            body=Annotated[models.PauseRequest, Keyword("not", {"required": ["until", "for"]})],
+            problems=(409,),
         )
     )
-    def switch() -> models.Switched:
-        (operator.pause if paused else operator.resume)(caller().name)
-        return models.Switched(paused)
+    def pause(asked: models.PauseRequest) -> models.Switched:
+        try:
+            name, reason = parse_name(asked.name), parse_reason(asked.reason)
+            until = end_of_pause(asked.until, asked.for_, services.clock.now())
+        except ValueError as error:
+            raise Problem(400, "Bad request", str(error)) from error
+        operator.pause(caller().name, name, reason, until)
+        return _switched(services)
+
+
+def _add_resume(routes: Routes, services: Services, operator: Operator) -> None:
+    @routes.add(
+        Operation(
+            "POST",
+            "/api/v1/resume",
+            "End one pause; without a name the default one, and restart through a storm, too.",
+            TAG,
+            Role.OPERATE,
+            {200: Answer("Every pause that holds still.", models.Switched)},
+            body=models.ResumeRequest,
+            problems=(404,),
+        )
+    )
+    def resume(asked: models.ResumeRequest) -> models.Switched:
+        try:
+            name = parse_name(asked.name)
+        except ValueError as error:
+            raise Problem(400, "Bad request", str(error)) from error
+        operator.resume(caller().name, name)
+        return _switched(services)
+
+
+def _switched(services: Services) -> models.Switched:
+    pauses = holding(services.memory.pauses.all(), services.clock.now())
+    return models.Switched(bool(pauses), pauses)
 
 
 def _add_quarantine(routes: Routes, services: Services, operator: Operator) -> None:

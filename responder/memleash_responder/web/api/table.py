@@ -15,7 +15,14 @@ from typing import Any
 from flask import Flask, request
 
 from memleash_responder.core.access import Role
-from memleash_responder.web.api.json_schema import Kind, Schema, as_json, parse
+from memleash_responder.web.api.json_schema import (
+    Kind,
+    Schema,
+    as_json,
+    may_be_left_out,
+    model_of,
+    parse,
+)
 from memleash_responder.web.responses import Problem
 
 View = Callable[..., Any]
@@ -60,7 +67,10 @@ class Operation:
     answers: Mapping[int, Answer]
     query: tuple[Query, ...] = ()
     body: Kind = None
-    """A model, which the view gets as ``asked``; a schema: the view reads the body by itself."""
+    """A model, which the view gets as ``asked``; a schema: the view reads the body by itself.
+
+    A body whose every field has a default may be left out.
+    """
     problems: tuple[int, ...] = ()
     """Statuses beside those that every operation may answer."""
     body_bytes: int = SMALL_BODY_BYTES
@@ -121,11 +131,12 @@ def restricted(needs: Role | None, body_bytes: int = SMALL_BODY_BYTES) -> Callab
 
 def _checked(operation: Operation, view: View) -> View:
     (answer,) = operation.answers.values()
+    model = model_of(operation.body)
 
     def call(**given: Any) -> Any:
         given |= parse_query(operation.query)
-        if dataclasses.is_dataclass(operation.body):
-            given["asked"] = _parsed_body(operation.body)
+        if model is not None:
+            given["asked"] = _parsed_body(model)
         result = view(**given)
         if isinstance(result, tuple):
             return (as_json(answer.kind, result[0]), *result[1:])
@@ -135,8 +146,9 @@ def _checked(operation: Operation, view: View) -> View:
 
 
 def _parsed_body(model: Kind) -> Any:
+    empty = may_be_left_out(model) and not request.get_data()
     try:
-        return parse(model, request.get_json())
+        return parse(model, {} if empty else request.get_json())
     except ValueError as error:
         raise Problem(400, "Bad request", str(error)) from error
 

@@ -18,8 +18,10 @@ from itsdangerous import BadSignature, TimestampSigner
 from werkzeug.wrappers import Response
 
 from memleash_responder.core.access import Role
-from memleash_responder.usecases.operator import RESUMED, Operator
-from memleash_responder.usecases.services import PAUSED, Services
+from memleash_responder.core.pauses import DEFAULT
+from memleash_responder.usecases.operator import Operator
+from memleash_responder.usecases.services import RESUMED, Services
+from memleash_responder.web.api.parameters import end_of_pause, parse_name, parse_reason
 from memleash_responder.web.api.table import restricted
 from memleash_responder.web.request_checks import caller
 from memleash_responder.web.responses import Problem
@@ -38,8 +40,8 @@ def seen_of(services: Services, act: str, *about: str) -> str:
     """Return the state that ``act`` changes, in a text that is another one after each change."""
     memory = services.memory
     if act in (PAUSE, RESUME):
-        flags = memory.flags.all()
-        return "/".join(repr(flags[name][1]) if name in flags else "" for name in (PAUSED, RESUMED))
+        resumed = memory.flags.all().get(RESUMED, ("", 0.0, ""))
+        return "/".join(map(repr, [*about, resumed, *memory.pauses.all()]))
     if act in (APPROVE, DENY):
         (restart_id,) = about
         restart = memory.restarts.get(restart_id)
@@ -77,13 +79,26 @@ def buttons(services: Services, operator: Operator, forms: Forms) -> Blueprint:
     @blueprint.post("/pause")
     @restricted(Role.OPERATE)
     def pause() -> Response:
-        operator.pause(checked(PAUSE))
+        who, now = checked(PAUSE), services.clock.now()
+        name, lasts = (request.form.get(field) or None for field in ("name", "for"))
+        try:
+            name, reason = parse_name(name or DEFAULT), parse_reason(request.form.get("reason", ""))
+            until = end_of_pause(None, lasts, now)
+        except ValueError as error:
+            raise Problem(400, "Not paused", str(error)) from error
+        operator.pause(who, name, reason, until)
         return _shown(url_for("pages.home"))
 
     @blueprint.post("/resume")
     @restricted(Role.OPERATE)
     def resume() -> Response:
         operator.resume(checked(RESUME))
+        return _shown(url_for("pages.home"))
+
+    @blueprint.post("/pauses/<name>/resume")
+    @restricted(Role.OPERATE)
+    def resume_one(name: str) -> Response:
+        operator.resume(checked(RESUME, name), name)
         return _shown(url_for("pages.home"))
 
     @blueprint.post("/restarts/<restart_id>/<any(approve, deny):act>")

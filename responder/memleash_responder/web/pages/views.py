@@ -13,6 +13,7 @@ from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import RESTART_OUTCOMES, HostState, Outcome
+from memleash_responder.core.pauses import DEFAULT
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases import fleet, overview
 from memleash_responder.usecases.explain import explain_host
@@ -102,6 +103,7 @@ def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetRead
             hosts=len(inventory),
             snapshot=snapshot,
             status=overview.status(services),
+            default_pause=DEFAULT,
             approvals=[one for one in opened if one.step == AWAITING_APPROVAL],
             going_on=going_on,
             lost=_lost(known, inventory),
