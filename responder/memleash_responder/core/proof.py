@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memleash_responder.core.facts import AgentFacts, Unknown, same_life
+from memleash_responder.core.moments import rfc3339
 
 
 def missing_proof(facts: AgentFacts | Unknown, old_life: float | None) -> str | None:
@@ -21,7 +22,7 @@ def missing_proof(facts: AgentFacts | Unknown, old_life: float | None) -> str | 
     if old_life is None:
         return "it is not recorded which process was to be restarted"
     if same_life(facts.start_time, old_life):
-        return "the old process is still running"
+        return f"the old process is still running: it started at {rfc3339(facts.start_time)}"
     if facts.start_time < old_life:
         return "the process is older than the one that was to be restarted"
     if facts.ready is not True:

@@ -60,7 +60,7 @@ class Recovery:
         try:
             if record.state is HostState.DISCONNECTED and not _has_left(self._services, record):
                 reconnect(self._services, record)
-            elif not undrain(self._services, record.host, record.agent or ""):
+            elif not undrain(self._services, record.host, record.agent or "", record.restart_id):
                 _plan_next(self._services, record)
         except Exception as error:  # a worker's boundary: the host is looked at again
             self._services.telemetry.failures.labels(Part.RECOVER_HOSTS).inc()
@@ -127,7 +127,7 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     problem = _not_back(services, record, host, record.agent)
     if problem is not None:
         return problem
-    undrain(services, record.host, record.agent)
+    undrain(services, record.host, record.agent, record.restart_id)
     now, restart_id = services.clock.now(), record.restart_id or ""
     services.memory.hosts.change(record.host, HostEvent.CONNECT, restart_id, now)
     if record.vouched_by is not None:

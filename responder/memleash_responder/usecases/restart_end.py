@@ -67,7 +67,7 @@ def give_back(services: Services, restart: Restart, refusal: Refusal, *, begun: 
     if begun:
         services.memory.hosts.change(restart.host, HostEvent.LOSE, restart.id, now)
     elif services.memory.hosts.get(restart.host).restart_id == restart.id:
-        undrain(services, restart.host, restart.agent)
+        undrain(services, restart.host, restart.agent, restart.id)
         services.memory.hosts.change(restart.host, HostEvent.RESTORE, restart.id, now)
     try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
     finish(services, restart, refusal.outcome, refusal.reason)
@@ -116,19 +116,19 @@ def take_back(services: Services, host: Host, agent: str) -> None:
     )
 
 
-def undrain(services: Services, host_name: str, agent: str) -> bool:
-    """Undrain a host if it is owed; a failure stays owed, and recovery tries again.
+def undrain(services: Services, host_name: str, agent: str, restart_id: str | None) -> bool:
+    """Give the undrain that a restart owes; a failure stays owed, and recovery tries again.
 
-    A restart that began to hold the host meanwhile gets its drain back. A host that left the
-    inventory meanwhile is owed it all the same: controllers are told names alone.
+    What another restart holds by now is left alone: a step that is run again after a crash would
+    let new work onto the host of the next. A restart that begins to hold the host meanwhile gets
+    its drain back. A host that left the inventory meanwhile is owed it all the same: controllers
+    are told names alone.
     """
     record = services.memory.hosts.get(host_name)
-    if not record.drained:
+    if not record.drained or record.restart_id != restart_id:
         return True
     host = services.outside.inventory.get(host_name) or Host(host_name, "", "", {})
-    return try_one(
-        services, Part.UNDRAIN, host_name, _undrain, services, host, agent, record.restart_id
-    )
+    return try_one(services, Part.UNDRAIN, host_name, _undrain, services, host, agent, restart_id)
 
 
 def _undrain(services: Services, host: Host, agent: str, restart_id: str | None) -> None:

@@ -174,9 +174,9 @@ def read_hard_limit(
 def seen(situation: Situation) -> dict[str, Any]:
     """Return the facts of a situation as JSON, for the history and ``explain``."""
 
-    agent, limit, tasks = situation.agent, situation.hard_limit_bytes, situation.tasks
+    limit, tasks = situation.hard_limit_bytes, situation.tasks
     return {
-        "agent": _unknown(agent) if isinstance(agent, Unknown) else _agent_seen(agent),
+        "agent": agent_seen(situation.agent),
         "hard_limit_bytes": _unknown(limit) if isinstance(limit, Unknown) else limit,
         "host_state": situation.host_state,
         "pauses": [dataclasses.asdict(pause) for pause in situation.pauses],
@@ -186,12 +186,15 @@ def seen(situation: Situation) -> dict[str, Any]:
     }
 
 
+def agent_seen(agent: AgentFacts | Unknown) -> dict[str, Any]:
+    """Return what was seen of an agent as JSON; what is not known of it is null."""
+    if isinstance(agent, Unknown):
+        return _unknown(agent)
+    return {field.name: shown(getattr(agent, field.name)) for field in dataclasses.fields(agent)}
+
+
 def _unknown(fact: Unknown) -> dict[str, Any]:
     return {"unknown": fact.why}
-
-
-def _agent_seen(agent: AgentFacts) -> dict[str, Any]:
-    return {field.name: shown(getattr(agent, field.name)) for field in dataclasses.fields(agent)}
 
 
 def _tasks_seen(tasks: ControllerTasks) -> dict[str, Any]:

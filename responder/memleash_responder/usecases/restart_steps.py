@@ -38,7 +38,7 @@ from memleash_responder.usecases.restart_looks import (
     took_effect,
     wait_for_idle,
 )
-from memleash_responder.usecases.restart_situation import read_agent
+from memleash_responder.usecases.restart_situation import agent_seen, read_agent
 from memleash_responder.usecases.services import Services
 from memleash_toolkit.units import format_size
 
@@ -149,7 +149,9 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
 
 def ready(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Wait until a new life answers ready."""
-    facts = _proven(services, restart, lambda facts: missing_proof(facts, progress.life))
+    facts = _proven(
+        services, restart, Step.READY, lambda facts: missing_proof(facts, progress.life)
+    )
     return dataclasses.replace(
         progress,
         new_life=shown(facts.start_time) or 0.0,
@@ -160,16 +162,17 @@ def ready(services: Services, restart: Restart, progress: Progress) -> Progress:
 def _proven(
     services: Services,
     restart: Restart,
+    step: Step,
     missing: Callable[[AgentFacts | Unknown], str | None],
     why: str = "",
 ) -> AgentFacts:
     """Return the agent's facts once nothing is ``missing``; probe as configured. Raises Failed.
 
-    ``why`` begins the reason of a failure.
+    ``why`` begins the reason of a failure, which goes with what the last probe saw at ``step``.
     """
     host = host_of(services, restart)
     readiness = agent_of(services, restart).readiness
-    last = "it was not looked at"
+    last, saw = "it was not looked at", {}
     for probe in range(readiness.probes):
         if probe:
             services.sleep(readiness.interval)
@@ -177,8 +180,8 @@ def _proven(
         lacks = missing(facts)
         if isinstance(facts, AgentFacts) and lacks is None:
             return facts
-        last = lacks or last
-    raise Failed(Outcome.NOT_READY, f"{why}after {readiness.probes} probes: {last}")
+        last, saw = lacks or last, {str(step): {"agent": agent_seen(facts)}}
+    raise Failed(Outcome.NOT_READY, f"{why}after {readiness.probes} probes: {last}", saw)
 
 
 def reconnect(services: Services, restart: Restart, progress: Progress) -> Progress:
@@ -200,6 +203,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
     facts = _proven(
         services,
         restart,
+        Step.RELEASE,
         lambda facts: missing_at_the_end(facts, progress.life, progress.new_life),
         "the new process was gone again before the end: ",
     )
@@ -220,7 +224,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
             now,
         )
         log.warning("quarantined", extra={"host": restart.host, "agent": restart.agent})
-    undrain(services, restart.host, restart.agent)
+    undrain(services, restart.host, restart.agent, restart.id)
     services.memory.hosts.change(restart.host, HostEvent.CONNECT, restart.id, now)
     end_mute(services, restart)
     return progress

@@ -14,6 +14,13 @@ REFUSE = Reply({"error": "not now"}, status=503)
 CUT_SSH = "kill -9 $PPID"
 """The shell's parent is sshd's half of the session: the connection is lost there and then."""
 
+TWO_AGENTS = """
+{service} restart; cd {folder}; mv agent.pid first.pid; {service} start
+until cmp -s /proc/$(cat first.pid)/cmdline /proc/$(cat agent.pid)/cmdline; do :; done
+kill -STOP $(cat agent.pid)"""
+"""A restart that leaves a second process: like the first in all, and stopped before it finds the
+first one's port taken."""
+
 Faults = dict[str, list[Reply]]
 
 
@@ -111,10 +118,11 @@ OF_SSH = [
         "old process stays",
         "not_ready",
         starts=1,
-        reason="the old process is still running",
+        reason="the old process is still running: it started at ",
         command="true",
         settings=_FEW,
     ),
+    failed("two processes left", "not_ready", starts=3, command=TWO_AGENTS, settings=_FEW),
     failed(
         "agent never ready",
         "not_ready",

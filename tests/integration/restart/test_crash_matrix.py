@@ -47,6 +47,11 @@ def slow(seconds: float) -> str:
     return f"sleep {seconds}; {{service}} restart"
 
 
+FEW = {"readiness": {"probes": 4, "timeout": "1s", "interval": "250ms"}}
+NOTHING = "echo ran >>{folder}/commands"
+"""A restart command that returns 0 and restarts nothing."""
+NEVER_NEW = ["after:record:restart", "after:record:ready", "before:Restarts.finish"]
+
 MEMBERS = [
     *(Member(name_of(point)) for point in POINTS),
     Member("killed-while-it-runs", slow(2)),
@@ -56,6 +61,7 @@ MEMBERS = [
     Member("refused-word"),
     Member("failed-losing", "exit 7"),
     Member("failed-word", "exit 7"),
+    *(Member(f"nothing-{number}", NOTHING, settings=FEW) for number in range(len(NEVER_NEW))),
 ]
 
 
@@ -155,3 +161,21 @@ def test_killed_while_it_tells_of_a_failure_the_failure_is_told(
         assert responder.finished(host)["outcome"] == "command_failed"
         assert responder.state(host) == "disconnected"
         assert fleet.starts(host) == 1
+
+
+@pytest.mark.parametrize("point", NEVER_NEW)
+def test_killed_after_a_command_that_restarted_nothing_it_says_so_and_sends_it_no_more(
+    fleet: Fleet, point: str
+) -> None:
+    host = f"nothing-{NEVER_NEW.index(point)}"
+    fleet.peers.faults["reconnect", host] = [Reply(status=503)]
+    fleet.start_agent(host)
+    with fleet.responder(host) as responder:
+        responder.start(dies_at=point)
+        responder.alert(host)
+        responder.wait_dead()
+        responder.start()
+        assert responder.finished(host)["outcome"] == "not_ready"
+        assert responder.state(host) == "disconnected"
+        commands = (fleet.service(host) / "commands").read_text(encoding="ascii")
+        assert (commands, fleet.starts(host)) == ("ran\n", 1)

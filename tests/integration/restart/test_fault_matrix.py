@@ -193,6 +193,14 @@ def test_what_the_command_said_is_kept(dealt: Dealt) -> None:
     assert command["stderr"].endswith("no such unit\n"), "after what the user's shell has to say"
 
 
+def test_what_was_seen_when_no_new_life_came_is_kept(dealt: Dealt) -> None:
+    facts = dealt.requests["old-process-stays"]["facts"]
+    seen = facts["ready"]["agent"]
+    assert (seen["up"], seen["start_time"]) == (True, facts["life"])
+    assert seen["resident_bytes"] > facts["hard_limit_bytes"]
+    assert facts["command"]["exit_code"] == 0
+
+
 def test_a_new_life_that_is_over_the_limit_again_is_quarantined(dealt: Dealt) -> None:
     host = "over-the-limit-again"
     facts = dealt.requests[host]["facts"]

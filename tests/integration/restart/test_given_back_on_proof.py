@@ -18,16 +18,11 @@ from demo.stack.http import Json, post
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
 from demo.stack.stand_ins import CONTROLLERS
+from tests.integration.restart.faults import TWO_AGENTS
 
 pytestmark = pytest.mark.integration
 
 FEW_PROBES = {"readiness": {"probes": 2, "timeout": "1s", "interval": "250ms"}}
-TWO_AGENTS = """
-{service} restart; cd {folder}; mv agent.pid first.pid; {service} start
-until cmp -s /proc/$(cat first.pid)/cmdline /proc/$(cat agent.pid)/cmdline; do :; done
-kill -STOP $(cat agent.pid)"""
-"""The second one, like the first in all, is stopped before it finds the first one's port taken."""
-
 HELD_UP = "until [ -e {folder}/go ]; do sleep 0.1; done; {service} restart"
 """A restart that goes on only when the test says so, whoever waits for it."""
 

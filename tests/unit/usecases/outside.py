@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, cast
 
 from memleash_responder.adapters.ssh.commands import CommandResult
@@ -58,6 +58,8 @@ class Node:
     busy: bool | Unknown = False
     several: bool = False
     """More than one process may be the agent: the exporter says nothing of them."""
+    leaves_several: bool = False
+    """The command starts a new process, and leaves another."""
     exporter_answers: bool = True
     fresh_bytes: int = SMALL
     """What a new life holds."""
@@ -69,7 +71,8 @@ class Node:
     reconnects: bool = True
     ssh: str = "good"
     """What becomes of a session: good, refused, lost_just_before the command is sent; lost_before
-    it has its effect, lost_after that, lost_late (the effect comes 20 s later), or it fails."""
+    it has its effect, lost_after that, lost_late (the effect comes 20 s later); it fails, or it
+    returns 0 and has_none."""
     starts: list[float] = dataclasses.field(default_factory=list)
     """Uptime at each start that a command brought about: the service's own log."""
     commands: list[float] = dataclasses.field(default_factory=list)
@@ -81,7 +84,7 @@ class FakeExporter:
         self._world = world
 
     def facts(self, host: Host, agent: str, *, timeout_seconds: float | None = None) -> AgentFacts:
-        node = self._world.nodes[host.name]
+        node = self._world.node_of(host.name, agent)
         if not node.exporter_answers:
             raise FactsUnavailable(f"exporter of {host.name}: refused")
         if node.several:
@@ -154,7 +157,7 @@ class FakeSsh:
         self, host: Host, command: str, *, before_command: Callable[[], None], **_: object
     ) -> CommandResult:
         world = self._world
-        node = world.nodes[host.name]
+        node = world.node_of(host.name, command)
         world.boundary("before the session")
         if node.ssh == "refused":
             raise SshError(f"{host.name}: refused")
@@ -166,6 +169,8 @@ class FakeSsh:
         node.commands.append(world.clock.uptime_seconds)
         if node.ssh == "fails":
             return CommandResult(5, "", "Unit not found.", False, 0.1)
+        if node.ssh == "has_none":
+            return CommandResult(0, "done\n", "", False, 0.1)
         if node.ssh == "lost_before":
             raise CommandLost(f"{host.name}: cut")
         if node.ssh == "lost_late":
@@ -180,16 +185,16 @@ class FakeSsh:
 
 @dataclasses.dataclass
 class FakeInventory:
-    nodes: Mapping[str, Node]
+    names: Collection[str]
     unlisted: Collection[str] = ()
-    """Nodes that are there, and left the inventory."""
+    """Hosts that are there, and left the inventory."""
     valid: bool = True
 
     def get(self, name: str) -> Host | None:
-        if name not in self.nodes or name in self.unlisted:
+        if name not in self.names or name in self.unlisted:
             return None
         return Host(name, f"{name}:10058", name, {"host": name})
 
     def hosts(self) -> dict[str, Host]:
-        listed = [name for name in self.nodes if name not in self.unlisted]
+        listed = sorted(name for name in self.names if name not in self.unlisted)
         return {name: cast(Host, self.get(name)) for name in listed}

@@ -75,6 +75,28 @@ def test_finding_2_probes_that_are_used_up_fail_and_nothing_is_reconnected(
     assert world.clock.uptime_seconds - began == 4
 
 
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (
+            {"ssh": "has_none"},
+            "the old process is still running: it started at 2027-01-14T08:00:00Z",
+        ),
+        ({"leaves_several": True}, "that it is the only one"),
+    ],
+)
+def test_a_command_that_returns_0_and_leaves_no_single_new_process_is_not_ready(
+    world: World, fault: dict[str, Any], why: str
+) -> None:
+    leak_and_fire(world, **fault)
+    world.run()
+    (request,) = world.history()
+    assert (request.outcome, world.state()) == ("not_ready", "disconnected")
+    assert why in request.reason
+    assert request.facts["ready"]["agent"]["busy"] is False, "what was seen is in the record"
+    assert not world.reconnects
+
+
 def test_finding_2_the_reconnect_is_awaited_and_its_error_is_the_error(world: World) -> None:
     leak_and_fire(world, reconnects=False)
     world.run()

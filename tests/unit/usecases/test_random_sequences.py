@@ -28,7 +28,7 @@ from memleash_responder.usecases import restart_workflow as workflow
 from memleash_responder.usecases.services import standing_storm
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
-from tests.unit.usecases.world import AGENT, Killed, World
+from tests.unit.usecases.world import Killed, World
 
 GUARDS = Guards(
     startup_grace=Duration(60),
@@ -45,7 +45,8 @@ KILLS = st.one_of(st.none(), st.integers(0, 80))
 FAULTS = st.sampled_from(
     [
         *(("ssh", how) for how in ("refused", "lost_just_before", "lost_before", "fails")),
-        *(("ssh", how) for how in ("lost_after", "lost_late")),
+        *(("ssh", how) for how in ("lost_after", "lost_late", "has_none")),
+        ("leaves_several", True),
         *((name, False) for name in ("exporter_answers", "controller_answers", "reconnects")),
         *((name, False) for name in ("becomes_ready", "comes_up", "prometheus")),
         *(("busy_for", seconds) for seconds in (5, 45, 100)),
@@ -58,13 +59,14 @@ FAULTS = st.sampled_from(
 
 
 class Restarts(RuleBasedStateMachine):
-    """Two hosts, one responder, and everything that can come between them."""
+    """Two hosts, or two agents on one, and everything that can come between them."""
 
     @initialize(
         mode=st.sampled_from([Mode.ENFORCE, Mode.ENFORCE, Mode.APPROVE, Mode.OBSERVE]),
         storm_fraction=st.sampled_from([1.0, 1.0, 0.9]),
+        shared=st.booleans(),
     )
-    def begin(self, mode: Mode, storm_fraction: float) -> None:
+    def begin(self, mode: Mode, storm_fraction: float, shared: bool) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.patch = pytest.MonkeyPatch()
         self.world = World(
@@ -73,6 +75,7 @@ class Restarts(RuleBasedStateMachine):
             guards=GUARDS,
             fleet=dataclasses.replace(FLEET, storm_fraction=storm_fraction),
             agent={"mode": mode},
+            shared=shared,
         )
         self.mode = mode
         self.pauses: dict[str, float | None] = {}
@@ -95,6 +98,8 @@ class Restarts(RuleBasedStateMachine):
 
     def check_command(self, node: Node) -> None:
         now = self.world.clock.uptime_seconds
+        place = self.world.place(node.name)
+        host = self.world.nodes[place[0]]
         (request,) = (one for one in self.world.history(node.name) if one.outcome is None)
         mine = self.sent_by_others(request.id, node.name)
         everyone = self.sent_by_others(request.id, None)
@@ -104,10 +109,10 @@ class Restarts(RuleBasedStateMachine):
         holds = {
             "never where it is only observed": self.mode is not Mode.OBSERVE,
             "never in a storm": storm is None,
-            "never while quarantined": (node.name, AGENT) not in memory.quarantine.all(),
+            "never while quarantined": place not in memory.quarantine.all(),
             "never while busy": request.forced or node.busy is False,
-            "never with a running task": request.forced or not node.running,
-            "never while new work may begin": node.drained,
+            "never with a running task": request.forced or not host.running,
+            "never while new work may begin": host.drained,
             "never but while connecting": self.world.state(node.name) == "connecting",
             "never below the limit": node.resident_bytes > LIMIT,
             "never while paused": not self.a_pause_holds(),
@@ -153,6 +158,17 @@ class Restarts(RuleBasedStateMachine):
         self.told[host].append(self.world.last_alert)
         self.runs(kill)
 
+    @rule(interrupt=st.integers(0, 120), newest_first=st.booleans(), kill=KILLS)
+    def both_leak_and_fire(self, interrupt: int, newest_first: bool, kill: int | None) -> None:
+        """In the middle of one's restart the other's goes on, as on another thread."""
+        for host, node in self.world.nodes.items():
+            node.resident_bytes = LARGE
+            self.world.alert(host)
+            self.told[host].append(self.world.last_alert)
+        self.world.engine.newest_first = newest_first
+        self.world.interrupt_at = len(self.world.boundaries) + interrupt
+        self.runs(kill)
+
     @rule(host=HOSTS, status=st.sampled_from(["firing", "resolved"]), kill=KILLS)
     def is_told_again(self, host: str, status: str, kill: int | None) -> None:
         for payload in self.told[host][-1:]:
@@ -175,7 +191,8 @@ class Restarts(RuleBasedStateMachine):
     def is_asked_for_by_a_person(self, host: str, forced: bool, kill: int | None) -> None:
         self.world.nodes[host].resident_bytes = LARGE
         self.kill_after(kill)
-        self.person(lambda: self.world.admission.ask_for_person(host, AGENT, "ann", forced=forced))
+        place = self.world.place(host)
+        self.person(lambda: self.world.admission.ask_for_person(*place, "ann", forced=forced))
         self.world.run()
 
     @rule(host=HOSTS, word=st.sampled_from(["approve", "approve", "deny"]), kill=KILLS)
@@ -232,6 +249,7 @@ class Restarts(RuleBasedStateMachine):
         node.busy, node.running, node.ssh, node.fresh_bytes = False, [], "good", SMALL
         node.exporter_answers = node.controller_answers = node.reconnects = True
         node.comes_up = node.becomes_ready = True
+        node.several = node.leaves_several = False
         if not (node.up and node.ready):
             node.up = node.ready = True
             node.life, node.resident_bytes = self.world.clock.now(), SMALL
@@ -239,7 +257,7 @@ class Restarts(RuleBasedStateMachine):
     @rule(host=HOSTS)
     def has_its_quarantine_cleared(self, host: str) -> None:
         self.world.kill_at = None
-        self.world.services.memory.quarantine.clear(host, AGENT)
+        self.world.services.memory.quarantine.clear(*self.world.place(host))
 
     @rule(kill=KILLS)
     def runs(self, kill: int | None) -> None:
@@ -263,9 +281,10 @@ class Restarts(RuleBasedStateMachine):
 
     def all_are_vouched_for(self) -> None:
         """Have a person take lost hosts back; only what was sent a command may need that."""
-        for host, node in self.world.nodes.items():
+        sent = {self.world.place(name)[0] for _, name, _ in self.commands}
+        for host in {self.world.place(name)[0] for name in self.world.nodes}:
             if self.world.state(host) == "disconnected":
-                assert node.commands or any(host == name for _, name, _ in self.commands)
+                assert host in sent
                 self.world.services.memory.hosts.vouch(host, "ann")
 
     # -- what must be so always ---------------------------------------------------------------

@@ -331,7 +331,7 @@ def test_an_owed_undrain_does_not_undrain_a_restart_that_began_meanwhile(world: 
         undrain_of(*args)
 
     controllers.undrain = slow_undrain
-    assert undrain(world.services, "node-1", AGENT)
+    assert undrain(world.services, "node-1", AGENT, "first")
     assert world.node.drained
     assert hosts.get("node-1").drained, "the second one's undrain is still owed"
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
@@ -42,7 +43,7 @@ from tests.unit.usecases.outside import (
     Node,
 )
 
-AGENT = "kvmagent"
+AGENT, SECOND_AGENT = "kvmagent", "netagent"
 
 
 class Killed(BaseException):
@@ -60,7 +61,9 @@ class Ledger:
         self._records: dict[str, list[str]] = {}
         self._replayed: dict[str, int] = {}
         self._current = ""
+        self._under_way: set[str] = set()
         self.pending: list[str] = []
+        self.newest_first = False
 
     def workflow(self, name: str, body: Callable[[str], None]) -> None:
         self._bodies[name] = body
@@ -73,15 +76,23 @@ class Ledger:
         self._boundary("after enqueue")
 
     def run_pending(self) -> None:
-        """Run every workflow that is not finished, the oldest first."""
+        """Run every workflow that is not finished, as a process does that has just started."""
+        self._under_way.clear()
         while self.pending:
-            self.run_one(self.pending[0])
+            self.run_one(self.pending[-1 if self.newest_first else 0])
+
+    def run_another(self) -> None:
+        """Run a workflow that is not the one in the middle of which this is, if there is one."""
+        for work_id in [one for one in self.pending if one not in self._under_way][:1]:
+            self.run_one(work_id)
 
     def run_one(self, work_id: str) -> None:
         """Run a workflow from its last finished step; another may be in the middle of its own."""
         interrupted, self._current = self._current, work_id
         self._replayed[work_id] = 0
+        self._under_way.add(work_id)
         self._bodies["restart"](work_id)
+        self._under_way.discard(work_id)
         self.pending.remove(work_id)
         self._current = interrupted
 
@@ -128,7 +139,11 @@ class WorldServices(Services):
 
 
 class World:
-    """Some hosts, one controller, one responder."""
+    """Some hosts, one controller, one responder. Each node is an agent on a host of its own.
+
+    In a ``shared`` world the nodes are two agents on one host, node-1. Whatever takes the name of
+    a node is about its agent and its host.
+    """
 
     def __init__(
         self,
@@ -138,7 +153,10 @@ class World:
         guards: Guards | None = None,
         fleet: Fleet | None = None,
         agent: Mapping[str, Any] | None = None,
+        shared: bool = False,
     ) -> None:
+        self.shared = shared
+        hosts = 2 if shared else hosts
         self.clock = FakeClock()
         self.clock.on_advance.append(self._let_time_pass)
         self.nodes = {f"node-{number}": Node(f"node-{number}") for number in range(1, hosts + 1)}
@@ -148,16 +166,18 @@ class World:
         self.last_alert: dict[str, Any] = {}
         self.boundaries: list[str] = []
         self.kill_at: int | None = None
+        self.interrupt_at: int | None = None
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._file = folder / "world.db"
         self.engine = Ledger(self.boundary)
         self.settings = settings.Settings(
             inventory=settings.InventorySettings(()),
             agents={
-                AGENT: settings.Agent(
-                    restart_command="restart",
+                name: settings.Agent(
+                    restart_command=name,
                     **{"mode": Mode.ENFORCE, "guards": guards or Guards(), **(agent or {})},
                 )
+                for name in ([AGENT, SECOND_AGENT] if shared else [AGENT])
             },
             fleet=fleet or Fleet(storm_fraction=1.0),
         )
@@ -167,6 +187,14 @@ class World:
     def node(self) -> Node:
         """The first host."""
         return self.nodes["node-1"]
+
+    def place(self, name: str) -> tuple[str, str]:
+        """Return the host and the agent of a node."""
+        return ("node-1", SECOND_AGENT) if self.shared and name != "node-1" else (name, AGENT)
+
+    def node_of(self, host: str, agent: str) -> Node:
+        """Return the node that is ``agent`` on ``host``."""
+        return self.nodes["node-2" if agent == SECOND_AGENT else host]
 
     # -- the process --------------------------------------------------------------------------
 
@@ -182,7 +210,7 @@ class World:
         outside: Any = Outside.__new__(Outside)
         for name, part in {
             "settings": self.settings,
-            "inventory": FakeInventory(self.nodes, self.unlisted),
+            "inventory": FakeInventory({self.place(name)[0] for name in self.nodes}, self.unlisted),
             "exporter": FakeExporter(self),
             "prometheus": FakePrometheus(self),
             "alertmanager": None,
@@ -211,6 +239,9 @@ class World:
         if self.kill_at is not None and len(self.boundaries) > self.kill_at:
             self.kill_at = None
             raise Killed(name)
+        if self.interrupt_at is not None and len(self.boundaries) > self.interrupt_at:
+            self.interrupt_at = None
+            self.engine.run_another()
 
     def run(self) -> None:
         """Let the process do all it has to; killed on the way, it is started and goes on."""
@@ -220,8 +251,15 @@ class World:
             except Killed:
                 self.start()
             else:
-                self.kill_at = None
+                self.kill_at = self.interrupt_at = None
                 return
+
+    def run_until_killed(self, at: int) -> None:
+        """Let the process work up to a boundary, die there, and be started again."""
+        self.kill_at = at
+        with pytest.raises(Killed):
+            self._work()
+        self.start()
 
     def _work(self) -> None:
         for notification in self.services.memory.inbox.waiting(before=float("inf")):
@@ -232,9 +270,9 @@ class World:
 
     # -- what happens -------------------------------------------------------------------------
 
-    def alert(self, host: str = "node-1", *, firing: bool = True, age: float = 60.0) -> None:
+    def alert(self, name: str = "node-1", *, firing: bool = True, age: float = 60.0) -> None:
         """Tell of an alert that began ``age`` seconds ago; ``tell(last_alert)`` tells it again."""
-        self.last_alert = self._payload(host, firing=firing, at=self.clock.now() - age)
+        self.last_alert = self._payload(name, firing=firing, at=self.clock.now() - age)
         self.tell(self.last_alert)
 
     def tell(self, payload: Mapping[str, Any]) -> None:
@@ -249,17 +287,18 @@ class World:
             else:
                 return
 
-    def _payload(self, host: str, *, firing: bool, at: float) -> dict[str, Any]:
+    def _payload(self, name: str, *, firing: bool, at: float) -> dict[str, Any]:
+        host, agent = self.place(name)
         alert = {
             "status": "firing" if firing else "resolved",
             "labels": {
                 "alertname": "AgentMemoryHardLimitExceeded",
                 "host": host,
-                "agent": AGENT,
+                "agent": agent,
                 "remediation": "restart",
             },
             "startsAt": datetime.fromtimestamp(at, UTC).isoformat(),
-            "fingerprint": f"of-{host}",
+            "fingerprint": f"of-{name}",
         }
         return {"version": "4", "receiver": "responder", "alerts": [alert]}
 
@@ -269,6 +308,7 @@ class World:
         node.life = self.clock.now()
         node.resident_bytes = node.fresh_bytes
         node.up = node.comes_up
+        node.several = node.leaves_several
         node.ready = node.comes_up and node.becomes_ready
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
@@ -286,24 +326,26 @@ class World:
 
     # -- what is seen -------------------------------------------------------------------------
 
-    def history(self, host: str = "node-1") -> list[Restart]:
-        """Return the host's requests in the order in which they were made, whatever the clock."""
+    def history(self, name: str = "node-1") -> list[Restart]:
+        """Return a node's requests in the order in which they were made, whatever the clock."""
         with self.services.memory.database.read() as connection:
             ids = connection.scalars(sa.text("SELECT id FROM memleash_restarts ORDER BY rowid"))
             order = {restart_id: number for number, restart_id in enumerate(ids)}
-        found = self.services.memory.restart_history.page(host=host, limit=1000)
+        host, agent = self.place(name)
+        found = self.services.memory.restart_history.page(host=host, agent=agent, limit=1000)
         return sorted(found, key=lambda one: order[one.id])
 
-    def outcomes(self, host: str = "node-1") -> list[str]:
-        """Return the words of the host's requests, oldest first; ``open`` without one."""
-        return [str(one.outcome or "open") for one in self.history(host)]
+    def outcomes(self, name: str = "node-1") -> list[str]:
+        """Return the words of a node's requests, oldest first; ``open`` without one."""
+        return [str(one.outcome or "open") for one in self.history(name)]
 
-    def state(self, host: str = "node-1") -> str:
-        return str(self.services.memory.hosts.get(host).state)
+    def state(self, name: str = "node-1") -> str:
+        return str(self.services.memory.hosts.get(self.place(name)[0]).state)
 
-    def muted(self, host: str = "node-1") -> bool:
+    def muted(self, name: str = "node-1") -> bool:
         now = self.clock.now()
-        return any(one.in_force(now) for one in self.services.memory.mutes.of_host(host))
+        claims = self.services.memory.mutes.of_host(self.place(name)[0])
+        return any(one.in_force(now) for one in claims)
 
 
 def leak_and_fire(world: World, **node: Any) -> None:
