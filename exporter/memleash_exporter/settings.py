@@ -5,6 +5,7 @@ Validated once when read; the rest of the package sees only these classes.
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +44,22 @@ class Discover:
         _exactly_one(self, "systemd_unit", "pidfile", "cmdline")
 
 
+class LimitsOf(enum.StrEnum):
+    """Which memory the limits are held against."""
+
+    MAIN = "main"
+    """The main process's VmRSS."""
+    TREE = "tree"
+    """VmRSS of the main process and all its descendants, summed up."""
+    ANONYMOUS = "anonymous"
+    """The main process's RssAnon and VmSwap: what it allocated, swapped out or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """This host's override of the limits in the rules; 0 switches one off."""
+    """Which memory is limited, and this host's override of the rules' limits; 0 is off."""
 
+    of: LimitsOf = LimitsOf.MAIN
     alarm_threshold: SizeOrZero | None = None
     hard_limit: SizeOrZero | None = None
 

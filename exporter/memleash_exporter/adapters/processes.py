@@ -160,12 +160,16 @@ class Processes:
         """Return the pids of all that descend from ``pid``, found from parent to child.
 
         Costs what the tree costs, not what the host does. Raises ProcessGone when ``pid`` is
-        over; descendants that end meanwhile are left out.
+        over; descendants that end meanwhile are left out. Raises CannotTell where one of them
+        may be hidden instead: under hidepid=2 that looks the same, and it is listed all the same.
         """
         found = self._children(pid)
         for child in found:  # grows as it goes
-            with contextlib.suppress(ProcessGone):
+            try:
                 found += self._children(child)
+            except ProcessGone as error:
+                if not self.shows_all_processes():
+                    raise CannotTell(f"process {child} is over or hidden (hidepid=2)") from error
         return found
 
     def _children(self, pid: int) -> list[int]:

@@ -16,10 +16,11 @@ from memleash_exporter.adapters.background import BackgroundProbe
 from memleash_exporter.adapters.discovery import Search, Walk, check_alone
 from memleash_exporter.adapters.processes import Processes, seconds_since_boot
 from memleash_exporter.collector.busy_sources import Ask, Question, begin_of, report
+from memleash_exporter.collector.limited_memory import limited_bytes
 from memleash_exporter.collector.sample import AgentSample, Facts, Life
 from memleash_exporter.decisions import busy
 from memleash_exporter.errors import CannotTell, ProcessGone, SeveralAgents
-from memleash_exporter.settings import Agent
+from memleash_exporter.settings import Agent, LimitsOf
 
 YOUNGEST_COUNTED_SECONDS = 1.0
 """A descendant counts in the tree's memory from this age on: between fork and exec a child
@@ -198,23 +199,25 @@ class AgentWatch:
     def _read(self, life: Life) -> Look:
         """Read the facts, then see that all of them were of this life. Raises ProcessGone."""
         try:
-            look = Look(is_up=True, facts=self._facts(life))
+            look = self._facts(life)
         except CannotTell as error:
             look = Look(is_up=True, trouble=str(error))
         life.process.check_pid()
         return look
 
-    def _facts(self, life: Life) -> Facts:
-        usage = life.process.usage()
-        return Facts(
-            life=life,
-            usage=usage,
-            tree_resident_bytes=(
-                usage.resident_bytes + self._descendants_resident_bytes(life)
-                if self.agent.include_children
-                else None
-            ),
-        )
+    def _facts(self, life: Life) -> Look:
+        """Return its facts. What cannot be told of its descendants takes nothing else away."""
+        usage, limits = life.process.usage(), self.agent.limits
+        tree_bytes, trouble = None, ""
+        if self.agent.include_children or limits.of is LimitsOf.TREE:
+            try:
+                tree_bytes = usage.resident_bytes + self._descendants_resident_bytes(life)
+            except CannotTell as error:
+                trouble = str(error)
+        limited = limited_bytes(limits.of, usage, tree_bytes)
+        if limited is None:
+            trouble = trouble or f"the kernel does not tell what the limits are of: {limits.of}"
+        return Look(True, Facts(life, usage, tree_bytes, limited), trouble)
 
     def _descendants_resident_bytes(self, life: Life) -> int:
         processes = self._watched.processes

@@ -55,6 +55,14 @@ _AGENT_METRICS: Sequence[tuple[str, _Kind, str, Callable[[AgentSample], _Value]]
         _fact(lambda facts: facts.tree_resident_bytes),
     ),
     (
+        "memleash_agent_limited_memory_bytes",
+        _GAUGE,
+        "Memory that the limits are held against, as limits.of says: resident memory of the main "
+        "process (main) or of it and its descendants (tree), or RssAnon and VmSwap of the main "
+        "process (anonymous).",
+        _fact(lambda facts: facts.limited_bytes),
+    ),
+    (
         "memleash_agent_start_time_seconds",
         _GAUGE,
         "Unix time the agent's main process started: the identity of its life.",

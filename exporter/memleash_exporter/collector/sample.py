@@ -34,6 +34,8 @@ class Facts:
     life: Life
     usage: Usage
     tree_resident_bytes: int | None
+    limited_bytes: int | None
+    """What the limits are held against; None is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ _CONTRACT = {
     "memleash_agent_anonymous_memory_bytes": "gauge",
     "memleash_agent_swap_bytes": "gauge",
     "memleash_agent_tree_resident_memory_bytes": "gauge",
+    "memleash_agent_limited_memory_bytes": "gauge",
     "memleash_agent_start_time_seconds": "gauge",
     "memleash_agent_cpu_seconds": "counter",
     "memleash_agent_threads": "gauge",

@@ -33,6 +33,10 @@ for line in sys.stdin:
     elif word == "fork":
         if os.fork() == 0:
             os.execv(sys.executable, [argument, "-S", "-c", "import time; time.sleep(600)"])
+    elif word == "leak":
+        if os.fork() == 0:
+            held.append(bytearray(os.urandom(1) * (int(argument) << 20)))
+            os.read(os.pipe()[0], 1)  # for ever
     elif word == "exec":
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     print("done", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,37 @@ def test_children_count_in_the_tree_alone_and_show_as_busy(
     from_start = newborn[RSS]
     wait_until("the child to count in the tree and as busy", grown)
     assert exporter.scrape()[RSS] == pytest.approx(from_start, abs=MIB)
+
+
+def test_a_leak_in_a_child_is_seen_where_the_limits_are_of_the_tree(
+    agents: Any, run_exporter: Callable[..., Any], tmp_path: Path
+) -> None:
+    agent = agents(tmp_path.name)
+    discover = {"cmdline": f" {tmp_path.name}$"}
+    named = [
+        {"name": of, "discover": discover, "limits": {"of": of}}
+        for of in ("main", "tree", "anonymous")
+    ]
+    exporter = run_exporter({"agents": named})
+
+    def limited() -> dict[str, float]:
+        seen = exporter.scrape()
+        metric = "memleash_agent_limited_memory_bytes"
+        return {one["name"]: seen[f"{metric}{{agent={one['name']}}}"] for one in named}
+
+    before = limited()
+    assert before["anonymous"] < before["main"] == before["tree"]
+    agent.tell("leak 64")
+    after = wait_until(
+        "the child to count",
+        lambda: (now := limited())["tree"] > before["tree"] + 64 * MIB and now,
+    )
+    for of in ("main", "anonymous"):
+        assert after[of] == pytest.approx(before[of], abs=MIB), of
+    agent.tell("grow 32")
+    grown = limited()
+    for of in ("main", "tree", "anonymous"):
+        assert 31 * MIB < grown[of] - after[of] < 40 * MIB, of
 
 
 def test_a_restarted_agent_is_another_life_in_the_next_scrape(
@@ -288,6 +320,47 @@ def test_a_hidden_agent_is_unknown_not_down_and_not_0_bytes(
     assert seen[SUCCESS] == 0
     assert UP not in seen
     assert RSS not in seen
+
+
+def _owner_of(pidfile: Path) -> int | None:
+    """Return the user of the process in ``pidfile``, None before one has written it."""
+    pid = pidfile.read_text().strip() if pidfile.exists() else ""
+    return Path(f"/proc/{pid}/cmdline").stat().st_uid if pid else None
+
+
+@pytest.mark.parametrize("hidepid", ["1", "2"])
+def test_a_hidden_descendant_makes_its_tree_unknown_and_never_less(
+    run_exporter: Callable[..., Any],
+    as_nobody: tuple[str, ...],
+    hidden_procfs: Callable[[str], Path],
+    tmp_path: Path,
+    hidepid: str,
+) -> None:
+    """Seen: under hidepid=2 a child of another user counted as one that has ended."""
+    pidfile, procfs = tmp_path / "agent.pid", hidden_procfs(hidepid)
+    reader, writer = os.pipe()
+    child, then_nobody = f"read line <&{reader} &", f"exec {shlex.join(as_nobody)} cat <&{reader}"
+    orphan = f"({child} echo $BASHPID >{pidfile}; {then_nobody}) &"
+    subprocess.run(["bash", "-c", orphan], pass_fds=[reader], stdout=subprocess.DEVNULL, check=True)
+    os.close(reader)
+    try:
+        wait_until("it to be nobody's", lambda: _owner_of(pidfile) == 65534)
+        watched = {
+            "name": "a",
+            "discover": {"pidfile": str(pidfile)},
+            "limits": {"of": "tree"},
+            "busy": [{"children": {"cmdline": "qemu-img"}}],
+        }
+        exporter = run_exporter(
+            {"agents": [watched]}, "--path.procfs", str(procfs), prefix=as_nobody
+        )
+        seen = exporter.scrape()
+    finally:
+        os.close(writer)
+    assert (seen[UP], seen[SUCCESS]) == (1, 0)
+    assert RSS in seen
+    for unknown in ("limited_memory_bytes", "tree_resident_memory_bytes", "busy"):
+        assert f"memleash_agent_{unknown}{{agent=a}}" not in seen, unknown
 
 
 def test_a_thousand_restarts_under_one_pid_never_mix_two_lives(tmp_path: Path) -> None:

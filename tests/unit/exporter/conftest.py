@@ -27,6 +27,7 @@ class FakeProcfs:
         state: bytes = b"S",
         threads: int = 1,
         rss_kib: int | None = 1024,
+        swap_kib: int = 0,
         children: tuple[int, ...] = (),
     ) -> Path:
         directory = self.root / str(pid)
@@ -42,7 +43,7 @@ class FakeProcfs:
         memory = (
             b""
             if rss_kib is None
-            else f"VmRSS:\t{rss_kib} kB\nRssAnon:\t 512 kB\nVmSwap:\t0 kB\n".encode()
+            else f"VmRSS:\t{rss_kib} kB\nRssAnon:\t 512 kB\nVmSwap:\t{swap_kib} kB\n".encode()
         )
         (directory / "status").write_bytes(
             b"Name:\tagent\nVmPeak:\t9 kB\n" + memory + f"Threads:\t{threads}\n".encode()

@@ -14,20 +14,22 @@ from memleash_exporter.collector.busy_sources import Question
 from memleash_exporter.collector.sample import AgentSample
 from memleash_exporter.decisions.busy import Word
 from memleash_exporter.errors import CannotTell, SeveralAgents
-from memleash_exporter.settings import Agent, Discover
+from memleash_exporter.settings import Agent, Discover, Limits, LimitsOf
 
 
 class Host:
     """A host with one agent on a written procfs, and a search that counts how often it is run."""
 
-    def __init__(self, fake: Any, *, include_children: bool = False) -> None:
+    def __init__(
+        self, fake: Any, *, include_children: bool = False, of: LimitsOf = LimitsOf.MAIN
+    ) -> None:
         self.fake = fake
         self.processes = fake.processes()
         self.searches = 0
         self.pid: int | None = 7
         self.cannot_tell = self.several = False
         self.word = Word.IDLE
-        agent = Agent("a", Discover(cmdline="agent"), include_children=include_children)
+        agent = Agent("a", Discover(cmdline="agent"), Limits(of), include_children=include_children)
         self.watch = AgentWatch(
             Watched(agent, self.processes, self._search, [("source", self._ask)], None),
             clock=lambda: 2000.0,
@@ -202,6 +204,62 @@ def test_without_include_children_no_tree_is_told(host: Host) -> None:
     facts = host.sample().facts
     assert facts is not None
     assert facts.tree_resident_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("of", "limited_kib"),
+    [(LimitsOf.MAIN, 1000), (LimitsOf.TREE, 1112), (LimitsOf.ANONYMOUS, 512 + 64)],
+)
+def test_the_limits_are_held_against_what_they_are_of(
+    fake_procfs: Any, of: LimitsOf, limited_kib: int
+) -> None:
+    host = Host(fake_procfs, of=of)
+    host.fake.add(7, rss_kib=1000, swap_kib=64, children=(8,))
+    host.fake.add(8, parent=7, rss_kib=100, swap_kib=7, children=(9,))
+    host.fake.add(9, parent=8, rss_kib=12)
+    sample = host.sample()
+    assert sample.facts is not None
+    assert (sample.is_complete, sample.facts.limited_bytes) == (True, limited_kib * 1024)
+    assert (sample.facts.tree_resident_bytes is None) == (of is not LimitsOf.TREE)
+
+
+@pytest.mark.parametrize("of", LimitsOf)
+def test_a_descendant_that_cannot_be_read_makes_the_tree_unknown_and_nothing_else(
+    fake_procfs: Any, of: LimitsOf
+) -> None:
+    host = Host(fake_procfs, of=of)
+    host.fake.add(7, children=(8,))
+    statm = host.fake.add(8, parent=7) / "statm"
+    statm.unlink()
+    statm.mkdir()  # even root cannot read that
+    sample = host.sample()
+    assert sample.facts is not None
+    limited = sample.facts.limited_bytes
+    assert (sample.is_complete, limited is None) == (
+        (False, True) if of is LimitsOf.TREE else (True, False)
+    )
+    assert sample.facts.usage.resident_bytes == 1024 * 1024
+
+
+def test_a_descendant_that_is_hidden_makes_the_tree_unknown(fake_procfs: Any) -> None:
+    host = Host(fake_procfs, of=LimitsOf.TREE)
+    host.fake.add(7, children=(8,))
+    sample = host.sample()
+    assert sample.facts is not None
+    assert (sample.is_complete, sample.facts.limited_bytes) == (True, 1024 * 1024), "8 has ended"
+    host.kill(1)  # as under hidepid=2
+    sample = host.sample()
+    assert sample.facts is not None
+    assert (sample.is_complete, sample.facts.limited_bytes) == (False, None)
+
+
+def test_where_the_kernel_does_not_tell_swap_anonymous_memory_is_unknown(fake_procfs: Any) -> None:
+    host = Host(fake_procfs, of=LimitsOf.ANONYMOUS)
+    status = host.fake.add(7) / "status"
+    status.write_bytes(b"Name:\tagent\nVmRSS:\t1024 kB\nThreads:\t1\n")
+    sample = host.sample()
+    assert sample.facts is not None
+    assert (sample.is_complete, sample.facts.limited_bytes) == (False, None)
 
 
 def test_a_busy_stretch_is_remembered_until_it_ends(host: Host) -> None:

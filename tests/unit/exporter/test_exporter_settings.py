@@ -57,7 +57,7 @@ def test_the_example_of_the_documentation_is_read(tmp_path: Path) -> None:
 agents:
   - name: zstack-kvmagent
     discover: {systemd_unit: zstack-kvmagent.service}
-    limits: {alarm_threshold: 2GiB, hard_limit: 10GiB}
+    limits: {of: main, alarm_threshold: 2GiB, hard_limit: 10GiB}
     include_children: false
     busy:
       - markers: {}
@@ -89,11 +89,11 @@ agents:
 @pytest.mark.parametrize(
     ("limits", "warnings"),
     [
-        (Limits(Size(2 * MIB), Size(3 * MIB)), []),
-        (Limits(Size(0), Size(0)), []),
+        (Limits(alarm_threshold=Size(2 * MIB), hard_limit=Size(3 * MIB)), []),
+        (Limits(alarm_threshold=Size(0), hard_limit=Size(0)), []),
         (Limits(hard_limit=Size(10)), ["hard_limit 10 is under 1MiB: was a unit forgotten?"]),
         (
-            Limits(Size(3 * MIB), Size(2 * MIB)),
+            Limits(alarm_threshold=Size(3 * MIB), hard_limit=Size(2 * MIB)),
             ["alarm_threshold is over hard_limit: the alarm is at hard_limit"],
         ),
     ],
