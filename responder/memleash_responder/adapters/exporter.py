@@ -96,7 +96,7 @@ def _samples(text: str) -> list[tuple[str, str, object]]:
             )
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if sample.name in _FIELDS and "agent" in sample.labels
+            if sample.name in _READ and "agent" in sample.labels
         ]
     except (ValueError, LookupError, AttributeError, TypeError, ArithmeticError) as error:
         # The parser has no error of its own: it falls over where the text is not what it expects.
@@ -112,15 +112,32 @@ def _facts(values: Mapping[str, object]) -> AgentFacts:
             value = believe(values[name])
             absurd = Unknown(f"the exporter's {name} cannot be believed")
             believed[field] = absurd if value is None else value
+    if _LIMITED not in values and "resident_bytes" in believed:
+        believed["limited_bytes"] = _limited_by_older(values, believed["resident_bytes"])
     return AgentFacts(**believed)
 
 
+def _limited_by_older(values: Mapping[str, object], resident_bytes: object) -> object:
+    """Return what the limits are held against, where no metric of its own says so.
+
+    An exporter that is older than that metric holds them against RSS. A newer one leaves it out
+    when it cannot tell it, and then its sample is no success.
+    """
+    if values.get(_SUCCESS, 1) != 1:
+        return Unknown(f"the exporter cannot tell {_LIMITED}; its log says why")
+    return resident_bytes
+
+
+_LIMITED = "memleash_agent_limited_memory_bytes"
+_SUCCESS = "memleash_agent_sample_success"
 _FIELDS: dict[str, tuple[str, Callable[[object], object]]] = {
     "memleash_agent_up": ("up", untrusted.truth),
     "memleash_agent_start_time_seconds": ("start_time", moments.unix_seconds),
     "memleash_agent_resident_memory_bytes": ("resident_bytes", untrusted.size_bytes),
+    _LIMITED: ("limited_bytes", untrusted.size_bytes),
     "memleash_agent_memory_alarm_threshold_bytes": ("alarm_threshold_bytes", untrusted.size_bytes),
     "memleash_agent_memory_hard_limit_bytes": ("hard_limit_bytes", untrusted.size_bytes),
     "memleash_agent_busy": ("busy", untrusted.truth),
     "memleash_agent_ready": ("ready", untrusted.truth),
 }
+_READ = frozenset({*_FIELDS, _SUCCESS})

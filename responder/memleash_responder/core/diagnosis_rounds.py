@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from memleash_responder.core.diagnoses import Diagnose
-from memleash_responder.core.facts import Unknown
+from memleash_responder.core.facts import Process, Unknown
 from memleash_toolkit.units import format_duration, format_size
 
 LEAST_ROUNDS = 3
@@ -33,7 +33,7 @@ class Rounds:
 
 def rounds_for(
     settings: Diagnose,
-    resident_bytes: int,
+    process: Process,
     growth_bytes_per_second: float | Unknown,
     hard_limit_bytes: int | Unknown,
 ) -> Rounds:
@@ -46,10 +46,11 @@ def rounds_for(
         return Rounds(settings.rounds, settings.interval, "growth unknown")
     if growth_bytes_per_second <= 0:
         return Rounds(settings.rounds, settings.interval, "no growth")
-    end_bytes: int = settings.max_rss
+    left_bytes, end_bytes = settings.max_rss - process.resident_bytes, int(settings.max_rss)
     if isinstance(hard_limit_bytes, int) and hard_limit_bytes > 0:
-        end_bytes = min(end_bytes, hard_limit_bytes)
-    left_seconds = max(0.0, end_bytes - resident_bytes) / growth_bytes_per_second
+        below_limit = hard_limit_bytes - process.limited_bytes, hard_limit_bytes
+        left_bytes, end_bytes = min((left_bytes, end_bytes), below_limit)
+    left_seconds = max(0.0, left_bytes) / growth_bytes_per_second
     pace = f"{format_size(growth_bytes_per_second)}/s"
     why = f"{pace}, {format_size(end_bytes)} in {format_duration(_rounded(left_seconds))}"
     return within(settings, left_seconds * SHARE_OF_THE_TIME, why)

@@ -48,6 +48,10 @@ class AgentFacts:
     resident_bytes: int | Unknown = Unknown(
         "the exporter gives no memleash_agent_resident_memory_bytes"
     )
+    limited_bytes: int | Unknown = Unknown(
+        "the exporter gives no memleash_agent_limited_memory_bytes"
+    )
+    """What the limits are held against: RSS, that of the whole tree, or anonymous memory."""
     alarm_threshold_bytes: int | Unknown | None = None
     """This host's override; None: it has none."""
     hard_limit_bytes: int | Unknown | None = None
@@ -63,6 +67,8 @@ class Process:
     start_time: float
     """Unix time it started: the identity of a life."""
     resident_bytes: int
+    limited_bytes: int
+    """What the limits are held against."""
 
 
 def running(facts: AgentFacts | Unknown) -> Process | Unknown:
@@ -77,7 +83,9 @@ def running(facts: AgentFacts | Unknown) -> Process | Unknown:
         return facts.start_time
     if isinstance(facts.resident_bytes, Unknown):
         return facts.resident_bytes
-    return Process(facts.start_time, facts.resident_bytes)
+    if isinstance(facts.limited_bytes, Unknown):
+        return facts.limited_bytes
+    return Process(facts.start_time, facts.resident_bytes, facts.limited_bytes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -119,13 +119,16 @@ def already_restarted(life: Life, _policy: RestartPolicy, _now: float) -> Refusa
 
 def below_hard_limit(memory: Memory, _policy: RestartPolicy, _now: float) -> Refusal | None:
     """Refuse unless the agent holds more than its limit."""
-    resident_bytes, limit = memory.process.resident_bytes, memory.hard_limit_bytes
+    process, limit = memory.process, memory.hard_limit_bytes
     if limit == 0:
         return Refusal(Outcome.BELOW_HARD_LIMIT, "the hard limit is 0: off")
-    if resident_bytes <= limit:
+    if process.limited_bytes <= limit:
+        held = format_size(process.limited_bytes)
+        if process.limited_bytes != process.resident_bytes:
+            held += f" (RSS {format_size(process.resident_bytes)})"
         return Refusal(
             Outcome.BELOW_HARD_LIMIT,
-            f"RSS {format_size(resident_bytes)} is not above the hard limit {format_size(limit)}",
+            f"it holds {held}, which is not above the hard limit {format_size(limit)}",
         )
     return None
 

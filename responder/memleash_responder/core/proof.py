@@ -30,13 +30,26 @@ def missing_proof(facts: AgentFacts | Unknown, old_life: float | None) -> str | 
     return None
 
 
+def missing_after_restart(facts: AgentFacts | Unknown, old_life: float | None) -> str | None:
+    """Return what is missing for a restart to count; None when nothing is.
+
+    Beside the proof its memory must be known, or nobody could say whether the restart helped.
+    """
+    missing = missing_proof(facts, old_life)
+    if missing is not None or isinstance(facts, Unknown):
+        return missing
+    if isinstance(facts.limited_bytes, Unknown):
+        return f"whether it helped cannot be told: {facts.limited_bytes.why}"
+    return None
+
+
 def missing_at_the_end(facts: AgentFacts | Unknown, old_life: float, new_life: float) -> str | None:
     """Return what is missing once the controllers took the host back; None when nothing is.
 
     The life that the restart made will do, or a newer one: a controller may restart the agent
     once more when it reconnects the host.
     """
-    missing = missing_proof(facts, old_life)
+    missing = missing_after_restart(facts, old_life)
     if missing is not None or isinstance(facts, Unknown) or isinstance(facts.start_time, Unknown):
         return missing
     if facts.start_time < new_life and not same_life(facts.start_time, new_life):

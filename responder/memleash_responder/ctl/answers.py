@@ -66,7 +66,7 @@ class Mute:
 class Agent:
     """An agent of a host."""
 
-    resident_bytes: int | None
+    limited_bytes: int | None
     alarm_threshold_bytes: int | None
     hard_limit_bytes: int | None
     busy: bool | None

@@ -63,12 +63,12 @@ def hosts(ctl: Ctl, search: str | None, state: str | None) -> None:
 
 def _hosts_table(found: list[Host]) -> None:
     print_table(
-        ["HOST", "AGENT", "RSS", "ALARM", "LIMIT", "WORK", "STATE", "MUTED", "RESTART?"],
+        ["HOST", "AGENT", "MEMORY", "ALARM", "LIMIT", "WORK", "STATE", "MUTED", "RESTART?"],
         [
             [
                 host.host,
                 name,
-                size(agent.resident_bytes),
+                size(agent.limited_bytes),
                 size(agent.alarm_threshold_bytes),
                 size(agent.hard_limit_bytes),
                 truth(agent.busy, "busy", "idle"),

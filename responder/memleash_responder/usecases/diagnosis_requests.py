@@ -138,7 +138,7 @@ def rounds_of(services: Services, agent: str, settings: Diagnose, subject: Subje
     """Return how often to look at ``subject``, by the time that its growth leaves."""
     return rounds_for(
         settings,
-        subject.process.resident_bytes,
+        subject.process,
         _growth(services, subject.host.name, agent),
         subject.hard_limit_bytes,
     )

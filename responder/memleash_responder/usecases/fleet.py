@@ -39,6 +39,10 @@ _SERIES = {
     "up": "memleash_agent_up",
     "start_time": "memleash_agent_start_time_seconds",
     "resident_bytes": "memleash_agent_resident_memory_bytes",
+    "limited_bytes": (
+        "memleash_agent_limited_memory_bytes or (memleash_agent_resident_memory_bytes"
+        " unless on (host, agent) memleash_agent_sample_success != 1)"
+    ),
     "busy": "memleash_agent_busy",
     "ready": "memleash_agent_ready",
     "alarm_threshold_bytes": "memleash:agent_memory_alarm_threshold_bytes",
@@ -47,7 +51,7 @@ _SERIES = {
 }
 
 
-_DECIDING = ("up", "start_time", "resident_bytes", "busy", "ready")
+_DECIDING = ("up", "start_time", "resident_bytes", "limited_bytes", "busy", "ready")
 """What the guards rest on, of what is shown."""
 
 
@@ -58,6 +62,8 @@ class Reading:
     up: bool | None = None
     start_time: float | None = None
     resident_bytes: int | None = None
+    limited_bytes: int | None = None
+    """What the limits are held against."""
     busy: bool | None = None
     ready: bool | None = None
     alarm_threshold_bytes: int | None = None
@@ -107,6 +113,7 @@ def as_reading(
         up=shown(facts.up),
         start_time=shown(facts.start_time),
         resident_bytes=shown(facts.resident_bytes),
+        limited_bytes=shown(facts.limited_bytes),
         busy=shown(facts.busy),
         ready=shown(facts.ready),
         alarm_threshold_bytes=shown(facts.alarm_threshold_bytes),
@@ -218,11 +225,11 @@ class Row:
 
     @property
     def load(self) -> float:
-        """RSS as a share of the hard limit, below zero when it is not known."""
-        if isinstance(self.reading, Unknown) or self.reading.resident_bytes is None:
+        """Limited memory as a share of the hard limit, below zero when it is not known."""
+        if isinstance(self.reading, Unknown) or self.reading.limited_bytes is None:
             return -1.0
         limit = self.reading.hard_limit_bytes
-        return self.reading.resident_bytes / limit if limit else 0.0
+        return self.reading.limited_bytes / limit if limit else 0.0
 
 
 def rows_of_host(
@@ -291,6 +298,7 @@ def _reading(values: Mapping[str, float]) -> Reading:
         up=truth(values.get("up")),
         start_time=unix_seconds(values.get("start_time")),
         resident_bytes=size_bytes(values.get("resident_bytes")),
+        limited_bytes=size_bytes(values.get("limited_bytes")),
         busy=truth(values.get("busy")),
         ready=truth(values.get("ready")),
         alarm_threshold_bytes=size_bytes(values.get("alarm_threshold_bytes")),

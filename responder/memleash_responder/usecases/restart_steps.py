@@ -18,7 +18,7 @@ from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.core.progress import Failed, Progress, Refused
-from memleash_responder.core.proof import missing_at_the_end, missing_proof
+from memleash_responder.core.proof import missing_after_restart, missing_at_the_end
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.untrusted import output
 from memleash_responder.errors import (
@@ -53,7 +53,7 @@ def admit(services: Services, restart: Restart, progress: Progress) -> Progress:
         life=found.memory.process.start_time,
         resident_bytes=found.memory.process.resident_bytes,
         hard_limit_bytes=found.memory.hard_limit_bytes,
-        seen=found.seen,
+        seen={**found.seen, "limited_bytes": found.memory.process.limited_bytes},
     )
 
 
@@ -87,8 +87,9 @@ def verify(services: Services, restart: Restart, progress: Progress) -> Progress
             services.memory.restarts.note(restart.id, refused.seen)
             wait_for_idle(services, restart, progress)
         else:
-            resident_bytes = found.memory.process.resident_bytes
-            return dataclasses.replace(progress, resident_bytes=resident_bytes, seen=found.seen)
+            process = found.memory.process
+            seen = {**found.seen, "limited_bytes": process.limited_bytes}
+            return dataclasses.replace(progress, resident_bytes=process.resident_bytes, seen=seen)
 
 
 def run_command(services: Services, restart: Restart, progress: Progress) -> Progress:
@@ -150,12 +151,13 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
 def ready(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Wait until a new life answers ready."""
     facts = _proven(
-        services, restart, Step.READY, lambda facts: missing_proof(facts, progress.life)
+        services, restart, Step.READY, lambda facts: missing_after_restart(facts, progress.life)
     )
     return dataclasses.replace(
         progress,
         new_life=shown(facts.start_time) or 0.0,
         new_resident_bytes=shown(facts.resident_bytes) or 0,
+        seen={"new_limited_bytes": shown(facts.limited_bytes)},
     )
 
 
@@ -212,14 +214,16 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
         progress,
         new_life=life,
         new_resident_bytes=shown(facts.resident_bytes) or progress.new_resident_bytes,
+        seen={"new_limited_bytes": shown(facts.limited_bytes)},
         restarted_again=not same_life(life, progress.new_life),
     )
     guards, now = agent_of(services, restart).guards, services.clock.now()
-    if progress.new_resident_bytes > guards.futile_ratio * progress.hard_limit_bytes:
+    held_bytes = shown(facts.limited_bytes) or 0
+    if held_bytes > guards.futile_ratio * progress.hard_limit_bytes:
         services.memory.quarantine.add(
             restart.host,
             restart.agent,
-            f"a fresh process holds {format_size(progress.new_resident_bytes)} of the hard limit"
+            f"a fresh process holds {format_size(held_bytes)} of the hard limit"
             f" {format_size(progress.hard_limit_bytes)}",
             now,
         )

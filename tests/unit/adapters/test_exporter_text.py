@@ -17,6 +17,7 @@ SCRAPE = """\
 memleash_agent_up{agent="kvm"} 1
 memleash_agent_up{agent="salt"} 0
 memleash_agent_resident_memory_bytes{agent="kvm"} 1.1811160064e+10
+memleash_agent_limited_memory_bytes{agent="kvm"} 1.2884901888e+10
 memleash_agent_start_time_seconds{agent="kvm"} 1.76382e+09
 memleash_agent_memory_alarm_threshold_bytes{agent="kvm"} 0
 memleash_agent_memory_hard_limit_bytes{agent="kvm"} 1.073741824e+10
@@ -34,6 +35,7 @@ def test_every_metric_of_the_contract_becomes_its_fact() -> None:
             up=True,
             start_time=1.76382e9,
             resident_bytes=11 * 1024**3,
+            limited_bytes=12 * 1024**3,
             alarm_threshold_bytes=0,
             hard_limit_bytes=10 * 1024**3,
             busy=False,
@@ -50,6 +52,8 @@ def test_every_metric_of_the_contract_becomes_its_fact() -> None:
         ("memleash_agent_up", "up"),
         ("memleash_agent_start_time_seconds", "start_time"),
         ("memleash_agent_resident_memory_bytes", "resident_bytes"),
+        ("memleash_agent_resident_memory_bytes", "limited_bytes"),
+        ("memleash_agent_limited_memory_bytes", "limited_bytes"),
         ("memleash_agent_memory_alarm_threshold_bytes", "alarm_threshold_bytes"),
         ("memleash_agent_memory_hard_limit_bytes", "hard_limit_bytes"),
         ("memleash_agent_busy", "busy"),
@@ -59,6 +63,27 @@ def test_every_metric_of_the_contract_becomes_its_fact() -> None:
 def test_an_absurd_value_is_unknown_and_never_zero(metric: str, field: str, value: str) -> None:
     facts = agent_facts(f'{metric}{{agent="a"}} {value}\n')["a"]
     assert isinstance(getattr(facts, field), Unknown)
+
+
+def test_an_exporter_older_than_limited_memory_holds_its_limits_against_resident_memory() -> None:
+    resident = 'memleash_agent_resident_memory_bytes{agent="a"} 7\n'
+    success = 'memleash_agent_sample_success{agent="a"} 1\n'
+    for older in (resident, resident + success):
+        assert agent_facts(older)["a"].limited_bytes == 7
+
+
+@pytest.mark.parametrize("success", ["0", "NaN", "2"])
+def test_limited_memory_that_the_exporter_cannot_tell_is_unknown_and_not_resident_memory(
+    success: str,
+) -> None:
+    facts = agent_facts(
+        'memleash_agent_resident_memory_bytes{agent="a"} 7\n'
+        f'memleash_agent_sample_success{{agent="a"}} {success}\n'
+    )["a"]
+    assert facts.resident_bytes == 7
+    assert facts.limited_bytes == Unknown(
+        "the exporter cannot tell memleash_agent_limited_memory_bytes; its log says why"
+    )
 
 
 @pytest.mark.parametrize("value", ["2", "0.5"])

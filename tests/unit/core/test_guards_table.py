@@ -22,7 +22,14 @@ LIMIT = 10 * GIB
 SILENT = Unknown("the exporter gives no sample")
 
 POLICY = RestartPolicy(Mode.ENFORCE, Guards(), Fleet())
-AGENT = AgentFacts(up=True, start_time=LIFE, resident_bytes=LIMIT + 1, busy=False, ready=True)
+AGENT = AgentFacts(
+    up=True,
+    start_time=LIFE,
+    resident_bytes=LIMIT + 1,
+    limited_bytes=LIMIT + 1,
+    busy=False,
+    ready=True,
+)
 RESTART = Restart("r-1", "node-1", "kvmagent", ALERTED, alert_started_at=ALERTED)
 FREE = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", ()))
 PAUSE = Pause("rack-7", "ann", "the rack moves", NOW - 60, None)
@@ -135,6 +142,13 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
         LOOKS,
     ),
     (
+        "limited memory unknown",
+        situation(agent={"limited_bytes": SILENT}),
+        POLICY,
+        Outcome.FACTS_UNAVAILABLE,
+        LOOKS,
+    ),
+    (
         "readiness not published",
         situation(agent={"ready": SILENT}),
         POLICY,
@@ -164,8 +178,8 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
     ),
     ("too young", TOO_YOUNG, POLICY, Outcome.STARTUP_GRACE, ADMIT),
     (
-        "RSS equal to the limit",
-        situation(agent={"resident_bytes": LIMIT}),
+        "limited memory equal to the limit, RSS over it",
+        situation(agent={"limited_bytes": LIMIT}),
         POLICY,
         Outcome.BELOW_HARD_LIMIT,
         LOOKS,
@@ -209,7 +223,8 @@ def test_every_guard_of_the_table_has_a_row_here_that_it_alone_refuses() -> None
 
 
 PASSES: list[tuple[str, Situation, RestartPolicy]] = [
-    ("one byte over the limit", situation(agent={"resident_bytes": LIMIT + 1}), POLICY),
+    ("one byte over the limit", situation(agent={"limited_bytes": LIMIT + 1}), POLICY),
+    ("a tree over the limit, RSS below it", situation(agent={"resident_bytes": 1}), POLICY),
     ("cooldown is over to the second", situation(agent_restart_ages=(1800.0,)), POLICY),
     ("restarts out of the window", situation(agent_restart_ages=(21_600.0,) * 9), POLICY),
     ("the fleet's restarts an hour ago", situation(fleet_restart_ages=(3600.0,) * 99), POLICY),

@@ -21,7 +21,9 @@ from memleash_responder.core.pauses import Pause
 PAUSE = Pause("default", "ann", "", 1.0, None)
 NO_SAMPLE = Unknown("no sample")
 SETTINGS = Diagnose(Discover(systemd_unit="agent.service"))
-GROWING = AgentFacts(up=True, start_time=1000.0, resident_bytes=3 * GIB, busy=False)
+GROWING = AgentFacts(
+    up=True, start_time=1000.0, resident_bytes=3 * GIB, limited_bytes=3 * GIB, busy=False
+)
 GOOD = DiagnosisSituation(
     agent=GROWING, mode=Mode.ENFORCE, pauses=(), diagnosed_lives=(), under_way=None
 )
@@ -39,6 +41,8 @@ def agent(**changes: object) -> AgentFacts:
         ({"agent": agent(resident_bytes=4 * GIB)}, None),
         ({"agent": agent(resident_bytes=4 * GIB + 1)}, Outcome.TOO_LARGE),
         ({"agent": agent(resident_bytes=NO_SAMPLE)}, Outcome.FACTS_UNAVAILABLE),
+        ({"agent": agent(limited_bytes=NO_SAMPLE)}, Outcome.FACTS_UNAVAILABLE),
+        ({"agent": agent(limited_bytes=9 * GIB)}, None),
         ({"agent": agent(start_time=NO_SAMPLE)}, Outcome.FACTS_UNAVAILABLE),
         ({"agent": agent(up=False)}, Outcome.FACTS_UNAVAILABLE),
         ({"agent": agent(up=NO_SAMPLE)}, Outcome.FACTS_UNAVAILABLE),

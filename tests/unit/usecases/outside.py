@@ -53,6 +53,8 @@ class Node:
     name: str
     life: float = BEGINNING - 86_400
     resident_bytes: int = SMALL
+    limited_bytes: int | Unknown | None = None
+    """What the limits are held against; None: the resident memory."""
     up: bool = True
     ready: bool = True
     busy: bool | Unknown = False
@@ -63,6 +65,7 @@ class Node:
     exporter_answers: bool = True
     fresh_bytes: int = SMALL
     """What a new life holds."""
+    fresh_limited_bytes: int | Unknown | None = None
     comes_up: bool = True
     becomes_ready: bool = True
     running: list[str] = dataclasses.field(default_factory=list)
@@ -95,6 +98,9 @@ class FakeExporter:
             up=True,
             start_time=node.life,
             resident_bytes=node.resident_bytes,
+            limited_bytes=(
+                node.resident_bytes if node.limited_bytes is None else node.limited_bytes
+            ),
             busy=node.busy,
             ready=node.ready,
         )

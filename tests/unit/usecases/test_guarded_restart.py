@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from memleash_responder import settings
+from memleash_responder.core.facts import Unknown
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import Guards
@@ -15,7 +16,7 @@ from memleash_responder.settings import Readiness
 from memleash_responder.usecases.explain import explain
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
-from tests.unit.usecases.outside import LARGE, LIMIT
+from tests.unit.usecases.outside import LARGE, LIMIT, SMALL
 from tests.unit.usecases.world import AGENT, World, leak_and_fire, resolved
 
 
@@ -321,6 +322,31 @@ def test_no_number_of_refusals_makes_a_cooldown_forgotten(make_world: MakeWorld)
     leak_and_fire(world)
     world.run()
     assert world.outcomes()[-1] == "cooldown"
+
+
+def test_what_is_limited_decides_and_not_the_resident_memory(world: World) -> None:
+    """A salt-minion leaks in a child: its limits are of the tree."""
+    leak_and_fire(world, resident_bytes=SMALL, limited_bytes=LARGE, fresh_limited_bytes=SMALL)
+    world.run()
+    assert world.outcomes() == ["restarted"]
+    facts = world.history()[0].facts
+    assert (facts["resident_bytes"], facts["limited_bytes"]) == (SMALL, LARGE)
+    assert (facts["new_limited_bytes"], world.services.memory.quarantine.all()) == (SMALL, {})
+
+
+def test_what_is_limited_decides_whether_a_restart_helped(world: World) -> None:
+    leak_and_fire(world, limited_bytes=LARGE, fresh_limited_bytes=LARGE - 1)
+    world.run()
+    assert world.outcomes() == ["restarted"]
+    assert ("node-1", AGENT) in world.services.memory.quarantine.all()
+
+
+def test_a_restart_is_no_success_while_what_it_holds_is_unknown(world: World) -> None:
+    leak_and_fire(world, fresh_limited_bytes=Unknown("a descendant cannot be read"))
+    world.run()
+    assert world.outcomes() == ["not_ready"]
+    reason = world.history()[0].reason
+    assert "whether it helped cannot be told: a descendant cannot be read" in str(reason)
 
 
 def test_explain_runs_the_same_table_and_asks_for_the_tasks(world: World) -> None:

@@ -307,6 +307,7 @@ class World:
         node.starts.append(self.clock.uptime_seconds)
         node.life = self.clock.now()
         node.resident_bytes = node.fresh_bytes
+        node.limited_bytes = node.fresh_limited_bytes
         node.up = node.comes_up
         node.several = node.leaves_several
         node.ready = node.comes_up and node.becomes_ready

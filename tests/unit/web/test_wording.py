@@ -13,7 +13,7 @@ GIB = 1024**3
 
 
 @pytest.mark.parametrize(
-    ("resident", "threshold", "limit", "tone"),
+    ("limited", "threshold", "limit", "tone"),
     [
         (1, 2, 10, "good"),
         (2, 2, 10, "good"),
@@ -26,10 +26,10 @@ GIB = 1024**3
     ],
 )
 def test_the_bars_tone_follows_the_limits_strictly_greater(
-    resident: int, threshold: int | None, limit: int | None, tone: str
+    limited: int, threshold: int | None, limit: int | None, tone: str
 ) -> None:
     reading = Reading(
-        resident_bytes=resident * GIB,
+        limited_bytes=limited * GIB,
         alarm_threshold_bytes=threshold and threshold * GIB,
         hard_limit_bytes=limit and limit * GIB,
     )

@@ -78,6 +78,9 @@ class Agent:
     up: bool | None
     started_at: Moment | None
     resident_bytes: Size | None
+    limited_bytes: Annotated[
+        Size | None, Keyword("description", "What the limits are held against.")
+    ]
     alarm_threshold_bytes: Size | None
     hard_limit_bytes: Size | None
     busy: bool | None
@@ -101,6 +104,7 @@ class Agent:
             up=reading.up,
             started_at=reading.start_time,
             resident_bytes=reading.resident_bytes,
+            limited_bytes=reading.limited_bytes,
             alarm_threshold_bytes=reading.alarm_threshold_bytes,
             hard_limit_bytes=reading.hard_limit_bytes,
             busy=reading.busy,

@@ -114,7 +114,7 @@ def standing(restart: Restart) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bar:
-    """RSS against both limits, in hundredths of the bar."""
+    """Limited memory against both limits, in hundredths of the bar."""
 
     filled: float
     threshold: float | None
@@ -126,21 +126,21 @@ class Bar:
 
 def bar(reading: Reading | Unknown) -> Bar | None:
     """Return the bar of an agent, None when its memory or its limits are not known."""
-    if isinstance(reading, Unknown) or reading.resident_bytes is None:
+    if isinstance(reading, Unknown) or reading.limited_bytes is None:
         return None
-    resident, limit = reading.resident_bytes, reading.hard_limit_bytes or 0
+    held, limit = reading.limited_bytes, reading.hard_limit_bytes or 0
     threshold = reading.alarm_threshold_bytes or 0
-    full = max(limit * _ROOM, threshold * _ROOM, float(resident), 1.0)
+    full = max(limit * _ROOM, threshold * _ROOM, float(held), 1.0)
 
     def share(value: int) -> float:
         return round(_BAR_WIDTH * value / full, 1)
 
-    over_limit = bool(limit) and resident > limit
-    over_threshold = bool(threshold) and resident > threshold
+    over_limit = bool(limit) and held > limit
+    over_threshold = bool(threshold) and held > threshold
     return Bar(
-        filled=share(resident),
+        filled=share(held),
         threshold=share(threshold) if threshold else None,
         limit=share(limit) if limit else None,
         tone="bad" if over_limit else "warn" if over_threshold else "good",
-        says=f"{format_size(resident)} of {format_size(limit) if limit else 'no limit'}",
+        says=f"{format_size(held)} of {format_size(limit) if limit else 'no limit'}",
     )

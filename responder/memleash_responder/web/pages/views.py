@@ -197,7 +197,7 @@ def _wanted(row: fleet.Row, asked: dict[str, Any]) -> bool:
         "over": row.load > 1,
         "busy": reading is not None and reading.busy is True,
         "muted": row.mute is not None,
-        "unknown": reading is None or reading.resident_bytes is None,
+        "unknown": reading is None or reading.limited_bytes is None,
     }
     return bool(found.get(show, row.state == show))
 
