@@ -30,6 +30,7 @@ def host_series(number: int, variant: int) -> str:
         f'up{{{host},instance="10.0.0.1:10058",job="memleash-exporter"}} 1',
         f"memleash_agent_up{{{agent}}} 1",
         f"memleash_agent_resident_memory_bytes{{{agent}}} {_memory(number, variant)}",
+        f"memleash_agent_limited_memory_bytes{{{agent}}} {_memory(number, variant)}",
         f"memleash_agent_start_time_seconds{{{agent}}} {1_700_000_000 + number}.25",
         f"memleash_agent_busy{{{agent}}} {int(number % 50 == 3)}",
         f"memleash_agent_ready{{{agent}}} 1",

@@ -76,7 +76,7 @@ def _now() -> list[Panel]:
 
     share = About(
         "Of the hard limit",
-        "Resident memory over the hard limit in force.",
+        "The memory that is limited, over the hard limit in force.",
         "percentunit",
         SIXTH,
         4,
@@ -97,7 +97,7 @@ def _now() -> list[Panel]:
     )
     return [
         number(
-            about("Resident", "Memory held by the main process.", "bytes"), Query(series.RESIDENT)
+            about("Memory", "What the limits are held against.", "bytes"), Query(series.LIMITED)
         ),
         number(share, Query(series.SHARE_OF_LIMIT)),
         number(
@@ -122,13 +122,14 @@ def _memory() -> list[Panel]:
     memory = graph(
         About(
             "Memory and its limits",
-            "What the main process holds, against the alarm threshold and the hard limit in force.",
+            "What the limits are held against, the limits in force, and the main process's memory.",
             "bytes",
             FULL,
             11,
             ("AgentMemoryAboveThreshold", "AgentMemoryHardLimitExceeded"),
         ),
-        Query(series.by_agent(series.agent("resident_memory_bytes")), "resident"),
+        Query(series.LIMITED, "limited"),
+        Query(series.RESIDENT, "resident"),
         Query(series.by_agent(series.agent("anonymous_memory_bytes")), "anonymous"),
         Query(series.by_agent(series.agent("swap_bytes")), "swap"),
         Query(series.THRESHOLD, "alarm threshold"),
@@ -139,7 +140,7 @@ def _memory() -> list[Panel]:
     growth = graph(
         About(
             "Growth",
-            "The slope of its resident memory over the past ten minutes of this life.",
+            "The slope of its limited memory over the past ten minutes of this life.",
             "binBps",
             FULL,
             6,

@@ -118,7 +118,7 @@ def _now() -> list[Panel]:
 
 def _near() -> list[Panel]:
     columns = [
-        Column("Resident", series.RESIDENT, "bytes"),
+        Column("Memory", series.LIMITED, "bytes"),
         Column("Of hard limit", series.SHARE_OF_LIMIT, "percentunit", steps=_SHARE_STEPS),
         Column("Hard limit", series.LIMIT, "bytes"),
         Column("Growth", series.GROWTH, "binBps"),
@@ -143,7 +143,7 @@ def _near() -> list[Panel]:
         graph(
             About(
                 "Share of the hard limit",
-                "Resident memory over the hard limit; at 100 % an agent is restarted.",
+                "Limited memory over the hard limit; at 100 % an agent is restarted.",
                 "percentunit",
                 FULL,
                 9,

@@ -40,11 +40,12 @@ def by_host(series: str) -> str:
 
 
 RESIDENT = by_agent(agent("resident_memory_bytes"))
+LIMITED = by_agent(recorded("agent_limited_memory_bytes"))
 THRESHOLD = recorded("agent_memory_alarm_threshold_bytes") + " > 0"
 LIMIT = recorded("agent_memory_hard_limit_bytes") + " > 0"
-SHARE_OF_LIMIT = f"{RESIDENT} / on (host, agent) ({LIMIT})"
-OVER_LIMIT = f"{RESIDENT} > on (host, agent) ({LIMIT})"
-OVER_ALARM = f"{RESIDENT} > on (host, agent) {recorded('agent_memory_alarm_bytes')}"
+SHARE_OF_LIMIT = f"{LIMITED} / on (host, agent) ({LIMIT})"
+OVER_LIMIT = f"{LIMITED} > on (host, agent) ({LIMIT})"
+OVER_ALARM = f"{LIMITED} > on (host, agent) {recorded('agent_memory_alarm_bytes')}"
 GROWTH = by_agent(recorded("agent_memory_growth_bytes_per_second"))
 TO_LIMIT = f"min by (host, agent) ({recorded('agent_memory_seconds_to_hard_limit')})"
 BUSY = by_agent(agent("busy"))

@@ -18,7 +18,7 @@ def test_every_rule_is_evaluated_without_an_error(stack: Stack) -> None:
     stack.watch("healthy")
     wait_until(
         "the host's memory",
-        lambda: stack.value('memleash:agent_resident_memory_bytes{host="healthy"}'),
+        lambda: stack.value('memleash:agent_limited_memory_bytes{host="healthy"}'),
     )
     groups = get(f"{stack.prometheus}/api/v1/rules")["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
