@@ -91,29 +91,25 @@ def test_a_leak_in_a_child_is_seen_where_the_limits_are_of_the_tree(
 ) -> None:
     agent = agents(tmp_path.name)
     discover = {"cmdline": f" {tmp_path.name}$"}
-    named = [
-        {"name": of, "discover": discover, "limits": {"of": of}}
-        for of in ("main", "tree", "anonymous")
-    ]
-    exporter = run_exporter({"agents": named})
+    kinds = ("main", "tree", "anonymous")
+    exporter = run_exporter(
+        {"agents": [{"name": of, "discover": discover, "limits": {"of": of}} for of in kinds]}
+    )
 
     def limited() -> dict[str, float]:
         seen = exporter.scrape()
-        metric = "memleash_agent_limited_memory_bytes"
-        return {one["name"]: seen[f"{metric}{{agent={one['name']}}}"] for one in named}
+        return {of: seen[f"memleash_agent_limited_memory_bytes{{agent={of}}}"] for of in kinds}
 
     before = limited()
     assert before["anonymous"] < before["main"] == before["tree"]
     agent.tell("leak 64")
-    after = wait_until(
-        "the child to count",
-        lambda: (now := limited())["tree"] > before["tree"] + 64 * MIB and now,
-    )
+    wait_until("the child to count", lambda: limited()["tree"] > before["tree"] + 64 * MIB)
+    after = limited()
     for of in ("main", "anonymous"):
         assert after[of] == pytest.approx(before[of], abs=MIB), of
     agent.tell("grow 32")
     grown = limited()
-    for of in ("main", "tree", "anonymous"):
+    for of in kinds:
         assert 31 * MIB < grown[of] - after[of] < 40 * MIB, of
 
 
