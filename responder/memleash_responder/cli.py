@@ -42,7 +42,7 @@ from memleash_responder.usecases.pauses import forget_over
 from memleash_responder.usecases.replicas import Liveness
 from memleash_responder.usecases.restart_end import end_abandoned
 from memleash_responder.usecases.restart_requests import RestartRequests
-from memleash_responder.usecases.restart_workflow import QUEUE, WORKFLOW, RestartWorkflow
+from memleash_responder.usecases.restart_workflow import FORMER_QUEUE, WORKFLOW, RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
 from memleash_responder.usecases.slow_work import SlowWork
 from memleash_responder.web.app import create_app
@@ -65,14 +65,11 @@ WORKFLOW_RECORD_SECONDS = 7 * 86400
 WEB_THREADS = 8
 """Requests that are answered at once; explain and the pages wait for exporters."""
 
-ALERT_LOOKS, RENEWALS, RECONNECTS = 8, 4, 4
+ALERT_LOOKS, WAITING_LOOKS, RENEWALS, RECONNECTS = 8, 4, 4, 4
 """How much of each runs at once in the pool for what is slow. The rest of it goes one by one."""
 
 BODY_SLACK_BYTES = 1024 * 1024
 """What is a little too large is refused by the application, which counts it; the rest unread."""
-
-QUEUE_POLLING_SECONDS = 0.25
-"""How soon an admitted restart begins. The bar: at most twice what bare Fabric takes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -169,9 +166,9 @@ class Responder:
         self._take(outside)
         slow = SlowWork()
         self._workers = slow.share(ALERT_LOOKS)
-        workflow = RestartWorkflow(services, self._durable)
+        self._workflow = RestartWorkflow(services, self._durable, slow.share(1))
         self._muting = Muting(services, slow.share(RENEWALS), slow.share(1))
-        self._admission = RestartRequests(services, workflow.enqueue)
+        self._admission = RestartRequests(services, self._workflow, slow.share(WAITING_LOOKS))
         self._diagnosis = DiagnosisWorkflow(services, self._durable, DiagnosisRequests(services))
         self._intake = Intake(
             services, self._admission, self._muting, self._diagnosis, self._workers
@@ -214,6 +211,7 @@ class Responder:
                 lambda: services.settings.mute.interval,
                 sooner=services.mutes_changed,
             ),
+            Duty(Part.LOOK_AT_WAITING, self._admission.look_at_waiting, lambda: 1.0),
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
             Duty(Part.END_PAUSES, lambda: forget_over(services), lambda: 15.0),
             # A fleet that has gone quiet tells of no calm.
@@ -273,7 +271,7 @@ class Responder:
         except ConfigError:
             self._services.telemetry.reload_successful.set(0)
             raise
-        self._size_queue()
+        self._workers.submit(self._workflow.begin_queued)
         self._workers.submit(self._doubt_controllers)
         log.info("configuration reloaded")
 
@@ -290,10 +288,6 @@ class Responder:
         self._services.telemetry.expect(outside.settings.agents)
         self._services.telemetry.reload_successful.set(1)
         self._services.telemetry.reloaded_at.set(self._services.clock.now())
-
-    def _size_queue(self) -> None:
-        concurrency = self._services.settings.fleet.max_concurrent_restarts
-        self._durable.queue(QUEUE, concurrency=concurrency, polling_seconds=QUEUE_POLLING_SECONDS)
 
     def _reload_and_log(self) -> None:
         try:
@@ -360,7 +354,7 @@ class Responder:
         if self._liveness is not None:  # before any work: who dies with some must have lived
             self._liveness.show()
         self._durable.launch()
-        self._size_queue()
+        self._durable.drop_queue(FORMER_QUEUE)
         self._diagnosis.size_queue()
         everything = self._services.clock.now() + 1
         self._intake.sweep(before=everything)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos import Serializer as DbosSerializer
+from dbos._utils import INTERNAL_QUEUE_NAME
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -81,6 +82,7 @@ class Durable:
         if url.get_backend_name() == "postgresql":
             config["db_engine_kwargs"] = {"connect_args": dict(_POSTGRESQL)}
         self._dbos = DBOS(config=config)
+        self._workflows: dict[str, Workflow] = {}
 
     def workflow(self, name: str, body: Workflow) -> None:
         """Register ``body`` under ``name``; call before launch."""
@@ -88,7 +90,8 @@ class Durable:
         def run(work_id: str) -> None:  # DBOS marks the function, and a method cannot be marked
             body(work_id)
 
-        DBOS.workflow(name=name, max_recovery_attempts=None)(run)
+        marked = DBOS.workflow(name=name, max_recovery_attempts=None)(run)
+        self._workflows[name] = marked
 
     def launch(self) -> None:
         """Start the engine; what this replica left unfinished goes on.
@@ -115,6 +118,20 @@ class Durable:
             polling_interval_sec=polling_seconds,
             on_conflict="always_update",
         )
+
+    def start(self, workflow: str, work_id: str) -> None:
+        """Start a workflow in this process; one that was started anywhere is left alone."""
+        with SetWorkflowID(f"{workflow}:{work_id}"):
+            DBOS.start_workflow(self._workflows[workflow], work_id)
+
+    def drop_queue(self, name: str) -> None:
+        """Forget a queue of an older release, and the workflows in it, which have not begun."""
+        queued = DBOS.list_workflows(
+            queue_name=name, status="ENQUEUED", load_input=False, load_output=False
+        )
+        if queued:
+            DBOS.delete_workflows([one.workflow_id for one in queued])
+        DBOS.delete_queue(name)
 
     def enqueue(self, queue: str, workflow: str, work_id: str) -> None:
         """Queue a workflow; a second time for the same id changes nothing."""
@@ -163,7 +180,7 @@ class Durable:
         )
         for one in left:
             self._dbos._sys_db.reenqueue_for_recovery(
-                one.workflow_id, executor_ids, one.queue_name or ""
+                one.workflow_id, executor_ids, one.queue_name or INTERNAL_QUEUE_NAME
             )
         return len(left)
 

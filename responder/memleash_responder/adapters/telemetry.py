@@ -38,6 +38,8 @@ class Part(StrEnum):
     WATCH_FOR_STORM = "watch_for_storm"
     ADMISSION = "admission"
     """A look at whether a request may be acted on."""
+    LOOK_AT_WAITING = "look_at_waiting"
+    """Which requests wait could not be found out."""
     KEEPER = "keeper"
     """The clockwork itself, by an error that none of its duties made."""
     SWEEP = "sweep"

@@ -7,13 +7,13 @@ local first. A guard whose facts are unknown refuses, whatever it checks: unknow
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from memleash_responder.core import guard_checks as checks
 from memleash_responder.core import situation as facts
 from memleash_responder.core.facts import Unknown
-from memleash_responder.core.outcomes import Outcome, Refusal, Step
+from memleash_responder.core.outcomes import WAITED_FOR, Outcome, Refusal, Step
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Situation
@@ -42,12 +42,12 @@ class Guard:
         return self.forceable and restart.forced
 
 
-def asks_controllers(step: Step | None, restart: Restart) -> bool:
-    """Whether a guard that looks at ``step`` wants to know what the controllers say."""
-    return any(
-        guard.asks_controllers and guard.looks_at(step) and not guard.skipped_by(restart)
-        for guard in GUARDS
-    )
+def asks_controllers(step: Step | None) -> bool:
+    """Whether a guard that looks at ``step`` wants to know what the controllers say.
+
+    A forced restart wants to know it, too: what it goes past is recorded.
+    """
+    return any(guard.asks_controllers and guard.looks_at(step) for guard in GUARDS)
 
 
 def refusals(
@@ -66,8 +66,29 @@ def refusals(
 def first_refusal(
     step: Step, situation: Situation, policy: RestartPolicy, now: float
 ) -> Refusal | None:
-    """Return the first refusal of the guards that look at ``step``, or None."""
-    return next((no for _, no in refusals(step, situation, policy, now) if no), None)
+    """Return why the guards that look at ``step`` refuse, or None.
+
+    What ends the request comes before what it may wait for.
+    """
+    return weightiest([no for _, no in refusals(step, situation, policy, now) if no])
+
+
+def gone_past(
+    step: Step, situation: Situation, policy: RestartPolicy, now: float
+) -> Sequence[Refusal]:
+    """Return what would have been refused at ``step``, had the restart not been forced."""
+    checked = (
+        guard.check(situation, policy, now)
+        for guard in GUARDS
+        if guard.looks_at(step) and guard.skipped_by(situation.restart)
+    )
+    return list(dict.fromkeys(refusal for refusal in checked if refusal is not None))
+
+
+def weightiest(refused: Sequence[Refusal]) -> Refusal | None:
+    """Return the first refusal that ends a request, or else the first that it may wait out."""
+    ending = [refusal for refusal in refused if refusal.outcome not in WAITED_FOR]
+    return next(iter([*ending, *refused]), None)
 
 
 def _guard(
@@ -95,7 +116,6 @@ _BLIND_TO_TASKS = Outcome.CONTROLLER_UNREACHABLE
 _ADMIT = frozenset({Step.ADMIT})
 _ADMIT_AND_SEND = frozenset({Step.ADMIT, Step.RESTART})
 _VERIFY = frozenset({Step.VERIFY})
-_LOOKS = frozenset({Step.VERIFY, Step.RESTART})
 _ALWAYS = frozenset({Step.ADMIT, Step.VERIFY, Step.RESTART})
 
 GUARDS: tuple[Guard, ...] = (
@@ -118,8 +138,8 @@ GUARDS: tuple[Guard, ...] = (
     _guard("below_hard_limit", _ALWAYS, facts.memory, checks.below_hard_limit),
     _guard("startup_grace", _ADMIT, facts.life, checks.startup_grace),
     _guard("readiness_unknown", _ADMIT, facts.ready, checks.passes),
+    _guard("busy", _ALWAYS, facts.busy, checks.busy, forceable=True),
     _guard("awaiting_approval", _ADMIT, lambda now: now.restart, checks.awaiting_approval),
-    _guard("busy", _LOOKS, facts.busy, checks.busy, forceable=True),
     _guard(
         "controller_unreachable",
         _VERIFY,

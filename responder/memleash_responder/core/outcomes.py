@@ -144,6 +144,9 @@ NEEDS_A_PERSON = frozenset(
 )
 """Refusals that do not go away by waiting: AgentRestartBlocked pages for them."""
 
+WAITED_FOR = frozenset({Outcome.BUSY})
+"""Refusals that go away by themselves: before the command is sent, a request waits for that."""
+
 FAILED = frozenset({Outcome.COMMAND_FAILED, Outcome.NOT_READY, Outcome.RECONNECT_FAILED})
 """Words for a restart that was begun and did not end well: AgentRestartFailed pages for them."""
 

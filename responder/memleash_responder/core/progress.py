@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal
 
 Seen = Mapping[str, Any]
@@ -21,7 +20,6 @@ class Progress:
     """Start time of the process that the request was admitted for."""
     resident_bytes: int = 0
     hard_limit_bytes: int = 0
-    held: Stamp | None = None
     new_life: float = 0.0
     new_resident_bytes: int = 0
     restarted_again: bool = False
@@ -31,9 +29,9 @@ class Progress:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Progress:
-        """Return progress that was recorded as JSON."""
-        held = raw.get("held")
-        return cls(**{**raw, "held": Stamp(**held) if held else None})
+        """Return progress that was recorded as JSON, without what an older release added."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in raw.items() if name in names})
 
     def recorded(self) -> dict[str, Any]:
         """Return what the next step needs, as JSON: what was found, by names that stay.

@@ -16,8 +16,11 @@ ALERT = "alert"
 """``requested_by`` of what no person asked for."""
 APPROVED, DENIED = "approved", "denied"
 """What a person may say of a restart that waits for it."""
-REQUESTED, AWAITING_APPROVAL, QUEUED = "requested", "awaiting_approval", "queued"
+REQUESTED, AWAITING_APPROVAL = "requested", "awaiting_approval"
+WAITING, QUEUED = "waiting", "queued"
 """What ``step`` says before the workflow's own steps begin."""
+NOT_BEGUN = (REQUESTED, AWAITING_APPROVAL, WAITING, QUEUED)
+"""At these no host is held, no controller drained, and none of the fleet's places taken."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,6 +43,14 @@ class Restart:
     approval: str | None = None
     """APPROVED, DENIED, or None: nobody has decided."""
     approval_by: str | None = None
+    waits_for: Outcome | None = None
+    """What a request at WAITING waits for, by the word that it would end with."""
+    waiting_since: float | None = None
+    """Since when it waits for something that has a bound."""
+    waited_seconds: float = 0.0
+    """How long it did before ``waiting_since``."""
+    attempt: int = 0
+    """How often it was begun, given back and put to wait again."""
     resolved: bool = False
     """The alert went away."""
     command_sent: Stamp | None = None
@@ -48,11 +59,17 @@ class Restart:
     outcome: Outcome | None = None
     """None while it is open."""
     reason: str = ""
+    """Why it ended as it did, or waits."""
     finished_at: float | None = None
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What was seen, for people."""
     steps: Sequence[Mapping[str, Any]] = ()
     """``{"step", "started_at", "seconds"}`` for each finished step."""
+
+    @property
+    def attempt_id(self) -> str:
+        """The id of the workflow of its current attempt."""
+        return f"{self.id}:{self.attempt}" if self.attempt else self.id
 
     @property
     def approved(self) -> bool:

@@ -19,6 +19,7 @@ from memleash_responder.ctl.output import ago, moment, plain, print_table, say
 from memleash_toolkit.units import parse_duration
 
 _LOOK_EVERY_SECONDS = 0.5
+WAITING = "waiting"
 _SHOWN = ("running", "done", "refused", "failed")
 
 
@@ -49,6 +50,9 @@ def _follow(ctl: Ctl, told: Answered[Restart], deadline: float) -> Answered[Rest
     printed: set[tuple[str, str]] = set()
     while True:
         now = told.shape
+        if ctl.output == "table" and now.step == WAITING and (WAITING, now.reason) not in printed:
+            printed.add((WAITING, now.reason))
+            say(plain(now.reason))
         for step in now.progress:
             key = (step.step, step.state)
             if ctl.output == "table" and step.state in _SHOWN and key not in printed:

@@ -21,7 +21,7 @@ from memleash_responder.core.alerts import Alert
 from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose, DiagnosisStepResult
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome, Refusal
-from memleash_responder.core.restarts import AWAITING_APPROVAL
+from memleash_responder.core.restarts import AWAITING_APPROVAL, WAITING
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
 from memleash_responder.usecases.diagnosis_order import order_of
 from memleash_responder.usecases.diagnosis_requests import (
@@ -196,6 +196,8 @@ class DiagnosisWorkflow:
         """Whether a restart of the agent waits, for so long as it may be kept waiting."""
         restart = self._services.memory.restarts.open_of(case.diagnosis.host, case.diagnosis.agent)
         if restart is None or restart.step == AWAITING_APPROVAL:
+            return False
+        if restart.step == WAITING and restart.waits_for is not Outcome.BUSY:
             return False
         waits_seconds = self._services.clock.now() - restart.requested_at
         patience_seconds = case.settings.before_restart_timeout

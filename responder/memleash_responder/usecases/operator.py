@@ -56,6 +56,7 @@ class Operator:
                 f"the pause would end at {rfc3339(until or 0.0)}, and it is {rfc3339(now)}",
             )
         self._services.memory.pauses.put(pause)
+        self._admission.look_at_waiting(at_once=True)
         ends = rfc3339(until) if until is not None else None
         log.warning("paused", extra={"by": by, "pause": name, "reason": reason, "until": ends})
 

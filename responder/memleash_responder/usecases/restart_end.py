@@ -10,7 +10,7 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.mutes import Claim, deadline, with_tail
 from memleash_responder.core.outcomes import FAILED, Outcome, Refusal
-from memleash_responder.core.restarts import AWAITING_APPROVAL, REQUESTED, Restart
+from memleash_responder.core.restarts import NOT_BEGUN, Restart
 from memleash_responder.settings import libvirtd_choices
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one
@@ -54,21 +54,22 @@ def tell(services: Services, restart: Restart, outcome: Outcome, reason: str) ->
     )
 
 
-def give_back(services: Services, restart: Restart, refusal: Refusal, *, begun: bool) -> None:
-    """Give a host what a restart that did not succeed owes it, then the restart its final word.
-
-    One that has its word already is left alone: a later one may hold the host by now. Refused
-    (not ``begun``): undrain, the old state, unmuted. Failed: disconnected and unmuted, so that
-    people are paged; the controllers stay drained until the host is taken back.
-    """
-    if restart.outcome is not None:
-        return
-    now = services.clock.now()
-    if begun:
-        services.memory.hosts.change(restart.host, HostEvent.LOSE, restart.id, now)
-    elif services.memory.hosts.get(restart.host).restart_id == restart.id:
+def give_back(services: Services, restart: Restart) -> None:
+    """Give a host what a restart that sent no command took: undrained, as it was, unmuted."""
+    if services.memory.hosts.get(restart.host).restart_id == restart.id:
         undrain(services, restart.host, restart.agent, restart.id)
+        now = services.clock.now()
         services.memory.hosts.change(restart.host, HostEvent.RESTORE, restart.id, now)
+    try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
+
+
+def lose(services: Services, restart: Restart, refusal: Refusal) -> None:
+    """End a restart that sent its command and did not succeed.
+
+    Its host is disconnected and unmuted, so that people are paged; the controllers stay drained
+    until the host is taken back.
+    """
+    services.memory.hosts.change(restart.host, HostEvent.LOSE, restart.id, services.clock.now())
     try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
     finish(services, restart, refusal.outcome, refusal.reason)
 
@@ -80,28 +81,30 @@ def end_abandoned(
 ) -> None:
     """End every open restart whose workflow is ``abandoned``, and ``cancel`` the latter.
 
-    That is one past its admission which no engine will finish: the record is gone, it ended in an
+    That is one that was begun and that no engine will finish: the record is gone, it ended in an
     error of the engine, or it waits for a version of the steps that no living replica runs, as
     after an upgrade. It is never carried on by guess.
     """
     before = services.clock.now() - QUIET_SECONDS
     begun = {
-        restart.id: restart
+        restart.attempt_id: restart
         for restart in services.memory.restarts.all_open()
-        if restart.step not in (REQUESTED, AWAITING_APPROVAL) and restart.requested_at < before
+        if restart.step not in NOT_BEGUN and restart.requested_at < before
     }
-    for restart_id in abandoned(list(begun)) if begun else ():
-        restart = begun[restart_id]
-        log.warning("abandoned restart", extra={"id": restart_id, "step": restart.step})
-        try_one(services, Part.SWEEP, restart_id, cancel, restart_id)
-        try_one(services, Part.SWEEP, restart_id, _end_abandoned, services, restart)
+    for attempt_id in abandoned(list(begun)) if begun else ():
+        restart = begun[attempt_id]
+        log.warning("abandoned restart", extra={"id": restart.id, "step": restart.step})
+        try_one(services, Part.SWEEP, restart.id, cancel, attempt_id)
+        try_one(services, Part.SWEEP, restart.id, _end_abandoned, services, restart)
 
 
 def _end_abandoned(services: Services, restart: Restart) -> None:
     why = f"its workflow was left at step {restart.step}, and no living replica can go on with it"
-    sent = restart.command_sent is not None
-    outcome = Outcome.COMMAND_FAILED if sent else Outcome.FACTS_UNAVAILABLE
-    give_back(services, restart, Refusal(outcome, why), begun=sent)
+    if restart.command_sent is not None:
+        lose(services, restart, Refusal(Outcome.COMMAND_FAILED, why))
+    else:
+        give_back(services, restart)
+        finish(services, restart, Outcome.FACTS_UNAVAILABLE, why)
 
 
 def take_back(services: Services, host: Host, agent: str) -> None:

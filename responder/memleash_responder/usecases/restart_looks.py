@@ -1,4 +1,4 @@
-"""What a step of a restart looks at before it acts, and how it waits.
+"""What a step of a restart looks at before it acts.
 
 Everything is read afresh at each look; the request itself is, too, since a person or the alert's
 end may have changed it meanwhile.
@@ -7,15 +7,15 @@ end may have changed it meanwhile.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
-from memleash_responder.core.guards import first_refusal
+from memleash_responder.core.guards import first_refusal, gone_past
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal, Step
-from memleash_responder.core.pauses import holding
 from memleash_responder.core.policy import RestartPolicy
-from memleash_responder.core.progress import Progress, Refused, Seen
+from memleash_responder.core.progress import Refused, Seen
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import Memory, Situation
 from memleash_responder.core.situation import memory as memory_of
@@ -27,10 +27,9 @@ from memleash_responder.usecases.restart_situation import (
     with_sent,
 )
 from memleash_responder.usecases.services import Services
-from memleash_toolkit.units import format_duration
 
 _LISTEN_SECONDS = 0.5
-"""How often what waits looks whether it still has to."""
+"""How often the old life is looked for."""
 
 
 def host_of(services: Services, restart: Restart) -> Host:
@@ -61,8 +60,9 @@ class Look:
 def look(services: Services, restart: Restart, step: Step, admitted_life: float | None) -> Look:
     """Read everything afresh and run the guards of ``step``. Raises Refused."""
     situation, policy = _see(services, restart, step, admitted_life)
-    refusal = first_refusal(step, situation, policy, services.clock.now())
-    told = {str(step): seen(situation)}
+    now = services.clock.now()
+    refusal = first_refusal(step, situation, policy, now)
+    told = {str(step): seen(situation) | past(gone_past(step, situation, policy, now))}
     if refusal is not None:
         raise Refused(refusal.outcome, refusal.reason, told)
     memory = memory_of(situation)
@@ -89,10 +89,17 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
         life=admitted_life,
         counted_seconds=counted_seconds(services.settings),
     )
-    told = {str(Step.RESTART): seen(situation)}
+    passed = gone_past(Step.RESTART, situation, policy, services.clock.now())
+    told = {str(Step.RESTART): seen(situation) | past(passed)}
     if isinstance(noted, Refusal):
         raise Refused(noted.outcome, noted.reason, told)
     return told, noted
+
+
+def past(refusals: Iterable[Refusal]) -> dict[str, Any]:
+    """Return, for the record, what a forced restart went past."""
+    told = [dataclasses.asdict(refusal) for refusal in refusals]
+    return {"gone_past": told} if told else {}
 
 
 def _see(
@@ -103,26 +110,6 @@ def _see(
     current = services.memory.restarts.get(restart.id) or restart
     situation = read_situation(services, current, step, admitted_life)
     return situation, restart_policy(services.settings, restart.agent)
-
-
-def wait_for_idle(services: Services, restart: Restart, progress: Progress) -> None:
-    """Wait until it is time for another look at a busy agent. Raises Refused at the end of it.
-
-    A person's pause or force and the alert's end count within a second, so they end the wait.
-    """
-    guards, now = agent_of(services, restart).guards, services.clock.stamp()
-    waited_seconds = (progress.held or now).age_seconds(now)
-    left_seconds = guards.wait_for_idle - waited_seconds
-    if left_seconds <= 0:
-        waited = format_duration(round(waited_seconds))
-        raise Refused(Outcome.BUSY, f"the agent was still busy after {waited}")
-    wait_seconds = min(guards.idle_interval, left_seconds)
-    while (passed := now.age_seconds(services.clock.stamp())) < wait_seconds:
-        services.sleep(min(_LISTEN_SECONDS, wait_seconds - passed))
-        current = services.memory.restarts.get(restart.id)
-        changed = current is not None and (current.resolved or current.forced)
-        if changed or holding(services.memory.pauses.all(), services.clock.now()):
-            return
 
 
 def took_effect(

@@ -1,43 +1,56 @@
-"""Requests for a restart: opened or joined, looked at, then queued, refused, or put to a person."""
+"""Requests for a restart: opened or joined, and looked at until they are queued or refused.
+
+Meanwhile a request may wait: for a person's word, or for what goes away by itself.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
 
 from memleash_responder.adapters.database.restarts import new_id
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.guards import refusals
+from memleash_responder.core.guards import refusals, weightiest
 from memleash_responder.core.outcomes import Mode, Outcome, Refusal, Step
 from memleash_responder.core.restarts import (
     APPROVED,
     AWAITING_APPROVAL,
     DENIED,
+    NOT_BEGUN,
     QUEUED,
     REQUESTED,
+    WAITING,
     Restart,
 )
+from memleash_responder.core.waiting import next_look_seconds, wait_ended_columns
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases.restart_end import finish, tell
 from memleash_responder.usecases.restart_situation import read_situation, seen
+from memleash_responder.usecases.restart_wait import ends_with, wait
+from memleash_responder.usecases.restart_workflow import RestartWorkflow
 from memleash_responder.usecases.services import Services, standing_storm
 from memleash_responder.usecases.unforeseen import try_one, unforeseen
 
 log = logging.getLogger(__name__)
 
-_NOT_BEGUN = (REQUESTED, AWAITING_APPROVAL, QUEUED)
+_LOOKED_AT = (REQUESTED, WAITING)
+"""Where a look decides how a request goes on."""
 
 
 class RestartRequests:
     """The way into the queue."""
 
-    def __init__(self, services: Services, enqueue: Callable[[str], None]) -> None:
-        """``enqueue`` hands an admitted request to the workflow; twice changes nothing."""
+    def __init__(self, services: Services, workflow: RestartWorkflow, looks: Executor) -> None:
+        """``looks`` runs the looks at what waits."""
         self._services = services
-        self._enqueue = enqueue
+        self._workflow = workflow
+        self._looks = looks
+        self._looks_due: dict[str, float] = {}
+        """By the id of what waits, the uptime in seconds at which it is looked at again."""
 
     def ask_for_alerts(self, alerts: Collection[Alert]) -> list[str]:
         """Open a request for each firing alert; return the ids of those to be considered.
@@ -110,12 +123,12 @@ class RestartRequests:
         )
 
     def consider(self, restart_id: str) -> None:
-        """Look at a new request: queue it, refuse it, or leave it to a person.
+        """Look at a request: queue it, refuse it, let it wait, or leave it to a person.
 
         Whatever another thread made of it meanwhile stands. Raises DatabaseUnavailable alone.
         """
         restart = self._services.memory.restarts.get(restart_id)
-        if restart is None or restart.outcome is not None or restart.step != REQUESTED:
+        if restart is None or restart.outcome is not None or restart.step not in _LOOKED_AT:
             return
         try:
             self._consider(restart)
@@ -125,24 +138,34 @@ class RestartRequests:
             log.exception("request not looked at", extra={"id": restart_id})
             self._services.telemetry.failures.labels(Part.ADMISSION).inc()
             refusal = unforeseen(error)
-            finish(self._services, restart, refusal.outcome, refusal.reason, at=(REQUESTED,))
+            finish(self._services, restart, refusal.outcome, refusal.reason, at=_LOOKED_AT)
 
     def _consider(self, restart: Restart) -> None:
-        requests = self._services.memory.restarts
         refusal, facts = self._judge(restart)
         if refusal is None:
-            if requests.note(restart.id, facts, next_step=QUEUED, at=(REQUESTED,)):
-                self._enqueue(restart.id)
+            self._queue(restart, facts)
         elif refusal.outcome is Outcome.AWAITING_APPROVAL:
-            if requests.note(restart.id, facts, next_step=AWAITING_APPROVAL, at=(REQUESTED,)):
-                log.info(
-                    "approval awaited",
-                    extra={"host": restart.host, "agent": restart.agent, "id": restart.id},
-                )
-                self._take_up_if_decided(restart.id)  # by who joined while it was looked at
+            self._put_to_a_person(restart, facts)
+        elif (ending := ends_with(self._services, restart, refusal)) is not None:
+            self._services.memory.restarts.note(restart.id, facts, at=_LOOKED_AT)
+            finish(self._services, restart, ending.outcome, ending.reason, at=_LOOKED_AT)
         else:
-            requests.note(restart.id, facts, at=(REQUESTED,))
-            finish(self._services, restart, refusal.outcome, refusal.reason, at=(REQUESTED,))
+            wait(self._services, restart, refusal, facts, at=_LOOKED_AT, attempt=restart.attempt)
+
+    def _queue(self, restart: Restart, facts: Mapping[str, object]) -> None:
+        waited = wait_ended_columns(restart, self._services.clock.now())
+        requests = self._services.memory.restarts
+        if requests.note(restart.id, facts, next_step=QUEUED, at=_LOOKED_AT, columns=waited):
+            self._workflow.begin_queued()
+
+    def _put_to_a_person(self, restart: Restart, facts: Mapping[str, object]) -> None:
+        requests = self._services.memory.restarts
+        if requests.note(restart.id, facts, next_step=AWAITING_APPROVAL, at=_LOOKED_AT):
+            log.info(
+                "approval awaited",
+                extra={"host": restart.host, "agent": restart.agent, "id": restart.id},
+            )
+            self._take_up_if_decided(restart.id)  # by who joined while it was looked at
 
     def _judge(self, restart: Restart) -> tuple[Refusal | None, dict[str, object]]:
         services = self._services
@@ -155,20 +178,47 @@ class RestartRequests:
         verdicts = refusals(step, situation, policy, services.clock.now())
         # What several guards cannot see is told once.
         refused = list(dict.fromkeys(refusal for _, refusal in verdicts if refusal is not None))
-        others = [dataclasses.asdict(refusal) for refusal in refused[1:]]
-        return next(iter(refused), None), {"request": seen(situation), "also_refused": others}
+        main = weightiest(refused)
+        others = [dataclasses.asdict(refusal) for refusal in refused if refusal != main]
+        return main, {"request": seen(situation), "also_refused": others}
 
     def resume_open(self, *, before: float) -> None:
         """Look again at what was opened before a unix time and never got on."""
-        resume = {
-            QUEUED: self._enqueue,
-            REQUESTED: self.consider,
-            AWAITING_APPROVAL: self._take_up_if_decided,
-        }
         for restart in self._services.memory.restarts.all_open():
-            if restart.requested_at < before and restart.step in resume:
-                resume_one = resume[restart.step]
-                try_one(self._services, Part.ADMISSION, restart.id, resume_one, restart.id)
+            if restart.requested_at < before:
+                try_one(self._services, Part.ADMISSION, restart.id, self._resume, restart)
+        self._workflow.begin_queued()
+
+    def _resume(self, restart: Restart) -> None:
+        if restart.step == REQUESTED:
+            self.consider(restart.id)
+        elif restart.step == AWAITING_APPROVAL:
+            self._take_up_if_decided(restart.id)
+        elif restart.step == Step.ADMIT:
+            self._workflow.begin(restart)
+
+    def look_at_waiting(self, *, at_once: bool = False) -> None:
+        """Begin the looks that are due at what waits; ``at_once``: at all of it."""
+        uptime, due = self._services.clock.stamp().uptime_seconds, self._looks_due
+        all_open = self._services.memory.restarts.all_open()
+        waiting = {one.id: one for one in all_open if one.step == WAITING}
+        for gone in due.keys() - waiting.keys():
+            due.pop(gone, None)
+        for restart in waiting.values():
+            if not at_once and uptime < due.setdefault(restart.id, self._next_look(restart)):
+                continue
+            due[restart.id] = self._next_look(restart)
+            self._looks.submit(self._look_again, restart.id)
+
+    def _look_again(self, restart_id: str) -> None:
+        try_one(self._services, Part.ADMISSION, restart_id, self.consider, restart_id)
+
+    def _next_look(self, restart: Restart) -> float:
+        """Return the uptime at which a request that waits is looked at again."""
+        agent = self._services.settings.agents.get(restart.agent)
+        now = self._services.clock.stamp()
+        wait = next_look_seconds(restart, agent.guards, now.at) if agent is not None else 0.0
+        return now.uptime_seconds + wait
 
     def resolve(self, alert: Alert) -> None:
         """Cancel what an alert asked for, as far as it has not begun; start nothing."""
@@ -176,9 +226,9 @@ class RestartRequests:
         if requests.resolve(alert.fingerprint, alert.starts_at) == 0:
             return
         restart = requests.open_of(alert.host, alert.agent)
-        if restart is not None and restart.resolved and restart.step in _NOT_BEGUN:
+        if restart is not None and restart.resolved and restart.step in NOT_BEGUN:
             why = "the alert resolved before anything was done"
-            finish(self._services, restart, Outcome.RESOLVED, why, at=_NOT_BEGUN)
+            finish(self._services, restart, Outcome.RESOLVED, why, at=NOT_BEGUN)
 
     def approve(self, restart_id: str, by: str) -> bool:
         """Approve a waiting request, which is then looked at again; False: it does not wait."""
@@ -202,6 +252,8 @@ class RestartRequests:
         current = self._services.memory.restarts.get(restart_id)
         if current is None or current.outcome is not None:
             return
+        if current.step == WAITING:
+            self.consider(restart_id)
         if current.step == AWAITING_APPROVAL and current.approval is not None:
             self._take_up(restart_id)
 

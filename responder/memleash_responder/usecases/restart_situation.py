@@ -105,7 +105,7 @@ def read_situation(
         if agent is None:
             agent = read_agent(services, host, restart.agent)
         limit = read_hard_limit(services, host, restart.agent, agent)
-        if asks_controllers(step, restart):
+        if asks_controllers(step):
             tasks = outside.controllers.tasks(host, restart.agent)
     stored = stored_facts(services, but=restart.id)
     return stored.situation(restart, agent, limit, tasks, admitted_life)

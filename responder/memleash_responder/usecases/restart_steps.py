@@ -16,7 +16,7 @@ from memleash_responder.adapters.ssh.commands import CommandResult
 from memleash_responder.core.facts import AgentFacts, Unknown, same_life, shown
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.outcomes import Outcome, Refusal, Step
 from memleash_responder.core.progress import Failed, Progress, Refused
 from memleash_responder.core.proof import missing_after_restart, missing_at_the_end
 from memleash_responder.core.restarts import Restart
@@ -35,8 +35,8 @@ from memleash_responder.usecases.restart_looks import (
     host_of,
     look,
     look_and_send,
+    past,
     took_effect,
-    wait_for_idle,
 )
 from memleash_responder.usecases.restart_situation import agent_seen, read_agent
 from memleash_responder.usecases.services import Services
@@ -61,7 +61,8 @@ def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Take the host out of service, before its tasks are looked at.
 
     1. the host's state becomes connecting, and an undrain is owed; 2. its pings are muted, as
-    far as Alertmanager lets; 3. every controller is drained, so that no new work begins.
+    far as Alertmanager lets; 3. every controller is drained, so that no new work begins. What is
+    forced goes past one that cannot be.
     """
     host, now = host_of(services, restart), services.clock.now()
     agent_of(services, restart)
@@ -72,24 +73,19 @@ def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
     try:
         services.outside.controllers.drain(host, restart.agent)
     except ControllerError as error:
-        raise Refused(error.outcome, str(error)) from error
-    return dataclasses.replace(progress, held=services.clock.stamp())
+        if not restart.forced:
+            raise Refused(error.outcome, str(error)) from error
+        told = {str(Step.HOLD): past([Refusal(error.outcome, str(error))])}
+        return dataclasses.replace(progress, seen=told)
+    return progress
 
 
 def verify(services: Services, restart: Restart, progress: Progress) -> Progress:
-    """Look again with the host drained; wait for a busy agent, but not for ever."""
-    while True:
-        try:
-            found = look(services, restart, Step.VERIFY, progress.life)
-        except Refused as refused:
-            if refused.refusal.outcome is not Outcome.BUSY:
-                raise
-            services.memory.restarts.note(restart.id, refused.seen)
-            wait_for_idle(services, restart, progress)
-        else:
-            process = found.memory.process
-            seen = {**found.seen, "limited_bytes": process.limited_bytes}
-            return dataclasses.replace(progress, resident_bytes=process.resident_bytes, seen=seen)
+    """Look again with the host drained: no new work begins any more."""
+    found = look(services, restart, Step.VERIFY, progress.life)
+    process = found.memory.process
+    seen = {**found.seen, "limited_bytes": process.limited_bytes}
+    return dataclasses.replace(progress, resident_bytes=process.resident_bytes, seen=seen)
 
 
 def run_command(services: Services, restart: Restart, progress: Progress) -> Progress:

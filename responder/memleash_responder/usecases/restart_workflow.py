@@ -11,6 +11,7 @@ import functools
 import itertools
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from memleash_responder.adapters.dbos_engine import Durable, run_step
@@ -20,13 +21,15 @@ from memleash_responder.core.progress import Ended, Failed, Progress, RestartSte
 from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import restart_steps as steps
-from memleash_responder.usecases.restart_end import finish, give_back
+from memleash_responder.usecases.restart_end import finish, give_back, lose
+from memleash_responder.usecases.restart_wait import ends_with, wait
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one, unforeseen
 
 log = logging.getLogger(__name__)
 
-QUEUE = "memleash_restarts"
+FORMER_QUEUE = "memleash_restarts"
+"""Of the engine, which older releases queued restarts at; now their rows are the queue."""
 WORKFLOW = "restart"
 
 T = TypeVar("T")
@@ -37,36 +40,52 @@ _NEXT = dict(itertools.pairwise(steps.STEPS))
 class RestartWorkflow:
     """The workflow of one process. Build it before DBOS is launched."""
 
-    def __init__(self, services: Services, durable: Durable) -> None:
+    def __init__(self, services: Services, durable: Durable, aside: Executor) -> None:
+        """``aside`` begins the next restart when one has ended."""
         self._services = services
         self._durable = durable
+        self._aside = aside
         durable.workflow(WORKFLOW, self._body)
 
-    def enqueue(self, restart_id: str) -> None:
-        """Queue an admitted request; doing it again changes nothing."""
-        self._durable.enqueue(QUEUE, WORKFLOW, restart_id)
+    def begin_queued(self) -> None:
+        """Begin what is queued, the oldest first, as far as the fleet has places for it."""
+        places = self._services.settings.fleet.max_concurrent_restarts
+        while (restart := self._services.memory.restarts.begin_next(places)) is not None:
+            try_one(self._services, Part.ADMISSION, restart.id, self.begin, restart)
 
-    def _body(self, restart_id: str) -> None:
+    def begin(self, restart: Restart) -> None:
+        """Start the workflow of a restart that has its place; again changes nothing."""
+        self._durable.start(WORKFLOW, restart.attempt_id)
+
+    def _body(self, attempt_id: str) -> None:
         progress = Progress()
         for step in steps.STEPS:
-            result = self._step(step, restart_id, progress)
+            result = self._step(step, attempt_id, progress)
             if result.refusal is not None:
                 break
             progress = result.progress
-        run_step("conclude", self._patiently, self._conclude, restart_id, result)
+        run_step("conclude", self._patiently, self._conclude, attempt_id, result)
+        self._aside.submit(self.begin_queued)
 
-    def _step(self, step: Step, restart_id: str, progress: Progress) -> RestartStepResult:
+    def _step(self, step: Step, attempt_id: str, progress: Progress) -> RestartStepResult:
         def recorded() -> dict[str, Any]:
-            return self._patiently(self._attempt, step, restart_id, progress).recorded()
+            return self._patiently(self._attempt, step, attempt_id, progress).recorded()
 
         return RestartStepResult.of(run_step(step, recorded))
 
-    def _attempt(self, step: Step, restart_id: str, progress: Progress) -> RestartStepResult:
+    def _of_attempt(self, attempt_id: str) -> Restart | None:
+        """Return the restart, unless another attempt at it has begun, or may, since."""
+        restart_id, _, attempt = attempt_id.partition(":")
+        restart = self._services.memory.restarts.get(restart_id)
+        return restart if restart is not None and restart.attempt == int(attempt or 0) else None
+
+    def _attempt(self, step: Step, attempt_id: str, progress: Progress) -> RestartStepResult:
         services = self._services
-        restart = services.memory.restarts.get(restart_id)
+        restart = self._of_attempt(attempt_id)
         if restart is None or not self._goes_on(restart, step):
             closed = Refusal(Outcome.RESOLVED, "the request was closed")
             return RestartStepResult(closed, begun=False, progress=progress)
+        restart_id = restart.id
         began, stamp = services.clock.now(), services.clock.stamp()
         refusal, made = None, progress
         try:
@@ -101,15 +120,22 @@ class RestartWorkflow:
             return self._services.memory.restarts.advance(restart.id, step)
         return restart.outcome is None
 
-    def _conclude(self, restart_id: str, result: RestartStepResult) -> None:
-        """Give the restart its final word, and its host what it is owed."""
-        restart = self._services.memory.restarts.get(restart_id)
-        if restart is None:
+    def _conclude(self, attempt_id: str, result: RestartStepResult) -> None:
+        """Give the host what it is owed, and the restart its final word, or let it wait again."""
+        services, refusal = self._services, result.refusal
+        restart = self._of_attempt(attempt_id)
+        if restart is None or restart.outcome is not None:
             return
-        if result.refusal is not None:
-            give_back(self._services, restart, result.refusal, begun=result.begun)
+        if refusal is None:
+            finish(services, restart, Outcome.RESTARTED, _success(result.progress))
+        elif result.begun:
+            lose(services, restart, refusal)
+        elif (ending := ends_with(services, restart, refusal)) is not None:
+            give_back(services, restart)
+            finish(services, restart, ending.outcome, ending.reason)
         else:
-            finish(self._services, restart, Outcome.RESTARTED, _success(result.progress))
+            give_back(services, restart)
+            wait(services, restart, refusal, {}, at=tuple(Step), attempt=restart.attempt + 1)
 
     def _patiently(self, effect: Callable[..., T], *args: object) -> T:
         """Run ``effect``; while the database is gone, wait and run it again (steps look first)."""

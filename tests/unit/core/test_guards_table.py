@@ -160,7 +160,7 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
         situation(agent={"busy": SILENT}),
         POLICY,
         Outcome.FACTS_UNAVAILABLE,
-        BEFORE_SSH,
+        LOOKS,
     ),
     (
         "the alert is older than the process",
@@ -185,7 +185,7 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
         LOOKS,
     ),
     ("limit 0 is off", situation(hard_limit_bytes=0), POLICY, Outcome.BELOW_HARD_LIMIT, LOOKS),
-    ("busy", situation(agent={"busy": True}), POLICY, Outcome.BUSY, BEFORE_SSH),
+    ("busy", situation(agent={"busy": True}), POLICY, Outcome.BUSY, LOOKS),
     (
         "a controller in error",
         situation(tasks=UNREACHABLE),
@@ -295,7 +295,7 @@ def test_cheap_and_local_guards_come_before_those_that_ask_around() -> None:
     names = [guard.name for guard in GUARDS]
     local = ["resolved", "denied", "paused", "observe_mode", "quarantined", "host_not_connected"]
     assert names[: len(local)] == local
-    assert names[-3:] == ["busy", "controller_unreachable", "tasks_running"]
+    assert names[-2:] == ["controller_unreachable", "tasks_running"]
 
 
 def test_the_last_look_before_ssh_is_at_life_memory_and_busy() -> None:
@@ -340,8 +340,7 @@ def test_controllers_that_were_not_asked_refuse_wherever_tasks_count() -> None:
 @pytest.mark.parametrize("step", [*Step, None])
 def test_controllers_are_asked_at_the_steps_whose_guards_look_at_tasks(step: Step | None) -> None:
     looks = verdict(step, situation(tasks=NOT_ASKED)) is not None
-    assert asks_controllers(step, RESTART) is looks
-    assert not asks_controllers(step, dataclasses.replace(RESTART, forced=True))
+    assert asks_controllers(step) is looks
 
 
 def test_what_is_unknown_is_neither_true_nor_false() -> None:

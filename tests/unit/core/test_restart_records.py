@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.progress import Progress, RestartStepResult
 
-HELD = Stamp(1_800_000_100.5, "boot-1", 900.25)
 VERIFIED: dict[str, Any] = {
     "refusal": None,
     "begun": False,
@@ -25,7 +23,7 @@ VERIFIED: dict[str, Any] = {
         "seen": {},
     },
 }
-"""As the release before this one recorded the end of verify."""
+"""As an older release recorded the end of verify: ``held`` is nothing to this one."""
 REFUSED: dict[str, Any] = {
     "refusal": {"outcome": "busy", "reason": "the agent was still busy after 30m"},
     "begun": False,
@@ -42,7 +40,6 @@ def test_what_an_older_release_recorded_goes_on() -> None:
             life=1_799_900_000.0,
             resident_bytes=11 * 1024**3,
             hard_limit_bytes=10 * 1024**3,
-            held=HELD,
         ),
     )
     assert RestartStepResult.of(REFUSED).refusal == Refusal(
@@ -54,7 +51,7 @@ def test_what_an_older_release_recorded_goes_on() -> None:
     "result",
     [
         RestartStepResult(None, begun=False, progress=Progress()),
-        RestartStepResult(None, begun=True, progress=Progress(life=1.5, held=HELD, new_life=2.5)),
+        RestartStepResult(None, begun=True, progress=Progress(life=1.5, new_life=2.5)),
         RestartStepResult(None, begun=True, progress=Progress(life=1.5, restarted_again=True)),
         RestartStepResult(Refusal(Outcome.NOT_READY, "no"), begun=True, progress=Progress()),
     ],
@@ -65,7 +62,7 @@ def test_what_is_recorded_as_json_is_read_as_it_was(result: RestartStepResult) -
 
 def test_an_older_replica_can_read_all_but_the_very_end() -> None:
     """It knows these names alone, and takes those that are left out for nothing found."""
-    progress = Progress(life=1.5, resident_bytes=2, hard_limit_bytes=1, held=HELD, new_life=2.5)
+    progress = Progress(life=1.5, resident_bytes=2, hard_limit_bytes=1, new_life=2.5)
     recorded = RestartStepResult(None, begun=True, progress=progress).recorded()
     assert recorded.keys() == VERIFIED.keys()
     assert recorded["progress"].keys() <= FORMER_NAMES

@@ -181,6 +181,7 @@ def test_who_waits_for_idle_hears_of_a_pause_or_the_alerts_end_within_a_second(
             world.services.memory.pauses.put(
                 Pause("rack-7", "ann", "it moves", world.clock.now(), None)
             )
+            world.admission.look_at_waiting(at_once=True)
         else:
             world.tell(resolved(world))
             (notification,) = world.services.memory.inbox.waiting(before=float("inf"))
@@ -214,11 +215,11 @@ def test_a_task_that_ends_before_the_next_alert_is_what_a_refusal_waits_for(worl
         ({"running": ["task-7"]}, "restarted"),
         ({"resident_bytes": LIMIT}, "below_hard_limit"),
         ({"exporter_answers": False}, "facts_unavailable"),
-        ({"controller_answers": False}, "controller_unreachable"),
+        ({"controller_answers": False}, "reconnect_failed"),
         ({"ssh": "refused"}, "ssh_unreachable"),
     ],
 )
-def test_force_skips_the_busy_and_task_checks_and_nothing_else(
+def test_force_goes_past_busy_tasks_and_dead_controllers_and_nothing_else(
     world: World, obstacle: dict[str, Any], word: str
 ) -> None:
     world.node.resident_bytes = LARGE
@@ -228,6 +229,41 @@ def test_force_skips_the_busy_and_task_checks_and_nothing_else(
     world.admission.consider(request.id)
     world.run()
     assert world.outcomes() == [word]
+
+
+def test_what_force_goes_past_is_in_the_record(world: World) -> None:
+    world.node.resident_bytes, world.node.busy, world.node.controller_answers = LARGE, True, False
+    controllers: Any = world.services.outside.controllers
+    reconnect = controllers.reconnect
+
+    def answer_again(*args: Any, **how: Any) -> None:
+        world.node.controller_answers = True
+        reconnect(*args, **how)
+
+    controllers.reconnect = answer_again
+    request = world.admission.ask_for_person("node-1", AGENT, "ann", forced=True)
+    world.admission.consider(request.id)
+    world.run()
+    (request,) = world.history()
+    assert request.outcome == "restarted"
+    past = {
+        step: [one["outcome"] for one in request.facts[step]["gone_past"]]
+        for step in ("admit", "hold", "verify", "restart")
+    }
+    assert past == {
+        "admit": ["busy"],
+        "hold": ["controller_unreachable"],
+        "verify": ["busy", "controller_unreachable"],
+        "restart": ["busy"],
+    }
+
+
+def test_a_controller_that_could_not_be_drained_refuses_without_force(world: World) -> None:
+    leak_and_fire(world, controller_answers=False)
+    world.run()
+    (request,) = world.history()
+    assert request.outcome == "controller_unreachable"
+    assert "gone_past" not in request.facts["admit"]
 
 
 def test_not_even_force_goes_round_a_host_that_is_not_connected(world: World) -> None:

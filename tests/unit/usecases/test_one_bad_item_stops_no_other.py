@@ -13,6 +13,7 @@ from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.policy import Fleet
 from memleash_responder.core.restarts import QUEUED, Restart
 from memleash_responder.errors import AlertmanagerError
 from memleash_responder.usecases import restart_steps as steps
@@ -28,7 +29,7 @@ from tests.unit.usecases.world import AGENT, Inline, World
 @pytest.fixture
 def two(make_world: MakeWorld) -> World:
     """Two hosts whose agents are over the limit."""
-    world = make_world(hosts=2)
+    world = make_world(hosts=2, fleet=Fleet(max_concurrent_restarts=2, storm_fraction=1.0))
     for node in world.nodes.values():
         node.resident_bytes = LARGE
     return world
@@ -79,14 +80,14 @@ def test_an_error_beneath_the_looking_leaves_the_others_their_turn(
     ids = opened(two, "node-1", "node-2")
     taken: list[str] = []
 
-    def enqueue(restart_id: str) -> None:
+    def start(_workflow: str, restart_id: str) -> None:
         if restart_id == ids[0]:
             raise ValueError("the engine says no")
         taken.append(restart_id)
 
     for one in ids:
         two.services.memory.restarts.advance(one, QUEUED)
-    monkeypatch.setattr(two.admission, "_enqueue", enqueue)
+    monkeypatch.setattr(two.engine, "start", start)
     two.admission.resume_open(before=float("inf"))
     assert taken == ids[1:]
 

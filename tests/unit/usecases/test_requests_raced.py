@@ -10,10 +10,10 @@ import pytest
 
 from memleash_responder.core.alerts import Notification
 from memleash_responder.core.facts import AgentFacts, Host
-from memleash_responder.core.outcomes import Mode, Outcome, Refusal
+from memleash_responder.core.outcomes import Mode, Outcome, Refusal, Step
 from memleash_responder.core.policy import Fleet, Guards
 from memleash_responder.core.progress import Progress
-from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED
+from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.errors import DatabaseUnavailable, Overtaken
 from memleash_responder.usecases import restart_looks as looks
 from memleash_responder.usecases.intake import LEFT_OUT_SECONDS, MOST_TRIES, Received
@@ -75,7 +75,7 @@ def test_a_slow_second_look_does_not_close_a_request_that_was_taken_on(world: Wo
     world.admission.consider(restart.id)
     after = world.services.memory.restarts.get(restart.id)
     assert after is not None
-    assert (after.outcome, after.step) == (None, QUEUED)
+    assert (after.outcome, after.step) == (None, Step.ADMIT)
 
 
 def test_a_second_look_does_not_put_a_running_request_back_into_the_queue(world: World) -> None:
@@ -128,7 +128,8 @@ def test_two_restarts_at_once_do_not_share_the_last_of_the_fleets_budget(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen: both were admitted when 1 of 1 was left, and both ran."""
-    world = make_world(hosts=2, fleet=Fleet(max_restarts_per_hour=1, storm_fraction=1.0))
+    fleet = Fleet(max_concurrent_restarts=2, max_restarts_per_hour=1, storm_fraction=1.0)
+    world = make_world(hosts=2, fleet=fleet)
     ids = []
     for node in world.nodes.values():
         node.resident_bytes = LARGE

@@ -25,7 +25,7 @@ from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards
-from memleash_responder.core.restarts import Restart
+from memleash_responder.core.restarts import WAITING, Restart
 from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.muting import Muting
@@ -68,12 +68,12 @@ class Ledger:
     def workflow(self, name: str, body: Callable[[str], None]) -> None:
         self._bodies[name] = body
 
-    def enqueue(self, queue: str, workflow: str, work_id: str) -> None:
-        self._boundary("before enqueue")
+    def start(self, workflow: str, work_id: str) -> None:
+        self._boundary("before start")
         if work_id not in self._records:
             self._records[work_id] = []
             self.pending.append(work_id)
-        self._boundary("after enqueue")
+        self._boundary("after start")
 
     def run_pending(self) -> None:
         """Run every workflow that is not finished, as a process does that has just started."""
@@ -225,8 +225,8 @@ class World:
             clock=cast(Any, self.clock),
             executor_id="local",
         )
-        workflow = RestartWorkflow(self.services, cast(Any, self.engine))
-        self.admission = RestartRequests(self.services, workflow.enqueue)
+        workflow = RestartWorkflow(self.services, cast(Any, self.engine), Inline())
+        self.admission = RestartRequests(self.services, workflow, Inline())
         muting = Muting(self.services, Inline(), Inline())
         self.recovery = Recovery(self.services, Inline())
         self.intake = Intake(
@@ -266,7 +266,18 @@ class World:
             self.intake.handle(notification)
         self.admission.resume_open(before=float("inf"))
         self.engine.run_pending()
+        self._wait()
         self.recovery.look()
+
+    def _wait(self) -> None:
+        """Let time pass, as the keeper does, until no request waits any more."""
+        restarts = self.services.memory.restarts
+        while True:
+            self.admission.look_at_waiting()
+            self.engine.run_pending()
+            if not any(one.step == WAITING for one in restarts.all_open()):
+                return
+            self.clock.advance(0.5)
 
     # -- what happens -------------------------------------------------------------------------
 

@@ -28,6 +28,11 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
         " WHERE command_sent_at IS NOT NULL",
     ),
     3: (
+        "ALTER TABLE memleash_restarts ADD COLUMN waits_for VARCHAR(32)",
+        "ALTER TABLE memleash_restarts ADD COLUMN waiting_since DOUBLE PRECISION",
+        "ALTER TABLE memleash_restarts ADD COLUMN waited_seconds"
+        " DOUBLE PRECISION NOT NULL DEFAULT 0",
+        "ALTER TABLE memleash_restarts ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0",
         # The switch stays, so that replicas of the release before are still paused.
         'INSERT INTO memleash_pauses (name, "by", reason, since)'
         " SELECT 'default', changed_by, CASE value WHEN 'yes' THEN '' ELSE value END, changed_at"

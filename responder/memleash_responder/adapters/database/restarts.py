@@ -12,8 +12,11 @@ import sqlalchemy as sa
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import restarts
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import Outcome
-from memleash_responder.core.restarts import APPROVED, AWAITING_APPROVAL, Restart
+from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.restarts import APPROVED, AWAITING_APPROVAL, QUEUED, Restart
+
+_LOCK = 7367
+"""The same in every release."""
 
 
 class Restarts:
@@ -79,11 +82,12 @@ class Restarts:
         *,
         next_step: str | None = None,
         at: Collection[str] = (),
+        columns: Mapping[str, object] | None = None,
     ) -> bool:
         """Add ``facts`` (and a finished step with its duration) to the record of a request.
 
-        In the same write it goes on to ``next_step``. With ``at`` only a request that is open at
-        one of these steps is touched; whether there was one is returned.
+        In the same write it goes on to ``next_step``, and ``columns`` are set. With ``at`` only a
+        request that is open at one of these steps is touched; whether there was one is returned.
         """
         with self._database.write() as connection:
             query = sa.select(restarts.c.facts, restarts.c.steps).where(restarts.c.id == restart_id)
@@ -95,8 +99,29 @@ class Restarts:
             steps = [*row.steps, finished_step] if finished_step else row.steps
             values = {"facts": {**row.facts, **facts}, "steps": steps}
             values |= {"step": next_step} if next_step else {}
+            values |= columns or {}
             connection.execute(restarts.update().where(restarts.c.id == restart_id).values(values))
             return True
+
+    def begin_next(self, places: int) -> Restart | None:
+        """Begin the request that is queued longest, if fewer than ``places`` are under way.
+
+        Looking and beginning are one transaction that no second one overlaps, in any replica.
+        None: there is none, or no place.
+        """
+        is_open = restarts.c.outcome.is_(None)
+        under_way = sa.select(sa.func.count()).where(is_open, restarts.c.step.in_(tuple(Step)))
+        queued = sa.select(restarts.c.id).where(is_open, restarts.c.step == QUEUED)
+        with self._database.write() as connection:
+            self._database.lock(connection, _LOCK)
+            if (connection.scalar(under_way) or 0) >= places:
+                return None
+            next_id = connection.scalar(queued.order_by(restarts.c.requested_at).limit(1))
+            if next_id is None:
+                return None
+            begin = restarts.update().where(restarts.c.id == next_id).values(step=Step.ADMIT)
+            connection.execute(begin)
+        return self.get(next_id)
 
     def resolve(self, fingerprint: str, alert_started_at: float) -> int:
         """Say that an alert resolved; return how many open requests that concerns."""
@@ -203,7 +228,8 @@ def restart_of(row: sa.RowMapping) -> Restart:
     values = dict(row)
     sent = [values.pop(name) for name in SENT_COLUMNS]
     values["command_sent"] = Stamp(*sent) if sent[0] is not None else None
-    values["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
+    for name in ("outcome", "waits_for"):
+        values[name] = Outcome(row[name]) if row[name] else None
     return Restart(**values)
 
 

@@ -163,6 +163,9 @@ class Restart:
     approval_by: str | None
     resolved: bool
     command_sent_at: Moment | None
+    waits_for: RestartOutcome | None
+    waiting_since: Moment | None
+    attempt: int
     outcome: RestartOutcome | None
     reason: str
     finished_at: Moment | None

@@ -7,7 +7,7 @@ import dataclasses
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.core.outcomes import FAILED, Outcome, Step
-from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED, REQUESTED, Restart
+from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED, REQUESTED, WAITING, Restart
 from memleash_responder.usecases.fleet import Reading
 from memleash_toolkit.units import format_duration, format_size
 
@@ -18,6 +18,7 @@ _BAR_WIDTH = 100.0
 _STANDING: dict[str, str] = {
     REQUESTED: "being looked at",
     AWAITING_APPROVAL: "waits for a person",
+    WAITING: "waits for what goes away by itself",
     QUEUED: "queued",
     Step.ADMIT: "looking whether it may be restarted",
     Step.HOLD: "taking the host out of service",

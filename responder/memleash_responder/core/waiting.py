@@ -1,0 +1,76 @@
+"""A request that waits: for how long it may, and what its record says of it.
+
+It waits for what goes away by itself. Nothing is held meanwhile: it is a row, and no workflow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from memleash_responder.core.outcomes import Refusal
+from memleash_responder.core.policy import Guards
+from memleash_responder.core.restarts import WAITING, Restart
+from memleash_toolkit.units import format_duration
+
+RECORDED_WAITS = 20
+"""The record keeps the last of them: an agent may be busy now and then for half an hour."""
+
+
+def given_up(restart: Restart, refusal: Refusal, guards: Guards, now: float) -> Refusal | None:
+    """Return the refusal that ends a request that may wait no longer; None: it goes on waiting."""
+    waited = waited_seconds(restart, now)
+    if waited < guards.wait_for_idle:
+        return None
+    after = f"; it was waited for {format_duration(round(waited))}" if waited else ""
+    return dataclasses.replace(refusal, reason=refusal.reason + after)
+
+
+def next_look_seconds(restart: Restart, guards: Guards, now: float) -> float:
+    """Return how long after ``now`` a request that waits is looked at again."""
+    left = guards.wait_for_idle - waited_seconds(restart, now)
+    return min(guards.idle_interval, left) if left > 0 else guards.idle_interval
+
+
+def waited_seconds(restart: Restart, now: float) -> float:
+    """Return how long a request has waited, all its waits together. ``now`` is unix time."""
+    since = restart.waiting_since
+    # A clock that was set back does not give the time back that was waited before.
+    return restart.waited_seconds + (max(0.0, now - since) if since is not None else 0.0)
+
+
+def waits_on(restart: Restart, refusal: Refusal) -> bool:
+    """Whether a request waits for just that already."""
+    return restart.step == WAITING and restart.waits_for is refusal.outcome
+
+
+def wait_columns(restart: Restart, refusal: Refusal, now: float) -> dict[str, object]:
+    """Return what changes in the row of a request that begins to wait."""
+    return {
+        "reason": f"waits: {refusal.reason}",
+        "waits_for": refusal.outcome,
+        "waiting_since": now,
+        "waited_seconds": waited_seconds(restart, now),
+    }
+
+
+def wait_ended_columns(restart: Restart, now: float) -> dict[str, object]:
+    """Return what changes in the row of a request that has waited."""
+    return {
+        "reason": "",
+        "waits_for": None,
+        "waiting_since": None,
+        "waited_seconds": waited_seconds(restart, now),
+    }
+
+
+def recorded_waits(restart: Restart, refusal: Refusal, now: float) -> list[Mapping[str, Any]]:
+    """Return the waits of a request for its record, the one that begins ``now`` as the last.
+
+    An attempt that was begun and given back is recorded with the steps that it took.
+    """
+    wait = {"for": refusal.outcome, "reason": refusal.reason, "since": now}
+    if restart.steps:
+        wait["after"] = list(restart.steps)
+    return [*restart.facts.get("waits", ()), wait][-RECORDED_WAITS:]
