@@ -30,6 +30,7 @@ from memleash_responder.adapters.ssh import commands as ssh
 from memleash_responder.adapters.telemetry import Part, Telemetry
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable
+from memleash_responder.usecases import host_states
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.fleet import FleetReader
@@ -175,6 +176,8 @@ class Responder:
         )
         self._recovery = Recovery(services, slow.share(RECONNECTS))
         self._sweeper = slow.share(1)
+        self._controllers = host_states.ControllerWatch(services)
+        self._controllers_aside = slow.share(1)
         self._liveness = self._shared(database)
         leads = self._liveness.leads if self._liveness is not None else lambda: True
         self._keeper = Keeper(services, self._duties(), leads)
@@ -214,6 +217,12 @@ class Responder:
             Duty(Part.LOOK_AT_WAITING, self._admission.look_at_waiting, lambda: 1.0),
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
             Duty(Part.END_PAUSES, lambda: forget_over(services), lambda: 15.0),
+            Duty(
+                Part.WATCH_CONTROLLERS,
+                self._controllers.look,
+                lambda: host_states.WATCH_SECONDS,
+                aside=self._controllers_aside,
+            ),
             # A fleet that has gone quiet tells of no calm.
             Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),
             *(Duty(Part.SWEEP, one, lambda: SWEEP_SECONDS, aside=self._sweeper) for one in sweeps),

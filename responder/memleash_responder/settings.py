@@ -15,7 +15,7 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.libvirtd import LibvirtdChoice, LibvirtdRule, choose_libvirtd
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards, Mute, RestartPolicy
-from memleash_responder.core.values import DatabaseUrl, UrlPath, UrlTemplate
+from memleash_responder.core.values import DatabaseUrl, HostUrlTemplate, UrlPath, UrlTemplate
 from memleash_toolkit import settings as toolkit_settings
 from memleash_toolkit.values import (
     BaseUrl,
@@ -146,6 +146,7 @@ class Controller(HttpConfig):
     undrain_url: UrlTemplate | None = None
     tasks_url: UrlTemplate | None = None
     reconnect_url: UrlTemplate | None = None
+    state_url: HostUrlTemplate | None = None
     bearer_token_file: Path | None = None
     timeout: Duration = Duration(10)
     restart_libvirtd: LibvirtdRule | None = None

@@ -2,8 +2,8 @@
 
     python -m tests.support.hurried_responder [the responder's own flags]
 
-Production code knows nothing of this: in this one process sweeps come every second, and the first
-attempt to give back a lost host after two.
+Production code knows nothing of this: in this one process sweeps and looks at
+controllers come every second, and the first attempt to give back a lost host after two.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 
 from memleash_responder import cli
-from memleash_responder.usecases import host_recovery
+from memleash_responder.usecases import host_recovery, host_states
 
 
 def main() -> int:
     """Run the responder with shorter waits."""
     vars(cli)["SWEEP_SECONDS"] = 1.0
     vars(host_recovery)["FIRST_SECONDS"] = 2.0
+    vars(host_states)["WATCH_SECONDS"] = 1.0
     return cli.main(sys.argv[1:])
 
 

@@ -35,6 +35,8 @@ class Part(StrEnum):
     RENEW_MUTES = "renew_mutes"
     SYNCHRONIZE_MUTES = "synchronize_mutes"
     RECOVER_HOSTS = "recover_hosts"
+    WATCH_CONTROLLERS = "watch_controllers"
+    """What the controllers call the hosts was not read."""
     WATCH_FOR_STORM = "watch_for_storm"
     ADMISSION = "admission"
     """A look at whether a request may be acted on."""

@@ -155,6 +155,8 @@ class DiagnosisSituation:
     """Those that hold."""
     diagnosed_lives: Collection[float]
     """Start times of this agent's lives on this host that had their diagnosis."""
+    maintenance: str | None
+    """Why the host is out of service; None: it is not."""
     under_way: str | None
     """What else is under way on the host; None: nothing."""
     asked_by_person: bool = False
@@ -168,6 +170,8 @@ def may_be_diagnosed(situation: DiagnosisSituation, settings: Diagnose | None) -
     paused = why_paused(situation.pauses)
     if paused is not None:
         return Refusal(Outcome.PAUSED, paused)
+    if situation.maintenance is not None:
+        return Refusal(Outcome.MAINTENANCE, situation.maintenance)
     process = running(situation.agent)
     if isinstance(process, Unknown):
         return Refusal(Outcome.FACTS_UNAVAILABLE, process.why)

@@ -6,6 +6,7 @@ A check that passes returns None. Facts that are unknown never come here (see gu
 from __future__ import annotations
 
 from memleash_responder.core.facts import same_life
+from memleash_responder.core.host_states import Standing
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal
 from memleash_responder.core.pauses import Pause, why_paused
 from memleash_responder.core.policy import RestartPolicy
@@ -54,10 +55,17 @@ def quarantined(is_quarantined: bool, _policy: RestartPolicy, _now: float) -> Re
     return None
 
 
-def host_not_connected(state: HostState, _policy: RestartPolicy, _now: float) -> Refusal | None:
+def maintenance(host: Standing, _policy: RestartPolicy, _now: float) -> Refusal | None:
+    """Refuse a host that a person took out of service."""
+    if host.state is HostState.MAINTENANCE:
+        return Refusal(Outcome.MAINTENANCE, host.reason)
+    return None
+
+
+def host_not_connected(host: Standing, _policy: RestartPolicy, _now: float) -> Refusal | None:
     """Refuse a host that the controllers do not count on."""
-    if state is not HostState.CONNECTED:
-        return Refusal(Outcome.HOST_NOT_CONNECTED, f"the host is {state}")
+    if host.state in (HostState.CONNECTING, HostState.DISCONNECTED):
+        return Refusal(Outcome.HOST_NOT_CONNECTED, f"the host is {host.state}: {host.reason}")
     return None
 
 

@@ -32,6 +32,8 @@ class Guard:
     """Whether ``force`` skips it."""
     asks_controllers: bool
     """Whether it looks at tasks, for which every controller has to be asked."""
+    asks_states: bool
+    """Whether it looks at the host's state, which controllers are asked for, too."""
 
     def looks_at(self, step: Step | None) -> bool:
         """Whether it looks at ``step``; at None, every guard does."""
@@ -48,6 +50,11 @@ def asks_controllers(step: Step | None) -> bool:
     A forced restart wants to know it, too: what it goes past is recorded.
     """
     return any(guard.asks_controllers and guard.looks_at(step) for guard in GUARDS)
+
+
+def asks_states(step: Step | None) -> bool:
+    """Whether a guard that looks at ``step`` wants to know what controllers call the host."""
+    return any(guard.asks_states and guard.looks_at(step) for guard in GUARDS)
 
 
 def refusals(
@@ -109,10 +116,17 @@ def _guard(
         seen = reads(situation)
         return Refusal(blind, seen.why) if isinstance(seen, Unknown) else check(seen, policy, now)
 
-    return Guard(name, steps, refuse, forceable, asks_controllers=reads is facts.tasks)
+    return Guard(
+        name,
+        steps,
+        refuse,
+        forceable,
+        asks_controllers=reads is facts.tasks,
+        asks_states=reads is facts.standing,
+    )
 
 
-_BLIND_TO_TASKS = Outcome.CONTROLLER_UNREACHABLE
+_BLIND_TO_CONTROLLERS = Outcome.CONTROLLER_UNREACHABLE
 _ADMIT = frozenset({Step.ADMIT})
 _ADMIT_AND_SEND = frozenset({Step.ADMIT, Step.RESTART})
 _VERIFY = frozenset({Step.VERIFY})
@@ -124,7 +138,14 @@ GUARDS: tuple[Guard, ...] = (
     _guard("paused", _ALWAYS, lambda now: now.pauses, checks.paused),
     _guard("observe_mode", _ALWAYS, lambda now: now.restart, checks.observe_mode),
     _guard("quarantined", _ADMIT, lambda now: now.quarantined, checks.quarantined),
-    _guard("host_not_connected", _ADMIT, lambda now: now.host_state, checks.host_not_connected),
+    _guard("maintenance", _ALWAYS, facts.standing, checks.maintenance, blind=_BLIND_TO_CONTROLLERS),
+    _guard(
+        "host_not_connected",
+        _ADMIT,
+        facts.standing,
+        checks.host_not_connected,
+        blind=_BLIND_TO_CONTROLLERS,
+    ),
     _guard("storm", _ALWAYS, lambda now: now.storm, checks.storm),
     _guard("cooldown", _ADMIT_AND_SEND, lambda now: now.agent_restart_ages, checks.cooldown),
     _guard(
@@ -146,7 +167,7 @@ GUARDS: tuple[Guard, ...] = (
         facts.tasks,
         checks.passes,
         forceable=True,
-        blind=_BLIND_TO_TASKS,
+        blind=_BLIND_TO_CONTROLLERS,
     ),
     _guard(
         "tasks_running",
@@ -154,6 +175,6 @@ GUARDS: tuple[Guard, ...] = (
         facts.tasks,
         checks.tasks_running,
         forceable=True,
-        blind=_BLIND_TO_TASKS,
+        blind=_BLIND_TO_CONTROLLERS,
     ),
 )

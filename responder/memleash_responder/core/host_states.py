@@ -1,4 +1,4 @@
-"""The machine of a host's state, as data.
+"""A host's state: the machine of what restarts do to it, and what else it follows from.
 
             hold                    lose
 connected --------> connecting ------------> disconnected
@@ -9,9 +9,12 @@ connected --------> connecting ------------> disconnected
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Mapping
 
+from memleash_responder.core.facts import Unknown
+from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.outcomes import HostState
 
 
@@ -40,3 +43,73 @@ TRANSITIONS: Mapping[tuple[HostState, HostEvent], HostState] = {
 def after(state: HostState, event: HostEvent) -> HostState | None:
     """Return the state that ``event`` leads to, or None: it is not allowed and changes nothing."""
     return TRANSITIONS.get((state, event))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ControllerState:
+    """What one controller, which knows the host, calls it."""
+
+    controller: str
+    state: HostState | Unknown
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What a host's state follows from. None has a default."""
+
+    by_restarts: HostState
+    """What the responder's own restarts made of it."""
+    labelled: bool
+    """Whether the inventory's label says maintenance."""
+    maintenance: Maintenance | None
+    """A person's, while it is in force."""
+    controllers: tuple[ControllerState, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standing:
+    """A host's state, and why; connected needs no reason."""
+
+    state: HostState
+    reason: str = ""
+
+
+def known_standing(facts: HostFacts) -> Standing:
+    """Return a host's state by all that is known; a controller that is silent says nothing.
+
+    Maintenance comes first: a person who works on the host need not care what else is wrong.
+    """
+    if facts.labelled:
+        return Standing(HostState.MAINTENANCE, "the inventory's label says maintenance")
+    if facts.maintenance is not None:
+        return Standing(HostState.MAINTENANCE, str(facts.maintenance))
+    told = {one.state: one.controller for one in facts.controllers if _is_known(one)}
+    if HostState.MAINTENANCE in told:
+        return Standing(HostState.MAINTENANCE, f"{told[HostState.MAINTENANCE]} says maintenance")
+    if facts.by_restarts is HostState.CONNECTING:
+        return Standing(HostState.CONNECTING, "a restart holds it")
+    if facts.by_restarts is HostState.DISCONNECTED:
+        return Standing(HostState.DISCONNECTED, "a restart ended badly")
+    for state in (HostState.DISCONNECTED, HostState.CONNECTING):
+        if state in told:
+            return Standing(state, f"{told[state]} says {state}")
+    return Standing(HostState.CONNECTED)
+
+
+def standing(facts: HostFacts, *, past_silence: bool) -> Standing | Unknown:
+    """Return a host's state for a decision; Unknown while a controller that may object is silent.
+
+    ``past_silence``: a controller that cannot be asked is gone past.
+    """
+    known = known_standing(facts)
+    silent = [
+        f"{one.controller}: {one.state.why}"
+        for one in facts.controllers
+        if isinstance(one.state, Unknown)
+    ]
+    is_certain = known.state in (HostState.MAINTENANCE, HostState.DISCONNECTED)
+    return known if is_certain or past_silence or not silent else Unknown("; ".join(silent))
+
+
+def _is_known(told: ControllerState) -> bool:
+    return not isinstance(told.state, Unknown)

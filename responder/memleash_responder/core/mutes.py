@@ -19,6 +19,8 @@ from memleash_responder.core.policy import Mute
 
 ENDED_BY_HAND = "ended-by-hand"
 """The claimant of a person's word."""
+MAINTENANCE = "maintenance"
+"""The claimant of a host in maintenance."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Claim:
     """One reason to keep a host's pings silent."""
 
     claimant: str
-    """``busy:<agent>``, ``restart:<id>``, or ENDED_BY_HAND."""
+    """``busy:<agent>``, ``restart:<id>``, ENDED_BY_HAND or MAINTENANCE."""
     since: float
     """When this stretch began, unix time."""
     until: int
@@ -113,6 +115,16 @@ def with_tail(claim: Claim | None, tail_seconds: float, now: float, reason: str)
         return claim
     until = math.ceil(now + tail_seconds)
     return dataclasses.replace(claim, until=until, reason=reason, ending=True)
+
+
+def maintenance_claim(policy: Mute, reason: str, now: float) -> Claim:
+    """Return the claim of a host in maintenance. It follows from its state, and nobody ends it.
+
+    Its deadline is from one to two ``base`` ahead and moves once in each, so that a silence is
+    not written anew at every look.
+    """
+    until = math.ceil((now // policy.base + 2) * policy.base)
+    return Claim(MAINTENANCE, now, until, f"maintenance: {reason}")
 
 
 def ended_by_hand(claims: Iterable[Claim], policy: Mute, now: float) -> Claim:

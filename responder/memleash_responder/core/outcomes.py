@@ -43,6 +43,8 @@ class Outcome(enum.StrEnum):
     """A restart did not help before; a person has to clear the quarantine."""
     STORM = "storm"
     """Too much of the fleet is over the limit at once: the cause is not the agent."""
+    MAINTENANCE = "maintenance"
+    """A person took the host out of service."""
     HOST_NOT_CONNECTED = "host_not_connected"
     """The host is connecting or disconnected."""
     BUSY = "busy"
@@ -116,6 +118,7 @@ DIAGNOSIS_OUTCOMES = (
     Outcome.UNKNOWN_HOST,
     Outcome.UNKNOWN_AGENT,
     Outcome.PAUSED,
+    Outcome.MAINTENANCE,
     Outcome.OBSERVE_MODE,
     Outcome.FACTS_UNAVAILABLE,
     Outcome.SSH_UNREACHABLE,
@@ -166,7 +169,7 @@ class Mode(enum.StrEnum):
 
 
 class HostState(enum.StrEnum):
-    """Whether the controllers count on a host. A restart wants connected."""
+    """Whether the controllers and people count on a host. A restart wants connected."""
 
     CONNECTED = "connected"
     """In service."""
@@ -174,6 +177,8 @@ class HostState(enum.StrEnum):
     """A restart holds it; no new work may begin."""
     DISCONNECTED = "disconnected"
     """A restart ended badly; taken back once the agent is ready and the controllers agree."""
+    MAINTENANCE = "maintenance"
+    """Out of service by a person's word: not pinged, not restarted, not diagnosed."""
 
 
 class Step(enum.StrEnum):

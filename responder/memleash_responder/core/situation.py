@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from memleash_responder.core import host_states
 from memleash_responder.core.facts import (
     AgentFacts,
     ControllerTasks,
@@ -15,7 +16,7 @@ from memleash_responder.core.facts import (
     Unknown,
     running,
 )
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.host_states import HostFacts, Standing
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.restarts import Restart
 
@@ -33,7 +34,7 @@ class Situation:
     pauses: tuple[Pause, ...]
     """Those that hold."""
     quarantined: bool
-    host_state: HostState
+    host: HostFacts
     agent_restart_ages: tuple[float, ...]
     """How long ago, in seconds, this agent on this host was restarted, each time."""
     fleet_restart_ages: tuple[float, ...]
@@ -62,6 +63,11 @@ class Memory:
     process: Process
     hard_limit_bytes: int
     """0 is off."""
+
+
+def standing(situation: Situation) -> Standing | Unknown:
+    """Return the host's state; ``force`` goes past a controller that cannot be asked."""
+    return host_states.standing(situation.host, past_silence=situation.restart.forced)
 
 
 def life(situation: Situation) -> Life | Unknown:

@@ -18,6 +18,10 @@ def _url_template(value: object) -> str:
     return parse_url_template(parse_text(value), ("host", "agent"))
 
 
+def _url_template_of_hosts(value: object) -> str:
+    return parse_url_template(parse_text(value), ("host",))
+
+
 def _url_path(value: object) -> str:
     return parse_url_path(parse_text(value))
 
@@ -38,6 +42,9 @@ def _database_url(value: object) -> str:
 
 UrlTemplate = Annotated[str, Parser(_url_template)]
 """A URL in which ``{host}`` and ``{agent}`` are filled in."""
+
+HostUrlTemplate = Annotated[str, Parser(_url_template_of_hosts)]
+"""A URL in which ``{host}`` is filled in."""
 
 UrlPath = Annotated[str, Parser(_url_path)]
 """What follows host and port in a URL."""

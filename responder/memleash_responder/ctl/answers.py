@@ -53,6 +53,7 @@ class Status:
     muted_hosts: int
     quarantined: int
     disconnected: list[str]
+    maintenance: list[str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Host:
     state: str
     mute: Mute
     agents: dict[str, Agent]
+    state_reason: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -228,6 +230,15 @@ class HostState:
 
     host: str
     state: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Maintenance:
+    """Why a host is out of service, and until when."""
+
+    by: str
+    reason: str
+    until: datetime | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

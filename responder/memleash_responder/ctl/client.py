@@ -63,6 +63,10 @@ class Client:
         """Return what a POST answers."""
         return _shaped(kind, self._ask("POST", path, {}, body, timeout_seconds))
 
+    def put(self, kind: type[T], *path: str, body: object) -> Answered[T]:
+        """Return what a PUT answers."""
+        return _shaped(kind, self._ask("PUT", path, {}, body))
+
     def delete(self, *path: str) -> None:
         """DELETE."""
         answer = self._ask("DELETE", path, {})

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from memleash_responder.ctl.answers import Explanation, Host, HostState, Quarantined, Status
+from memleash_responder.ctl.answers import (
+    Explanation,
+    Host,
+    HostState,
+    Maintenance,
+    Quarantined,
+    Status,
+)
 from memleash_responder.ctl.context import (
     Ctl,
     agent_argument,
@@ -25,6 +32,7 @@ from memleash_responder.ctl.output import (
 from memleash_responder.ctl.switches import told_of
 
 _RECONNECT_SECONDS = 1900.0
+_STATES = ["connected", "connecting", "disconnected", "maintenance"]
 
 
 @click.command()
@@ -43,6 +51,7 @@ def status(ctl: Ctl) -> None:
             "muted hosts": now.muted_hosts,
             "quarantined": now.quarantined,
             "disconnected": ", ".join(now.disconnected) or "none",
+            "in maintenance": ", ".join(now.maintenance) or "none",
             "version": now.version,
         }
         say("\n".join(f"{name + ':':<19}{plain(value)}" for name, value in lines.items()))
@@ -52,7 +61,7 @@ def status(ctl: Ctl) -> None:
 
 @click.command()
 @click.argument("search", required=False)
-@click.option("--state", type=click.Choice(["connected", "connecting", "disconnected"]))
+@click.option("--state", type=click.Choice(_STATES))
 @output_option
 @pass_ctl
 def hosts(ctl: Ctl, search: str | None, state: str | None) -> None:
@@ -117,6 +126,54 @@ def reconnect(ctl: Ctl, host: str) -> None:
         HostState, "hosts", host, "reconnect", timeout_seconds=_RECONNECT_SECONDS
     )
     ctl.show(told.json, lambda: say(plain(f"{told.shape.host} is {told.shape.state}")))
+
+
+@click.group(invoke_without_command=True)
+@output_option
+@click.pass_context
+def maintenance(context: click.Context) -> None:
+    """Show which hosts are out of service, take one out, or put it back."""
+    if context.invoked_subcommand is None:
+        context.invoke(maintenance_list)
+
+
+@maintenance.command("list")
+@output_option
+@pass_ctl
+def maintenance_list(ctl: Ctl) -> None:
+    """List the hosts in maintenance."""
+    found = ctl.client.every(Host, "hosts", "hosts", state="maintenance")
+    rows = [[one.host, one.state_reason or ""] for one in found.shape]
+    ctl.show(found.json, lambda: print_table(["HOST", "WHY"], rows))
+
+
+@maintenance.command("on")
+@host_argument
+@click.option("--reason", required=True, help="Why, in a few words.")
+@click.option("--for", "lasts", help="End by itself after this long: 2h, 1d12h.")
+@click.option("--until", help="End by itself at this time: 2026-01-31T12:00:00Z.")
+@output_option
+@pass_ctl
+def maintenance_on(ctl: Ctl, host: str, reason: str, lasts: str | None, until: str | None) -> None:
+    """Take HOST out of service: it is not pinged, not restarted, not diagnosed."""
+    asked = {"reason": reason, "for": lasts, "until": until}
+    body = {name: value for name, value in asked.items() if value is not None}
+    told = ctl.client.put(Maintenance, "hosts", host, "maintenance", body=body)
+    end = f"for {left(told.shape.until)}" if told.shape.until else "until you end it"
+    ctl.show(told.json, lambda: say(plain(f"{host} is in maintenance, {end}")))
+
+
+@maintenance.command("off")
+@host_argument
+@output_option
+@pass_ctl
+def maintenance_off(ctl: Ctl, host: str) -> None:
+    """Put HOST back into service."""
+    ctl.client.delete("hosts", host, "maintenance")
+    if ctl.output == "json":
+        print_json({"host": host, "maintenance": False})
+    else:
+        say(plain(f"{host} is not in maintenance"))
 
 
 @click.group(invoke_without_command=True)

@@ -15,7 +15,7 @@ from memleash_responder.ctl.client import CtlError, Exit
 from memleash_responder.ctl.config import load
 from memleash_responder.ctl.context import Ctl
 from memleash_responder.ctl.diagnostics import diagnose, diagnostics
-from memleash_responder.ctl.fleet import explain, hosts, quarantine, reconnect, status
+from memleash_responder.ctl.fleet import explain, hosts, maintenance, quarantine, reconnect, status
 from memleash_responder.ctl.output import CannotWrite, abandon_output, complain, flush, plain, say
 from memleash_responder.ctl.restarts import report, restart, restarts
 from memleash_responder.ctl.switches import mutes, pause, resume
@@ -88,8 +88,8 @@ def completion(shell: str) -> None:
 
 
 for _command in (
-    *(check, diagnose, diagnostics, explain, hosts, mutes, pause, quarantine),
-    *(reconnect, report, restart, restarts, resume, status),
+    *(check, diagnose, diagnostics, explain, hosts, maintenance, mutes, pause),
+    *(quarantine, reconnect, report, restart, restarts, resume, status),
 ):
     cli.add_command(_command)
 

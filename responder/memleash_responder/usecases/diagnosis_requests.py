@@ -17,6 +17,7 @@ from memleash_responder.core.outcomes import REASON_CHARACTERS, HostState, Outco
 from memleash_responder.core.pauses import holding
 from memleash_responder.core.untrusted import line
 from memleash_responder.errors import FactsUnavailable
+from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.restart_situation import read_agent, read_hard_limit
 from memleash_responder.usecases.services import Services
 
@@ -117,7 +118,7 @@ def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
     if diagnosis.agent not in services.settings.agents:
         return Refusal(Outcome.UNKNOWN_AGENT, "the agent is not configured any more")
     facts = read_agent(services, host, diagnosis.agent)
-    connecting = services.memory.hosts.get(host.name).state is HostState.CONNECTING
+    standing = known_hosts(services).standing(host.name)
     situation = DiagnosisSituation(
         agent=facts,
         mode=services.settings.agents[diagnosis.agent].mode,
@@ -125,7 +126,8 @@ def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
         diagnosed_lives=services.memory.diagnoses.lives_of(
             diagnosis.host, diagnosis.agent, but=diagnosis.id
         ),
-        under_way="a restart holds the host" if connecting else None,
+        maintenance=standing.reason if standing.state is HostState.MAINTENANCE else None,
+        under_way="a restart holds the host" if standing.state is HostState.CONNECTING else None,
         asked_by_person=diagnosis.asked_by_person,
     )
     process = may_be_diagnosed(situation, settings_of(services, diagnosis.agent))

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 
-from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, shown
 from memleash_responder.core.guards import refusals
 from memleash_responder.core.moments import unix_seconds
@@ -24,6 +23,7 @@ from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases import restart_situation as situation
+from memleash_responder.usecases.host_states import KnownHosts, all_claims
 from memleash_responder.usecases.restart_situation import read_agents, read_hard_limit
 from memleash_responder.usecases.services import Services
 
@@ -181,8 +181,8 @@ class Remembered:
     open_restarts: Mapping[Key, str]
 
     @property
-    def hosts(self) -> Mapping[str, HostRecord]:
-        """Every host that was ever held."""
+    def hosts(self) -> KnownHosts:
+        """The hosts' states, and what they follow from."""
         return self.guarded.hosts
 
     @property
@@ -190,18 +190,14 @@ class Remembered:
         """The quarantined agents: since when, and why."""
         return self.guarded.quarantined
 
-    def state(self, host: str) -> HostState:
-        """Return a host's state."""
-        return self.guarded.state(host)
-
 
 def remembered(services: Services) -> Remembered:
     """Read it. Raises DatabaseUnavailable."""
-    memory = services.memory
+    memory, guarded = services.memory, situation.stored_facts(services)
     return Remembered(
         now=services.clock.now(),
-        guarded=situation.stored_facts(services),
-        claims=memory.mutes.all(),
+        guarded=guarded,
+        claims=all_claims(services, guarded.hosts),
         open_restarts={(one.host, one.agent): one.id for one in memory.restarts.all_open()},
     )
 
@@ -263,7 +259,7 @@ def _row(
         host=host,
         agent=agent,
         mode=policy.mode,
-        state=known.state(host.name),
+        state=known.hosts.state(host.name),
         mute=mute_in_force(known.claims.get(host.name, ()), known.now),
         reading=reading,
         quarantined=quarantine[1] if quarantine else None,

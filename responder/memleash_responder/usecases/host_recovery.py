@@ -18,6 +18,7 @@ from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.proof import missing_proof
 from memleash_responder.errors import ReconnectFailed
+from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.restart_end import take_back, undrain
 from memleash_responder.usecases.restart_situation import read_agent
 from memleash_responder.usecases.services import Services
@@ -44,7 +45,11 @@ class Recovery:
     def look(self) -> None:
         """Begin what is due: reconnects of lost hosts, and undrains that are owed."""
         services, now = self._services, self._services.clock.now()
-        for record in services.memory.hosts.in_need():
+        needy = services.memory.hosts.in_need()
+        known = known_hosts(services) if needy else None
+        for record in needy:
+            if known and known.state(record.host) is HostState.MAINTENANCE:
+                continue  # whatever it is owed waits until a person puts it back into service
             try_one(services, Part.RECOVER_HOSTS, record.host, self._begin, record, now)
 
     def _begin(self, record: HostRecord, now: float) -> None:

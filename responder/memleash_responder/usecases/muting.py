@@ -30,6 +30,7 @@ from memleash_responder.core.mutes import (
 )
 from memleash_responder.core.policy import Mute
 from memleash_responder.errors import AlertmanagerError, DatabaseUnavailable
+from memleash_responder.usecases.host_states import claims_of_maintenance, known_hosts
 from memleash_responder.usecases.restart_situation import read_agent
 from memleash_responder.usecases.services import Services
 
@@ -162,7 +163,8 @@ class Muting:
         services = self._services
         silences = services.outside.alertmanager.silences()
         ours = _by_host(silences)
-        claimed = services.memory.mutes.all().keys()
+        in_maintenance = claims_of_maintenance(services, known_hosts(services))
+        claimed = services.memory.mutes.all().keys() | in_maintenance.keys()
         known = services.outside.inventory.hosts().keys()
         failures: list[str] = []
         for silence in silences:
@@ -170,17 +172,24 @@ class Muting:
                 failures += _failure(str(silence.id), self._expire_changed, silence)
         # A silence of a host that is neither known nor claimed may be another memleash's.
         for host in sorted((claimed | ours.keys()) & known | (claimed - known)):
-            agree = self._agree_on if host in known else self._give_up
-            failures += _failure(host, agree, host, ours.get(host, []))
+            held = ours.get(host, [])
+            if host in known:
+                derived = in_maintenance.get(host, ())
+                failures += _failure(host, self._agree_on, host, held, derived)
+            else:
+                failures += _failure(host, self._give_up, host, held)
         if failures:
             more = f"; and {len(failures) - 3:,} more" if len(failures) > 3 else ""
             raise AlertmanagerError("; ".join(failures[:3]) + more)
 
-    def _agree_on(self, host: str, held: list[Silence]) -> None:
-        """Write, renew and expire silences until the host has exactly the one it should have."""
+    def _agree_on(self, host: str, held: list[Silence], derived: tuple[Claim, ...]) -> None:
+        """Write, renew and expire silences until the host has exactly the one it should have.
+
+        ``derived`` are claims that are not stored.
+        """
         services = self._services
         alertmanager, now = services.outside.alertmanager, services.clock.now()
-        mute = mute_in_force(services.memory.mutes.of_host(host), now)
+        mute = mute_in_force((*services.memory.mutes.of_host(host), *derived), now)
         wanted = matchers_of(host, services.settings.mute)
         right = [silence for silence in held if _is_as_written(silence, wanted, now)]
         plan = plan_silence(

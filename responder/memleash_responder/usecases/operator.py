@@ -9,6 +9,7 @@ import threading
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import Host
+from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.moments import rfc3339
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.pauses import DEFAULT, Pause
@@ -17,6 +18,7 @@ from memleash_responder.core.storms import IGNORED
 from memleash_responder.errors import Conflict, NotFound, PeerRefused
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.host_recovery import reconnect
+from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.services import RESUMED, STORM, Services, standing_storm
@@ -100,6 +102,9 @@ class Operator:
     def unmute(self, host: str, by: str) -> None:
         """End a host's mute; it stays ended until the agent was idle once."""
         known_host(self._services, host)
+        standing = known_hosts(self._services).standing(host)
+        if standing.state is HostState.MAINTENANCE:
+            raise Conflict("In maintenance", f"end the maintenance first ({standing.reason})")
         if self._muting.end(host):
             log.info("mute ended by hand", extra={"host": host, "by": by})
 
@@ -125,12 +130,36 @@ class Operator:
 
     def _lost(self, host: str, by: str) -> HostRecord:
         known_host(self._services, host)
-        record = self._services.memory.hosts.get(host)
-        if record.state is not HostState.DISCONNECTED:
-            raise Conflict("Not disconnected", f"{host} is {record.state}")
+        known = known_hosts(self._services)
+        record, standing = known.record(host), known.standing(host)
+        if standing.state is HostState.MAINTENANCE or record.state is not HostState.DISCONNECTED:
+            why = f"{host} is {standing.state}"
+            why += f": {standing.reason}" if standing.reason else ""
+            raise Conflict("Not lost by a restart", why)
         self._services.memory.hosts.vouch(host, by)
         log.info("reconnect asked for", extra={"host": host, "by": by})
         return dataclasses.replace(record, vouched_by=by)
+
+    def begin_maintenance(self, host: str, new: Maintenance) -> None:
+        """Take a host out of service: it is not pinged, not restarted, not diagnosed."""
+        known_host(self._services, host)
+        if not new.holds(self._services.clock.now()):
+            raise Conflict("Over already", "the maintenance would end before it begins")
+        self._services.memory.maintenance.begin(host, new)
+        log.info("maintenance", extra={"host": host, "by": new.by, "reason": str(new)})
+        self._services.mutes_changed.set()
+
+    def end_maintenance(self, host: str, by: str) -> None:
+        """Put a host back into service, as far as a person had taken it out."""
+        known_host(self._services, host)
+        known = known_hosts(self._services)
+        if host not in known.maintenance:
+            standing = known.standing(host)
+            why = standing.reason if standing.state is HostState.MAINTENANCE else "it is in service"
+            raise Conflict("Not in maintenance by a person", f"{host}: {why}")
+        self._services.memory.maintenance.end(host)
+        log.info("maintenance ends", extra={"host": host, "by": by})
+        self._services.mutes_changed.set()
 
     def clear_quarantine(self, host: str, agent: str, by: str) -> None:
         """Allow an agent to be restarted again."""

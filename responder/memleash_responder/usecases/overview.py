@@ -13,10 +13,8 @@ from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState, Outcome
 from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import AWAITING_APPROVAL
+from memleash_responder.usecases.host_states import all_claims, known_hosts
 from memleash_responder.usecases.services import RESUMED, Services, standing_storm
-
-MAINTENANCE = "maintenance"
-"""The inventory's label of hosts that are not pinged while its value is ``true``."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,6 +34,7 @@ class Status:
     muted_hosts: int
     quarantined: int
     disconnected: Sequence[str]
+    maintenance: Sequence[str]
 
 
 def status(services: Services) -> Status:
@@ -45,7 +44,8 @@ def status(services: Services) -> Status:
     pauses = holding(memory.pauses.all(), services.clock.now())
     by, at = _last_change(pauses, flags)
     open_restarts = memory.restarts.all_open()
-    known = services.outside.inventory.hosts()
+    hosts = known_hosts(services)
+    states = {name: hosts.state(name) for name in sorted(services.outside.inventory.hosts())}
     return Status(
         version=metadata.version("memleash"),
         paused=bool(pauses),
@@ -57,11 +57,8 @@ def status(services: Services) -> Status:
         awaiting_approval=sum(one.step == AWAITING_APPROVAL for one in open_restarts),
         muted_hosts=len(held_mutes(services)),
         quarantined=len(memory.quarantine.all()),
-        disconnected=[
-            name
-            for name, record in sorted(memory.hosts.all().items())
-            if record.state is HostState.DISCONNECTED and name in known
-        ],
+        disconnected=[one for one in states if states[one] is HostState.DISCONNECTED],
+        maintenance=[one for one in states if states[one] is HostState.MAINTENANCE],
     )
 
 
@@ -88,7 +85,8 @@ def held_mutes(services: Services) -> list[HeldMute]:
     """Return the mutes in force by host."""
     now = services.clock.now()
     in_force = {
-        host: mute_in_force(claims, now) for host, claims in services.memory.mutes.all().items()
+        host: mute_in_force(claims, now)
+        for host, claims in all_claims(services, known_hosts(services)).items()
     }
     return [
         HeldMute(host, True, mute.until, mute.reason)
@@ -106,12 +104,12 @@ class PingTarget:
 
 
 def ping_targets(services: Services) -> list[PingTarget]:
-    """Return the hosts to ping: those neither muted nor under maintenance."""
+    """Return the hosts to ping: those that are not muted, as hosts in maintenance are."""
     muted = {mute.host for mute in held_mutes(services)}
     return [
         PingTarget([host.ssh_address], host.labels)
         for name, host in services.outside.inventory.hosts().items()
-        if host.labels.get(MAINTENANCE) != "true" and name not in muted
+        if name not in muted
     ]
 
 

@@ -6,17 +6,18 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.exporter import of_agent
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown, shown
-from memleash_responder.core.guards import asks_controllers
+from memleash_responder.core.guards import asks_controllers, asks_states
+from memleash_responder.core.host_states import HostFacts
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import HostState, Step
+from memleash_responder.core.outcomes import Step
 from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import Restart, SentCommand
-from memleash_responder.core.situation import NOT_ASKED, Situation
+from memleash_responder.core.situation import NOT_ASKED, Situation, standing
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import counted_seconds
+from memleash_responder.usecases.host_states import KnownHosts, known_hosts
 from memleash_responder.usecases.services import Services, standing_storm
 
 
@@ -29,14 +30,10 @@ class StoredFacts:
     storm: str | None
     quarantined: Mapping[tuple[str, str], tuple[float, str]]
     """By host and agent: since when, and why."""
-    hosts: Mapping[str, HostRecord]
+    hosts: KnownHosts
     agent_restart_ages: Mapping[tuple[str, str], tuple[float, ...]]
     """By host and agent: how long ago, in seconds, each command was sent."""
     fleet_restart_ages: tuple[float, ...]
-
-    def state(self, host: str) -> HostState:
-        """Return a host's state."""
-        return self.hosts[host].state if host in self.hosts else HostState.CONNECTED
 
     def situation(
         self,
@@ -45,8 +42,13 @@ class StoredFacts:
         hard_limit_bytes: int | Unknown,
         tasks: tuple[ControllerTasks, ...] | Unknown,
         admitted_life: float | None = None,
+        *,
+        host: HostFacts | None = None,
     ) -> Situation:
-        """Return the situation of a restart: the one place where it is put together."""
+        """Return the situation of a restart: the one place where it is put together.
+
+        ``host`` is what its controllers have just said; None: what is stored of their words.
+        """
         key = (restart.host, restart.agent)
         return Situation(
             restart=restart,
@@ -54,7 +56,7 @@ class StoredFacts:
             hard_limit_bytes=hard_limit_bytes,
             pauses=self.pauses,
             quarantined=key in self.quarantined,
-            host_state=self.state(restart.host),
+            host=host or self.hosts.facts(restart.host),
             agent_restart_ages=self.agent_restart_ages.get(key, ()),
             fleet_restart_ages=self.fleet_restart_ages,
             storm=self.storm,
@@ -73,7 +75,7 @@ def stored_facts(services: Services, *, but: str | None = None) -> StoredFacts:
         pauses=holding(memory.pauses.all(), now.at),
         storm=standing_storm(memory.flags.all()),
         quarantined=memory.quarantine.all(),
-        hosts=memory.hosts.all(),
+        hosts=known_hosts(services),
         agent_restart_ages=of_agents,
         fleet_restart_ages=of_fleet,
     )
@@ -108,7 +110,10 @@ def read_situation(
         if asks_controllers(step):
             tasks = outside.controllers.tasks(host, restart.agent)
     stored = stored_facts(services, but=restart.id)
-    return stored.situation(restart, agent, limit, tasks, admitted_life)
+    facts = stored.hosts.facts(restart.host)
+    if host is not None and asks_states(step):
+        facts = dataclasses.replace(facts, controllers=outside.controllers.states(host))
+    return stored.situation(restart, agent, limit, tasks, admitted_life, host=facts)
 
 
 def with_sent(situation: Situation, sent: Sequence[SentCommand], now: Stamp) -> Situation:
@@ -175,10 +180,16 @@ def seen(situation: Situation) -> dict[str, Any]:
     """Return the facts of a situation as JSON, for the history and ``explain``."""
 
     limit, tasks = situation.hard_limit_bytes, situation.tasks
+    host = standing(situation)
     return {
         "agent": agent_seen(situation.agent),
         "hard_limit_bytes": _unknown(limit) if isinstance(limit, Unknown) else limit,
-        "host_state": situation.host_state,
+        "host_state": _unknown(host) if isinstance(host, Unknown) else host.state,
+        "host_state_reason": None if isinstance(host, Unknown) else host.reason or None,
+        "controller_states": {
+            one.controller: _unknown(one.state) if isinstance(one.state, Unknown) else one.state
+            for one in situation.host.controllers
+        },
         "pauses": [dataclasses.asdict(pause) for pause in situation.pauses],
         "storm": situation.storm,
         "quarantined": situation.quarantined,

@@ -12,6 +12,7 @@ from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.database.cluster import Flags, Replicas
 from memleash_responder.adapters.database.diagnoses import Diagnoses
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.host_conditions import ControllerStates, Maintenances
 from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
 from memleash_responder.adapters.database.mutes import Mutes
@@ -85,6 +86,8 @@ class Memory:
     restart_history: RestartHistory
     sent_commands: SentCommands
     hosts: Hosts
+    maintenance: Maintenances
+    controller_states: ControllerStates
     mutes: Mutes
     quarantine: Quarantine
     diagnoses: Diagnoses
@@ -103,6 +106,8 @@ class Memory:
             RestartHistory(database),
             SentCommands(database),
             Hosts(database),
+            Maintenances(database),
+            ControllerStates(database),
             Mutes(database),
             Quarantine(database),
             Diagnoses(database),

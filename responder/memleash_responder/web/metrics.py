@@ -14,6 +14,7 @@ from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
 from memleash_responder.core.pauses import holding
 from memleash_responder.errors import DatabaseUnavailable
+from memleash_responder.usecases.host_states import all_claims, known_hosts
 from memleash_responder.usecases.services import Services, standing_storm
 from memleash_responder.web.api.table import restricted
 from memleash_toolkit.exposition import accepted
@@ -65,7 +66,7 @@ class StateCollector(Collector):
             labels=["host"],
         )
         count = 0
-        for host, claims in self._services.memory.mutes.all().items():
+        for host, claims in all_claims(self._services, known_hosts(self._services)).items():
             mute = mute_in_force(claims, now)
             if mute is not None:
                 count += 1
@@ -111,9 +112,9 @@ class StateCollector(Collector):
             "1 for the state that each host of the inventory is in.",
             labels=["host", "state"],
         )
-        records = self._services.memory.hosts.all()
+        known = known_hosts(self._services)
         for host in self._services.outside.inventory.hosts():
-            current = records[host].state if host in records else HostState.CONNECTED
+            current = known.state(host)
             for state in HostState:
                 states.add_metric([host, state], float(state is current))
         quarantined = GaugeMetricFamily(

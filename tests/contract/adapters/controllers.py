@@ -24,6 +24,7 @@ def settings(url: str, name: str = "mn-1", **changes: Any) -> Controller:
         "undrain_url": url + "/hosts/{host}/undrain",
         "tasks_url": url + "/hosts/{host}/tasks",
         "reconnect_url": url + "/reconnect",
+        "state_url": url + "/hosts/{host}/state",
         "timeout": Duration(1),
         **changes,
     }

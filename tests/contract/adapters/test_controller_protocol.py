@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memleash_responder.adapters.controllers.clients import ControllerClients
-from memleash_responder.core.facts import Task, Unknown
-from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.facts import Host, Task, Unknown
+from memleash_responder.core.host_states import ControllerState
+from memleash_responder.core.outcomes import HostState, Outcome
 from memleash_responder.errors import ControllerError
 from memleash_responder.settings import Controller
 from memleash_toolkit.values import Duration
@@ -96,6 +98,55 @@ def test_running_tasks_are_what_the_controller_lists(
     peer.answer = lambda _: answer
     (said,) = clients(peer.url).tasks(HOST, AGENT)
     assert (said.controller, said.running) == ("mn-1", running)
+
+
+@pytest.mark.parametrize("word", HostState)
+def test_a_controllers_word_for_a_host_is_its_state(peer: Peer, word: HostState) -> None:
+    peer.answer = lambda _: as_json({"state": word, "since": 7})
+    assert clients(peer.url).states(HOST) == (ControllerState("mn-1", word),)
+    assert peer.paths() == [f"GET /hosts/{ENCODED}/state"]
+
+
+@pytest.mark.parametrize("answer", [{}, {"state": None}])
+def test_a_controller_says_nothing_of_a_host_that_is_not_its_own(peer: Peer, answer: Any) -> None:
+    peer.answer = lambda _: as_json(answer)
+    assert clients(peer.url).states(HOST) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Reply(404, b"no such host"), "answered 404"),
+        (Reply(500, b"boom"), "answered 500: boom"),
+        (as_json({"state": "Maintenance"}), "state is none of connected, connecting"),
+        (as_json({"state": ["maintenance"]}), "state is none of connected, connecting"),
+        (as_json({"error": "no database"}), "state is none of connected, connecting"),
+        (as_json([]), "is not an object"),
+        (Raw(), "GET "),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_any_other_answer_about_a_state_is_unknown(
+    peer: Peer, answer: Reply | Raw, why: str
+) -> None:
+    peer.answer = lambda _: answer
+    (said,) = clients(peer.url).states(HOST)
+    assert isinstance(said.state, Unknown)
+    assert why in said.state.why
+
+
+def test_a_controller_that_cannot_tell_of_three_hosts_in_a_row_is_asked_of_no_more(
+    peer: Peer,
+) -> None:
+    hosts = [Host(f"node-{n}", "127.0.0.1:1", "x", {}) for n in range(9)]
+    bad = {"/hosts/node-1/state", "/hosts/node-4/state", "/hosts/node-5/state"}
+    bad |= {"/hosts/node-6/state"}
+    peer.answer = lambda asked: Reply(500) if asked.path in bad else as_json({"state": "connected"})
+    told = clients(peer.url).states_of_all(hosts)["mn-1"]
+    assert list(told) == [f"node-{n}" for n in range(7)]
+    assert [name for name, one in told.items() if isinstance(one, Unknown)] == [
+        *("node-1", "node-4", "node-5", "node-6")
+    ]
 
 
 def test_of_very_many_tasks_the_first_are_named_and_all_are_counted(peer: Peer) -> None:

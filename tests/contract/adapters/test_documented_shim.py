@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 
 from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.core.facts import Host, Task, Unknown
+from memleash_responder.core.outcomes import HostState
 from memleash_responder.errors import ControllerError, ReconnectFailed
 from memleash_responder.settings import Controller
 
@@ -37,6 +38,7 @@ def shim() -> Iterator[dict[str, Any]]:
         undrain_url=url + "/hosts/{host}/undrain",
         tasks_url=url + "/hosts/{host}/tasks",
         reconnect_url=url + "/reconnect",
+        state_url=url + "/hosts/{host}/state",
     )
     names["clients"] = ControllerClients((controller,), lambda: ("node-1", "node-2"))
     yield names
@@ -58,6 +60,17 @@ def test_the_shim_speaks_the_protocol(shim: dict[str, Any]) -> None:
     clients.reconnect(HOST, "kvm", timeout_seconds=5)
     clients.undrain(HOST, "kvm")
     assert calls == [("drain", "node-1"), ("reconnect", "node-1"), ("undrain", "node-1")]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [("maintenance", (HostState.MAINTENANCE,)), (None, ()), ("connected", (HostState.CONNECTED,))],
+)
+def test_the_shims_states_are_understood(
+    shim: dict[str, Any], word: str | None, told: tuple[HostState, ...]
+) -> None:
+    shim["state"] = lambda _: word
+    assert tuple(one.state for one in shim["clients"].states(HOST)) == told
 
 
 @pytest.mark.parametrize(

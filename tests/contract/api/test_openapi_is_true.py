@@ -19,6 +19,8 @@ ROUTES = {
     "GET /api/v1/hosts",
     "GET /api/v1/hosts/{host}",
     "POST /api/v1/hosts/{host}/reconnect",
+    "PUT /api/v1/hosts/{host}/maintenance",
+    "DELETE /api/v1/hosts/{host}/maintenance",
     "GET /api/v1/hosts/{host}/mute",
     "GET /api/v1/hosts/{host}/agents/{agent}/explain",
     "GET /api/v1/restarts",

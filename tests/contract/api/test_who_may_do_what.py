@@ -21,6 +21,8 @@ WRITES = {
     "POST /api/v1/restarts/{id}/approve",
     "POST /api/v1/restarts/{id}/deny",
     "POST /api/v1/hosts/{host}/reconnect",
+    "PUT /api/v1/hosts/{host}/maintenance",
+    "DELETE /api/v1/hosts/{host}/maintenance",
     "DELETE /api/v1/mutes/{host}",
     "DELETE /api/v1/quarantine/{host}/{agent}",
     "POST /api/v1/pause",
@@ -39,6 +41,8 @@ BUTTONS = (
     f"/hosts/node-1/agents/{AGENT}/clear",
     "/hosts/node-1/unmute",
     "/hosts/node-1/reconnect",
+    "/hosts/node-1/maintain",
+    "/hosts/node-1/return",
 )
 WEBHOOK_ROUTE = "POST /api/v1/alertmanager"
 NOTIFICATION = {"version": "4", "alerts": []}

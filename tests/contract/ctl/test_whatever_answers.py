@@ -51,8 +51,10 @@ VALUES = {"shell": "bash", "time": "20260101T000000Z", "files": "/dev/null"}
 def line_of(name: str) -> list[str]:
     """Return the command with a value for each argument that it requires."""
     words, command = COMMANDS[name]
-    required = [one for one in command.params if isinstance(one, click.Argument) and one.required]
-    return [*words, *(VALUES.get(str(one.name), "x1") for one in required)]
+    required = [one for one in command.params if one.required]
+    options = [f"{one.opts[0]}=x1" for one in required if isinstance(one, click.Option)]
+    arguments = [one for one in required if isinstance(one, click.Argument)]
+    return [*words, *options, *(VALUES.get(str(one.name), "x1") for one in arguments)]
 
 
 STRANGERS = {

@@ -35,6 +35,7 @@ STATUS = {
     "muted_hosts": 0,
     "quarantined": 0,
     "disconnected": ["höst"],
+    "maintenance": [],
 }
 PROGRAM = [sys.executable, "-c", "from memleash_responder.ctl import main; main()"]
 

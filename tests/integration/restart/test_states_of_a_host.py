@@ -7,15 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 from demo.stack.fleet import PATIENT, Fleet, Member, running
-from demo.stack.http import Json, get
+from demo.stack.http import CallFailed, Json, call, get, post
+from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
-from demo.stack.stand_ins import CONTROLLERS
+from demo.stack.stand_ins import CONTROLLERS, Reply
 
 pytestmark = pytest.mark.integration
 
 MEMBERS = [
     Member("of-old-cluster", labels={"cluster": "old"}),
     Member("for-itself", labels={"cluster": "old", "restart_libvirtd": "Off"}),
+    Member("labelled", labels={"maintenance": "Yes"}),
+    Member("by-hand", settings={"diagnose": {"discover": {"cmdline": "demo.agent"}}}),
+    Member("by-controller"),
+    Member("cannot-say"),
 ]
 
 
@@ -31,6 +36,8 @@ def responder(fleet: Fleet) -> Iterator[Responder]:
     controllers = fleet.responder_config(fleet.folder / "unused.db")["controllers"]
     for controller in controllers[:2]:
         controller["restart_libvirtd"] = ['cluster="old"']
+    for controller in controllers:
+        controller["state_url"] = controller["tasks_url"].replace("/tasks", "/state")
     with fleet.responder("states", controllers=controllers) as responder:
         responder.become("tests.support.hurried_responder")
         responder.program.start()
@@ -57,3 +64,94 @@ def test_each_controller_is_told_of_libvirtd_what_explain_shows(
     assert responder.finished(host)["outcome"] == "restarted"
     bodies = [(by, body) for by, body in fleet.peers.reconnects if body["host"] == host]
     assert {by: body["restart_libvirtd"] for by, body in bodies} == told
+
+
+def pinged(responder: Responder) -> set[str]:
+    """Return the hosts that Prometheus is told to ping."""
+    return {one["labels"]["host"] for one in responder.get("/api/v1/sd/ping-targets")}
+
+
+def is_in_maintenance(fleet: Fleet, responder: Responder, host: str) -> None:
+    """Wait until ``host`` is in maintenance for everybody who asks, and is left alone."""
+    wait_until(f"{host} to be in maintenance", lambda: responder.state(host) == "maintenance")
+    wait_until(f"a silence for {host}", lambda: fleet.peers.silenced(host))
+    assert host not in pinged(responder)
+    mute = responder.get(f"/api/v1/hosts/{host}/mute")
+    assert mute["muted"]
+    assert mute["reason"].startswith("maintenance: ")
+    assert responder.metric(f'memleash_responder_host_state{{host="{host}",state="maintenance"}}')
+    assert host in responder.get("/api/v1/status")["maintenance"]
+    (listed,) = responder.get(f"/api/v1/hosts?search={host}&state=maintenance")["hosts"]
+    assert listed["host"] == host
+    shown = explained(responder, host)
+    assert (shown["verdict"], shown["facts"]["host_state"]) == ("maintenance", "maintenance")
+    assert "In maintenance" in str(get(f"{responder.url}/hosts/{host}"))
+    restart = {"host": host, "agent": host, "force": True}
+    post(f"{responder.url}/api/v1/restarts", restart)
+    assert responder.finished(host)["outcome"] == "maintenance"
+    assert fleet.starts(host) == 1
+
+
+def is_back_in_service(fleet: Fleet, responder: Responder, host: str) -> None:
+    wait_until(f"{host} to be in service", lambda: responder.state(host) == "connected")
+    wait_until(f"no silence for {host}", lambda: not fleet.peers.silenced(host))
+    assert host in pinged(responder)
+    responder.alert(host)
+    wait_until(f"{host} to be restarted", lambda: responder.at(host, "outcome") == "restarted")
+
+
+def test_a_label_puts_a_host_in_maintenance(fleet: Fleet, responder: Responder) -> None:
+    is_in_maintenance(fleet, responder, "labelled")
+    with pytest.raises(CallFailed, match="the inventory's label says maintenance"):
+        call("DELETE", f"{responder.url}/api/v1/hosts/labelled/maintenance")
+    with pytest.raises(CallFailed, match="end the maintenance first"):
+        call("DELETE", f"{responder.url}/api/v1/mutes/labelled")
+
+
+def test_a_person_puts_a_host_in_maintenance_and_back(fleet: Fleet, responder: Responder) -> None:
+    url = f"{responder.url}/api/v1/hosts/by-hand/maintenance"
+    with pytest.raises(CallFailed, match="would end before it begins"):
+        call("PUT", url, {"reason": "new disks", "until": "2020-01-01T00:00:00Z"})
+    begun = call("PUT", url, {"reason": "new disks", "for": "2h"})
+    assert (begun["by"], begun["reason"]) == ("local", "new disks")
+    is_in_maintenance(fleet, responder, "by-hand")
+    asked = post(f"{responder.url}/api/v1/diagnoses", {"host": "by-hand", "agent": "by-hand"})
+    wait_until(
+        "the diagnosis to be refused",
+        lambda: responder.get(f"/api/v1/diagnoses/{asked['id']}")["outcome"] == "maintenance",
+    )
+    call("DELETE", url)
+    is_back_in_service(fleet, responder, "by-hand")
+    call("PUT", url, {"reason": "once more", "for": "1s"})
+    wait_until(
+        "the maintenance to end by itself", lambda: responder.state("by-hand") == "connected"
+    )
+
+
+def test_a_controller_puts_a_host_in_maintenance(fleet: Fleet, responder: Responder) -> None:
+    fleet.peers.faults["mn-2 state", "by-controller"] = [Reply({"state": "maintenance"})]
+    is_in_maintenance(fleet, responder, "by-controller")
+    fleet.peers.faults["mn-2 state", "by-controller"] = [Reply({"state": "disconnected"})]
+    responder.alert("by-controller")
+    wait_until(
+        "a refusal",
+        lambda: (
+            responder.at("by-controller", "reason") == "the host is disconnected: mn-2 says"
+            " disconnected"
+        ),
+    )
+    assert responder.at("by-controller", "outcome") == "host_not_connected"
+    wait_until("the word to be seen", lambda: responder.state("by-controller") == "disconnected")
+    fleet.peers.faults.pop(("mn-2 state", "by-controller"))
+    is_back_in_service(fleet, responder, "by-controller")
+
+
+def test_force_goes_past_a_controller_that_cannot_say_a_state(
+    fleet: Fleet, responder: Responder
+) -> None:
+    fleet.peers.faults["mn-3 state", "cannot-say"] = [Reply(status=500)]
+    responder.alert("cannot-say")
+    assert responder.finished("cannot-say")["outcome"] == "controller_unreachable"
+    restart = {"host": "cannot-say", "agent": "cannot-say", "force": True}
+    post(f"{responder.url}/api/v1/restarts", restart)
+    wait_until("a restart", lambda: responder.at("cannot-say", "outcome") == "restarted")

@@ -9,6 +9,8 @@ import pytest
 
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
 from memleash_responder.core.guards import GUARDS, Guard, asks_controllers, first_refusal, refusals
+from memleash_responder.core.host_states import ControllerState, HostFacts
+from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
@@ -39,7 +41,7 @@ GOOD = Situation(
     hard_limit_bytes=LIMIT,
     pauses=(),
     quarantined=False,
-    host_state=HostState.CONNECTED,
+    host=HostFacts(HostState.CONNECTED, labelled=False, maintenance=None, controllers=()),
     agent_restart_ages=(),
     fleet_restart_ages=(),
     storm=None,
@@ -58,6 +60,15 @@ def situation(
     if restart:
         changes["restart"] = dataclasses.replace(RESTART, **restart)
     return dataclasses.replace(GOOD, **changes)
+
+
+def host(by_restarts: HostState = HostState.CONNECTED, **changes: Any) -> Situation:
+    """Return the good situation but for its host."""
+    return situation(host=dataclasses.replace(GOOD.host, by_restarts=by_restarts, **changes))
+
+
+def told(state: HostState | Unknown) -> tuple[ControllerState, ...]:
+    return (ControllerState("mn-1", HostState.CONNECTED), ControllerState("mn-2", state))
 
 
 def policy(mode: Mode = Mode.ENFORCE, *, fleet: Fleet | None = None, **guards: Any) -> Any:
@@ -89,17 +100,46 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
     ("quarantined", situation(quarantined=True), POLICY, Outcome.QUARANTINED, ADMIT),
     (
         "connecting",
-        situation(host_state=HostState.CONNECTING),
+        host(HostState.CONNECTING),
         POLICY,
         Outcome.HOST_NOT_CONNECTED,
         ADMIT,
     ),
     (
         "disconnected",
-        situation(host_state=HostState.DISCONNECTED),
+        host(HostState.DISCONNECTED),
         POLICY,
         Outcome.HOST_NOT_CONNECTED,
         ADMIT,
+    ),
+    (
+        "a controller calls it disconnected",
+        host(controllers=told(HostState.DISCONNECTED)),
+        POLICY,
+        Outcome.HOST_NOT_CONNECTED,
+        ADMIT,
+    ),
+    ("the label says maintenance", host(labelled=True), POLICY, Outcome.MAINTENANCE, LOOKS),
+    (
+        "a person says maintenance",
+        host(maintenance=Maintenance("ann", "new disks", NOW, None)),
+        POLICY,
+        Outcome.MAINTENANCE,
+        LOOKS,
+    ),
+    (
+        "a controller says maintenance of a host that a restart holds",
+        host(HostState.CONNECTING, controllers=told(HostState.MAINTENANCE)),
+        POLICY,
+        Outcome.MAINTENANCE,
+        LOOKS,
+    ),
+    (
+        "a controller cannot say what it calls the host",
+        host(controllers=told(Unknown("no answer"))),
+        POLICY,
+        Outcome.CONTROLLER_UNREACHABLE,
+        LOOKS,
     ),
     ("a storm", situation(storm="3 of 4 hosts"), POLICY, Outcome.STORM, LOOKS),
     ("cooldown", situation(agent_restart_ages=(1799.0,)), POLICY, Outcome.COOLDOWN, SENDS),
@@ -233,6 +273,7 @@ PASSES: list[tuple[str, Situation, RestartPolicy]] = [
     ("approved", situation(restart={"approval": APPROVED}), policy(Mode.APPROVE)),
     ("the admitted life, half a tick off", situation(admitted_life=LIFE + 0.01), POLICY),
     ("no controllers at all", situation(tasks=()), POLICY),
+    ("its controllers call it connected", host(controllers=told(HostState.CONNECTED)), POLICY),
 ]
 
 
@@ -256,8 +297,12 @@ def test_a_start_time_in_the_future_counts_as_just_started() -> None:
         situation(agent={"busy": SILENT}, restart={"forced": True}),
         situation(tasks=AT_WORK, restart={"forced": True}),
         situation(tasks=UNREACHABLE, restart={"forced": True}),
+        dataclasses.replace(
+            host(controllers=told(Unknown("no answer"))),
+            restart=dataclasses.replace(RESTART, forced=True),
+        ),
     ],
-    ids=["busy", "busy unknown", "tasks", "controller unreachable"],
+    ids=["busy", "busy unknown", "tasks", "controller unreachable", "state unknown"],
 )
 def test_force_skips_the_busy_and_the_task_checks(seen: Situation) -> None:
     assert verdict(None, seen) is None
@@ -293,7 +338,7 @@ def test_a_controller_in_error_is_named_with_its_error() -> None:
 
 def test_cheap_and_local_guards_come_before_those_that_ask_around() -> None:
     names = [guard.name for guard in GUARDS]
-    local = ["resolved", "denied", "paused", "observe_mode", "quarantined", "host_not_connected"]
+    local = ["resolved", "denied", "paused", "observe_mode", "quarantined"]
     assert names[: len(local)] == local
     assert names[-2:] == ["controller_unreachable", "tasks_running"]
 
@@ -356,8 +401,9 @@ def test_each_guard_by_itself_refuses_what_it_cannot_see(guard: Guard) -> None:
         agent={"up": SILENT, "start_time": SILENT, "busy": SILENT, "ready": SILENT},
         tasks=NOT_ASKED,
         hard_limit_bytes=SILENT,
+        host=dataclasses.replace(GOOD.host, controllers=told(SILENT)),
     )
-    sees = {"resolved", "denied", "paused", "observe_mode", "quarantined", "host_not_connected"}
+    sees = {"resolved", "denied", "paused", "observe_mode", "quarantined"}
     sees |= {"storm", "cooldown", "restart_budget", "awaiting_approval"}
     refusal = guard.check(blind, POLICY, NOW)
     assert (refusal is None) == (guard.name in sees)

@@ -7,7 +7,7 @@ import pytest
 from memleash_responder.core.host_states import HostEvent, after
 from memleash_responder.core.outcomes import HostState
 
-CONNECTED, CONNECTING, DISCONNECTED = HostState
+CONNECTED, CONNECTING, DISCONNECTED, MAINTENANCE = HostState
 ALLOWED = {
     (CONNECTED, HostEvent.HOLD): CONNECTING,
     (CONNECTING, HostEvent.RESTORE): CONNECTED,
@@ -34,5 +34,5 @@ def test_a_failed_reconnect_does_not_roll_back_to_connected() -> None:
 
 def test_every_state_but_connected_leads_back_to_connected() -> None:
     for state in HostState:
-        if state is not CONNECTED:
+        if state in (CONNECTING, DISCONNECTED):
             assert CONNECTED in {after(state, event) for event in HostEvent}

@@ -49,4 +49,4 @@ def test_what_pages_people_is_a_refusal_or_a_failure_and_never_both() -> None:
 
 def test_every_word_ends_a_restart_or_a_diagnosis() -> None:
     assert {*RESTART_OUTCOMES, *DIAGNOSIS_OUTCOMES} == set(Outcome)
-    assert (len(RESTART_OUTCOMES), len(DIAGNOSIS_OUTCOMES)) == (26, 18)
+    assert (len(RESTART_OUTCOMES), len(DIAGNOSIS_OUTCOMES)) == (27, 19)

@@ -25,7 +25,12 @@ GROWING = AgentFacts(
     up=True, start_time=1000.0, resident_bytes=3 * GIB, limited_bytes=3 * GIB, busy=False
 )
 GOOD = DiagnosisSituation(
-    agent=GROWING, mode=Mode.ENFORCE, pauses=(), diagnosed_lives=(), under_way=None
+    agent=GROWING,
+    mode=Mode.ENFORCE,
+    pauses=(),
+    diagnosed_lives=(),
+    maintenance=None,
+    under_way=None,
 )
 
 
@@ -60,6 +65,8 @@ def agent(**changes: object) -> AgentFacts:
         ),
         ({"asked_by_person": True, "agent": Unknown("no route")}, Outcome.FACTS_UNAVAILABLE),
         ({"under_way": "a restart holds the host"}, Outcome.HOST_BUSY),
+        ({"maintenance": "ann: new disks"}, Outcome.MAINTENANCE),
+        ({"asked_by_person": True, "maintenance": "ann: new disks"}, Outcome.MAINTENANCE),
         ({"agent": agent(busy=True)}, None),
     ],
 )

@@ -14,6 +14,7 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.facts import Host
+from memleash_responder.settings import InventorySettings, Settings
 from memleash_responder.usecases.services import Memory
 from memleash_responder.web.metrics import StateCollector
 
@@ -29,7 +30,10 @@ def published(tmp_path: Path) -> set[str]:
     node = Host("node-1", "127.0.0.1:1", "127.0.0.1", {"host": "node-1"})
     outside = SimpleNamespace(inventory=SimpleNamespace(hosts=lambda: {"node-1": node}, valid=True))
     services: Any = SimpleNamespace(
-        memory=Memory.on(database, max_backlog=1), outside=outside, clock=Clock()
+        memory=Memory.on(database, max_backlog=1),
+        outside=outside,
+        clock=Clock(),
+        settings=Settings(InventorySettings(()), {}),
     )
     telemetry = Telemetry()
     families = [*telemetry.registry.collect(), *StateCollector(services).collect()]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from memleash_exporter.settings import Settings as ExporterSettings
-from memleash_responder.core.values import UrlTemplate
+from memleash_responder.core.values import HostUrlTemplate, UrlTemplate
 from memleash_responder.ctl.config import CtlConfig
 from memleash_responder.settings import Settings as ResponderSettings
 from memleash_toolkit.settings import ConfigError, build
@@ -99,7 +99,7 @@ def test_no_key_holds_a_number_or_an_address_without_bounds(cls: type, name: str
     assert int not in kinds
     assert float not in kinds
     if re.fullmatch(r"(.*_)?urls?", name):
-        assert all(kind in (HttpUrl, BaseUrl, UrlTemplate) for kind in kinds)
+        assert all(kind in (HttpUrl, BaseUrl, UrlTemplate, HostUrlTemplate) for kind in kinds)
     if re.fullmatch(r"(.*_)?(timeout|interval|age)", name):
         assert kinds == [Duration]
     if name == "port":

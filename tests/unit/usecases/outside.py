@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from memleash_responder.adapters.ssh.commands import CommandResult
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Task, Unknown
+from memleash_responder.core.host_states import ControllerState
 from memleash_responder.core.moments import Stamp
+from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.policy import GIB
 from memleash_responder.errors import (
     CommandLost,
@@ -68,6 +70,8 @@ class Node:
     fresh_limited_bytes: int | Unknown | None = None
     comes_up: bool = True
     becomes_ready: bool = True
+    state: HostState | Unknown | None = None
+    """What its controller calls it."""
     running: list[str] = dataclasses.field(default_factory=list)
     drained: bool = False
     controller_answers: bool = True
@@ -139,6 +143,10 @@ class FakeControllers:
     def undrain(self, host: Host, agent: str) -> None:
         self._node(host, "undrain").drained = False
         self._world.boundary("after undrain")
+
+    def states(self, host: Host) -> tuple[ControllerState, ...]:
+        state = self._world.nodes[host.name].state
+        return () if state is None else (ControllerState("mn-1", state),)
 
     def tasks(self, host: Host, agent: str) -> tuple[ControllerTasks, ...]:
         node = self._world.nodes[host.name]

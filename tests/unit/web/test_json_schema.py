@@ -58,7 +58,13 @@ INNER = {"$ref": "#/components/schemas/Inner"}
             {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
         ),
         (Literal["a", "b"], {"enum": ["a", "b"]}),
-        (HostState, {"type": "string", "enum": ["connected", "connecting", "disconnected"]}),
+        (
+            HostState,
+            {
+                "type": "string",
+                "enum": ["connected", "connecting", "disconnected", "maintenance"],
+            },
+        ),
         (list[Inner], {"type": "array", "items": INNER}),
         (Mapping[str, Any], {"type": "object"}),
         (Mapping[str, Inner], {"type": "object", "additionalProperties": INNER}),

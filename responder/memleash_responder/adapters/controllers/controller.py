@@ -7,7 +7,8 @@ import time
 from typing import Protocol
 
 from memleash_responder.adapters.http.client import HttpError
-from memleash_responder.core.facts import ControllerTasks, Host
+from memleash_responder.core.facts import ControllerTasks, Host, Unknown
+from memleash_responder.core.outcomes import HostState
 
 
 class Controller(Protocol):
@@ -23,6 +24,13 @@ class Controller(Protocol):
     @property
     def knows_tasks(self) -> bool:
         """Whether it can be asked for tasks."""
+
+    @property
+    def knows_states(self) -> bool:
+        """Whether it can be asked what it calls a host."""
+
+    def state(self, host: Host) -> HostState | Unknown | None:
+        """Return what it calls ``host``; None: nothing, it is not its own. No error."""
 
     def drain(self, host: Host, agent: str) -> None:
         """Give ``host`` no new tasks."""

@@ -13,6 +13,7 @@ import requests
 from memleash_responder.adapters.controllers.controller import Wait
 from memleash_responder.adapters.http import client as http
 from memleash_responder.core.facts import ControllerTasks, Host, Task, Unknown
+from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.untrusted import NAME_CHARACTERS, line, number
 from memleash_responder.settings import Authorization, Controller, HttpConfig
 
@@ -48,6 +49,19 @@ class HttpController:
     def knows_tasks(self) -> bool:
         """Whether it can be asked for tasks."""
         return self._settings.tasks_url is not None
+
+    @property
+    def knows_states(self) -> bool:
+        """Whether it can be asked what it calls a host."""
+        return self._settings.state_url is not None
+
+    def state(self, host: Host) -> HostState | Unknown | None:
+        """Return what it calls ``host``; None: nothing; Unknown where it cannot tell."""
+        try:
+            answer = self._ask("GET", _filled(self._settings.state_url or "", host.name, ""))
+            return _state(answer)
+        except http.HttpError as error:
+            return Unknown(str(error))
 
     def drain(self, host: Host, agent: str) -> None:
         """Give ``host`` no new tasks."""
@@ -198,6 +212,23 @@ def _listed(answer: http.Answer) -> list[Any]:
     if not isinstance(listed, list):
         raise http.HttpError(f"{answer.asked}: running is not a list: {answer.excerpt()}")
     return listed
+
+
+def _state(answer: http.Answer) -> HostState | None:
+    """Return the state in a controller's answer. Raises http.HttpError."""
+    if answer.status != 200:
+        raise http.HttpError(answer.describe())
+    body = answer.json()
+    if not isinstance(body, dict):
+        raise http.HttpError(f"{answer.asked}: the answer is not an object: {answer.excerpt()}")
+    word = body.get("state")
+    if word is None and body.keys() <= {"state"}:
+        return None
+    if word not in tuple(HostState):
+        raise http.HttpError(
+            f"{answer.asked}: state is none of {', '.join(HostState)}: {answer.excerpt()}"
+        )
+    return HostState(word)
 
 
 def _task(raw: object) -> Task:

@@ -139,6 +139,27 @@ hosts = sa.Table(
 )
 """States that differ, or once differed, from connected; who holds the host, and what is owed."""
 
+maintenance = sa.Table(
+    "memleash_maintenance",
+    METADATA,
+    sa.Column("host", sa.String(256), primary_key=True),
+    sa.Column("by", sa.String(256), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("until", sa.Double),
+)
+"""Hosts that a person took out of service."""
+
+controller_states = sa.Table(
+    "memleash_controller_states",
+    METADATA,
+    sa.Column("host", sa.String(256), primary_key=True),
+    sa.Column("controller", sa.String(128), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("told_at", sa.Double, nullable=False),
+)
+"""What controllers call hosts, where it is not connected; for pings and pages, not for restarts."""
+
 mutes = sa.Table(
     "memleash_mutes",
     METADATA,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from memleash_responder.core.access import Role
 from memleash_responder.core.facts import Host, Unknown
+from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.usecases import fleet
 from memleash_responder.usecases.explain import explain
 from memleash_responder.usecases.operator import Operator, known_agent, known_host
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api import models
-from memleash_responder.web.api.parameters import label, paging, word
+from memleash_responder.web.api.json_schema import Keyword
+from memleash_responder.web.api.parameters import label, paging, parse_end, parse_reason, word
 from memleash_responder.web.api.table import Answer, Operation, Routes
 from memleash_responder.web.request_checks import caller
+from memleash_responder.web.responses import Problem
 
 TAG = "hosts"
 
@@ -25,6 +29,7 @@ def add_hosts(
     """Add the operations about hosts."""
     _add_fleet(routes, services, reader)
     _add_one(routes, services, operator)
+    _add_maintenance(routes, services, operator)
     _add_explanation(routes, services)
 
 
@@ -49,7 +54,7 @@ def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) ->
         names = [
             host
             for name, host in sorted(services.outside.inventory.hosts().items())
-            if matches(host, search) and state in (None, known.state(name))
+            if matches(host, search) and state in (None, known.hosts.state(name))
         ]
         shown = [
             _shown(services, host, snapshot.of_host(host, services.settings.agents), known)
@@ -91,6 +96,53 @@ def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
         known = known_host(services, host)
         readings = fleet.read_host(services, known)
         return _shown(services, known, readings, fleet.remembered(services))
+
+
+def _add_maintenance(routes: Routes, services: Services, operator: Operator) -> None:
+    @routes.add(
+        Operation(
+            "PUT",
+            "/api/v1/hosts/{host}/maintenance",
+            "Take a host out of service: it is not pinged, not restarted, not diagnosed.",
+            TAG,
+            Role.OPERATE,
+            {200: Answer("Its maintenance.", Maintenance)},
+            body=Annotated[
+                models.MaintenanceRequest, Keyword("not", {"required": ["until", "for"]})
+            ],
+            problems=(404, 409),
+        )
+    )
+    def begin(host: str, asked: models.MaintenanceRequest) -> Maintenance:
+        new = new_maintenance(asked.reason, asked.until, asked.for_, services.clock.now())
+        operator.begin_maintenance(host, new)
+        return new
+
+    @routes.add(
+        Operation(
+            "DELETE",
+            "/api/v1/hosts/{host}/maintenance",
+            "Put a host back into service that a person took out of it.",
+            TAG,
+            Role.OPERATE,
+            {204: Answer("No person holds it in maintenance now.")},
+            problems=(404, 409),
+        )
+    )
+    def end(host: str) -> tuple[str, int]:
+        operator.end_maintenance(host, caller().name)
+        return "", 204
+
+
+def new_maintenance(reason: str, until: str | None, lasts: str | None, now: float) -> Maintenance:
+    """Return the maintenance that the caller asks for. Raises Problem 400."""
+    if not reason:
+        raise Problem(400, "Bad request", "reason must say why, in a few words")
+    try:
+        reason, end = parse_reason(reason), parse_end(until, lasts, now)
+    except ValueError as error:
+        raise Problem(400, "Bad request", str(error)) from error
+    return Maintenance(caller().name, reason, now, end)
 
 
 def _add_explanation(routes: Routes, services: Services) -> None:

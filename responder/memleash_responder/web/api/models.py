@@ -15,6 +15,7 @@ from memleash_responder.core import restarts
 from memleash_responder.core.facts import Host as KnownHost
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.guards import GUARDS
+from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.moments import Moment
 from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import (
@@ -125,7 +126,9 @@ class Host:
 
     host: str
     state: HostState
+    state_reason: str | None
     state_since: Moment | None
+    maintenance: Maintenance | None
     next_reconnect_at: Moment | None
     labels: Mapping[str, str]
     mute: Mute
@@ -134,12 +137,15 @@ class Host:
     @classmethod
     def of(cls, host: KnownHost, rows: Sequence[fleet.Row], known: fleet.Remembered) -> Host:
         """Return ``host`` with the agents of ``rows``."""
-        record = known.hosts.get(host.name)
+        record, standing = known.hosts.record(host.name), known.hosts.standing(host.name)
+        maintenance = known.hosts.maintenance.get(host.name)
         return cls(
             host=host.name,
-            state=known.state(host.name),
-            state_since=record.changed_at if record else None,
-            next_reconnect_at=record.next_attempt_at if record else None,
+            state=standing.state,
+            state_reason=standing.reason or None,
+            state_since=maintenance.since if maintenance else record.changed_at,
+            maintenance=maintenance,
+            next_reconnect_at=record.next_attempt_at,
             labels=host.labels,
             mute=Mute.of(mute_in_force(known.claims.get(host.name, ()), known.now)),
             agents={row.agent: Agent.of(row) for row in rows},
@@ -367,6 +373,15 @@ class ResumeRequest:
     """Which pause is to end."""
 
     name: PauseName = DEFAULT
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MaintenanceRequest:
+    """Why a host is taken out of service, and when that ends by itself, as for a pause."""
+
+    reason: Annotated[PauseReason, Keyword("minLength", 1)]
+    until: Annotated[str, Keyword("format", "date-time")] | None = None
+    for_: Annotated[str, Keyword("pattern", DURATION)] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.usecases import overview
+from memleash_responder.usecases.host_states import all_claims, known_hosts
 from memleash_responder.usecases.operator import Operator, known_host
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api import models
@@ -35,8 +36,8 @@ def _add_reading(routes: Routes, services: Services) -> None:
     )
     def one(host: str) -> models.Mute:
         known_host(services, host)
-        claims = services.memory.mutes.of_host(host)  # read once, for the whole answer
-        return models.Mute.of(mute_in_force(claims, services.clock.now()))
+        claims = all_claims(services, known_hosts(services))  # read once, for the whole answer
+        return models.Mute.of(mute_in_force(claims.get(host, ()), services.clock.now()))
 
     @routes.add(
         Operation(
@@ -61,7 +62,7 @@ def _add_ending(routes: Routes, operator: Operator) -> None:
             TAG,
             Role.OPERATE,
             {204: Answer("It is not muted now.")},
-            problems=(404,),
+            problems=(404, 409),
         )
     )
     def end(host: str) -> tuple[str, int]:

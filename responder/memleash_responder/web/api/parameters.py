@@ -68,14 +68,14 @@ def parse_name(value: str) -> str:
 
 
 def parse_reason(value: str) -> str:
-    """Return why somebody pauses. Raises ValueError."""
+    """Return why somebody pauses, or takes a host out of service. Raises ValueError."""
     if not re.fullmatch(TEXT, value) or len(value) > LINE_CHARACTERS:
         raise ValueError(f"reason must be one line of at most {LINE_CHARACTERS} characters")
     return value
 
 
-def end_of_pause(until: str | None, lasts: str | None, now: float) -> float | None:
-    """Return the unix time at which a pause that begins ``now`` ends by itself; None: it does not.
+def parse_end(until: str | None, lasts: str | None, now: float) -> float | None:
+    """Return the unix time at which what begins ``now`` ends by itself; None: it does not.
 
     ``until`` is an RFC 3339 time, ``lasts`` a duration; one of them at most. Raises ValueError.
     """

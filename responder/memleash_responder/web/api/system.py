@@ -17,7 +17,7 @@ from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api import models
 from memleash_responder.web.api.json_schema import Keyword
-from memleash_responder.web.api.parameters import end_of_pause, parse_name, parse_reason
+from memleash_responder.web.api.parameters import parse_end, parse_name, parse_reason
 from memleash_responder.web.api.table import Answer, Operation, Routes, restricted
 from memleash_responder.web.request_checks import caller
 from memleash_responder.web.responses import Problem, problem
@@ -65,7 +65,7 @@ def _add_pause(routes: Routes, services: Services, operator: Operator) -> None:
     def pause(asked: models.PauseRequest) -> models.Switched:
         try:
             name, reason = parse_name(asked.name), parse_reason(asked.reason)
-            until = end_of_pause(asked.until, asked.for_, services.clock.now())
+            until = parse_end(asked.until, asked.for_, services.clock.now())
         except ValueError as error:
             raise Problem(400, "Bad request", str(error)) from error
         operator.pause(caller().name, name, reason, until)

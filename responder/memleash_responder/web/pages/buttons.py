@@ -21,14 +21,15 @@ from memleash_responder.core.access import Role
 from memleash_responder.core.pauses import DEFAULT
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.services import RESUMED, Services
-from memleash_responder.web.api.parameters import end_of_pause, parse_name, parse_reason
+from memleash_responder.web.api.hosts import new_maintenance
+from memleash_responder.web.api.parameters import parse_end, parse_name, parse_reason
 from memleash_responder.web.api.table import restricted
 from memleash_responder.web.request_checks import caller
 from memleash_responder.web.responses import Problem
 
 PAUSE, RESUME, APPROVE, DENY = "pause", "resume", "approve", "deny"
 RESTART, UNMUTE, RECONNECT, CLEAR = "restart", "unmute", "reconnect", "clear"
-DIAGNOSE = "diagnose"
+DIAGNOSE, MAINTAIN, RETURN = "diagnose", "maintain", "return"
 
 FORM_KEY = "form_key"
 """The switch that holds the key. Flags are never shown as a whole."""
@@ -62,6 +63,9 @@ def seen_of(services: Services, act: str, *about: str) -> str:
         (host,) = about
         record = memory.hosts.get(host)
         return f"{host}/{record.state}/{record.changed_at!r}/{record.next_attempt_at!r}"
+    if act in (MAINTAIN, RETURN):
+        (host,) = about
+        return f"{host}/{memory.maintenance.holding(services.clock.now()).get(host)!r}"
     host, agent = about
     return f"{host}/{agent}/{memory.quarantine.all().get((host, agent))!r}"
 
@@ -83,7 +87,7 @@ def buttons(services: Services, operator: Operator, forms: Forms) -> Blueprint:
         name, lasts = (request.form.get(field) or None for field in ("name", "for"))
         try:
             name, reason = parse_name(name or DEFAULT), parse_reason(request.form.get("reason", ""))
-            until = end_of_pause(None, lasts, now)
+            until = parse_end(None, lasts, now)
         except ValueError as error:
             raise Problem(400, "Not paused", str(error)) from error
         operator.pause(who, name, reason, until)
@@ -130,6 +134,21 @@ def buttons(services: Services, operator: Operator, forms: Forms) -> Blueprint:
     @restricted(Role.OPERATE)
     def reconnect(host: str) -> Response:
         operator.reconnect_soon(host, checked(RECONNECT, host))
+        return _shown(url_for("pages.host", host=host))
+
+    @blueprint.post("/hosts/<host>/maintain")
+    @restricted(Role.OPERATE)
+    def maintain(host: str) -> Response:
+        checked(MAINTAIN, host)
+        reason, lasts = request.form.get("reason", ""), request.form.get("for") or None
+        new = new_maintenance(reason, None, lasts, services.clock.now())
+        operator.begin_maintenance(host, new)
+        return _shown(url_for("pages.host", host=host))
+
+    @blueprint.post("/hosts/<host>/return")
+    @restricted(Role.OPERATE)
+    def return_host(host: str) -> Response:
+        operator.end_maintenance(host, checked(RETURN, host))
         return _shown(url_for("pages.host", host=host))
 
     @blueprint.post("/hosts/<host>/agents/<agent>/clear")

@@ -36,6 +36,7 @@ _PASSES = {
     "paused": "not paused",
     "observe_mode": "the mode allows restarts",
     "quarantined": "not in quarantine",
+    "maintenance": "not in maintenance",
     "host_not_connected": "the host is connected",
     "storm": "no storm",
     "cooldown": "cooldown is over",

@@ -129,7 +129,9 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
         return render_template(
             "host.html",
             host=known_one,
-            record=known.hosts.get(host, HostRecord(host)),
+            record=known.hosts.record(host),
+            standing=known.hosts.standing(host),
+            maintenance=known.hosts.maintenance.get(host),
             mute=mute_in_force(known.claims.get(host, ()), known.now),
             rows=fleet.rows_of_host(services, known_one, readings, known),
             told=explained,
@@ -205,8 +207,10 @@ def _wanted(row: fleet.Row, asked: dict[str, Any]) -> bool:
 def _lost(known: fleet.Remembered, inventory: Any) -> list[HostRecord]:
     return [
         record
-        for name, record in sorted(known.hosts.items())
-        if record.state is HostState.DISCONNECTED and name in inventory
+        for name, record in sorted(known.hosts.records.items())
+        if record.state is HostState.DISCONNECTED
+        and known.hosts.state(name) is HostState.DISCONNECTED
+        and name in inventory
     ]
 
 
