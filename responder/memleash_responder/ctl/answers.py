@@ -171,13 +171,25 @@ class Observed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Bought:
+    """How long restarts kept an agent below its limit."""
+
+    agent: str
+    restarts: int
+    shortest_seconds: float
+    median_seconds: float
+    longest_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """What was done, and what would have been done."""
+    """What was done, what would have been done, and whether it helped."""
 
     since: datetime
     total: int
     restarts: list[Counted]
     observed: list[Observed]
+    bought: list[Bought]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

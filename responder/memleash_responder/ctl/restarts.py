@@ -6,7 +6,7 @@ import time
 
 import click
 
-from memleash_responder.ctl.answers import Answered, Report, Restart
+from memleash_responder.ctl.answers import Answered, Bought, Report, Restart
 from memleash_responder.ctl.client import CtlError, Exit
 from memleash_responder.ctl.context import (
     Ctl,
@@ -16,7 +16,7 @@ from memleash_responder.ctl.context import (
     pass_ctl,
 )
 from memleash_responder.ctl.output import ago, moment, plain, print_table, say
-from memleash_toolkit.units import parse_duration
+from memleash_toolkit.units import format_duration, parse_duration
 
 _LOOK_EVERY_SECONDS = 0.5
 WAITING = "waiting"
@@ -208,5 +208,16 @@ def report(ctl: Ctl, since: str) -> None:
                 ["AGENT", "WORD", "REQUESTS", "HOSTS"],
                 [[one.agent, one.would_be, one.requests, one.hosts] for one in now.observed],
             )
+        if now.bought:
+            say("\nRestarts kept agents below their limits for:")
+            print_table(
+                ["AGENT", "RESTARTS", "SHORTEST", "MEDIAN", "LONGEST"],
+                [_bought(one) for one in now.bought],
+            )
 
     ctl.show(told.json, table)
+
+
+def _bought(one: Bought) -> list[object]:
+    times = (one.shortest_seconds, one.median_seconds, one.longest_seconds)
+    return [one.agent, one.restarts, *(format_duration(round(seconds)) for seconds in times)]

@@ -40,7 +40,8 @@ class DiagnosisRequests:
         """Open a diagnosis for a firing alert; None: there is nothing new to do.
 
         A final word stands for ``guards.retry_after``, and a life that had its diagnosis is not
-        even asked about; while one is open on the host, a second one is not opened.
+        even asked about; while one is open on the host, a second one is not opened. An alert that
+        began before the agent was restarted is about a process that is gone.
         """
         services, now = self._services, self._services.clock.now()
         agent = services.settings.agents[alert.agent]
@@ -48,6 +49,10 @@ class DiagnosisRequests:
             return None
         last = services.memory.diagnoses.last_of(alert.host, alert.agent)
         if last is not None and now - (last.finished_at or now) < agent.guards.retry_after:
+            return None
+        if services.memory.restart_history.restarted_since(
+            alert.host, alert.agent, alert.starts_at
+        ):
             return None
         new = Diagnosis(new_id(), alert.host, alert.agent, requested_at=now)
         return new if services.memory.diagnoses.open(new) else None

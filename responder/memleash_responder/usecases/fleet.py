@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, shown
@@ -19,6 +19,7 @@ from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import HostState, Mode, Refusal
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import NOT_ASKED
+from memleash_responder.core.time_bought import seconds_by_agent
 from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import restart_policy
@@ -179,6 +180,8 @@ class Remembered:
     """What the guards rest on."""
     claims: Mapping[str, tuple[Claim, ...]]
     open_restarts: Mapping[Key, str]
+    times_bought: Mapping[Key, tuple[float, ...]]
+    """How long, in seconds, each restart kept an agent below its limit, oldest first."""
 
     @property
     def hosts(self) -> KnownHosts:
@@ -199,6 +202,7 @@ def remembered(services: Services) -> Remembered:
         guarded=guarded,
         claims=all_claims(services, guarded.hosts),
         open_restarts={(one.host, one.agent): one.id for one in memory.restarts.all_open()},
+        times_bought=seconds_by_agent(memory.restart_history.times_bought()),
     )
 
 
@@ -216,6 +220,8 @@ class Row:
     """Why, where it is."""
     restart_id: str | None
     """The request that is open for it."""
+    times_bought: Sequence[float]
+    """How long, in seconds, each restart kept it below its limit, oldest first."""
     refusal: Refusal | None
     """What a request made now would meet, as far as the shown facts tell; tasks aren't asked."""
 
@@ -264,6 +270,7 @@ def _row(
         reading=reading,
         quarantined=quarantine[1] if quarantine else None,
         restart_id=known.open_restarts.get(key),
+        times_bought=known.times_bought.get(key, ()),
         refusal=next(
             (
                 no

@@ -6,6 +6,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from statistics import median
 from typing import Literal
 
 from memleash_responder.core.moments import Moment
@@ -150,13 +151,25 @@ class Observed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Bought:
+    """How long restarts kept an agent below its limit, over all hosts, where their end is known."""
+
+    agent: str
+    restarts: int
+    shortest_seconds: float
+    median_seconds: float
+    longest_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """What was done, and what would have been done."""
+    """What was done, what would have been done, and whether it helped."""
 
     since: Moment
     total: int
     restarts: Sequence[Counted]
     observed: Sequence[Observed]
+    bought: Sequence[Bought]
 
 
 def report(services: Services, since: float) -> Report:
@@ -185,4 +198,15 @@ def report(services: Services, since: float) -> Report:
             Observed(agent, outcome, len(hosts), len(set(hosts)))
             for (agent, outcome), hosts in sorted(observed.items())
         ],
+        _bought(services, since),
     )
+
+
+def _bought(services: Services, since: float) -> list[Bought]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in services.memory.restart_history.times_bought(since=since):
+        found[one.agent].append(one.seconds)
+    return [
+        Bought(agent, len(times), min(times), median(times), max(times))
+        for agent, times in sorted(found.items())
+    ]

@@ -20,6 +20,7 @@ from memleash_responder.core.outcomes import Outcome, Refusal, Step
 from memleash_responder.core.progress import Failed, Progress, Refused
 from memleash_responder.core.proof import missing_after_restart, missing_at_the_end
 from memleash_responder.core.restarts import Restart
+from memleash_responder.core.time_bought import shrinking
 from memleash_responder.core.untrusted import output
 from memleash_responder.errors import (
     CommandLost,
@@ -195,8 +196,9 @@ def reconnect(services: Services, restart: Restart, progress: Progress) -> Progr
 def release(services: Services, restart: Restart, progress: Progress) -> Progress:
     """Give everything back and judge whether the restart helped.
 
-    1. the new life, or a newer one, must be there and ready; 2. a fresh process that is near the
-    limit already is quarantined; 3. undrain, connected, and the mute ends after its tail.
+    1. the new life, or a newer one, must be there and ready; 2. an agent that restarts help less
+    and less, or whose fresh process is near the limit already, is quarantined; 3. undrain,
+    connected, and the mute ends after its tail.
     """
     facts = _proven(
         services,
@@ -213,6 +215,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
         seen={"new_limited_bytes": shown(facts.limited_bytes)},
         restarted_again=not same_life(life, progress.new_life),
     )
+    _quarantine_if_it_helps_less(services, restart)
     guards, now = agent_of(services, restart).guards, services.clock.now()
     held_bytes = shown(facts.limited_bytes) or 0
     if held_bytes > guards.futile_ratio * progress.hard_limit_bytes:
@@ -228,6 +231,14 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
     services.memory.hosts.change(restart.host, HostEvent.CONNECT, restart.id, now)
     end_mute(services, restart)
     return progress
+
+
+def _quarantine_if_it_helps_less(services: Services, restart: Restart) -> None:
+    history, host, agent = services.memory.restart_history, restart.host, restart.agent
+    why = shrinking([one.seconds for one in history.times_bought(host=host, agent=agent)])
+    if why is not None:
+        services.memory.quarantine.add(host, agent, why, services.clock.now())
+        log.warning("quarantined", extra={"host": host, "agent": agent, "reason": why})
 
 
 def _failure(command: str, result: CommandResult) -> str:

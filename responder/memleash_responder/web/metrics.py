@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
 from memleash_responder.core.pauses import holding
+from memleash_responder.core.time_bought import seconds_by_agent
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases.host_states import all_claims, known_hosts
 from memleash_responder.usecases.services import Services, standing_storm
@@ -95,6 +96,13 @@ class StateCollector(Collector):
                 for host, agent, why in (*waiting, *refused)
                 if why in NEEDS_A_PERSON and self._is_ours(host, agent)
             },
+        )
+        times_bought = seconds_by_agent(memory.restart_history.times_bought())
+        yield _gauge(
+            "restart_time_bought_seconds",
+            "How long the last restart whose end is known kept an agent below its limit.",
+            ["host", "agent"],
+            {key: seconds[-1] for key, seconds in times_bought.items() if self._is_ours(*key)},
         )
         yield _gauge(
             "last_restart_timestamp_seconds",

@@ -183,7 +183,7 @@ def test_a_login_page_is_no_json_to_print(
 def test_a_time_beyond_the_calendar_is_3(
     end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = {"since": end, "total": 0, "restarts": [], "observed": []}
+    report = {"since": end, "total": 0, "restarts": [], "observed": [], "bought": []}
     with Server(http(json.dumps(report).encode(), head=JSON)).running() as server:
         assert run_in(tmp_path, monkeypatch, server.url, "report") == Exit.UNREACHABLE
     assert "since in the answer is no time" in one_line(capsys)

@@ -83,6 +83,38 @@ def test_the_last_word_and_the_last_of_a_restart_stand_while_a_request_is_open(
     assert [one.id for one in history.last_ended(BEGUN)] == ["failed"]
 
 
+def test_what_restarts_bought_is_read_from_the_history(
+    requests: Restarts, history: RestartHistory
+) -> None:
+    def of_alert(name: str, began: float, outcome: Outcome, at: float | None = None) -> Restart:
+        """Return a request for an alert; its command was sent ``at`` a moment."""
+        command = Stamp(at, "a boot", 1.0) if at else None
+        request = ended(name, began + 1, outcome, name)
+        return dataclasses.replace(request, alert_started_at=began, command_sent=command)
+
+    elsewhere = dataclasses.replace(
+        of_alert("elsewhere", 120.0, Outcome.BUSY), host="node-2", agent="agent"
+    )
+    requests.open_all(
+        [
+            of_alert("first", 90.0, Outcome.RESTARTED, 100.0),
+            elsewhere,
+            of_alert("old data", 130.0, Outcome.BELOW_HARD_LIMIT),
+            of_alert("the life before", 101.0, Outcome.ALREADY_RESTARTED),
+            of_alert("refused", 400.0, Outcome.BUSY),
+            of_alert("second", 400.0, Outcome.RESTARTED, 500.0),
+            of_alert("failed", 560.0, Outcome.COMMAND_FAILED, 570.0),
+            of_alert("third", 580.0, Outcome.RESTARTED, 600.0),
+        ]
+    )
+    found = history.times_bought()
+    assert [(one.restarted_at, one.seconds) for one in found] == [(100.0, 300.0), (500.0, 60.0)]
+    assert history.times_bought(host="node-2", agent="agent") == []
+    assert history.times_bought(since=101.0) == found[1:]
+    assert history.restarted_since("node-1", "agent", 599.0)
+    assert not history.restarted_since("node-1", "agent", 600.0)
+
+
 def test_a_persons_word_is_added_once_and_not_after_the_command(requests: Restarts) -> None:
     requests.open_all([opened("open", 1.0)])
     requests.second("open", "bob", forced=False)

@@ -12,6 +12,10 @@ from memleash_responder.adapters.database.restarts import batches, restart_of
 from memleash_responder.adapters.database.schema import hosts, restarts
 from memleash_responder.core.outcomes import HostState, Outcome
 from memleash_responder.core.restarts import Restart
+from memleash_responder.core.time_bought import TimeBought
+
+_NOT_PASSED = (Outcome.ALREADY_RESTARTED, Outcome.BELOW_HARD_LIMIT, Outcome.RESOLVED)
+"""Words for an alert that does not show that the life of now has passed its limit."""
 
 
 class RestartHistory:
@@ -93,6 +97,55 @@ class RestartHistory:
             return [
                 (row.host, row.agent, Outcome(row.outcome) if row.outcome else None, row.facts)
                 for row in connection.execute(query)
+            ]
+
+    def restarted_since(self, host: str, agent: str, since: float) -> bool:
+        """Return whether an agent was restarted by us after a unix time."""
+        query = sa.select(restarts.c.id).where(
+            restarts.c.host == host,
+            restarts.c.agent == agent,
+            restarts.c.outcome == Outcome.RESTARTED,
+            restarts.c.command_sent_at > since,
+        )
+        with self._database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def times_bought(
+        self, *, host: str | None = None, agent: str | None = None, since: float = 0.0
+    ) -> list[TimeBought]:
+        """Return what each restart since a unix time bought, as far as it is known, oldest first.
+
+        An alert that was about the life before, or of which nothing was seen, does not end it.
+        """
+        later = restarts.alias()
+        of_same = (later.c.host == restarts.c.host, later.c.agent == restarts.c.agent)
+        sent_at = restarts.c.command_sent_at
+        passed_at = sa.select(sa.func.min(later.c.alert_started_at)).where(
+            *of_same,
+            later.c.alert_started_at > sent_at,
+            sa.or_(later.c.outcome.is_(None), later.c.outcome.not_in(_NOT_PASSED)),
+        )
+        next_at = sa.select(sa.func.min(later.c.command_sent_at)).where(
+            *of_same, later.c.command_sent_at > sent_at
+        )
+        query = sa.select(
+            restarts.c.host,
+            restarts.c.agent,
+            sent_at,
+            passed_at.scalar_subquery().label("passed_at"),
+            next_at.scalar_subquery().label("next_at"),
+        ).where(restarts.c.outcome == Outcome.RESTARTED, sent_at >= since)
+        if host is not None:
+            query = query.where(restarts.c.host == host)
+        if agent is not None:
+            query = query.where(restarts.c.agent == agent)
+        with self._database.read() as connection:
+            return [
+                TimeBought(
+                    row.host, row.agent, row.command_sent_at, min(ends) - row.command_sent_at
+                )
+                for row in connection.execute(query.order_by(sent_at))
+                if (ends := [at for at in (row.passed_at, row.next_at) if at is not None])
             ]
 
     def prune(self, *, before: float, keep: int, counted_since: float) -> int:

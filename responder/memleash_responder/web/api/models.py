@@ -90,6 +90,10 @@ class Agent:
     unknown: str | None
     quarantined: str | None
     restart: str | None
+    times_bought_seconds: Annotated[
+        Sequence[float],
+        Keyword("description", "How long each restart kept it below its limit, oldest first."),
+    ]
     would_restart: bool
     verdict: RestartOutcome | None
     reason: str | None
@@ -114,6 +118,7 @@ class Agent:
             unknown=unknown,
             quarantined=row.quarantined,
             restart=row.restart_id,
+            times_bought_seconds=row.times_bought,
             would_restart=row.refusal is None,
             verdict=verdict,
             reason=reason,

@@ -1,0 +1,54 @@
+"""Whether restarts help: how long each kept an agent below its limit, and whether that shrinks.
+
+The time that a restart bought goes from its command until the limit was passed again: until the
+next alert began or, where no alert told, until the next restart. None of it is stored: the history
+of requests says it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from memleash_toolkit.units import format_duration
+
+IN_A_ROW = 3
+"""So many restarts, one after the other, that bought under half of what the first did."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TimeBought:
+    """What one restart bought, as far as it is known by now."""
+
+    host: str
+    agent: str
+    restarted_at: float
+    """When its command was sent, unix seconds."""
+    seconds: float
+
+
+def seconds_by_agent(times: Iterable[TimeBought]) -> Mapping[tuple[str, str], tuple[float, ...]]:
+    """Return what each restart bought, in seconds, by host and agent, in the order of ``times``."""
+    found: dict[tuple[str, str], tuple[float, ...]] = {}
+    for one in times:
+        key = (one.host, one.agent)
+        found[key] = (*found.get(key, ()), one.seconds)
+    return found
+
+
+def shrinking(seconds: Sequence[float]) -> str | None:
+    """Return why an agent is restarted no more, from what each restart bought it, oldest first.
+
+    That is when the last is the third in a row under half of the first; None otherwise. After that
+    the counting begins anew: who clears the quarantine allows three such times more.
+    """
+    first, fewer = 0.0, 0
+    for number, bought in enumerate(seconds):
+        begins_anew = number == 0 or fewer == IN_A_ROW
+        first = bought if begins_anew else first
+        fewer = fewer + 1 if bought < first / 2 and not begins_anew else 0
+    if fewer < IN_A_ROW:
+        return None
+    last = ", ".join(format_duration(round(bought)) for bought in seconds[-IN_A_ROW:])
+    before = format_duration(round(first))
+    return f"restarts help less and less: one bought {before}, the last three {last}"
