@@ -36,9 +36,11 @@ from memleash_responder.core.outcomes import Step
 from memleash_responder.usecases import restart_steps as restart
 from memleash_responder.usecases import restart_workflow as workflow
 from memleash_responder.usecases.restart_requests import RestartRequests
+from memleash_responder.usecases.restart_workflow import RestartWorkflow
 
 EFFECTS: tuple[type, ...] = (
     RestartRequests,
+    RestartWorkflow,
     ControllerClients,
     Hosts,
     Inbox,

@@ -23,7 +23,8 @@ from memleash_responder.core.facts import Unknown
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import Fleet, Guards
-from memleash_responder.core.restarts import AWAITING_APPROVAL
+from memleash_responder.core.restarts import AWAITING_APPROVAL, Restart
+from memleash_responder.core.waiting import waited_seconds
 from memleash_responder.usecases import restart_workflow as workflow
 from memleash_responder.usecases.services import standing_storm
 from memleash_toolkit.values import Duration
@@ -82,6 +83,7 @@ class Restarts(RuleBasedStateMachine):
         """The end of each pause that was begun and not resumed."""
         self.patch.setattr(workflow, "run_step", self.world.engine.run_step)
         self.world.check_before_command = self.check_command  # type: ignore[method-assign]
+        self.world.check_while_waiting = self.check_waiting  # type: ignore[method-assign]
         self.violations: list[str] = []
         self.commands: list[tuple[str, str, float]] = []
         """Request, host and uptime of every command that was sent."""
@@ -130,6 +132,19 @@ class Restarts(RuleBasedStateMachine):
         # Not raised here: what a step raises is the request's word, not the test's.
         self.violations += [f"{node.name}: {rule}" for rule, held in holds.items() if not held]
         self.commands.append((request.id, node.name, now))
+
+    def check_waiting(self, restart: Restart) -> None:
+        node, host = self.world.nodes[restart.host], restart.host
+        owed = self.world.services.memory.hosts.get(host).drained  # the controller does not answer
+        holds = {
+            "no host held while it waits": self.world.state(host) != "connecting",
+            "no host drained while it waits": not node.drained or owed,
+            "never waiting once its command is sent": restart.command_sent is None,
+            "never waiting for longer than it may": (
+                waited_seconds(restart, self.world.clock.now()) <= GUARDS.wait_for_idle
+            ),
+        }
+        self.violations += [f"{host}: {rule}" for rule, held in holds.items() if not held]
 
     def sent_by_others(self, restart_id: str, host: str | None) -> list[float]:
         return [

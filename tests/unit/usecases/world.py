@@ -275,8 +275,11 @@ class World:
         while True:
             self.admission.look_at_waiting()
             self.engine.run_pending()
-            if not any(one.step == WAITING for one in restarts.all_open()):
+            waiting = [one for one in restarts.all_open() if one.step == WAITING]
+            if not waiting:
                 return
+            for one in waiting:
+                self.check_while_waiting(one)
             self.clock.advance(0.5)
 
     # -- what happens -------------------------------------------------------------------------
@@ -335,6 +338,9 @@ class World:
 
     def check_before_command(self, node: Node) -> None:
         """Note what should never be so when the command is sent; for tests to replace."""
+
+    def check_while_waiting(self, restart: Restart) -> None:
+        """Note what should never be so while a request waits; for tests to replace."""
 
     # -- what is seen -------------------------------------------------------------------------
 
