@@ -54,6 +54,8 @@ class Peers:
         self.silences: dict[str, dict[str, Any]] = {}
         self.faults: dict[tuple[str, str], list[Reply]] = {}
         """(call, host) or ("mn-2 tasks", host): the answers in turn, the last one for ever."""
+        self.firing: dict[str, int] = {}
+        """How often each alert fires, as Prometheus has it."""
         self.exposition = b"this is no exporter {"
         self._lock = threading.Lock()
         self.url = ""
@@ -127,10 +129,18 @@ class Peers:
 
     def _limit(self, query: str) -> Reply:
         labels = dict(re.findall(r'(host|agent)="([^"]+)"', query))
+        if "ALERTS{" in query:
+            return self._fault("alerts", "all") or self._alerts()
         reply = self._fault("limit", labels.get("host", "")) or limit(48 * 1024**2, age=1)
         if isinstance(reply.body, Limit):
             return dataclasses.replace(reply, body=reply.body.as_vector(labels))
         return reply
+
+    def _alerts(self) -> Reply:
+        found: list[tuple[dict[str, str], int]] = [({"memleash_part": "alive"}, 1)]
+        found += [({"alertname": name}, count) for name, count in self.firing.items()]
+        result = [{"metric": of, "value": [time.time(), str(count)]} for of, count in found]
+        return Reply({"status": "success", "data": {"resultType": "vector", "result": result}})
 
     def _silence(self, method: str, rest: list[str], body: bytes) -> Reply:
         if method == "DELETE":

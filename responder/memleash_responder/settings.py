@@ -15,7 +15,15 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.libvirtd import LibvirtdChoice, LibvirtdRule, choose_libvirtd
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards, Mute, RestartPolicy
-from memleash_responder.core.values import DatabaseUrl, HostUrlTemplate, UrlPath, UrlTemplate
+from memleash_responder.core.values import (
+    AlertSelector,
+    DatabaseUrl,
+    HostUrlTemplate,
+    UrlPath,
+    UrlTemplate,
+    WindowText,
+)
+from memleash_responder.core.windows import parse_window
 from memleash_toolkit import settings as toolkit_settings
 from memleash_toolkit.values import (
     BaseUrl,
@@ -180,6 +188,10 @@ class Agent:
     readiness: Readiness = dataclasses.field(default_factory=Readiness)
     reconnect_timeout: Duration = Duration(1800)
     guards: Guards = dataclasses.field(default_factory=Guards)
+    windows: tuple[WindowText, ...] | None = None
+    """When its restarts may begin. None: as for the fleet; empty: at any time."""
+    block_while_firing: tuple[AlertSelector, ...] = ()
+    """Beside those of the fleet."""
     restart_libvirtd: LibvirtdRule | None = None
     """Over the controllers' own settings."""
     diagnose: Diagnose | None = None
@@ -258,7 +270,15 @@ class Settings:
 def restart_policy(settings: Settings, agent: str) -> RestartPolicy:
     """Return what the guards of the configured ``agent`` go by."""
     configured = settings.agents[agent]
-    return RestartPolicy(configured.mode, configured.guards, settings.fleet)
+    fleet = settings.fleet
+    windows = fleet.windows if configured.windows is None else configured.windows
+    return RestartPolicy(
+        configured.mode,
+        configured.guards,
+        fleet,
+        tuple(map(parse_window, windows)),
+        (*fleet.block_while_firing, *configured.block_while_firing),
+    )
 
 
 def libvirtd_choices(settings: Settings, host: Host, agent: str) -> dict[str, LibvirtdChoice]:

@@ -1,4 +1,4 @@
-"""What Prometheus's rules say: the hard limit that is in force for an agent on a host.
+"""What Prometheus's rules say: the hard limit in force for an agent on a host, and what fires.
 
 The label values come from the inventory and the configuration, never from an alert.
 Protocol: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries, as
@@ -8,10 +8,12 @@ Thanos, Mimir and VictoriaMetrics speak it too.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from memleash_responder.adapters.http import client as http
 from memleash_responder.core.moments import SKEW_SECONDS, rfc3339, unix_seconds
+from memleash_responder.core.policy import OWN_ALERTS
 from memleash_responder.core.untrusted import decimal, line, listed, size_bytes
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import Prometheus
@@ -83,6 +85,27 @@ class PrometheusClient:
                 f"{selector} is {age:.0f} s old, at most {oldest:.0f} s are "
                 "believed; are memleash's rules evaluated?"
             )
+
+    def firing(self, selectors: Sequence[str], now: float) -> tuple[str, ...]:
+        """Return the alerts that fire and that one of ``selectors`` matches: ``Name``, ``Name x3``.
+
+        A selector is what stands between PromQL's braces. Pending alerts don't count, nor do those
+        of memleash's own rules. Raises FactsUnavailable. That nothing fires is believed only with
+        a sign of life in the same answer, evaluated at unix time ``now``.
+        """
+        fixed = f'alertstate="firing",alertname!~"{"|".join(OWN_ALERTS)}"'
+        alerts = " or ".join(f"ALERTS{{{fixed},{one}}}" for one in selectors)
+        alive = f'label_replace(vector(1), "{_PART}", "alive", "", "")'
+        counts: dict[str, int] = {}
+        for labels, evaluated_at, raw in self._query(f"count by (alertname) ({alerts}) or {alive}"):
+            self._check_evaluation("ALERTS", evaluated_at, now)
+            name, count = labels.get("alertname", labels.get(_PART)), decimal(raw)
+            if not name or count is None or count < 1:
+                raise self._unavailable(f"ALERTS was answered with {_told(labels)} '{line(raw)}'")
+            counts[name] = int(count)
+        if counts.pop("alive", None) is None:
+            raise self._unavailable("ALERTS was answered without a sign of life")
+        return tuple(f"{name} x{n}" if n > 1 else name for name, n in sorted(counts.items()))
 
     def by_agent(self, expression: str) -> dict[tuple[str, str], float]:
         """Return the value of ``expression`` for each (host, agent). Raises FactsUnavailable.

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from memleash_responder.core.facts import same_life
 from memleash_responder.core.host_states import Standing
+from memleash_responder.core.moments import rfc3339
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal
 from memleash_responder.core.pauses import Pause, why_paused
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Life, Memory, Tasks
 from memleash_responder.core.untrusted import listed
+from memleash_responder.core.windows import is_open, opens_at
 from memleash_toolkit.units import format_duration, format_size
 
 
@@ -72,6 +74,23 @@ def host_not_connected(host: Standing, _policy: RestartPolicy, _now: float) -> R
 def storm(why: str | None, _policy: RestartPolicy, _now: float) -> Refusal | None:
     """Refuse while much of the fleet is over its limits."""
     return Refusal(Outcome.STORM, why) if why else None
+
+
+def outside_window(_restart: Restart, policy: RestartPolicy, now: float) -> Refusal | None:
+    """Refuse while none of the windows is open; ``now`` in unix time."""
+    if is_open(policy.windows, now):
+        return None
+    opens = opens_at(policy.windows, now)
+    when = f"the next opens at {rfc3339(opens)}" if opens else "none opens within two weeks"
+    windows = listed([window.text for window in policy.windows])
+    return Refusal(Outcome.OUTSIDE_WINDOW, f"outside of its windows ({windows}); {when}")
+
+
+def alerts_firing(alerts: tuple[str, ...], _policy: RestartPolicy, _now: float) -> Refusal | None:
+    """Refuse while an alert fires that is a reason to wait."""
+    if not alerts:
+        return None
+    return Refusal(Outcome.ALERTS_FIRING, f"until these are resolved: {listed(alerts)}")
 
 
 def cooldown(ages: tuple[float, ...], policy: RestartPolicy, _now: float) -> Refusal | None:

@@ -159,6 +159,8 @@ GUARDS: tuple[Guard, ...] = (
     _guard("below_hard_limit", _ALWAYS, facts.memory, checks.below_hard_limit),
     _guard("startup_grace", _ADMIT, facts.life, checks.startup_grace),
     _guard("readiness_unknown", _ADMIT, facts.ready, checks.passes),
+    _guard("outside_window", _ALWAYS, lambda now: now.restart, checks.outside_window),
+    _guard("alerts_firing", _ALWAYS, lambda now: now.alerts_firing, checks.alerts_firing),
     _guard("busy", _ALWAYS, facts.busy, checks.busy, forceable=True),
     _guard("awaiting_approval", _ADMIT, lambda now: now.restart, checks.awaiting_approval),
     _guard(

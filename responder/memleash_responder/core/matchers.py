@@ -1,4 +1,4 @@
-"""Alertmanager's matchers: parsed from amtool's notation, and checked before they may mute.
+"""Alertmanager's matchers: parsed from amtool's notation, and checked for what they are to do.
 
 Source: https://prometheus.io/docs/alerting/latest/configuration/#matcher. Regular expressions
 are anchored there, so they are here.
@@ -14,6 +14,9 @@ from collections.abc import Iterable, Mapping
 _NOTATION = re.compile(
     r"\s*(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)\s*(?P<operator>=~|!~|!=|=)\s*(?P<value>.*?)\s*", re.DOTALL
 )
+
+_ONE = re.compile(r'(?:[^",]|"(?:\\.|[^"\\])*")+')
+_LIST = re.compile(rf"{_ONE.pattern}(?:,{_ONE.pattern})*")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,21 +46,35 @@ class Matcher:
 def parse_matcher(text: str) -> Matcher:
     """Return ``alertname="X"``, ``a!="b"``, ``a=~"b|c"`` or ``a!~"b"`` as a Matcher.
 
-    Quotes may be left out. Raises ValueError that says what is wrong.
+    Quotes may be left out. Raises ValueError that says what is allowed.
     """
     found = _NOTATION.fullmatch(text)
     if found is None:
-        raise ValueError(f'{text!r} must be a matcher such as alertname="HostPingFailed"')
-    value = _unquoted(found["value"], text)
+        raise ValueError('must be a matcher such as alertname="HostPingFailed"')
+    value = _unquoted(found["value"])
     operator = found["operator"]
     if "~" in operator:
         if "[:" in value:  # Alertmanager knows POSIX classes, and Python reads them otherwise
-            raise ValueError(f"{text!r}: write a class such as [[:alpha:]] out, as [A-Za-z]")
+            raise ValueError("must have a class such as [[:alpha:]] written out, as [A-Za-z]")
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"{text!r}: {value!r} is not a regular expression: {error}") from error
+            raise ValueError(f"must have a regular expression that is one: {error}") from error
     return Matcher(found["name"], value, "~" in operator, not operator.startswith("!"))
+
+
+def parse_matchers(text: str) -> tuple[Matcher, ...]:
+    """Return ``a="b",c=~"d|e"``, all of which are to match, as Matchers. Raises ValueError."""
+    if not _LIST.fullmatch(text):
+        raise ValueError('must be matchers such as severity="critical",team="storage"')
+    return tuple(parse_matcher(part) for part in _ONE.findall(text))
+
+
+def check_blocking_matchers(matchers: Iterable[Matcher]) -> None:
+    """Refuse what ALERTS is asked with anyway. Raises ValueError."""
+    for matcher in matchers:
+        if matcher.name in ("alertstate", "__name__"):
+            raise ValueError(f"a matcher on {matcher.name} is not allowed: what fires counts")
 
 
 def check_mute_matchers(matchers: Iterable[Matcher], triggers: Iterable[str]) -> None:
@@ -83,13 +100,13 @@ def check_mute_matchers(matchers: Iterable[Matcher], triggers: Iterable[str]) ->
             )
 
 
-def _unquoted(value: str, text: str) -> str:
+def _unquoted(value: str) -> str:
     if not value.startswith('"'):
         if '"' in value:
-            raise ValueError(f"{text!r}: a quote must stand at both ends of the value")
+            raise ValueError("must have a quote at both ends of the value")
         return value
     try:
         plain = json.loads(value)
     except ValueError as error:
-        raise ValueError(f"{text!r}: the value is not a quoted text: {error}") from error
+        raise ValueError(f"must have a value that is quoted text: {error}") from error
     return str(plain)

@@ -29,6 +29,10 @@ class Outcome(enum.StrEnum):
     """A person said no."""
     RESOLVED = "resolved"
     """The alert went away before anything was done."""
+    OUTSIDE_WINDOW = "outside_window"
+    """No window is open in which a restart may begin."""
+    ALERTS_FIRING = "alerts_firing"
+    """An alert fires that the configuration names as a reason to wait."""
     BELOW_HARD_LIMIT = "below_hard_limit"
     """The agent holds no more than its hard limit, or has none."""
     ALREADY_RESTARTED = "already_restarted"
@@ -147,7 +151,7 @@ NEEDS_A_PERSON = frozenset(
 )
 """Refusals that do not go away by waiting: AgentRestartBlocked pages for them."""
 
-WAITED_FOR = frozenset({Outcome.BUSY})
+WAITED_FOR = frozenset({Outcome.BUSY, Outcome.OUTSIDE_WINDOW, Outcome.ALERTS_FIRING})
 """Refusals that go away by themselves: before the command is sent, a request waits for that."""
 
 FAILED = frozenset({Outcome.COMMAND_FAILED, Outcome.NOT_READY, Outcome.RECONNECT_FAILED})

@@ -6,9 +6,20 @@ import dataclasses
 
 from memleash_responder.core.matchers import check_mute_matchers, parse_matcher
 from memleash_responder.core.outcomes import Mode
-from memleash_toolkit.values import Count, Duration, DurationOrZero, Line, Share, Size
+from memleash_responder.core.values import AlertSelector, MatcherText, WindowText
+from memleash_responder.core.windows import Window
+from memleash_toolkit.values import Count, Duration, DurationOrZero, Share, Size
 
 GIB = 1024**3
+
+OWN_ALERTS = (
+    *("AgentDown", "AgentNotReady", "AgentSampleFailed", "MemleashExporterDown"),
+    *("AgentMemoryAboveThreshold", "AgentMemoryGrowing", "AgentMemoryHardLimitPredicted"),
+    *("AgentMemoryHardLimitExceeded", "AgentBusy", "AgentBusyTooLong", "HostPingFailed"),
+    *("MemleashResponderDown", "MemleashResponderPaused", "AgentRestartFailed"),
+    *("AgentRestartBlocked", "AgentRestartLoop"),
+)
+"""Alerts of memleash's own rules: none of them holds a restart back."""
 
 TRIGGERS = ("AgentMemoryHardLimitExceeded", "AgentMemoryGrowing", "AgentBusy")
 """Alerts that the responder itself acts on: no mute may cover them."""
@@ -45,6 +56,10 @@ class Fleet:
     """More than this share of the inventory's hosts over the limit is a storm."""
     storm_window: Duration = Duration(660)
     """Twice as long as Alertmanager takes to tell an alert again: none drops out in between."""
+    windows: tuple[WindowText, ...] = ()
+    """When restarts may begin; none: at any time. An agent's own stand in the place of these."""
+    block_while_firing: tuple[AlertSelector, ...] = ()
+    """Nothing is restarted while an alert fires that one of these matches; agents may add some."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,7 +76,7 @@ class Mute:
     """What is left of a mute once the agent is idle again."""
     interval: Duration = Duration(15)
     """How often busy is read again while a mute is held."""
-    matchers: tuple[Line, ...] = ('alertname="HostPingFailed"',)
+    matchers: tuple[MatcherText, ...] = ('alertname="HostPingFailed"',)
     """Which alerts of the host are silenced, in amtool's notation."""
 
     def __post_init__(self) -> None:
@@ -79,3 +94,6 @@ class RestartPolicy:
     mode: Mode
     guards: Guards
     fleet: Fleet
+    windows: tuple[Window, ...] = ()
+    block_while_firing: tuple[str, ...] = ()
+    """The fleet's, and the agent's own."""

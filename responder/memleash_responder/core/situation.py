@@ -41,6 +41,8 @@ class Situation:
     """How long ago, in seconds, anything was restarted, each time."""
     storm: str | None
     """Why nothing is restarted for now: a storm that nobody ended yet."""
+    alerts_firing: tuple[str, ...] | Unknown
+    """Those that ``block_while_firing`` names, each by its name and how often it fires."""
     admitted_life: float | None
     """The process start time this restart was admitted for; None before it was."""
     tasks: tuple[ControllerTasks, ...] | Unknown

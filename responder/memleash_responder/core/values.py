@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from memleash_responder.core.matchers import check_blocking_matchers, parse_matcher, parse_matchers
+from memleash_responder.core.windows import parse_window
 from memleash_toolkit.addresses import parse_url_path, parse_url_template
 from memleash_toolkit.values import Parser, parse_line, parse_text
 
@@ -26,6 +28,21 @@ def _url_path(value: object) -> str:
     return parse_url_path(parse_text(value))
 
 
+def _window(value: object) -> str:
+    return parse_window(parse_text(value)).text
+
+
+def _matcher(value: object) -> str:
+    parse_matcher(parse_line(value))
+    return str(value)
+
+
+def _selector(value: object) -> str:
+    matchers = parse_matchers(parse_text(value))
+    check_blocking_matchers(matchers)
+    return ",".join(map(str, matchers))
+
+
 def _database_url(value: object) -> str:
     text = parse_line(value)
     path = text.removeprefix("sqlite:///")
@@ -45,6 +62,15 @@ UrlTemplate = Annotated[str, Parser(_url_template)]
 
 HostUrlTemplate = Annotated[str, Parser(_url_template_of_hosts)]
 """A URL in which ``{host}`` is filled in."""
+
+WindowText = Annotated[str, Parser(_window)]
+"""Days, hours and a time zone: see core.windows."""
+
+MatcherText = Annotated[str, Parser(_matcher)]
+"""A matcher in amtool's notation: see core.matchers."""
+
+AlertSelector = Annotated[str, Parser(_selector)]
+"""Matchers of alerts, all of which have to match, as they stand between the braces of PromQL."""
 
 UrlPath = Annotated[str, Parser(_url_path)]
 """What follows host and port in a URL."""

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from memleash_responder.core.outcomes import Refusal
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.policy import Guards
 from memleash_responder.core.restarts import WAITING, Restart
 from memleash_toolkit.units import format_duration
@@ -18,10 +18,14 @@ RECORDED_WAITS = 20
 """The record keeps the last of them: an agent may be busy now and then for half an hour."""
 
 
+_BOUNDED = frozenset({Outcome.BUSY})
+"""What is waited for no longer than ``wait_for_idle``; the rest ends at a time of its own."""
+
+
 def given_up(restart: Restart, refusal: Refusal, guards: Guards, now: float) -> Refusal | None:
     """Return the refusal that ends a request that may wait no longer; None: it goes on waiting."""
     waited = waited_seconds(restart, now)
-    if waited < guards.wait_for_idle:
+    if refusal.outcome not in _BOUNDED or waited < guards.wait_for_idle:
         return None
     after = f"; it was waited for {format_duration(round(waited))}" if waited else ""
     return dataclasses.replace(refusal, reason=refusal.reason + after)
@@ -34,25 +38,29 @@ def next_look_seconds(restart: Restart, guards: Guards, now: float) -> float:
 
 
 def waited_seconds(restart: Restart, now: float) -> float:
-    """Return how long a request has waited, all its waits together. ``now`` is unix time."""
+    """Return how long a request has waited, all its waits with a bound. ``now`` is unix time."""
     since = restart.waiting_since
     # A clock that was set back does not give the time back that was waited before.
     return restart.waited_seconds + (max(0.0, now - since) if since is not None else 0.0)
 
 
 def waits_on(restart: Restart, refusal: Refusal) -> bool:
-    """Whether a request waits for just that already."""
-    return restart.step == WAITING and restart.waits_for is refusal.outcome
+    """Whether a request waits for just that already, and its record says so."""
+    return restart.step == WAITING and restart.reason == _reason(refusal)
 
 
 def wait_columns(restart: Restart, refusal: Refusal, now: float) -> dict[str, object]:
     """Return what changes in the row of a request that begins to wait."""
     return {
-        "reason": f"waits: {refusal.reason}",
+        "reason": _reason(refusal),
         "waits_for": refusal.outcome,
-        "waiting_since": now,
+        "waiting_since": now if refusal.outcome in _BOUNDED else None,
         "waited_seconds": waited_seconds(restart, now),
     }
+
+
+def _reason(refusal: Refusal) -> str:
+    return f"waits: {refusal.reason}"
 
 
 def wait_ended_columns(restart: Restart, now: float) -> dict[str, object]:

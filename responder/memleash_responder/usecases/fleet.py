@@ -18,14 +18,13 @@ from memleash_responder.core.moments import unix_seconds
 from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import HostState, Mode, Refusal
 from memleash_responder.core.restarts import Restart
-from memleash_responder.core.situation import NOT_ASKED
 from memleash_responder.core.time_bought import seconds_by_agent
 from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases import restart_situation as situation
 from memleash_responder.usecases.host_states import KnownHosts, all_claims
-from memleash_responder.usecases.restart_situation import read_agents, read_hard_limit
+from memleash_responder.usecases.restart_situation import read_agents, read_firing, read_hard_limit
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -36,6 +35,8 @@ PATIENCE_SECONDS = 2.0
 """How long a page waits for fresher facts before it shows the old ones."""
 
 Key = tuple[str, str]
+Firing = Mapping[str, tuple[str, ...] | Unknown]
+"""By agent: the alerts that hold its restarts back."""
 _SERIES = {
     "up": "memleash_agent_up",
     "start_time": "memleash_agent_start_time_seconds",
@@ -86,6 +87,7 @@ class Snapshot:
 
     read_at: float
     readings: Mapping[Key, Reading]
+    firing: Firing
     problem: str | None = None
     """Why there is nothing, or nothing new."""
 
@@ -93,6 +95,11 @@ class Snapshot:
         """Return the readings of the ``agents`` on ``host``."""
         missing = Unknown(self.problem or "Prometheus has no sample of it")
         return {agent: self.readings.get((host.name, agent), missing) for agent in agents}
+
+
+def read_firing_of_all(services: Services) -> Firing:
+    """Return what fires and holds back restarts, of every agent there is."""
+    return {agent: read_firing(services, agent) for agent in services.settings.agents}
 
 
 def read_host(services: Services, host: Host) -> dict[str, Reading | Unknown]:
@@ -131,7 +138,7 @@ class FleetReader:
         self._worker = worker
         self._lock = threading.Lock()
         self._renewed: threading.Event | None = None
-        self._snapshot = Snapshot(0.0, {}, "Prometheus was not asked yet")
+        self._snapshot = Snapshot(0.0, {}, {}, "Prometheus was not asked yet")
 
     def snapshot(self) -> Snapshot:
         """Return the last snapshot, after waiting a little for a fresh one where it is not."""
@@ -149,7 +156,7 @@ class FleetReader:
     def _renew(self) -> None:
         now = self._services.clock.now()
         try:
-            fresh = Snapshot(now, self._read())
+            fresh = Snapshot(now, self._read(), read_firing_of_all(self._services))
         except FactsUnavailable as error:
             fresh = dataclasses.replace(self._snapshot, read_at=now, problem=str(error))
         except Exception as error:  # a thread's boundary: whoever waits must be let go
@@ -239,13 +246,23 @@ def rows_of_host(
     host: Host,
     readings: Mapping[str, Reading | Unknown],
     known: Remembered,
+    firing: Firing,
 ) -> list[Row]:
     """Return a row for each agent that ``readings`` are of."""
-    return [_row(services, host, agent, one, known) for agent, one in readings.items()]
+    missing = Unknown("Prometheus was not asked yet what fires")
+    return [
+        _row(services, host, agent, one, known, firing.get(agent, missing))
+        for agent, one in readings.items()
+    ]
 
 
 def _row(
-    services: Services, host: Host, agent: str, reading: Reading | Unknown, known: Remembered
+    services: Services,
+    host: Host,
+    agent: str,
+    reading: Reading | Unknown,
+    known: Remembered,
+    firing: tuple[str, ...] | Unknown,
 ) -> Row:
     key = (host.name, agent)
     limit: int | Unknown
@@ -259,7 +276,7 @@ def _row(
         facts, limit = reading.facts, reading.hard_limit_bytes
     quarantine = known.quarantined.get(key)
     asked = Restart("", host.name, agent, known.now)
-    seen = known.guarded.situation(asked, facts, limit, NOT_ASKED)
+    seen = known.guarded.situation(asked, situation.Answers(facts, limit, firing))
     policy = restart_policy(services.settings, agent)
     return Row(
         host=host,
@@ -290,7 +307,9 @@ def rows(
     found = [
         row
         for host in services.outside.inventory.hosts().values()
-        for row in rows_of_host(services, host, snapshot.of_host(host, agents), known)
+        for row in rows_of_host(
+            services, host, snapshot.of_host(host, agents), known, snapshot.firing
+        )
         if wanted(row)
     ]
     return sorted(found, key=lambda one: (-one.load, one.host.name, one.agent))

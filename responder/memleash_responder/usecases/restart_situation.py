@@ -16,9 +16,19 @@ from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import NOT_ASKED, Situation, standing
 from memleash_responder.errors import FactsUnavailable
-from memleash_responder.settings import counted_seconds
+from memleash_responder.settings import counted_seconds, restart_policy
 from memleash_responder.usecases.host_states import KnownHosts, known_hosts
 from memleash_responder.usecases.services import Services, standing_storm
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answers:
+    """What exporter, Prometheus and controllers said, read for one look."""
+
+    agent: AgentFacts | Unknown
+    hard_limit_bytes: int | Unknown
+    alerts_firing: tuple[str, ...] | Unknown
+    tasks: tuple[ControllerTasks, ...] | Unknown = NOT_ASKED
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,9 +48,7 @@ class StoredFacts:
     def situation(
         self,
         restart: Restart,
-        agent: AgentFacts | Unknown,
-        hard_limit_bytes: int | Unknown,
-        tasks: tuple[ControllerTasks, ...] | Unknown,
+        answers: Answers,
         admitted_life: float | None = None,
         *,
         host: HostFacts | None = None,
@@ -52,16 +60,17 @@ class StoredFacts:
         key = (restart.host, restart.agent)
         return Situation(
             restart=restart,
-            agent=agent,
-            hard_limit_bytes=hard_limit_bytes,
+            agent=answers.agent,
+            hard_limit_bytes=answers.hard_limit_bytes,
             pauses=self.pauses,
             quarantined=key in self.quarantined,
             host=host or self.hosts.facts(restart.host),
             agent_restart_ages=self.agent_restart_ages.get(key, ()),
             fleet_restart_ages=self.fleet_restart_ages,
             storm=self.storm,
+            alerts_firing=answers.alerts_firing,
             admitted_life=admitted_life,
-            tasks=tasks,
+            tasks=answers.tasks,
         )
 
 
@@ -113,7 +122,8 @@ def read_situation(
     facts = stored.hosts.facts(restart.host)
     if host is not None and asks_states(step):
         facts = dataclasses.replace(facts, controllers=outside.controllers.states(host))
-    return stored.situation(restart, agent, limit, tasks, admitted_life, host=facts)
+    answers = Answers(agent, limit, read_firing(services, restart.agent), tasks)
+    return stored.situation(restart, answers, admitted_life, host=facts)
 
 
 def with_sent(situation: Situation, sent: Sequence[SentCommand], now: Stamp) -> Situation:
@@ -176,11 +186,22 @@ def read_hard_limit(
         return Unknown(str(error))
 
 
+def read_firing(services: Services, agent: str) -> tuple[str, ...] | Unknown:
+    """Return the alerts that hold restarts of the configured ``agent`` back while they fire."""
+    selectors = restart_policy(services.settings, agent).block_while_firing
+    if not selectors:
+        return ()
+    try:
+        return services.outside.prometheus.firing(selectors, services.clock.now())
+    except FactsUnavailable as error:
+        return Unknown(str(error))
+
+
 def seen(situation: Situation) -> dict[str, Any]:
     """Return the facts of a situation as JSON, for the history and ``explain``."""
-
     limit, tasks = situation.hard_limit_bytes, situation.tasks
     host = standing(situation)
+    firing = situation.alerts_firing
     return {
         "agent": agent_seen(situation.agent),
         "hard_limit_bytes": _unknown(limit) if isinstance(limit, Unknown) else limit,
@@ -193,6 +214,7 @@ def seen(situation: Situation) -> dict[str, Any]:
         "pauses": [dataclasses.asdict(pause) for pause in situation.pauses],
         "storm": situation.storm,
         "quarantined": situation.quarantined,
+        "alerts_firing": _unknown(firing) if isinstance(firing, Unknown) else list(firing),
         "tasks": _unknown(tasks) if isinstance(tasks, Unknown) else [*map(_tasks_seen, tasks)],
     }
 

@@ -153,3 +153,58 @@ def test_a_prefix_in_the_url_is_kept(peer: Peer) -> None:
     peer.answer = lambda _: vector()
     assert client(peer, url=f"{peer.url}/prometheus/").by_agent("up") == {}
     assert peer.asked[0].path.startswith("/prometheus/api/v1/query?")
+
+
+def firing(*alerts: tuple[object, object], alive: bool = True, at: object = NOW) -> Reply:
+    """An answer with (labels, count) of alerts, and a sign of life, evaluated ``at`` a time."""
+    signs = [({"memleash_part": "alive"}, 1)] if alive else []
+    result = [{"metric": of, "value": [at, str(count)]} for of, count in (*alerts, *signs)]
+    return as_json({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+
+def test_firing_alerts_are_named_with_how_often_they_fire(peer: Peer) -> None:
+    down, full = {"alertname": "StorageDown"}, {"alertname": "DiskFull"}
+    peer.answer = lambda _: firing((down, 3), (full, 1))
+    selectors = ['severity="critical",team="storage"', 'alertname=~"Net.*"']
+
+    assert client(peer).firing(selectors, NOW) == ("DiskFull", "StorageDown x3")
+    query = asked_query(peer)
+    assert query.count('ALERTS{alertstate="firing",alertname!~"') == 2
+    assert "AgentMemoryHardLimitExceeded|" in query
+    assert query.endswith(
+        ',alertname=~"Net.*"}) or label_replace(vector(1), "memleash_part", "alive", "", "")'
+    )
+
+
+def test_nothing_fires_when_only_the_sign_of_life_comes(peer: Peer) -> None:
+    peer.answer = lambda _: firing()
+    assert client(peer).firing(['a="b"'], NOW) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (firing(alive=False), "without a sign of life"),
+        (firing(({"alertname": "A"}, 1), alive=False), "without a sign of life"),
+        (firing(at=NOW - 61), "ALERTS was evaluated at .* do the clocks agree"),
+        (firing(({"alertname": "A"}, "NaN")), "was answered with .*A.* 'NaN'"),
+        (firing(({"alertname": "A"}, 0)), "was answered with .*A.* '0'"),
+        (firing(({}, 1)), "was answered with {} '1'"),
+        (firing(("alert", 1)), "not an instant vector"),
+        (as_json({"status": "error", "error": "bad_data"}, 400), "400"),
+        (as_json({"status": "success", "data": {"result": []}, "warnings": ["x"]}), "be partial"),
+        (Reply(200, b"<html>"), "not JSON|is no JSON|JSON"),
+    ],
+)
+def test_whatever_else_is_said_of_alerts_is_not_believed(
+    peer: Peer, answer: Reply, why: str
+) -> None:
+    peer.answer = lambda _: answer
+    with pytest.raises(FactsUnavailable, match=why):
+        client(peer).firing(['a="b"'], NOW)
+
+
+def test_a_prometheus_that_is_silent_says_nothing_of_alerts() -> None:
+    gone = PrometheusClient(Prometheus(url="http://127.0.0.1:9"))
+    with pytest.raises(FactsUnavailable, match=r"127\.0\.0\.1:9"):
+        gone.firing(['a="b"'], NOW)

@@ -16,6 +16,7 @@ from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
 from memleash_responder.core.restarts import APPROVED, DENIED, Restart
 from memleash_responder.core.situation import NOT_ASKED, Situation
+from memleash_responder.core.windows import parse_window
 
 NOW = 1_800_000_000.0
 LIFE = NOW - 86_400
@@ -45,6 +46,7 @@ GOOD = Situation(
     agent_restart_ages=(),
     fleet_restart_ages=(),
     storm=None,
+    alerts_firing=(),
     admitted_life=None,
     tasks=FREE,
 )
@@ -81,6 +83,8 @@ def verdict(step: Step | None, seen: Situation, by: RestartPolicy = POLICY) -> O
     return found[0].outcome if found else None
 
 
+AT_NIGHT = dataclasses.replace(POLICY, windows=(parse_window("22:00-05:00 UTC"),))
+"""It is 08:00 UTC now."""
 LOOKS = (Step.ADMIT, Step.VERIFY, Step.RESTART)
 ADMIT, VERIFY = (Step.ADMIT,), (Step.VERIFY,)
 BEFORE_SSH, SENDS = (Step.VERIFY, Step.RESTART), (Step.ADMIT, Step.RESTART)
@@ -142,6 +146,21 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
         LOOKS,
     ),
     ("a storm", situation(storm="3 of 4 hosts"), POLICY, Outcome.STORM, LOOKS),
+    ("outside its windows", GOOD, AT_NIGHT, Outcome.OUTSIDE_WINDOW, LOOKS),
+    (
+        "an alert fires",
+        situation(alerts_firing=("StorageDown x2",)),
+        POLICY,
+        Outcome.ALERTS_FIRING,
+        LOOKS,
+    ),
+    (
+        "what fires unknown",
+        situation(alerts_firing=Unknown("Prometheus: refused")),
+        POLICY,
+        Outcome.FACTS_UNAVAILABLE,
+        LOOKS,
+    ),
     ("cooldown", situation(agent_restart_ages=(1799.0,)), POLICY, Outcome.COOLDOWN, SENDS),
     (
         "the agent's budget",
@@ -330,6 +349,15 @@ def test_a_person_named_in_a_refusal_sees_every_task_and_whose_it_is() -> None:
     assert no.reason == "running tasks: mn-2: migrate"
 
 
+def test_a_closed_window_is_named_with_when_the_next_opens() -> None:
+    no = first_refusal(Step.ADMIT, GOOD, AT_NIGHT, NOW)
+    assert no is not None
+    assert no.reason == (
+        "outside of its windows (22:00-05:00 UTC); the next opens at 2027-01-15T22:00:00Z"
+    )
+    assert first_refusal(Step.RESTART, GOOD, AT_NIGHT, NOW + 14 * 3600) is None
+
+
 def test_a_controller_in_error_is_named_with_its_error() -> None:
     no = first_refusal(Step.VERIFY, situation(tasks=UNREACHABLE), POLICY, NOW)
     assert no is not None
@@ -402,9 +430,10 @@ def test_each_guard_by_itself_refuses_what_it_cannot_see(guard: Guard) -> None:
         tasks=NOT_ASKED,
         hard_limit_bytes=SILENT,
         host=dataclasses.replace(GOOD.host, controllers=told(SILENT)),
+        alerts_firing=SILENT,
     )
     sees = {"resolved", "denied", "paused", "observe_mode", "quarantined"}
-    sees |= {"storm", "cooldown", "restart_budget", "awaiting_approval"}
+    sees |= {"storm", "outside_window", "cooldown", "restart_budget", "awaiting_approval"}
     refusal = guard.check(blind, POLICY, NOW)
     assert (refusal is None) == (guard.name in sees)
     if refusal is not None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from memleash_responder.core.matchers import Matcher, check_mute_matchers, parse_matcher
+from memleash_responder.core.matchers import (
+    Matcher,
+    check_blocking_matchers,
+    check_mute_matchers,
+    parse_matcher,
+    parse_matchers,
+)
 
 TRIGGERS = ("AgentMemoryHardLimitExceeded", "AgentBusy")
 
@@ -31,9 +37,9 @@ def test_amtools_notation_is_understood(text: str, matcher: Matcher) -> None:
     [
         ("HostPingFailed", "must be a matcher such as"),
         ("9a=b", "must be a matcher such as"),
-        ('a="b', "not a quoted text"),
-        ('a=b"', "a quote must stand at both ends"),
-        ("a=~(", "is not a regular expression"),
+        ('a="b', "a value that is quoted text"),
+        ('a=b"', "a quote at both ends"),
+        ("a=~(", "a regular expression that is one"),
     ],
 )
 def test_what_is_no_matcher_is_refused_with_the_reason(text: str, problem: str) -> None:
@@ -89,5 +95,34 @@ def test_a_mute_that_would_cover_the_responders_own_triggers_is_refused(
 
 def test_a_posix_class_which_alertmanager_reads_otherwise_is_refused() -> None:
     """Seen: [[:alpha:]]+ passed the check, and silenced the responder's own triggers."""
-    with pytest.raises(ValueError, match="write a class such as"):
+    with pytest.raises(ValueError, match="must have a class such as"):
         parse_matcher('alertname=~"[[:alpha:]]+"')
+
+
+@pytest.mark.parametrize(
+    ("text", "matchers"),
+    [
+        ('severity="critical"', [Matcher("severity", "critical")]),
+        (
+            'severity="critical", team=~"a,b|c"',
+            [Matcher("severity", "critical"), Matcher("team", "a,b|c", is_regex=True)],
+        ),
+        (r'a="x\",y",b!=c', [Matcher("a", 'x",y'), Matcher("b", "c", is_equal=False)]),
+    ],
+)
+def test_several_matchers_are_parted_at_the_commas_outside_of_quotes(
+    text: str, matchers: list[Matcher]
+) -> None:
+    assert list(parse_matchers(text)) == matchers
+
+
+@pytest.mark.parametrize("text", ["", ",", 'a="b",', 'a="b",,c="d"', 'a="b', '{a="b"}', "a=b c=d,"])
+def test_what_is_no_list_of_matchers_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        parse_matchers(text)
+
+
+@pytest.mark.parametrize("name", ["alertstate", "__name__"])
+def test_what_fires_is_asked_for_anyway(name: str) -> None:
+    with pytest.raises(ValueError, match=f"a matcher on {name} is not allowed"):
+        check_blocking_matchers([Matcher("team", "x"), Matcher(name, "pending")])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 from memleash_responder.core.outcomes import (
     DIAGNOSIS_OUTCOMES,
@@ -11,7 +13,9 @@ from memleash_responder.core.outcomes import (
     RESTART_OUTCOMES,
     Outcome,
 )
-from memleash_responder.core.policy import GIB, Fleet, Guards, Mute
+from memleash_responder.core.policy import GIB, OWN_ALERTS, Fleet, Guards, Mute
+
+RULES = Path(__file__).parents[3] / "rules"
 
 
 def test_the_defaults_are_the_published_ones() -> None:
@@ -30,6 +34,8 @@ def test_the_defaults_are_the_published_ones() -> None:
         "max_restarts_per_hour": 20,
         "storm_fraction": 0.2,
         "storm_window": 660,
+        "windows": (),
+        "block_while_firing": (),
     }
     assert dataclasses.asdict(Mute()) == {
         "base": 300,
@@ -42,6 +48,11 @@ def test_the_defaults_are_the_published_ones() -> None:
     }
 
 
+def test_memleashs_own_alerts_are_those_of_its_rules() -> None:
+    rules = [file.read_text(encoding="utf-8") for file in RULES.glob("*.rules.yml")]
+    assert sorted(OWN_ALERTS) == sorted(re.findall(r"- alert: (\w+)", "".join(rules)))
+
+
 def test_what_pages_people_is_a_refusal_or_a_failure_and_never_both() -> None:
     assert not NEEDS_A_PERSON & FAILED
     assert Outcome.RESTARTED not in NEEDS_A_PERSON | FAILED
@@ -49,4 +60,4 @@ def test_what_pages_people_is_a_refusal_or_a_failure_and_never_both() -> None:
 
 def test_every_word_ends_a_restart_or_a_diagnosis() -> None:
     assert {*RESTART_OUTCOMES, *DIAGNOSIS_OUTCOMES} == set(Outcome)
-    assert (len(RESTART_OUTCOMES), len(DIAGNOSIS_OUTCOMES)) == (27, 19)
+    assert (len(RESTART_OUTCOMES), len(DIAGNOSIS_OUTCOMES)) == (29, 19)

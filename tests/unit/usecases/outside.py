@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, cast
 
 from memleash_responder.adapters.ssh.commands import CommandResult
@@ -118,6 +118,11 @@ class FakePrometheus:
         if not self._world.prometheus_answers:
             raise FactsUnavailable("Prometheus: refused")
         return LIMIT
+
+    def firing(self, selectors: Sequence[str], now: float) -> tuple[str, ...]:
+        if not self._world.prometheus_answers:
+            raise FactsUnavailable("Prometheus: refused")
+        return self._world.firing
 
     def by_agent(self, _expression: str) -> dict[tuple[str, str], float]:
         if not self._world.prometheus_answers:

@@ -5,7 +5,7 @@ A fake that no longer takes or returns what the adapter does is an error of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from memleash_responder.adapters.clock import Clock as RealClock
@@ -54,6 +54,7 @@ class Prometheus(Protocol):
     """What is known of the whole fleet."""
 
     def hard_limit_bytes(self, host: str, agent: str, now: float) -> int: ...
+    def firing(self, selectors: Sequence[str], now: float) -> tuple[str, ...]: ...
     def by_agent(self, expression: str, /) -> dict[tuple[str, str], float]: ...
 
 

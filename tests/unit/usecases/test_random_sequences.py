@@ -51,6 +51,7 @@ FAULTS = st.sampled_from(
         *((name, False) for name in ("exporter_answers", "controller_answers", "reconnects")),
         *((name, False) for name in ("becomes_ready", "comes_up", "prometheus")),
         *(("busy_for", seconds) for seconds in (5, 45, 100)),
+        *(("fires_for", seconds) for seconds in (5, 100)),
         ("busy", Unknown("no source could tell")),
         ("task", True),
         ("fresh_bytes", LARGE),
@@ -75,7 +76,7 @@ class Restarts(RuleBasedStateMachine):
             hosts=2,
             guards=GUARDS,
             fleet=dataclasses.replace(FLEET, storm_fraction=storm_fraction),
-            agent={"mode": mode},
+            agent={"mode": mode, "block_while_firing": ('team="storage"',)},
             shared=shared,
         )
         self.mode = mode
@@ -117,6 +118,7 @@ class Restarts(RuleBasedStateMachine):
             "never while new work may begin": host.drained,
             "never but while connecting": self.world.state(node.name) == "connecting",
             "never below the limit": node.resident_bytes > LIMIT,
+            "never while an alert fires": not self.world.firing,
             "never while paused": not self.a_pause_holds(),
             "never unasked": request.approval == "approved" or self.mode is Mode.ENFORCE,
             "never for an alert that resolved": not request.resolved,
@@ -249,6 +251,9 @@ class Restarts(RuleBasedStateMachine):
         node = self.world.nodes[host]
         if name == "prometheus":
             self.world.prometheus_answers = value
+        elif name == "fires_for":
+            self.world.firing = ("StorageDown",)
+            self.world.later(value, lambda: setattr(self.world, "firing", ()))
         elif name == "busy_for":
             node.busy = True
             self.world.later(value, lambda: setattr(node, "busy", False))

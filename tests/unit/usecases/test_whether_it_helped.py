@@ -122,7 +122,7 @@ def test_people_are_told_what_restarts_bought(make_world: MakeWorld) -> None:
     assert host is not None
     facts = services.outside.exporter.facts(host, AGENT)
     reading = as_reading(facts, 1, world.clock.now())
-    (row,) = rows_of_host(services, host, {AGENT: reading}, remembered(services))
+    (row,) = rows_of_host(services, host, {AGENT: reading}, remembered(services), {AGENT: ()})
     assert list(row.times_bought) == [6 * HOUR, 2 * HOUR, 4 * HOUR]
     families: Any = StateCollector(services).collect()
     samples = {

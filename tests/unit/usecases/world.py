@@ -162,6 +162,8 @@ class World:
         self.nodes = {f"node-{number}": Node(f"node-{number}") for number in range(1, hosts + 1)}
         self.unlisted: set[str] = set()
         self.prometheus_answers = True
+        self.firing: tuple[str, ...] = ()
+        """The alerts that fire of those that hold restarts back."""
         self.reconnects: list[str] = []
         self.last_alert: dict[str, Any] = {}
         self.boundaries: list[str] = []

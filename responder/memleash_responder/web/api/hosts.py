@@ -51,13 +51,14 @@ def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) ->
     )
     def hosts(search: str | None, state: str | None, limit: int, offset: int) -> models.HostPage:
         known, snapshot = fleet.remembered(services), reader.snapshot()
+        agents = services.settings.agents
         names = [
             host
             for name, host in sorted(services.outside.inventory.hosts().items())
             if matches(host, search) and state in (None, known.hosts.state(name))
         ]
         shown = [
-            _shown(services, host, snapshot.of_host(host, services.settings.agents), known)
+            _shown(services, host, snapshot.of_host(host, agents), known, snapshot.firing)
             for host in names[offset : offset + limit + 1]
         ]
         return models.HostPage(*models.cut(shown, limit, offset))
@@ -76,9 +77,7 @@ def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
         )
     )
     def one(host: str) -> models.Host:
-        known = known_host(services, host)
-        readings = fleet.read_host(services, known)
-        return _shown(services, known, readings, fleet.remembered(services))
+        return _read_afresh(services, known_host(services, host))
 
     @routes.add(
         Operation(
@@ -93,9 +92,7 @@ def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
     )
     def reconnect(host: str) -> models.Host:
         operator.reconnect(host, caller().name)
-        known = known_host(services, host)
-        readings = fleet.read_host(services, known)
-        return _shown(services, known, readings, fleet.remembered(services))
+        return _read_afresh(services, known_host(services, host))
 
 
 def _add_maintenance(routes: Routes, services: Services, operator: Operator) -> None:
@@ -169,10 +166,17 @@ def matches(host: Host, search: str | None) -> bool:
     return any(search.lower() in value.lower() for value in (host.name, *host.labels.values()))
 
 
+def _read_afresh(services: Services, host: Host) -> models.Host:
+    readings, firing = fleet.read_host(services, host), fleet.read_firing_of_all(services)
+    return _shown(services, host, readings, fleet.remembered(services), firing)
+
+
 def _shown(
     services: Services,
     host: Host,
     readings: Mapping[str, fleet.Reading | Unknown],
     known: fleet.Remembered,
+    firing: fleet.Firing,
 ) -> models.Host:
-    return models.Host.of(host, fleet.rows_of_host(services, host, readings, known), known)
+    rows = fleet.rows_of_host(services, host, readings, known, firing)
+    return models.Host.of(host, rows, known)
