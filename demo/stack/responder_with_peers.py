@@ -37,6 +37,8 @@ class World:
 
     address: str = ""
     resident_bytes: int = 300 * MIB
+    limited_bytes: int | None = None
+    """What the limits are held against; None: the exporter is too old to tell it."""
     hard_limit_bytes: int = 192 * MIB
     alarm_threshold_bytes: int = 96 * MIB
     busy: int = 0
@@ -57,6 +59,8 @@ class World:
             "memleash_agent_busy": self.busy,
             "memleash_agent_ready": self.ready,
         }
+        if self.limited_bytes is not None:
+            values["memleash_agent_limited_memory_bytes"] = self.limited_bytes
         return "".join(f'{name}{{agent="{AGENT}"}} {value}\n' for name, value in values.items())
 
     def query(self, expression: str) -> dict[str, Any]:
@@ -64,6 +68,7 @@ class World:
         values = {
             "timestamp(": time.time(),
             "growth_bytes_per_second": 0,
+            "limited_memory_bytes": self.limited_bytes or self.resident_bytes,
             "resident_memory_bytes": self.resident_bytes,
             "alarm_threshold_bytes": self.alarm_threshold_bytes,
             "hard_limit_bytes": self.hard_limit_bytes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo.stack.responder_with_peers import AGENT, Face, World
+from demo.stack.responder_with_peers import AGENT, MIB, Face, World
 
 HUGE = "9" * 400
 PAGES = ("/", "/hosts/node-1", "/api/v1/hosts", "/api/v1/hosts/node-1", "/api/v1/status")
@@ -30,6 +30,24 @@ def test_an_absurd_sample_is_unknown_and_no_page_breaks(
         assert open_face.ask("GET", page).status == 200, page
     told = open_face.ask("GET", f"/api/v1/hosts/node-1/agents/{AGENT}/explain")
     assert (told.status, told.json["verdict"]) == (200, verdict)
+
+
+def test_what_is_limited_is_shown_with_the_resident_memory_beside_it(
+    open_face: Face, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "resident_bytes", 40 * MIB)
+    monkeypatch.setattr(world, "limited_bytes", 500 * MIB)
+    told = open_face.ask("GET", "/api/v1/hosts/node-1").json["agents"][AGENT]
+    assert (told["resident_bytes"], told["limited_bytes"]) == (40 * MIB, 500 * MIB)
+    page = open_face.ask("GET", "/hosts/node-1").text
+    assert "<strong>500 MiB</strong>" in page
+    assert "RSS 40 MiB" in page
+    monkeypatch.setattr(world, "limited_bytes", 100 * MIB)
+    explained = open_face.ask("GET", f"/api/v1/hosts/node-1/agents/{AGENT}/explain").json
+    assert explained["verdict"] == "below_hard_limit"
+    assert explained["reason"] == (
+        "it holds 100 MiB (RSS 40 MiB), which is not above the hard limit 192 MiB"
+    )
 
 
 def test_an_absurd_overview_is_unknown_and_no_page_breaks(
