@@ -38,7 +38,7 @@ GUARDS = Guards(
     per=Duration(3600),
     wait_for_idle=Duration(60),
 )
-FLEET = Fleet(max_restarts_per_hour=3)
+FLEET = Fleet(max_concurrent_restarts=2, max_restarts_per_hour=3)
 HOSTS = st.sampled_from(["node-1", "node-2"])
 PAUSES = st.sampled_from(["default", "rack-7"])
 KILLS = st.one_of(st.none(), st.integers(0, 80))

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
@@ -255,13 +254,6 @@ class World:
             else:
                 self.kill_at = self.interrupt_at = None
                 return
-
-    def run_until_killed(self, at: int) -> None:
-        """Let the process work up to a boundary, die there, and be started again."""
-        self.kill_at = at
-        with pytest.raises(Killed):
-            self._work()
-        self.start()
 
     def _work(self) -> None:
         for notification in self.services.memory.inbox.waiting(before=float("inf")):

@@ -106,12 +106,17 @@ class Restarts:
     def begin_next(self, places: int) -> Restart | None:
         """Begin the request that is queued longest, if fewer than ``places`` are under way.
 
-        Looking and beginning are one transaction that no second one overlaps, in any replica.
-        None: there is none, or no place.
+        A host on which one is under way is passed over: its next agent comes after that. Looking
+        and beginning are one transaction that no second one overlaps, in any replica. None: there
+        is none, or no place.
         """
         is_open = restarts.c.outcome.is_(None)
-        under_way = sa.select(sa.func.count()).where(is_open, restarts.c.step.in_(tuple(Step)))
-        queued = sa.select(restarts.c.id).where(is_open, restarts.c.step == QUEUED)
+        is_under_way = sa.and_(is_open, restarts.c.step.in_(tuple(Step)))
+        under_way = sa.select(sa.func.count()).where(is_under_way)
+        taken = sa.select(restarts.c.host).where(is_under_way)
+        queued = sa.select(restarts.c.id).where(
+            is_open, restarts.c.step == QUEUED, restarts.c.host.not_in(taken)
+        )
         with self._database.write() as connection:
             self._database.lock(connection, _LOCK)
             if (connection.scalar(under_way) or 0) >= places:
