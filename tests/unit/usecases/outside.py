@@ -60,6 +60,8 @@ class Node:
     up: bool = True
     ready: bool = True
     busy: bool | Unknown = False
+    busy_once_drained: float = 0.0
+    """For how many seconds it is busy from the next drain on."""
     several: bool = False
     """More than one process may be the agent: the exporter says nothing of them."""
     leaves_several: bool = False
@@ -142,7 +144,12 @@ class FakeControllers:
         return node
 
     def drain(self, host: Host, agent: str) -> None:
-        self._node(host, "drain").drained = True
+        node = self._node(host, "drain")
+        node.drained = True
+        if node.busy_once_drained:
+            node.busy = True
+            self._world.later(node.busy_once_drained, lambda: setattr(node, "busy", False))
+            node.busy_once_drained = 0.0
         self._world.boundary("after drain")
 
     def undrain(self, host: Host, agent: str) -> None:

@@ -169,6 +169,23 @@ def test_an_agent_that_stays_busy_is_refused_after_wait_for_idle_and_not_later(
     assert (world.state(), world.node.drained, world.muted()) == ("connected", False, False)
 
 
+def test_found_busy_behind_the_drain_it_gives_all_back_and_waits_again(world: World) -> None:
+    leak_and_fire(world, busy_once_drained=45)
+    held: list[tuple[str, bool, bool]] = []
+    world.check_while_waiting = lambda _: held.append(  # type: ignore[assignment, method-assign]
+        (world.state(), world.node.drained, world.muted())
+    )
+    world.run()
+    assert set(held) == {("connected", False, False)}
+    (request,) = world.history()
+    assert (request.outcome, request.attempt) == ("restarted", 1)
+    assert [one["step"] for one in request.facts["waits"][0]["after"]] == [
+        "admit",
+        "hold",
+        "verify",
+    ]
+
+
 @pytest.mark.parametrize("what", ["resolved", "paused"])
 def test_who_waits_for_idle_hears_of_a_pause_or_the_alerts_end_within_a_second(
     world: World, what: str

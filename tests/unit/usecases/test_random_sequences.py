@@ -52,6 +52,7 @@ FAULTS = st.sampled_from(
         *((name, False) for name in ("becomes_ready", "comes_up", "prometheus")),
         *(("busy_for", seconds) for seconds in (5, 45, 100)),
         *(("fires_for", seconds) for seconds in (5, 100)),
+        *(("busy_once_drained", seconds) for seconds in (5, 45, 100)),
         ("busy", Unknown("no source could tell")),
         ("task", True),
         ("fresh_bytes", LARGE),
