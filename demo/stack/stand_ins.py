@@ -51,6 +51,8 @@ class Peers:
         """(controller, call, host), oldest first."""
         self.reconnects: list[tuple[str, dict[str, Any]]] = []
         """(controller, body) of each reconnect, oldest first."""
+        self.failing_pings: set[str] = set()
+        """The hosts for which an alert about pings fires."""
         self.silences: dict[str, dict[str, Any]] = {}
         self.faults: dict[tuple[str, str], list[Reply]] = {}
         """(call, host) or ("mn-2 tasks", host): the answers in turn, the last one for ever."""
@@ -105,7 +107,8 @@ class Peers:
         _, peer, *rest = path.split("/")
         with self._lock:
             if peer == "prometheus":
-                return self._limit(urllib.parse.parse_qs(query)["query"][0])
+                asked = urllib.parse.parse_qs(query)["query"][0]
+                return self._pings(asked) if "by (host) (ALERTS{" in asked else self._limit(asked)
             if peer == "metrics":
                 return Reply(raw=self.exposition)
             if peer == "alertmanager":
@@ -126,6 +129,14 @@ class Peers:
         if not planned:
             return None
         return planned.pop(0) if len(planned) > 1 else planned[0]
+
+    def _pings(self, query: str) -> Reply:
+        """Answer for which hosts an alert about pings fires."""
+        about = re.search(r'host="([^"]+)"', query)
+        firing = self.failing_pings & {about[1]} if about else self.failing_pings
+        metrics = [*({"host": host} for host in firing), {"memleash_part": "alive"}]
+        result = [{"metric": metric, "value": [time.time(), "1"]} for metric in metrics]
+        return Reply({"status": "success", "data": {"resultType": "vector", "result": result}})
 
     def _limit(self, query: str) -> Reply:
         labels = dict(re.findall(r'(host|agent)="([^"]+)"', query))

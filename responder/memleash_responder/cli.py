@@ -176,8 +176,8 @@ class Responder:
         )
         self._recovery = Recovery(services, slow.share(RECONNECTS))
         self._sweeper = slow.share(1)
-        self._controllers = host_states.ControllerWatch(services)
-        self._controllers_aside = slow.share(1)
+        self._watch = host_states.HostWatch(services)
+        self._watch_aside = slow.share(1)
         self._liveness = self._shared(database)
         leads = self._liveness.leads if self._liveness is not None else lambda: True
         self._keeper = Keeper(services, self._duties(), leads)
@@ -218,10 +218,10 @@ class Responder:
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
             Duty(Part.END_PAUSES, lambda: forget_over(services), lambda: 15.0),
             Duty(
-                Part.WATCH_CONTROLLERS,
-                self._controllers.look,
+                Part.WATCH_HOSTS,
+                self._watch.look,
                 lambda: host_states.WATCH_SECONDS,
-                aside=self._controllers_aside,
+                aside=self._watch_aside,
             ),
             # A fleet that has gone quiet tells of no calm.
             Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memleash_responder.adapters.http import client as http
+from memleash_responder.core.matchers import Matcher
 from memleash_responder.core.moments import SKEW_SECONDS, rfc3339, unix_seconds
 from memleash_responder.core.policy import OWN_ALERTS
 from memleash_responder.core.untrusted import decimal, line, listed, size_bytes
@@ -106,6 +107,31 @@ class PrometheusClient:
         if counts.pop("alive", None) is None:
             raise self._unavailable("ALERTS was answered without a sign of life")
         return tuple(f"{name} x{n}" if n > 1 else name for name, n in sorted(counts.items()))
+
+    def hosts_with_alerts(
+        self, matchers: Sequence[Matcher], now: float, *, host: str | None = None
+    ) -> frozenset[str]:
+        """Return the hosts of alerts that fire and match; with ``host``, of this one alone.
+
+        Pending alerts don't count. That none fires is believed only with a sign of life in the
+        same answer, evaluated at unix time ``now``. Raises FactsUnavailable.
+        """
+        wanted = ['alertstate="firing"', *map(str, matchers)]
+        wanted += [f"host={_quoted(host)}"] if host is not None else []
+        alerts = f"count by (host) (ALERTS{{{','.join(wanted)}}})"
+        found, is_alive = set(), False
+        query = f'{alerts} or label_replace(vector(1), "{_PART}", "alive", "", "")'
+        for labels, evaluated_at, _ in self._query(query):
+            self._check_evaluation("ALERTS", evaluated_at, now)
+            if labels.get(_PART) == "alive":
+                is_alive = True
+            elif set(labels) == {"host"} and labels["host"] == (host or labels["host"]):
+                found.add(labels["host"])
+            elif labels:  # without any: an alert that is about no host
+                raise self._unavailable(f"ALERTS was answered with {_told(labels)}")
+        if not is_alive:
+            raise self._unavailable("ALERTS was answered without a sign of life")
+        return frozenset(found)
 
     def by_agent(self, expression: str) -> dict[tuple[str, str], float]:
         """Return the value of ``expression`` for each (host, agent). Raises FactsUnavailable.

@@ -32,6 +32,8 @@ class Guard:
     """Whether ``force`` skips it."""
     asks_controllers: bool
     """Whether it looks at tasks, for which every controller has to be asked."""
+    asks_pings: bool
+    """Whether it looks at the host's pings, for which Prometheus is asked."""
     asks_states: bool
     """Whether it looks at the host's state, which controllers are asked for, too."""
 
@@ -55,6 +57,11 @@ def asks_controllers(step: Step | None) -> bool:
 def asks_states(step: Step | None) -> bool:
     """Whether a guard that looks at ``step`` wants to know what controllers call the host."""
     return any(guard.asks_states and guard.looks_at(step) for guard in GUARDS)
+
+
+def asks_pings(step: Step | None) -> bool:
+    """Whether a guard that looks at ``step`` wants to know whether the host's pings fail."""
+    return any(guard.asks_pings and guard.looks_at(step) for guard in GUARDS)
 
 
 def refusals(
@@ -122,6 +129,7 @@ def _guard(
         refuse,
         forceable,
         asks_controllers=reads is facts.tasks,
+        asks_pings=reads is facts.pings,
         asks_states=reads is facts.standing,
     )
 
@@ -146,6 +154,7 @@ GUARDS: tuple[Guard, ...] = (
         checks.host_not_connected,
         blind=_BLIND_TO_CONTROLLERS,
     ),
+    _guard("pings_unknown", _ADMIT, facts.pings, checks.passes),
     _guard("storm", _ALWAYS, lambda now: now.storm, checks.storm),
     _guard("cooldown", _ADMIT_AND_SEND, lambda now: now.agent_restart_ages, checks.cooldown),
     _guard(

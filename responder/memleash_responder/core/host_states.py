@@ -64,6 +64,8 @@ class HostFacts:
     maintenance: Maintenance | None
     """A person's, while it is in force."""
     controllers: tuple[ControllerState, ...]
+    pings_fail: bool | Unknown
+    """Whether an alert about its pings fires that no mute of ours holds back."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Standing:
 
 
 def known_standing(facts: HostFacts) -> Standing:
-    """Return a host's state by all that is known; a controller that is silent says nothing.
+    """Return a host's state by all that is known; who is silent says nothing.
 
     Maintenance comes first: a person who works on the host need not care what else is wrong.
     """
@@ -93,6 +95,8 @@ def known_standing(facts: HostFacts) -> Standing:
     for state in (HostState.DISCONNECTED, HostState.CONNECTING):
         if state in told:
             return Standing(state, f"{told[state]} says {state}")
+    if facts.pings_fail is True:
+        return Standing(HostState.DISCONNECTED, "its pings fail: their alert fires, unmuted")
     return Standing(HostState.CONNECTED)
 
 

@@ -72,6 +72,11 @@ def standing(situation: Situation) -> Standing | Unknown:
     return host_states.standing(situation.host, past_silence=situation.restart.forced)
 
 
+def pings(situation: Situation) -> bool | Unknown:
+    """Return whether the host's pings fail."""
+    return situation.host.pings_fail
+
+
 def life(situation: Situation) -> Life | Unknown:
     """Return the life that runs now, beside what was admitted and complained of."""
     agent, restart = situation.agent, situation.restart

@@ -8,7 +8,7 @@ from typing import Any
 
 from memleash_responder.adapters.exporter import of_agent
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown, shown
-from memleash_responder.core.guards import asks_controllers, asks_states
+from memleash_responder.core.guards import asks_controllers, asks_pings, asks_states
 from memleash_responder.core.host_states import HostFacts
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Step
@@ -17,7 +17,7 @@ from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import NOT_ASKED, Situation, standing
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import counted_seconds, restart_policy
-from memleash_responder.usecases.host_states import KnownHosts, known_hosts
+from memleash_responder.usecases.host_states import KnownHosts, known_hosts, read_pings
 from memleash_responder.usecases.services import Services, standing_storm
 
 
@@ -122,6 +122,9 @@ def read_situation(
     facts = stored.hosts.facts(restart.host)
     if host is not None and asks_states(step):
         facts = dataclasses.replace(facts, controllers=outside.controllers.states(host))
+    if host is not None and asks_pings(step):
+        pings_fail = read_pings(services, restart.host, stored.hosts)
+        facts = dataclasses.replace(facts, pings_fail=pings_fail)
     answers = Answers(agent, limit, read_firing(services, restart.agent), tasks)
     return stored.situation(restart, answers, admitted_life, host=facts)
 
@@ -200,13 +203,14 @@ def read_firing(services: Services, agent: str) -> tuple[str, ...] | Unknown:
 def seen(situation: Situation) -> dict[str, Any]:
     """Return the facts of a situation as JSON, for the history and ``explain``."""
     limit, tasks = situation.hard_limit_bytes, situation.tasks
-    host = standing(situation)
+    host, pings = standing(situation), situation.host.pings_fail
     firing = situation.alerts_firing
     return {
         "agent": agent_seen(situation.agent),
         "hard_limit_bytes": _unknown(limit) if isinstance(limit, Unknown) else limit,
         "host_state": _unknown(host) if isinstance(host, Unknown) else host.state,
         "host_state_reason": None if isinstance(host, Unknown) else host.reason or None,
+        "pings_fail": _unknown(pings) if isinstance(pings, Unknown) else pings,
         "controller_states": {
             one.controller: _unknown(one.state) if isinstance(one.state, Unknown) else one.state
             for one in situation.host.controllers

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from memleash_responder.adapters.prometheus import PrometheusClient
+from memleash_responder.core.matchers import parse_matcher
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import Prometheus
 from memleash_toolkit.values import Duration
@@ -208,3 +209,40 @@ def test_a_prometheus_that_is_silent_says_nothing_of_alerts() -> None:
     gone = PrometheusClient(Prometheus(url="http://127.0.0.1:9"))
     with pytest.raises(FactsUnavailable, match=r"127\.0\.0\.1:9"):
         gone.firing(['a="b"'], NOW)
+
+
+def alerts(*metrics: dict[str, str], at: float = NOW) -> Reply:
+    result = [{"metric": metric, "value": [at, "1"]} for metric in metrics]
+    return as_json({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+
+ALIVE = {"memleash_part": "alive"}
+PINGS = [parse_matcher('alertname="HostPingFailed"')]
+
+
+def test_alerts_about_pings_are_asked_for_by_the_matchers_of_mutes(peer: Peer) -> None:
+    peer.answer = lambda _: alerts({"host": 'a"b'}, ALIVE)
+    assert client(peer).hosts_with_alerts(PINGS, NOW, host='a"b') == {'a"b'}
+    selector = r'{alertstate="firing",alertname="HostPingFailed",host="a\"b"}'
+    assert asked_query(peer).startswith(f"count by (host) (ALERTS{selector}) or ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (alerts(), "without a sign of life"),
+        (alerts({"host": "h"}), "without a sign of life"),
+        (alerts({"host": "other"}, ALIVE), "was answered with"),
+        (alerts({"host": "h", "agent": "a"}, ALIVE), "was answered with"),
+        (alerts(ALIVE, at=NOW - 3600), "do the clocks agree"),
+        (Reply(503, b"not ready"), "answered 503"),
+        (Raw(), "Prometheus: "),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_any_other_answer_about_alerts_is_not_believed(
+    peer: Peer, answer: Reply | Raw, why: str
+) -> None:
+    peer.answer = lambda _: answer
+    with pytest.raises(FactsUnavailable, match=why):
+        client(peer).hosts_with_alerts(PINGS, NOW, host="h")

@@ -1,4 +1,4 @@
-"""The hard limit as a real Prometheus, old and new, answers for it."""
+"""What a real Prometheus, old and new, answers for the hard limit and for alerts that fire."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.prometheus import PrometheusClient
+from memleash_responder.core.matchers import parse_matcher
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import Prometheus
 from tests.contract.adapters.peer import Asked, Peer, Reply
@@ -73,6 +74,33 @@ def ask(stack: contextlib.ExitStack, tmp_path: Path, age: str) -> Callable[..., 
 
     wait_until("Prometheus scrapes and evaluates", there)
     return limit
+
+
+ALERTS = [
+    {"alert": "HostPingFailed", "expr": "vector(1)", "labels": {"host": ODD_HOST}},
+    {"alert": "HostPingFailed", "expr": "vector(1)", "labels": {"host": "other"}},
+    {"alert": "HostPingFailed", "expr": "vector(1)", "labels": {"agent": "of no host"}},
+    {"alert": "HostPingFailed", "expr": "vector(1)", "for": "1h", "labels": {"host": "pending"}},
+    {"alert": "DiskFull", "expr": "vector(1)", "labels": {"host": "full"}},
+]
+
+
+def test_the_hosts_whose_pings_fail_are_those_of_the_alert_that_fires(
+    stack: contextlib.ExitStack, tmp_path: Path, age: str
+) -> None:
+    rules = tmp_path / "alerts.json"
+    rules.write_text(json.dumps({"groups": [{"name": "pings", "rules": ALERTS}]}))
+    config = {"global": {"evaluation_interval": "1s"}, "rule_files": [str(rules)]}
+    url = neighbours.prometheus(stack, tmp_path / "prometheus", age, json.dumps(config))
+    client = PrometheusClient(Prometheus(url=url))
+    matchers = [parse_matcher('alertname=~"Host(Ping)+Failed"')]
+    wait_until(
+        "Prometheus evaluates",
+        lambda: client.hosts_with_alerts(matchers, time.time()) == {ODD_HOST, "other"},
+    )
+    assert client.hosts_with_alerts(matchers, time.time(), host=ODD_HOST) == {ODD_HOST}
+    for host in ("full", "pending", "unknown"):
+        assert client.hosts_with_alerts(matchers, time.time(), host=host) == set()
 
 
 def job(name: str, peer: Peer, **labels: str) -> dict[str, Any]:

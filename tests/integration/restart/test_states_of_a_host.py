@@ -9,7 +9,7 @@ import pytest
 from demo.stack.fleet import PATIENT, Fleet, Member, running
 from demo.stack.http import CallFailed, Json, call, get, post
 from demo.stack.processes import wait_until
-from demo.stack.responder import Responder
+from demo.stack.responder import Responder, over_limit
 from demo.stack.stand_ins import CONTROLLERS, Reply
 
 pytestmark = pytest.mark.integration
@@ -21,6 +21,7 @@ MEMBERS = [
     Member("by-hand", settings={"diagnose": {"discover": {"cmdline": "demo.agent"}}}),
     Member("by-controller"),
     Member("cannot-say"),
+    Member("pinged-in-vain"),
 ]
 
 
@@ -42,6 +43,13 @@ def responder(fleet: Fleet) -> Iterator[Responder]:
         responder.become("tests.support.hurried_responder")
         responder.program.start()
         yield responder
+
+
+def busy(host: str) -> Json:
+    """Return the alert that the host's agent is busy."""
+    alert = over_limit(host)
+    labels = {**alert["labels"], "alertname": "AgentBusy", "remediation": "mute"}
+    return {**alert, "labels": labels, "fingerprint": f"busy-{host}"}
 
 
 def explained(responder: Responder, host: str) -> Json:
@@ -94,8 +102,8 @@ def is_in_maintenance(fleet: Fleet, responder: Responder, host: str) -> None:
 
 def is_back_in_service(fleet: Fleet, responder: Responder, host: str) -> None:
     wait_until(f"{host} to be in service", lambda: responder.state(host) == "connected")
+    wait_until(f"{host} to be pinged", lambda: host in pinged(responder))
     wait_until(f"no silence for {host}", lambda: not fleet.peers.silenced(host))
-    assert host in pinged(responder)
     responder.alert(host)
     wait_until(f"{host} to be restarted", lambda: responder.at(host, "outcome") == "restarted")
 
@@ -155,3 +163,22 @@ def test_force_goes_past_a_controller_that_cannot_say_a_state(
     restart = {"host": "cannot-say", "agent": "cannot-say", "force": True}
     post(f"{responder.url}/api/v1/restarts", restart)
     wait_until("a restart", lambda: responder.at("cannot-say", "outcome") == "restarted")
+
+
+def test_a_host_whose_pings_fail_is_not_restarted(fleet: Fleet, responder: Responder) -> None:
+    host = "pinged-in-vain"
+    fleet.peers.failing_pings.add(host)
+    wait_until("the state to follow", lambda: responder.state(host) == "disconnected")
+    listed = responder.get(f"/api/v1/hosts/{host}")
+    assert listed["state_reason"] == "its pings fail: their alert fires, unmuted"
+    post(f"{responder.url}/api/v1/restarts", {"host": host, "agent": host, "force": True})
+    refused = responder.finished(host)
+    assert refused["outcome"] == "host_not_connected"
+    assert refused["reason"].startswith("the host is disconnected: its pings fail")
+    marker = fleet.mark_busy(host)
+    responder.tell(busy(host))
+    wait_until("a mute", lambda: responder.get(f"/api/v1/hosts/{host}/mute")["muted"])
+    assert responder.state(host) == "connected"
+    marker.unlink()
+    fleet.peers.failing_pings.discard(host)
+    is_back_in_service(fleet, responder, host)

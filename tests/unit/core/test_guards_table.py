@@ -42,7 +42,9 @@ GOOD = Situation(
     hard_limit_bytes=LIMIT,
     pauses=(),
     quarantined=False,
-    host=HostFacts(HostState.CONNECTED, labelled=False, maintenance=None, controllers=()),
+    host=HostFacts(
+        HostState.CONNECTED, labelled=False, maintenance=None, controllers=(), pings_fail=False
+    ),
     agent_restart_ages=(),
     fleet_restart_ages=(),
     storm=None,
@@ -121,6 +123,14 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
         host(controllers=told(HostState.DISCONNECTED)),
         POLICY,
         Outcome.HOST_NOT_CONNECTED,
+        ADMIT,
+    ),
+    ("its pings fail", host(pings_fail=True), POLICY, Outcome.HOST_NOT_CONNECTED, ADMIT),
+    (
+        "nobody knows whether its pings fail",
+        host(pings_fail=Unknown("Prometheus: refused")),
+        POLICY,
+        Outcome.FACTS_UNAVAILABLE,
         ADMIT,
     ),
     ("the label says maintenance", host(labelled=True), POLICY, Outcome.MAINTENANCE, LOOKS),
@@ -429,7 +439,7 @@ def test_each_guard_by_itself_refuses_what_it_cannot_see(guard: Guard) -> None:
         agent={"up": SILENT, "start_time": SILENT, "busy": SILENT, "ready": SILENT},
         tasks=NOT_ASKED,
         hard_limit_bytes=SILENT,
-        host=dataclasses.replace(GOOD.host, controllers=told(SILENT)),
+        host=dataclasses.replace(GOOD.host, controllers=told(SILENT), pings_fail=SILENT),
         alerts_firing=SILENT,
     )
     sees = {"resolved", "denied", "paused", "observe_mode", "quarantined"}

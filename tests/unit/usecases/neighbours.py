@@ -50,14 +50,18 @@ class Neighbours:
     def _request(self, _session: object, method: str, url: str, **how: Any) -> http.Answer:
         about = url + str(how.get("params", ""))
         (host,) = set(re.findall(r"node-\d+", about))
-        neighbour, truth = self._truth(url, self._world.nodes[host])
+        neighbour, truth = self._truth(url, about, self._world.nodes[host])
         body = self.rubbish.get((neighbour, host), truth).replace(b"node-1", host.encode())
         return http.Answer(200, {}, body, f"{method} {url}")
 
-    def _truth(self, url: str, node: Node) -> tuple[str, bytes]:
+    def _truth(self, url: str, about: str, node: Node) -> tuple[str, bytes]:
         if url.startswith("http://controller/"):
             node.drained = url.endswith("/drain") or (node.drained and not url.endswith("undrain"))
             return "controller", json.dumps({"running": [], "pending": []}).encode()
+        if "/api/v1/query" in url and "ALERTS" in about:
+            alive = {"metric": {"memleash_part": "alive"}, "value": [self._world.clock.now(), "1"]}
+            data = {"resultType": "vector", "result": [alive]}
+            return "pings", json.dumps({"status": "success", "data": data}).encode()
         if "/api/v1/query" in url:
             return "prometheus", json.dumps(limit_of(node.name, self._world.clock.now())).encode()
         return "exporter", exposition(node).encode()

@@ -72,6 +72,7 @@ class Node:
     fresh_limited_bytes: int | Unknown | None = None
     comes_up: bool = True
     becomes_ready: bool = True
+    ping_alert_fires: bool = False
     state: HostState | Unknown | None = None
     """What its controller calls it."""
     running: list[str] = dataclasses.field(default_factory=list)
@@ -125,6 +126,17 @@ class FakePrometheus:
         if not self._world.prometheus_answers:
             raise FactsUnavailable("Prometheus: refused")
         return self._world.firing
+
+    def hosts_with_alerts(
+        self, _matchers: object, _now: float, *, host: str | None = None
+    ) -> frozenset[str]:
+        if not self._world.prometheus_answers:
+            raise FactsUnavailable("Prometheus: refused")
+        return frozenset(
+            name
+            for name, node in self._world.nodes.items()
+            if node.ping_alert_fires and host in (None, name)
+        )
 
     def by_agent(self, _expression: str) -> dict[tuple[str, str], float]:
         if not self._world.prometheus_answers:
