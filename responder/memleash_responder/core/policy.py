@@ -42,6 +42,8 @@ class Guards:
     """How often a busy agent is looked at again."""
     futile_ratio: Share = 0.7
     """A fresh process above this share of the hard limit quarantines the agent."""
+    shrinking_ratio: Share = 0.5
+    """Three restarts in a row that each bought less than this share of the first's time do, too."""
     retry_after: DurationOrZero = Duration(240)
     """A refused alert that is told again this long after the refusal is looked at again."""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from memleash_toolkit.units import format_duration
 
 IN_A_ROW = 3
-"""So many restarts, one after the other, that bought under half of what the first did."""
+"""So many restarts, one after the other, that bought too little beside the first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,17 +36,17 @@ def seconds_by_agent(times: Iterable[TimeBought]) -> Mapping[tuple[str, str], tu
     return found
 
 
-def shrinking(seconds: Sequence[float]) -> str | None:
+def shrinking(seconds: Sequence[float], ratio: float) -> str | None:
     """Return why an agent is restarted no more, from what each restart bought it, oldest first.
 
-    That is when the last is the third in a row under half of the first; None otherwise. After that
-    the counting begins anew: who clears the quarantine allows three such times more.
+    That is when the last is the third in a row under ``ratio`` of the first; None otherwise. After
+    that the counting begins anew: who clears the quarantine allows three such times more.
     """
     first, fewer = 0.0, 0
     for number, bought in enumerate(seconds):
         begins_anew = number == 0 or fewer == IN_A_ROW
         first = bought if begins_anew else first
-        fewer = fewer + 1 if bought < first / 2 and not begins_anew else 0
+        fewer = fewer + 1 if bought < ratio * first and not begins_anew else 0
     if fewer < IN_A_ROW:
         return None
     last = ", ".join(format_duration(round(bought)) for bought in seconds[-IN_A_ROW:])

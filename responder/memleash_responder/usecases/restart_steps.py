@@ -215,8 +215,8 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
         seen={"new_limited_bytes": shown(facts.limited_bytes)},
         restarted_again=not same_life(life, progress.new_life),
     )
-    _quarantine_if_it_helps_less(services, restart)
     guards, now = agent_of(services, restart).guards, services.clock.now()
+    _quarantine_if_it_helps_less(services, restart, guards.shrinking_ratio)
     held_bytes = shown(facts.limited_bytes) or 0
     if held_bytes > guards.futile_ratio * progress.hard_limit_bytes:
         services.memory.quarantine.add(
@@ -233,9 +233,10 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
     return progress
 
 
-def _quarantine_if_it_helps_less(services: Services, restart: Restart) -> None:
+def _quarantine_if_it_helps_less(services: Services, restart: Restart, ratio: float) -> None:
     history, host, agent = services.memory.restart_history, restart.host, restart.agent
-    why = shrinking([one.seconds for one in history.times_bought(host=host, agent=agent)])
+    times = history.times_bought(host=host, agent=agent)
+    why = shrinking([one.seconds for one in times], ratio)
     if why is not None:
         services.memory.quarantine.add(host, agent, why, services.clock.now())
         log.warning("quarantined", extra={"host": host, "agent": agent, "reason": why})

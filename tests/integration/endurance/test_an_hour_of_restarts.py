@@ -15,7 +15,10 @@ from tests.support.usage import Usage, usage
 pytestmark = pytest.mark.integration
 
 HOSTS = [f"node-{number}" for number in range(4)]
-GUARDS = {"guards": QUICK | {"wait_for_idle": "60s", "cooldown": "0s", "max_restarts": 1000}}
+GUARDS = {
+    "guards": QUICK
+    | {"wait_for_idle": "60s", "cooldown": "0s", "max_restarts": 1000, "shrinking_ratio": 0.01}
+}
 ROUNDS = -(-FleetPolicy().max_restarts_per_hour // len(HOSTS))
 """What the fleet's own limit allows in an hour, over all hosts."""
 WARM_UP = 2

@@ -63,7 +63,7 @@ def _as_asked(made: Stack) -> Callable[[Any], None]:
     def change(config: Any) -> None:
         agent = config["agents"][made.site.agent]
         agent["mode"] = "approve"
-        agent["guards"] |= {"cooldown": "1s", "max_restarts": 50}
+        agent["guards"] |= {"cooldown": "1s", "max_restarts": 50, "shrinking_ratio": 0.01}
         config["access"] = {
             "tokens": [
                 {"name": "on-call", "role": "operate", "file": "on-call.token"},

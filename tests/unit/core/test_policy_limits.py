@@ -27,6 +27,7 @@ def test_the_defaults_are_the_published_ones() -> None:
         "wait_for_idle": 1800,
         "idle_interval": 30,
         "futile_ratio": 0.7,
+        "shrinking_ratio": 0.5,
         "retry_after": 240,
     }
     assert dataclasses.asdict(Fleet()) == {

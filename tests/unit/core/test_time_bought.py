@@ -33,11 +33,11 @@ HOUR = 3600.0
 def test_three_in_a_row_under_half_of_the_first_are_told_of_once(
     hours: list[float], shrinks: bool
 ) -> None:
-    assert (shrinking([hour * HOUR for hour in hours]) is not None) is shrinks
+    assert (shrinking([hour * HOUR for hour in hours], 0.5) is not None) is shrinks
 
 
 def test_the_reason_says_what_was_bought() -> None:
-    assert shrinking([6 * HOUR, 2 * HOUR, 5400.4, 1800]) == (
+    assert shrinking([6 * HOUR, 2 * HOUR, 5400.4, 1800], 0.5) == (
         "restarts help less and less: one bought 6h, the last three 2h, 1h30m, 30m"
     )
 
