@@ -59,6 +59,8 @@ class HostFacts:
 
     by_restarts: HostState
     """What the responder's own restarts made of it."""
+    problem: str
+    """Why a host that a restart lost is not back yet; empty where nobody knows."""
     labelled: bool
     """Whether the inventory's label says maintenance."""
     maintenance: Maintenance | None
@@ -91,7 +93,8 @@ def known_standing(facts: HostFacts) -> Standing:
     if facts.by_restarts is HostState.CONNECTING:
         return Standing(HostState.CONNECTING, "a restart holds it")
     if facts.by_restarts is HostState.DISCONNECTED:
-        return Standing(HostState.DISCONNECTED, "a restart ended badly")
+        problem = f"; {facts.problem}" if facts.problem else ""
+        return Standing(HostState.DISCONNECTED, f"a restart ended badly{problem}")
     for state in (HostState.DISCONNECTED, HostState.CONNECTING):
         if state in told:
             return Standing(state, f"{told[state]} says {state}")

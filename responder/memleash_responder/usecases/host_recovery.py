@@ -3,7 +3,8 @@
 A disconnected host does not stay so for ever: once its agent is back, the controllers are asked
 again, every minute with backoff. What counts as back is what a restart demands: a command that was
 sent may still run, and only a new life shows that it has struck. A person's word stands in for
-that. Nothing here restarts anything.
+that. Nothing here restarts anything; where a controller's reconnect does so each time, a person is
+asked after two (see core.reconnects).
 """
 
 from __future__ import annotations
@@ -13,10 +14,18 @@ from concurrent.futures import Executor
 
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.telemetry import Part
-from memleash_responder.core.facts import Host, Unknown
+from memleash_responder.core.facts import Host, Unknown, shown
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.proof import missing_proof
+from memleash_responder.core.reconnects import (
+    LONGEST_SECONDS,
+    MOST_CHANGES,
+    WANTS_A_PERSON,
+    changes_in_a_row,
+    next_attempt_seconds,
+)
+from memleash_responder.core.untrusted import line
 from memleash_responder.errors import ReconnectFailed
 from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.restart_end import take_back, undrain
@@ -25,13 +34,6 @@ from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one
 
 log = logging.getLogger(__name__)
-
-FIRST_SECONDS, LONGEST_SECONDS = 60.0, 900.0
-
-
-def next_attempt_seconds(attempts: int) -> float:
-    """Return the wait after this many failed attempts: 1, 2, 4, 8, then 15 minutes."""
-    return min(FIRST_SECONDS * 2.0 ** max(0, attempts - 1), LONGEST_SECONDS)
 
 
 class Recovery:
@@ -66,7 +68,7 @@ class Recovery:
             if record.state is HostState.DISCONNECTED and not _has_left(self._services, record):
                 reconnect(self._services, record)
             elif not undrain(self._services, record.host, record.agent or "", record.restart_id):
-                _plan_next(self._services, record)
+                _plan_next(self._services, record, "a controller was not undrained")
         except Exception as error:  # a worker's boundary: the host is looked at again
             self._services.telemetry.failures.labels(Part.RECOVER_HOSTS).inc()
             log.exception("recovery failed", extra={"host": record.host, "reason": str(error)})
@@ -79,9 +81,8 @@ def is_due(record: HostRecord, now: float) -> bool:
 
     An attempt planned for later than any wait is long was planned before the clock was set back.
     """
-    needs = record.state is HostState.DISCONNECTED or (
-        record.state is HostState.CONNECTED and record.drained
-    )
+    is_lost = record.state is HostState.DISCONNECTED and not record.wants_a_person
+    needs = is_lost or (record.state is HostState.CONNECTED and record.drained)
     left_seconds = (record.next_attempt_at or 0.0) - now
     return needs and not 0 < left_seconds <= LONGEST_SECONDS
 
@@ -92,7 +93,7 @@ def reconnect(services: Services, record: HostRecord) -> str | None:
     if problem is None:
         log.info("host is connected again", extra={"host": record.host, "by": record.vouched_by})
         return None
-    _plan_next(services, record)
+    _plan_next(services, record, problem)
     log.warning(
         "host stays disconnected",
         extra={"host": record.host, "reason": problem, "attempts": record.attempts + 1},
@@ -100,11 +101,12 @@ def reconnect(services: Services, record: HostRecord) -> str | None:
     return problem
 
 
-def _plan_next(services: Services, record: HostRecord) -> None:
-    """Remember when to try again."""
-    attempts = record.attempts + 1
+def _plan_next(services: Services, record: HostRecord, problem: str) -> None:
+    """Remember why it was in vain, and when to try again; never, where a person is wanted."""
+    attempts, hosts = record.attempts + 1, services.memory.hosts
     due = services.clock.now() + next_attempt_seconds(attempts)
-    services.memory.hosts.plan_attempt(record.host, attempts, due)
+    stops = hosts.get(record.host).wants_a_person
+    hosts.plan_attempt(record.host, attempts, None if stops else due, line(problem))
 
 
 def _has_left(services: Services, record: HostRecord) -> bool:
@@ -116,8 +118,9 @@ def _has_left(services: Services, record: HostRecord) -> bool:
 def _reconnect(services: Services, record: HostRecord) -> str | None:
     """Have the controllers take a host back that is proven well; return why not, or None.
 
-    1. the agent must be back; 2. every controller must agree; 3. the agent must still be back,
-    for they may have taken half an hour; 4. undrain, connected; who vouched is recorded.
+    1. the agent must be back; 2. reconnects must not have changed its life twice in a row;
+    3. every controller must agree; 4. the agent must be back after it, for they may have taken half
+    an hour, or restarted it; 5. undrain, connected; who vouched is recorded.
     """
     host = services.outside.inventory.get(record.host)
     if host is None or record.agent is None or record.agent not in services.settings.agents:
@@ -125,11 +128,14 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     problem = _not_back(services, record, host, record.agent)
     if problem is not None:
         return problem
+    problem = _loops(services, record, host, record.agent)
+    if problem is not None:
+        return problem
     try:
         take_back(services, host, record.agent)
     except ReconnectFailed as error:
         return str(error)
-    problem = _not_back(services, record, host, record.agent)
+    problem = _not_back_in_time(services, record, host, record.agent)
     if problem is not None:
         return problem
     undrain(services, record.host, record.agent, record.restart_id)
@@ -138,6 +144,30 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     if record.vouched_by is not None:
         services.memory.restarts.note(restart_id, {"taken_back_by": record.vouched_by})
     return None
+
+
+def _loops(services: Services, record: HostRecord, host: Host, agent: str) -> str | None:
+    """Note the life that is reconnected; return why not, where reconnects change it each time."""
+    facts = read_agent(services, host, agent)
+    life = None if isinstance(facts, Unknown) else shown(facts.start_time)
+    if life is None:  # a person's word may stand in for it
+        return None
+    changes = changes_in_a_row(record.life_changes, record.asked_life, life)
+    services.memory.hosts.ask(record.host, life, changes)
+    return WANTS_A_PERSON if changes >= MOST_CHANGES else None
+
+
+def _not_back_in_time(services: Services, record: HostRecord, host: Host, agent: str) -> str | None:
+    """Wait for the agent as after a restart: the reconnect may have restarted it once more."""
+    readiness = services.settings.agents[agent].readiness
+    problem: str | None = None
+    for probe in range(readiness.probes):
+        if probe:
+            services.sleep(readiness.interval)
+        problem = _not_back(services, record, host, agent)
+        if problem is None:
+            break
+    return problem
 
 
 def _not_back(services: Services, record: HostRecord, host: Host, agent: str) -> str | None:

@@ -59,6 +59,7 @@ class KnownHosts:
         told = self.told.get(host, ())
         return HostFacts(
             by_restarts=self.record(host).state,
+            problem=self.record(host).problem,
             labelled=host in self.labelled,
             maintenance=self.maintenance.get(host),
             controllers=tuple(one for one in told if one.controller != PINGS),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
 
@@ -138,7 +137,7 @@ class Operator:
             raise Conflict("Not lost by a restart", why)
         self._services.memory.hosts.vouch(host, by)
         log.info("reconnect asked for", extra={"host": host, "by": by})
-        return dataclasses.replace(record, vouched_by=by)
+        return self._services.memory.hosts.get(host)
 
     def begin_maintenance(self, host: str, new: Maintenance) -> None:
         """Take a host out of service: it is not pinged, not restarted, not diagnosed."""

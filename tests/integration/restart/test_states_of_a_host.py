@@ -22,6 +22,7 @@ MEMBERS = [
     Member("by-controller"),
     Member("cannot-say"),
     Member("pinged-in-vain"),
+    Member("restarted-by-reconnects"),
 ]
 
 
@@ -182,3 +183,31 @@ def test_a_host_whose_pings_fail_is_not_restarted(fleet: Fleet, responder: Respo
     marker.unlink()
     fleet.peers.failing_pings.discard(host)
     is_back_in_service(fleet, responder, host)
+
+
+def test_a_reconnect_that_restarts_the_agent_each_time_is_left_to_a_person(
+    fleet: Fleet, responder: Responder
+) -> None:
+    host = "restarted-by-reconnects"
+    again = fleet.filled_in("{service} restart", host)
+    fleet.peers.faults["mn-1 reconnect", host] = [Reply(status=502, at_once=again)]
+    responder.alert(host)
+    assert responder.finished(host)["outcome"] == "reconnect_failed"
+
+    def is_left_to_a_person() -> bool:
+        reason = responder.get(f"/api/v1/hosts/{host}")["state_reason"] or ""
+        return "until a person reconnects the host" in reason
+
+    wait_until("a person to be wanted", is_left_to_a_person, seen=responder.program.log_end)
+    assert responder.state(host) == "disconnected"
+    assert responder.get(f"/api/v1/hosts/{host}")["next_reconnect_at"] is None
+    assert "until a person reconnects the host" in str(get(f"{responder.url}/hosts/{host}"))
+    assert "until a person reconnects" in responder.program.log.read_text(encoding="utf-8")
+    asked = [by for by, body in fleet.peers.reconnects if body["host"] == host and by == "mn-1"]
+    assert len(asked) == 1 + 2  # the restart's own, and two in a row
+    assert fleet.starts(host) == 2 + 3
+
+    fleet.peers.faults["mn-1 reconnect", host] = [Reply(at_once=again)]
+    reconnected = post(f"{responder.url}/api/v1/hosts/{host}/reconnect", timeout_seconds=120)
+    assert reconnected["state"] == "connected"
+    assert fleet.starts(host) == 2 + 4

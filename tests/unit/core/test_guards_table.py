@@ -43,7 +43,12 @@ GOOD = Situation(
     pauses=(),
     quarantined=False,
     host=HostFacts(
-        HostState.CONNECTED, labelled=False, maintenance=None, controllers=(), pings_fail=False
+        HostState.CONNECTED,
+        problem="",
+        labelled=False,
+        maintenance=None,
+        controllers=(),
+        pings_fail=False,
     ),
     agent_restart_ages=(),
     fleet_restart_ages=(),

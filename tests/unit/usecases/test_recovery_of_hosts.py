@@ -11,9 +11,10 @@ import pytest
 
 from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.reconnects import next_attempt_seconds
 from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import Conflict, PeerRefused
-from memleash_responder.usecases.host_recovery import Recovery, next_attempt_seconds
+from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.restart_end import undrain

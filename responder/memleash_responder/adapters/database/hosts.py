@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,6 +12,7 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import hosts, quarantine, restarts
 from memleash_responder.core.host_states import HostEvent, after
 from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.reconnects import MOST_CHANGES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +32,17 @@ class HostRecord:
     attempts: int = 0
     """Reconnects tried since it was lost."""
     next_attempt_at: float | None = None
+    asked_life: float | None = None
+    """Start time of the process that ran when a reconnect was last asked for."""
+    life_changes: int = 0
+    """After how many reconnects in a row the agent was another process."""
+    problem: str = ""
+    """Why the last attempt did not bring it back."""
+
+    @property
+    def wants_a_person(self) -> bool:
+        """Whether nobody reconnects it by itself any more."""
+        return self.life_changes >= MOST_CHANGES
 
 
 class Hosts:
@@ -113,6 +126,7 @@ class Hosts:
                     vouched_by=None,
                     attempts=0,
                     next_attempt_at=now if lost else None,
+                    **_NEVER_ASKED,
                 )
             )
             return state
@@ -127,18 +141,27 @@ class Hosts:
             return connection.execute(hosts.update().where(mine).values(drained=False)).rowcount > 0
 
     def vouch(self, host: str, by: str) -> None:
-        """Remember who takes it upon themselves to have a lost host back."""
+        """Remember who takes it upon themselves to have a lost host back: attempts start over."""
         lost = sa.and_(hosts.c.host == host, hosts.c.state == HostState.DISCONNECTED)
         with self._database.write() as connection:
-            connection.execute(hosts.update().where(lost).values(vouched_by=by))
+            connection.execute(hosts.update().where(lost).values(vouched_by=by, **_NEVER_ASKED))
 
-    def plan_attempt(self, host: str, attempts: int, next_attempt_at: float) -> None:
-        """Remember when a lost host is to be reconnected again."""
-        self._update(host, attempts=attempts, next_attempt_at=next_attempt_at)
+    def ask(self, host: str, life: float, life_changes: int) -> None:
+        """Remember at which life of its agent the controllers are asked to take a host back."""
+        self._update(host, asked_life=life, life_changes=life_changes)
+
+    def plan_attempt(
+        self, host: str, attempts: int, next_attempt_at: float | None, problem: str = ""
+    ) -> None:
+        """Remember when a lost host is to be reconnected again, and why it is not back yet."""
+        self._update(host, attempts=attempts, next_attempt_at=next_attempt_at, problem=problem)
 
     def _update(self, host: str, **values: object) -> None:
         with self._database.write() as connection:
             connection.execute(hosts.update().where(hosts.c.host == host).values(values))
+
+
+_NEVER_ASKED: Mapping[str, Any] = {"asked_life": None, "life_changes": 0, "problem": ""}
 
 
 def _host(row: sa.RowMapping) -> HostRecord:

@@ -136,6 +136,9 @@ hosts = sa.Table(
     sa.Column("vouched_by", sa.String(256)),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("next_attempt_at", sa.Double),
+    sa.Column("asked_life", sa.Double),
+    sa.Column("life_changes", sa.Integer, nullable=False, default=0, server_default="0"),
+    sa.Column("problem", sa.Text, nullable=False, default="", server_default=""),
 )
 """States that differ, or once differed, from connected; who holds the host, and what is owed."""
 
