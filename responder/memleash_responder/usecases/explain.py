@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
-from memleash_responder.core.guards import refusals
+from memleash_responder.core.guards import refusals, weightiest
 from memleash_responder.core.libvirtd import LibvirtdChoice
 from memleash_responder.core.outcomes import Refusal
 from memleash_responder.core.restarts import Restart
@@ -36,8 +36,8 @@ class Explanation:
 
     @property
     def refusal(self) -> Refusal | None:
-        """The first refusal in the order of the guards; None: it would be restarted."""
-        return next((one.refusal for one in self.verdicts if one.refusal), None)
+        """What a request would meet first; None: it would be restarted."""
+        return weightiest([one.refusal for one in self.verdicts if one.refusal])
 
     @property
     def facts(self) -> dict[str, Any]:

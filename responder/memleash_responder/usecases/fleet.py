@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, shown
-from memleash_responder.core.guards import refusals
+from memleash_responder.core.guards import refusals, weightiest
 from memleash_responder.core.moments import unix_seconds
 from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import HostState, Mode, Refusal
@@ -288,13 +288,12 @@ def _row(
         quarantined=quarantine[1] if quarantine else None,
         restart_id=known.open_restarts.get(key),
         times_bought=known.times_bought.get(key, ()),
-        refusal=next(
-            (
+        refusal=weightiest(
+            [
                 no
                 for guard, no in refusals(None, seen, policy, known.now)
                 if no and not guard.asks_controllers
-            ),
-            None,
+            ]
         ),
     )
 

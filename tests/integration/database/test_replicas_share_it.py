@@ -13,11 +13,13 @@ from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.mutes import Mutes
+from memleash_responder.adapters.database.pauses import Pauses
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.database.sent_commands import SentCommands
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import Outcome, Refusal
+from memleash_responder.core.pauses import Pause
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.errors import Overtaken
 
@@ -110,3 +112,31 @@ def test_a_request_that_has_its_word_notes_no_command(databases: list[Database])
     with pytest.raises(Overtaken):
         commands.send(seen, clock.stamp, lambda *_: None, **SENDING)
     assert commands.sent(3600, clock.stamp()) == []
+
+
+def test_each_replica_resumes_one_pause_and_the_others_hold(databases: list[Database]) -> None:
+    def pause(number: int) -> None:
+        mine = Pause(f"pause-{number}", "ann", "", float(number), None)
+        Pauses(databases[number]).put(mine)
+        Pauses(databases[number]).put(dataclasses.replace(mine, name="shared", until=9.0))
+
+    def names() -> set[str]:
+        return {one.name for one in Pauses(databases[-1]).all()}
+
+    at_once(pause)
+    assert names() == {"shared", *(f"pause-{number}" for number in range(AT_ONCE))}
+    ended = at_once(lambda number: Pauses(databases[number]).end(f"pause-{number % 2}"))
+    assert ended.count(True) == 2, "each is ended once"
+    assert names() == {"shared", *(f"pause-{number}" for number in range(2, AT_ONCE))}
+
+
+def test_a_pause_that_was_renewed_is_not_forgotten(databases: list[Database]) -> None:
+    over = Pause("rack-7", "ann", "it moves", 1.0, 2.0)
+    first, second = Pauses(databases[0]), Pauses(databases[1])
+    first.put(over)
+    renewed = dataclasses.replace(over, by="bob", until=3.0)
+    second.put(renewed)
+    assert not first.forget(over)
+    assert first.all() == [renewed]
+    assert first.forget(renewed)
+    assert second.all() == []

@@ -24,8 +24,11 @@ pytestmark = pytest.mark.integration
 
 ALWAYS = "00:00-24:00 Europe/Berlin"
 SELECTOR = 'severity="critical",team="storage"'
+UNHURRIED = {"guards": {"startup_grace": "0s", "idle_interval": "1h", "wait_for_idle": "2h"}}
+"""What waits is looked at again when somebody has it looked at, and by no clock."""
 MEMBERS = [
     Member("opens"),
+    Member("paused", settings=UNHURRIED),
     Member("closes"),
     Member("storage", settings={"block_while_firing": [SELECTOR]}),
 ]
@@ -115,10 +118,23 @@ def test_outside_of_its_windows_a_restart_waits_forced_or_not_and_begins_when_on
     assert fleet.starts("opens") == 2
 
 
+def test_a_pause_counts_at_once_for_what_waits(fleet: Fleet, responder: Responder) -> None:
+    reload(fleet, responder, closed())
+    ask(responder, "paused")
+    wait_for(responder, "paused", "outside_window")
+    post(f"{responder.url}/api/v1/pause", {"name": "rack-7", "reason": "it moves"})
+    ended = responder.finished("paused")
+    assert (ended["outcome"], fleet.starts("paused")) == ("paused", 1)
+    assert ended["reason"] == "the responder is paused: rack-7 by local: it moves"
+    post(f"{responder.url}/api/v1/resume", {"name": "rack-7"})
+    reload(fleet, responder, ALWAYS)
+
+
 def test_a_window_that_closes_before_the_command_is_sent_gives_everything_back(
     fleet: Fleet, responder: Responder, tmp_path: Path
 ) -> None:
     """It closes while the controllers are asked to drain the host."""
+    reload(fleet, responder, ALWAYS)
     new, script = tmp_path / "closed.yml", tmp_path / "close.py"
     new.write_text(with_windows(fleet, closed()), encoding="utf-8")
     code = CLOSE.format(new=str(new), file=str(config_file(fleet)), url=responder.url)
@@ -142,6 +158,7 @@ def test_a_window_that_closes_before_the_command_is_sent_gives_everything_back(
 def test_while_an_alert_fires_a_restart_waits_and_unknown_refuses(
     fleet: Fleet, responder: Responder
 ) -> None:
+    reload(fleet, responder, ALWAYS)
     fleet.peers.faults["alerts", "all"] = [Reply({"status": "error", "error": "x"}, 503)]
     ask(responder, "storage")
     refused = responder.finished("storage")

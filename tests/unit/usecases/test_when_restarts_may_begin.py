@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
-from memleash_responder.core.outcomes import Outcome
-from memleash_responder.core.policy import Guards
+from memleash_responder.core.outcomes import Mode, Outcome
+from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.restarts import AWAITING_APPROVAL
+from memleash_responder.settings import Agent, InventorySettings, Settings, restart_policy
+from memleash_responder.usecases.explain import explain
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
-from tests.unit.usecases.world import World, leak_and_fire
+from tests.unit.usecases.world import AGENT, World, leak_and_fire
 
 SELECTORS = ('severity="critical",team="storage"',)
 SHORT = Guards(wait_for_idle=Duration(60))
@@ -57,3 +60,38 @@ def test_a_request_waits_until_no_alert_fires_any_more_that_is_a_reason_to(
         "until these are resolved: NetDown x2",
     ]
     assert 300 <= world.node.commands[0] - began <= 360
+
+
+def test_a_person_is_asked_at_once_and_what_is_approved_waits_for_its_window(
+    make_world: MakeWorld,
+) -> None:
+    window, opens = opens_in(make_world(), 4)
+    world = make_world(agent={"mode": Mode.APPROVE, "windows": (window,)})
+    leak_and_fire(world)
+    world.run()
+    (request,) = world.history()
+    assert request.step == AWAITING_APPROVAL
+    explained = explain(world.services, "node-1", AGENT)
+    assert explained.refusal is not None
+    assert explained.refusal.outcome is Outcome.AWAITING_APPROVAL
+
+    assert world.admission.approve(request.id, "ann")
+    world.run()
+    assert world.outcomes() == ["restarted"]
+    assert world.node.commands[0] >= opens
+
+
+def test_an_agents_own_windows_replace_the_fleets_and_its_alerts_come_beside() -> None:
+    fleet = Fleet(windows=("22:00-05:00 UTC",), block_while_firing=('team="storage"',))
+    agents = {
+        "plain": Agent("true"),
+        "own": Agent("true", windows=("10:00-11:00 UTC",), block_while_firing=('team="web"',)),
+        "any": Agent("true", windows=()),
+    }
+    settings = Settings(InventorySettings(()), agents, fleet=fleet)
+    policies = {name: restart_policy(settings, name) for name in agents}
+
+    windows = {name: [one.text for one in by.windows] for name, by in policies.items()}
+    assert windows == {"plain": ["22:00-05:00 UTC"], "own": ["10:00-11:00 UTC"], "any": []}
+    assert policies["own"].block_while_firing == ('team="storage"', 'team="web"')
+    assert policies["plain"].block_while_firing == ('team="storage"',)
