@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.core.host_states import HostEvent
+from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases.services import STORM
@@ -115,6 +117,35 @@ def test_a_quarantine_is_shown_cleared_and_gone(troubled: Face, database: Databa
     assert troubled.ask("GET", "/api/v1/quarantine").json["quarantine"] == []
     gone = troubled.ask("DELETE", f"/api/v1/quarantine/{STILL_WELL}/{AGENT}")
     assert gone.status == 404
+
+
+def test_what_restarts_bought_is_on_the_hosts_page_and_in_the_api(
+    troubled: Face, database: Database
+) -> None:
+    began = time.time() - 20_000
+
+    def restarted(name: str, alerted: float, sent: float) -> Restart:
+        """Return a restart by how long after the beginning its alert and its command came."""
+        request = Restart(name, STILL_WELL, AGENT, began + alerted, step="release")
+        return dataclasses.replace(
+            request,
+            fingerprint=name,
+            alert_started_at=began + alerted,
+            command_sent=Stamp(began + sent, "a boot", 1.0),
+            outcome=Outcome.RESTARTED,
+            finished_at=began + sent,
+        )
+
+    Restarts(database).open_all(
+        [restarted("a", 0, 600), restarted("b", 7800, 9000), restarted("c", 12_600, 13_000)]
+    )
+    page = troubled.ask("GET", f"/hosts/{STILL_WELL}").text
+    assert "Its restarts bought it 2h, then 1h below its limit." in page
+    told = troubled.ask("GET", f"/api/v1/hosts/{STILL_WELL}").json["agents"][AGENT]
+    assert [round(one) for one in told["times_bought_seconds"]] == [7200, 3600]
+    (bought,) = troubled.ask("GET", "/api/v1/report").json["bought"]
+    assert (bought["agent"], bought["restarts"]) == (AGENT, 2)
+    assert round(bought["median_seconds"]) == 5400
 
 
 def test_a_quarantine_of_a_host_that_left_is_no_alarm_and_can_be_cleared(
