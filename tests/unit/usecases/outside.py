@@ -88,6 +88,11 @@ class Node:
     commands: list[float] = dataclasses.field(default_factory=list)
     """Uptime at each command that was sent."""
 
+    @property
+    def limited(self) -> int | Unknown:
+        """What the limits are held against."""
+        return self.resident_bytes if self.limited_bytes is None else self.limited_bytes
+
 
 class FakeExporter:
     def __init__(self, world: World) -> None:
@@ -105,9 +110,7 @@ class FakeExporter:
             up=True,
             start_time=node.life,
             resident_bytes=node.resident_bytes,
-            limited_bytes=(
-                node.resident_bytes if node.limited_bytes is None else node.limited_bytes
-            ),
+            limited_bytes=node.limited,
             busy=node.busy,
             ready=node.ready,
         )

@@ -57,6 +57,8 @@ FAULTS = st.sampled_from(
         ("task", True),
         ("fresh_bytes", LARGE),
         ("resident_bytes", LIMIT),
+        *(("limited_bytes", held) for held in (LIMIT, LARGE, Unknown("a hidden descendant"))),
+        *(("fresh_limited_bytes", held) for held in (LARGE, Unknown("a hidden descendant"))),
     ]
 )
 
@@ -118,7 +120,7 @@ class Restarts(RuleBasedStateMachine):
             "never with a running task": request.forced or not host.running,
             "never while new work may begin": host.drained,
             "never but while connecting": self.world.state(node.name) == "connecting",
-            "never below the limit": node.resident_bytes > LIMIT,
+            "never below the limit": isinstance(node.limited, int) and node.limited > LIMIT,
             "never while an alert fires": not self.world.firing,
             "never while paused": not self.a_pause_holds(),
             "never unasked": request.approval == "approved" or self.mode is Mode.ENFORCE,
@@ -271,6 +273,7 @@ class Restarts(RuleBasedStateMachine):
         node.exporter_answers = node.controller_answers = node.reconnects = True
         node.comes_up = node.becomes_ready = True
         node.several = node.leaves_several = False
+        node.limited_bytes = node.fresh_limited_bytes = None
         if not (node.up and node.ready):
             node.up = node.ready = True
             node.life, node.resident_bytes = self.world.clock.now(), SMALL
