@@ -7,6 +7,7 @@ of requests says it.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,6 +26,24 @@ class TimeBought:
     restarted_at: float
     """When its command was sent, unix seconds."""
     seconds: float
+
+
+def times_bought(
+    restarts: Iterable[tuple[str, str, float]], ends: Mapping[tuple[str, str], Sequence[float]]
+) -> list[TimeBought]:
+    """Return what each of the ``restarts`` (host, agent, unix time) bought, oldest first.
+
+    ``ends`` are, by host and agent, the moments at which the limit was known to be passed, those of
+    the restarts included. A restart after which there is none is left out.
+    """
+    in_order = {key: sorted(moments) for key, moments in ends.items()}
+    found = []
+    for host, agent, at in sorted(restarts, key=lambda one: one[2]):
+        later = in_order.get((host, agent), [])
+        number = bisect.bisect_right(later, at)
+        if number < len(later):
+            found.append(TimeBought(host, agent, at, later[number] - at))
+    return found
 
 
 def seconds_by_agent(times: Iterable[TimeBought]) -> Mapping[tuple[str, str], tuple[float, ...]]:

@@ -12,7 +12,7 @@ from memleash_responder.adapters.database.restarts import batches, restart_of
 from memleash_responder.adapters.database.schema import hosts, restarts
 from memleash_responder.core.outcomes import HostState, Outcome
 from memleash_responder.core.restarts import Restart
-from memleash_responder.core.time_bought import TimeBought
+from memleash_responder.core.time_bought import TimeBought, times_bought
 
 _NOT_PASSED = (Outcome.ALREADY_RESTARTED, Outcome.BELOW_HARD_LIMIT, Outcome.RESOLVED)
 """Words for an alert that does not show that the life of now has passed its limit."""
@@ -117,36 +117,28 @@ class RestartHistory:
 
         An alert that was about the life before, or of which nothing was seen, does not end it.
         """
-        later = restarts.alias()
-        of_same = (later.c.host == restarts.c.host, later.c.agent == restarts.c.agent)
-        sent_at = restarts.c.command_sent_at
-        passed_at = sa.select(sa.func.min(later.c.alert_started_at)).where(
-            *of_same,
-            later.c.alert_started_at > sent_at,
-            sa.or_(later.c.outcome.is_(None), later.c.outcome.not_in(_NOT_PASSED)),
-        )
-        next_at = sa.select(sa.func.min(later.c.command_sent_at)).where(
-            *of_same, later.c.command_sent_at > sent_at
-        )
-        query = sa.select(
+        columns = (
             restarts.c.host,
             restarts.c.agent,
-            sent_at,
-            passed_at.scalar_subquery().label("passed_at"),
-            next_at.scalar_subquery().label("next_at"),
-        ).where(restarts.c.outcome == Outcome.RESTARTED, sent_at >= since)
+            restarts.c.command_sent_at,
+            restarts.c.alert_started_at,
+            restarts.c.outcome,
+        )
+        query = sa.select(*columns).distinct()
         if host is not None:
             query = query.where(restarts.c.host == host)
         if agent is not None:
             query = query.where(restarts.c.agent == agent)
+        began: list[tuple[str, str, float]] = []
+        ends: dict[tuple[str, str], list[float]] = {}
         with self._database.read() as connection:
-            return [
-                TimeBought(
-                    row.host, row.agent, row.command_sent_at, min(ends) - row.command_sent_at
-                )
-                for row in connection.execute(query.order_by(sent_at))
-                if (ends := [at for at in (row.passed_at, row.next_at) if at is not None])
-            ]
+            for row in connection.execute(query):
+                passed_at = None if row.outcome in _NOT_PASSED else row.alert_started_at
+                known = [at for at in (row.command_sent_at, passed_at) if at is not None]
+                ends.setdefault((row.host, row.agent), []).extend(known)
+                if row.outcome == Outcome.RESTARTED and row.command_sent_at is not None:
+                    began.append((row.host, row.agent, row.command_sent_at))
+        return [one for one in times_bought(began, ends) if one.restarted_at >= since]
 
     def prune(self, *, before: float, keep: int, counted_since: float) -> int:
         """Delete what ended before a unix time, and all but ``keep``: repeats, then the oldest.
