@@ -1,48 +1,30 @@
-"""A host's state: the machine of what restarts do to it, and what else it follows from.
+"""A host's state: a pure function of who holds it, what people and controllers say, its pings.
 
-            hold                    lose
-connected --------> connecting ------------> disconnected
-    ^  ^               |                          |
-    |  +-- restore ----+                          |
-    +------ connect ---+------------ connect -----+
+A restart holds its host from its step hold on, until it or the controllers give it back:
+
+            hold                   the restart ends
+connected --------> connecting ----------------------> disconnected
+    ^                   |                                   |
+    +---- given back ---+------------ given back -----------+
 """
 
 from __future__ import annotations
 
 import dataclasses
-import enum
-from collections.abc import Mapping
 
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.outcomes import HostState
 
 
-class HostEvent(enum.StrEnum):
-    """What happens to a host's state."""
+def by_restarts(*, is_held: bool, holder_is_open: bool) -> HostState:
+    """Return what the responder's own restarts made of a host.
 
-    HOLD = "hold"
-    """A restart takes the host out of service."""
-    RESTORE = "restore"
-    """A restart was refused before the command: as if nothing had been."""
-    LOSE = "lose"
-    """A restart was begun and ended badly."""
-    CONNECT = "connect"
-    """The controllers took the host back."""
-
-
-TRANSITIONS: Mapping[tuple[HostState, HostEvent], HostState] = {
-    (HostState.CONNECTED, HostEvent.HOLD): HostState.CONNECTING,
-    (HostState.CONNECTING, HostEvent.RESTORE): HostState.CONNECTED,
-    (HostState.CONNECTING, HostEvent.LOSE): HostState.DISCONNECTED,
-    (HostState.CONNECTING, HostEvent.CONNECT): HostState.CONNECTED,
-    (HostState.DISCONNECTED, HostEvent.CONNECT): HostState.CONNECTED,
-}
-
-
-def after(state: HostState, event: HostEvent) -> HostState | None:
-    """Return the state that ``event`` leads to, or None: it is not allowed and changes nothing."""
-    return TRANSITIONS.get((state, event))
+    One that is held by a restart that is over, or not in the record any more, was not given back.
+    """
+    if not is_held:
+        return HostState.CONNECTED
+    return HostState.CONNECTING if holder_is_open else HostState.DISCONNECTED
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

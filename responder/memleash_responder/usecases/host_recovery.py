@@ -15,7 +15,6 @@ from concurrent.futures import Executor
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host, Unknown, shown
-from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.proof import missing_proof
 from memleash_responder.core.reconnects import (
@@ -55,9 +54,6 @@ class Recovery:
             try_one(services, Part.RECOVER_HOSTS, record.host, self._begin, record, now)
 
     def _begin(self, record: HostRecord, now: float) -> None:
-        if record.state is HostState.CONNECTING:
-            _free_orphan(self._services, record, now)
-            return
         can_do_something = record.drained or not _has_left(self._services, record)
         if can_do_something and record.host not in self._under_way and is_due(record, now):
             self._under_way.add(record.host)
@@ -140,7 +136,7 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
         return problem
     undrain(services, record.host, record.agent, record.restart_id)
     now, restart_id = services.clock.now(), record.restart_id or ""
-    services.memory.hosts.change(record.host, HostEvent.CONNECT, restart_id, now)
+    services.memory.hosts.give_back(record.host, restart_id, now)
     if record.vouched_by is not None:
         services.memory.restarts.note(restart_id, {"taken_back_by": record.vouched_by})
     return None
@@ -182,12 +178,3 @@ def _not_back(services: Services, record: HostRecord, host: Host, agent: str) ->
     if isinstance(facts, Unknown):
         return facts.why
     return None if facts.ready is True else "the agent does not answer ready"
-
-
-def _free_orphan(services: Services, record: HostRecord, now: float) -> None:
-    """A host may only be connecting while its request is open."""
-    restart = services.memory.restarts.get(record.restart_id or "")
-    if restart is not None and restart.outcome is None:
-        return
-    if services.memory.hosts.change(record.host, HostEvent.LOSE, record.restart_id or "", now):
-        log.warning("host was held by a request that is over", extra={"host": record.host})

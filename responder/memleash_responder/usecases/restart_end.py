@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host
-from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.mutes import Claim, deadline, with_tail
 from memleash_responder.core.outcomes import FAILED, Outcome, Refusal
 from memleash_responder.core.restarts import NOT_BEGUN, Restart
@@ -58,18 +57,16 @@ def give_back(services: Services, restart: Restart) -> None:
     """Give a host what a restart that sent no command took: undrained, as it was, unmuted."""
     if services.memory.hosts.get(restart.host).restart_id == restart.id:
         undrain(services, restart.host, restart.agent, restart.id)
-        now = services.clock.now()
-        services.memory.hosts.change(restart.host, HostEvent.RESTORE, restart.id, now)
+        services.memory.hosts.give_back(restart.host, restart.id, services.clock.now())
     try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
 
 
 def lose(services: Services, restart: Restart, refusal: Refusal) -> None:
     """End a restart that sent its command and did not succeed.
 
-    Its host is disconnected and unmuted, so that people are paged; the controllers stay drained
-    until the host is taken back.
+    Its host stays held, so it is disconnected as soon as the restart is over, and it is unmuted, so
+    that people are paged; the controllers stay drained until the host is taken back.
     """
-    services.memory.hosts.change(restart.host, HostEvent.LOSE, restart.id, services.clock.now())
     try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
     finish(services, restart, refusal.outcome, refusal.reason)
 

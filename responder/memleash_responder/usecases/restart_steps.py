@@ -14,7 +14,6 @@ from typing import Any
 
 from memleash_responder.adapters.ssh.commands import CommandResult
 from memleash_responder.core.facts import AgentFacts, Unknown, same_life, shown
-from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal, Step
 from memleash_responder.core.progress import Failed, Progress, Refused
@@ -228,7 +227,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
         )
         log.warning("quarantined", extra={"host": restart.host, "agent": restart.agent})
     undrain(services, restart.host, restart.agent, restart.id)
-    services.memory.hosts.change(restart.host, HostEvent.CONNECT, restart.id, now)
+    services.memory.hosts.give_back(restart.host, restart.id, now)
     end_mute(services, restart)
     return progress
 

@@ -16,7 +16,6 @@ from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.restarts import Restarts
-from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
@@ -53,7 +52,6 @@ def lost(database: Database) -> None:
     hosts, requests = Hosts(database), Restarts(database)
     requests.open(Restart("r-1", LOST, AGENT, now, "alert", False, "ready"))
     assert hosts.hold(LOST, "r-1", AGENT, now)
-    assert hosts.change(LOST, HostEvent.LOSE, "r-1", now)
     requests.finish("r-1", Outcome.NOT_READY, "after 60 probes: not ready", now)
 
 

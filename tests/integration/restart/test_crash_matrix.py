@@ -33,7 +33,7 @@ INSIDE = [
     "after:SentCommands.send",  # noted as sent, and not sent
     "after:SshClient.run",  # it took effect; neither its output nor its step are recorded
     "after:ControllerClients.undrain",
-    "after:Hosts.change",  # connected, and no final word yet
+    "after:Hosts.give_back",  # connected, and no final word yet
     "after:Restarts.finish",
 ]
 POINTS = BOUNDARIES + INSIDE
@@ -59,7 +59,7 @@ MEMBERS = [
     Member("stopped-by-sigterm", agent_flags=("--start-delay", "2")),
     Member("refused-undraining"),
     Member("refused-word"),
-    Member("failed-losing", "exit 7"),
+    Member("failed-told", "exit 7"),
     Member("failed-word", "exit 7"),
     *(Member(f"nothing-{number}", NOTHING, settings=FEW) for number in range(len(NEVER_NEW))),
 ]
@@ -146,7 +146,7 @@ def test_killed_while_it_gives_back_what_a_refusal_took_it_gives_back_the_rest(
 
 @pytest.mark.parametrize(
     ("host", "point"),
-    [("failed-losing", "after:Hosts.change"), ("failed-word", "before:Restarts.finish")],
+    [("failed-word", "before:Restarts.finish"), ("failed-told", "after:Restarts.finish")],
 )
 def test_killed_while_it_tells_of_a_failure_the_failure_is_told(
     fleet: Fleet, host: str, point: str

@@ -20,7 +20,7 @@ GIVES_UP = {"startup_grace": "0s", "wait_for_idle": "1s", "idle_interval": "500m
 KILLED_AT = (
     "before:RestartWorkflow.begin",  # it has its place, and no workflow
     "after:record:verify",  # refused, with the host drained
-    "after:Hosts.change",  # all is given back, and it does not wait yet
+    "after:Hosts.give_back",  # all is given back, and it does not wait yet
     "after:record:conclude",
 )
 

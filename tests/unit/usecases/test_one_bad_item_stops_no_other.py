@@ -250,16 +250,16 @@ def test_a_host_whose_recovery_raises_keeps_no_other_from_its_own(
         (request,) = opened(two, name)
         assert hosts.hold(name, request, AGENT, now)
         two.services.memory.restarts.finish(request, Outcome.BUSY, "over", now)
-    change = hosts.change
+    give_back = hosts.give_back
 
     def picky(host: str, *args: Any) -> Any:
         if host == "node-1":
             raise ValueError("no")
-        return change(host, *args)
+        return give_back(host, *args)
 
-    monkeypatch.setattr(hosts, "change", picky)
+    monkeypatch.setattr(hosts, "give_back", picky)
     two.recovery.look()
-    assert (two.state("node-1"), two.state("node-2")) == ("connecting", "disconnected")
+    assert (two.state("node-1"), two.state("node-2")) == ("disconnected", "connected")
     assert counted(two, Part.RECOVER_HOSTS) == 1
 
 

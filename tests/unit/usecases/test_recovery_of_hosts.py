@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 
-from memleash_responder.core.host_states import HostEvent
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.reconnects import next_attempt_seconds
 from memleash_responder.core.restarts import Restart
@@ -311,7 +310,7 @@ def ended(world: World, restart_id: str) -> None:
 def test_an_ended_request_cannot_hold_a_host(world: World) -> None:
     """Seen: a replica that was frozen before it held the host held it after the restart's end."""
     held(world, "first")
-    world.services.memory.hosts.change("node-1", HostEvent.RESTORE, "first", world.clock.now())
+    assert world.services.memory.hosts.give_back("node-1", "first", world.clock.now())
     ended(world, "first")
     assert not world.services.memory.hosts.hold("node-1", "first", AGENT, world.clock.now())
     assert world.state() == "connected"
@@ -321,7 +320,7 @@ def test_an_owed_undrain_does_not_undrain_a_restart_that_began_meanwhile(world: 
     """Seen: the late undrain took the new restart's drain away, and its owed undrain with it."""
     hosts, now = world.services.memory.hosts, world.clock.now()
     held(world, "first")
-    hosts.change("node-1", HostEvent.RESTORE, "first", now)
+    assert hosts.give_back("node-1", "first", now)
     ended(world, "first")
     controllers: Any = world.services.outside.controllers
     undrain_of = controllers.undrain
@@ -340,7 +339,6 @@ def test_an_owed_undrain_does_not_undrain_a_restart_that_began_meanwhile(world: 
 def test_a_host_that_is_held_by_nobody_is_lost_and_then_found(world: World) -> None:
     held(world, "forgotten")
     ended(world, "forgotten")
-    world.recovery.look()
     assert world.state() == "disconnected"
     world.recovery.look()
     assert world.state() == "connected"

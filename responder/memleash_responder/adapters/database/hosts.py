@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import hosts, quarantine, restarts
-from memleash_responder.core.host_states import HostEvent, after
+from memleash_responder.core.host_states import by_restarts
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.reconnects import MOST_CHANGES
 
@@ -54,23 +54,21 @@ class Hosts:
     def get(self, host: str) -> HostRecord:
         """Return what is remembered of ``host``."""
         with self._database.read() as connection:
-            query = sa.select(hosts).where(hosts.c.host == host)
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(_RECORDS.where(hosts.c.host == host)).mappings().first()
             return _host(row) if row else HostRecord(host)
 
     def all(self) -> Mapping[str, HostRecord]:
         """Return every host that was ever held."""
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(hosts)).mappings()
+            rows = connection.execute(_RECORDS).mappings()
             return {row["host"]: _host(row) for row in rows}
 
     def in_need(self) -> list[HostRecord]:
         """Return the hosts that are not simply in service: held, lost, or owed an undrain."""
-        in_need = sa.or_(hosts.c.state != HostState.CONNECTED, hosts.c.drained)
+        in_need = sa.or_(_IS_HELD, hosts.c.drained)
         with self._database.read() as connection:
-            return [
-                _host(row) for row in connection.execute(sa.select(hosts).where(in_need)).mappings()
-            ]
+            rows = connection.execute(_RECORDS.where(in_need)).mappings()
+            return [_host(row) for row in rows]
 
     def hold(self, host: str, restart_id: str, agent: str, now: float) -> bool:
         """Let an open request hold a connected host; True also when it holds it already."""
@@ -85,51 +83,25 @@ class Hosts:
             row = connection.execute(
                 sa.select(hosts).where(hosts.c.host == host).with_for_update()
             ).one()
-            if row.state == HostState.CONNECTING:
+            if row.state != HostState.CONNECTED:
                 return bool(row.restart_id == restart_id)
-            held = after(HostState(row.state), HostEvent.HOLD)
-            if held is None:
-                return False
             values = {
-                "state": held,
+                "state": HostState.CONNECTING,
                 "changed_at": now,
                 "restart_id": restart_id,
                 "agent": agent,
                 "drained": True,
-                "vouched_by": None,
+                **_NO_ATTEMPTS,
             }
             connection.execute(hosts.update().where(hosts.c.host == host).values(values))
             return True
 
-    def change(self, host: str, event: HostEvent, restart_id: str, now: float) -> HostState | None:
-        """Apply ``event`` of the request that holds the host.
-
-        Return the new state, or None when the machine does not allow it or another request
-        holds the host; then nothing is changed.
-        """
+    def give_back(self, host: str, restart_id: str, now: float) -> bool:
+        """End a request's hold on a host; False when it does not hold it."""
+        mine = (hosts.c.host == host, hosts.c.restart_id == restart_id, _IS_HELD)
+        values = {"state": HostState.CONNECTED, "changed_at": now, **_NO_ATTEMPTS}
         with self._database.write() as connection:
-            row = connection.execute(
-                sa.select(hosts).where(hosts.c.host == host).with_for_update()
-            ).first()
-            if row is None or row.restart_id != restart_id:
-                return None
-            state = after(HostState(row.state), event)
-            if state is None:
-                return None
-            lost = state is HostState.DISCONNECTED
-            connection.execute(
-                hosts.update()
-                .where(hosts.c.host == host)
-                .values(
-                    state=state,
-                    changed_at=now,
-                    vouched_by=None,
-                    attempts=0,
-                    next_attempt_at=now if lost else None,
-                    **_NEVER_ASKED,
-                )
-            )
-            return state
+            return connection.execute(hosts.update().where(*mine).values(values)).rowcount > 0
 
     def undrained(self, host: str, restart_id: str | None) -> bool:
         """Remember that the undrain was given; False when another request holds ``host`` by now.
@@ -142,9 +114,9 @@ class Hosts:
 
     def vouch(self, host: str, by: str) -> None:
         """Remember who takes it upon themselves to have a lost host back: attempts start over."""
-        lost = sa.and_(hosts.c.host == host, hosts.c.state == HostState.DISCONNECTED)
+        values = {**_NO_ATTEMPTS, "vouched_by": by}
         with self._database.write() as connection:
-            connection.execute(hosts.update().where(lost).values(vouched_by=by, **_NEVER_ASKED))
+            connection.execute(hosts.update().where(hosts.c.host == host, _IS_HELD).values(values))
 
     def ask(self, host: str, life: float, life_changes: int) -> None:
         """Remember at which life of its agent the controllers are asked to take a host back."""
@@ -161,11 +133,30 @@ class Hosts:
             connection.execute(hosts.update().where(hosts.c.host == host).values(values))
 
 
-_NEVER_ASKED: Mapping[str, Any] = {"asked_life": None, "life_changes": 0, "problem": ""}
+_NO_ATTEMPTS: Mapping[str, Any] = {
+    "vouched_by": None,
+    "attempts": 0,
+    "next_attempt_at": None,
+    "asked_life": None,
+    "life_changes": 0,
+    "problem": "",
+}
+_IS_HELD = hosts.c.state != HostState.CONNECTED
+"""Whether a request took it and nobody has given it back; the rest of its state follows."""
+_RECORDS = sa.select(
+    *(column for column in hosts.c if column.name not in ("state", "changed_at")),
+    _IS_HELD.label("is_held"),
+    sa.and_(restarts.c.id.is_not(None), restarts.c.outcome.is_(None)).label("holder_is_open"),
+    sa.case((_IS_HELD, restarts.c.finished_at)).label("lost_at"),
+    hosts.c.changed_at,
+).select_from(hosts.outerjoin(restarts, restarts.c.id == hosts.c.restart_id))
 
 
 def _host(row: sa.RowMapping) -> HostRecord:
-    return HostRecord(**{**row, "state": HostState(row["state"])})
+    values = dict(row)
+    held, is_open = bool(values.pop("is_held")), bool(values.pop("holder_is_open"))
+    values["changed_at"] = values.pop("lost_at") or values["changed_at"]
+    return HostRecord(**values, state=by_restarts(is_held=held, holder_is_open=is_open))
 
 
 def _new_host(host: str, now: float) -> dict[str, object]:

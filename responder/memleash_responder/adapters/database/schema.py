@@ -140,7 +140,11 @@ hosts = sa.Table(
     sa.Column("life_changes", sa.Integer, nullable=False, default=0, server_default="0"),
     sa.Column("problem", sa.Text, nullable=False, default="", server_default=""),
 )
-"""States that differ, or once differed, from connected; who holds the host, and what is owed."""
+"""Who holds a host, or held it, and what is owed.
+
+``state`` is connected, or another word while the request holds it: what its state is then follows
+from the request (see core.host_states).
+"""
 
 maintenance = sa.Table(
     "memleash_maintenance",

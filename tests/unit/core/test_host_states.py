@@ -1,0 +1,96 @@
+"""A host's state: who has a word in it, and whose counts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from memleash_responder.core.facts import Unknown
+from memleash_responder.core.host_states import (
+    ControllerState,
+    HostFacts,
+    by_restarts,
+    known_standing,
+    standing,
+)
+from memleash_responder.core.maintenance import Maintenance
+from memleash_responder.core.outcomes import HostState
+
+CONNECTED, CONNECTING, DISCONNECTED, MAINTENANCE = HostState
+WELL = HostFacts(
+    CONNECTED, problem="", labelled=False, maintenance=None, controllers=(), pings_fail=False
+)
+SILENT = Unknown("no answer")
+
+
+@pytest.mark.parametrize(
+    ("is_held", "holder_is_open", "state"),
+    [
+        (False, False, CONNECTED),
+        (False, True, CONNECTED),  # it waits, or is at its very end
+        (True, True, CONNECTING),
+        (True, False, DISCONNECTED),
+    ],
+)
+def test_a_held_host_is_connecting_until_its_restart_is_over(
+    is_held: bool, holder_is_open: bool, state: HostState
+) -> None:
+    assert by_restarts(is_held=is_held, holder_is_open=holder_is_open) is state
+
+
+def says(*states: HostState | Unknown) -> dict[str, Any]:
+    told = tuple(ControllerState(f"mn-{n}", one) for n, one in enumerate(states, 1))
+    return {"controllers": told}
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "reason"),
+    [
+        ({}, CONNECTED, ""),
+        (says(CONNECTED, CONNECTED), CONNECTED, ""),
+        (says(SILENT), CONNECTED, ""),
+        ({"pings_fail": SILENT}, CONNECTED, ""),
+        ({"pings_fail": True}, DISCONNECTED, "its pings fail: their alert fires, unmuted"),
+        (says(CONNECTED, CONNECTING), CONNECTING, "mn-2 says connecting"),
+        (says(CONNECTING, DISCONNECTED), DISCONNECTED, "mn-2 says disconnected"),
+        ({"by_restarts": CONNECTING, "pings_fail": True}, CONNECTING, "a restart holds it"),
+        ({"by_restarts": CONNECTING, **says(DISCONNECTED)}, CONNECTING, "a restart holds it"),
+        ({"by_restarts": DISCONNECTED}, DISCONNECTED, "a restart ended badly"),
+        (
+            {"by_restarts": DISCONNECTED, "problem": "the agent is silent"},
+            DISCONNECTED,
+            "a restart ended badly; the agent is silent",
+        ),
+        ({"by_restarts": DISCONNECTED, **says(MAINTENANCE)}, MAINTENANCE, "mn-1 says maintenance"),
+        (
+            {"maintenance": Maintenance("ann", "new disks", 0.0, None), **says(DISCONNECTED)},
+            MAINTENANCE,
+            "ann: new disks",
+        ),
+        (
+            {"labelled": True, "by_restarts": CONNECTING},
+            MAINTENANCE,
+            "the inventory's label says maintenance",
+        ),
+    ],
+)
+def test_the_first_that_has_a_word_gives_the_state_and_the_reason(
+    facts: dict[str, Any], state: HostState, reason: str
+) -> None:
+    found = known_standing(dataclasses.replace(WELL, **facts))
+    assert (found.state, found.reason) == (state, reason)
+
+
+@pytest.mark.parametrize("by", [CONNECTED, CONNECTING])
+def test_a_silent_controller_leaves_a_decision_without_a_state(by: HostState) -> None:
+    facts = dataclasses.replace(WELL, by_restarts=by, **says(CONNECTED, SILENT))
+    assert standing(facts, past_silence=False) == Unknown("mn-2: no answer")
+    assert standing(facts, past_silence=True) == known_standing(facts)
+
+
+@pytest.mark.parametrize("word", [DISCONNECTED, MAINTENANCE])
+def test_what_is_certain_needs_no_silent_controller(word: HostState) -> None:
+    facts = dataclasses.replace(WELL, **says(SILENT, word))
+    assert standing(facts, past_silence=False) == known_standing(facts)
