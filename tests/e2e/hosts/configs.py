@@ -11,6 +11,7 @@ import yaml
 
 from demo.stack.configs import quick_rules
 from demo.stack.tools import REPOSITORY
+from tests.e2e.hosts import documented
 
 Config = Any
 
@@ -165,6 +166,7 @@ def responder() -> str:
             "guards": {
                 "startup_grace": "1s",
                 "cooldown": "1s",
+                "shrinking_ratio": 0.01,
                 "max_restarts": 100,
                 "wait_for_idle": "1m",
                 "idle_interval": "1s",
@@ -173,6 +175,7 @@ def responder() -> str:
         }
         for agent, unit in UNITS.items()
     }
+    managed[COLLECTD]["restart_command"] = documented.clearing_command(UNITS[COLLECTD])
     controller = {
         "name": "mn-1",
         "drain_url": "http://127.0.0.1:8080/hosts/{host}/drain",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 
+import yaml
+
 from demo.stack.tools import REPOSITORY
 
 _PAGE = (REPOSITORY / "docs/ssh.md").read_text(encoding="utf-8")
@@ -25,6 +27,17 @@ def sudoers(*units: str) -> str:
     (line,) = re.findall(r"^ +(memleash ALL=.+)$", _PAGE, re.MULTILINE)
     assert f"{_AGENT}.service" in line
     return "".join(f"{line}\n".replace(f"{_AGENT}.service", unit) for unit in units)
+
+
+def clearing_sudoers(unit: str) -> str:
+    """Return the documented sudoers line of a restart that clears systemd's count of starts."""
+    return block("systemd.md", "memleash ALL=").replace(f"{_AGENT}.service", unit)
+
+
+def clearing_command(unit: str) -> str:
+    """Return the documented restart command that clears systemd's count of starts."""
+    settings = yaml.safe_load(block("systemd.md", "restart_command:"))
+    return str(settings["restart_command"]).replace(f"{_AGENT}.service", unit)
 
 
 def forced_command(command: str) -> str:

@@ -210,7 +210,9 @@ def _set_up_hosts(fleet: Fleet) -> None:
     }
     for host in fleet.hosts:
         write = host.container.write
-        write("/etc/sudoers.d/memleash", documented.sudoers(*configs.UNITS.values()), mode="440")
+        clearing = documented.clearing_sudoers(configs.UNITS[configs.COLLECTD])
+        lines = documented.sudoers(*configs.UNITS.values()) + clearing
+        write("/etc/sudoers.d/memleash", lines, mode="440")
         host.run("visudo", "-c", "-q")
         write("/etc/systemd/system/sample-agent.service", configs.SAMPLE_UNIT)
         write("/etc/memleash/exporter.yml", configs.exporter(*agents[host.name]))
