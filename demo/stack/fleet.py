@@ -63,7 +63,7 @@ class Member:
     ssh_address: str | None = None
     exporter_address: str | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """In the inventory, beside those of every host."""
+    """In the inventory, beside those of every host. Members with the same ``host`` share it."""
     limit_from_prometheus: bool = False
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Over the settings of its agent in the responder's configuration."""
@@ -104,7 +104,8 @@ class Fleet:
             service = self.service(member.name)
             service.mkdir(parents=True)
             (service / "command").write_text(self._agent_command(member), encoding="utf-8")
-        self._write("hosts.yml", [self._target(member) for member in self.members.values()])
+        targets = [self._target(member) for member in self.members.values()]
+        self._write("hosts.yml", list({one["labels"]["host"]: one for one in targets}.values()))
         for port in set(self._watched_by.values()):
             group = [one for one in self.members.values() if self._watched_by[one.name] == port]
             self._write(

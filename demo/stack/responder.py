@@ -82,12 +82,13 @@ class Responder:
         return _status(request, timeout_seconds)
 
     def alert(self, *hosts: str) -> None:
-        """Tell of an alert for each host of a fleet that began just now.
+        """Tell of an alert for each host of a fleet that began just now."""
+        self.alert_of(*(over_limit(host) for host in hosts))
 
-        One that is killed meanwhile may not answer.
-        """
+    def alert_of(self, *alerts: Mapping[str, Any]) -> None:
+        """Tell of ``alerts``; one that is killed meanwhile may not answer."""
         with contextlib.suppress(OSError):
-            self.tell(*(over_limit(host) for host in hosts))
+            self.tell(*alerts)
 
     # -- what it says ---------------------------------------------------------------------------
 
