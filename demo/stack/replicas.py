@@ -22,8 +22,8 @@ from demo.stack.site import Pace
 from demo.stack.stack import Stack, prepared
 from demo.stack.tools import find
 
-NEEDED = ("controller", "exporter", "alertmanager", "sshd")
-"""The parts of the stack that a restart needs. The limits are the host's own override."""
+NEEDED = ("controller", "exporter", "prometheus", "alertmanager", "sshd")
+"""The parts of the stack that a restart needs."""
 
 
 @dataclasses.dataclass(frozen=True)
