@@ -40,7 +40,7 @@ def halted_on(site: Site, database: str) -> Responder:
     site.over_the_limit()
     about = alert(1, host=site.stack.site.host, agent=site.stack.site.agent)
     assert one.tell(about) == 202
-    wait_until("it to halt", site.halted.exists)
+    wait_until("it to halt", site.halted.exists, seen=lambda: one.get("/api/v1/restarts"))
     return one
 
 

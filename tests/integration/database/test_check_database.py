@@ -12,10 +12,14 @@ import yaml
 
 from demo.stack.postgres import Postgres
 from demo.stack.responder import lonely
+from memleash_responder.adapters.database.migrations import NEWEST_VERSION
 from tests.integration.database.conftest import Start
 from tests.integration.database.test_upgrades import postgres_of_version_1, sqlite_of_version_1
 
 pytestmark = pytest.mark.integration
+
+EMPTY = f"it is empty; a start makes the tables of version {NEWEST_VERSION}, and can be written"
+OLD = f"it has version 1; a start brings it to version {NEWEST_VERSION}"
 
 Check = Callable[[str], tuple[int, str]]
 
@@ -49,7 +53,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_file_that_is_not_there_is_not_made(check: Check, tmp_path: Path) -> None:
     code, line = check(f"sqlite:///{tmp_path / 'new.db'}")
     assert (code, contents(tmp_path)) == (0, {})
-    assert "it is empty; a start makes the tables of version 2, and can be written" in line
+    assert EMPTY in line
 
 
 def test_an_old_file_stays_as_it_is(check: Check, tmp_path: Path) -> None:
@@ -57,7 +61,7 @@ def test_an_old_file_stays_as_it_is(check: Check, tmp_path: Path) -> None:
     before = contents(tmp_path)
     code, line = check(url)
     assert (code, contents(tmp_path)) == (0, before)
-    assert "it has version 1; a start brings it to version 2" in line
+    assert OLD in line
 
 
 def test_a_file_in_use_is_left_to_its_responder(check: Check, start: Start, tmp_path: Path) -> None:
@@ -65,7 +69,7 @@ def test_a_file_in_use_is_left_to_its_responder(check: Check, start: Start, tmp_
     one = start(url)
     code, line = check(url)
     assert code == 0
-    assert "it has version 2; a start changes nothing" in line
+    assert f"it has version {NEWEST_VERSION}; a start changes nothing" in line
     assert "a responder runs on it" in line
     assert one.status("/-/ready") == 200
 
@@ -82,12 +86,12 @@ def test_postgresql_is_said_and_not_changed(check: Check, postgres: Postgres) ->
     tables = "SELECT count(*) FROM pg_class WHERE relname LIKE 'memleash%'"
     code, line = check(postgres.url)
     assert (code, postgres.query(tables)) == (0, "0")
-    assert "it is empty; a start makes the tables of version 2, and can be written" in line
+    assert EMPTY in line
     postgres_of_version_1(postgres)
     before = postgres.query(tables)
     code, line = check(postgres.url)
     assert (code, postgres.query(tables)) == (0, before)
-    assert "it has version 1; a start brings it to version 2, and can be written" in line
+    assert f"{OLD}, and can be written" in line
 
 
 @pytest.mark.parametrize(
