@@ -109,7 +109,8 @@ def _now() -> list[Panel]:
         ),
         figure(
             "Not connected",
-            "Hosts that are being restarted, or that a restart left out of service.",
+            "Hosts being restarted, that a restart left out of service, or whose pings fail."
+            " Those in maintenance are not counted.",
             series.count(series.NOT_CONNECTED),
             "AgentRestartFailed",
         ),

@@ -57,7 +57,7 @@ LAST_RESTART = (
     f"max by (host, agent, outcome) ({responder('last_restart_timestamp_seconds', HOST, AGENT)})"
 )
 BLOCKED = f"max by (host, agent, reason) ({responder('restart_blocked', HOST, AGENT)})"
-NOT_CONNECTED = by_host(responder("host_state", HOST, 'state!="connected"')) + " == 1"
+NOT_CONNECTED = by_host(responder("host_state", HOST, 'state=~"connecting|disconnected"')) + " == 1"
 QUARANTINED = by_agent(responder("quarantined", HOST, AGENT))
 
 
