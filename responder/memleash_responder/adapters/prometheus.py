@@ -96,16 +96,9 @@ class PrometheusClient:
         """
         fixed = f'alertstate="firing",alertname!~"{"|".join(OWN_ALERTS)}"'
         alerts = " or ".join(f"ALERTS{{{fixed},{one}}}" for one in selectors)
-        alive = f'label_replace(vector(1), "{_PART}", "alive", "", "")'
-        counts: dict[str, int] = {}
-        for labels, evaluated_at, raw in self._query(f"count by (alertname) ({alerts}) or {alive}"):
-            self._check_evaluation("ALERTS", evaluated_at, now)
-            name, count = labels.get("alertname", labels.get(_PART)), decimal(raw)
-            if not name or count is None or count < 1:
-                raise self._unavailable(f"ALERTS was answered with {_told(labels)} '{line(raw)}'")
-            counts[name] = int(count)
-        if counts.pop("alive", None) is None:
-            raise self._unavailable("ALERTS was answered without a sign of life")
+        counts = self._count(alerts, "alertname", now)
+        if "" in counts:
+            raise self._unavailable("ALERTS was answered with {} '1': alerts have names")
         return tuple(f"{name} x{n}" if n > 1 else name for name, n in sorted(counts.items()))
 
     def hosts_with_alerts(
@@ -118,20 +111,33 @@ class PrometheusClient:
         """
         wanted = ['alertstate="firing"', *map(str, matchers)]
         wanted += [f"host={_quoted(host)}"] if host is not None else []
-        alerts = f"count by (host) (ALERTS{{{','.join(wanted)}}})"
-        found, is_alive = set(), False
-        query = f'{alerts} or label_replace(vector(1), "{_PART}", "alive", "", "")'
-        for labels, evaluated_at, _ in self._query(query):
+        counts = self._count(f"ALERTS{{{','.join(wanted)}}}", "host", now)
+        hosts = counts.keys() - {""}  # one without is about no host
+        if host is not None and hosts - {host}:
+            raise self._unavailable(f"ALERTS of {host} was answered with {listed(sorted(hosts))}")
+        return frozenset(hosts)
+
+    def _count(self, alerts: str, by: str, now: float) -> dict[str, int]:
+        """Return how many ``alerts`` there are for each value of the label ``by``; "" without it.
+
+        That there are none is believed only with a sign of life in the same answer, evaluated at
+        unix time ``now``. Raises FactsUnavailable.
+        """
+        counts: dict[str, int] = {}
+        is_alive = False
+        alive = f'label_replace(vector(1), "{_PART}", "alive", "", "")'
+        for labels, evaluated_at, raw in self._query(f"count by ({by}) ({alerts}) or {alive}"):
             self._check_evaluation("ALERTS", evaluated_at, now)
-            if labels.get(_PART) == "alive":
+            if labels == {_PART: "alive"}:
                 is_alive = True
-            elif set(labels) == {"host"} and labels["host"] == (host or labels["host"]):
-                found.add(labels["host"])
-            elif labels:  # without any: an alert that is about no host
-                raise self._unavailable(f"ALERTS was answered with {_told(labels)}")
+                continue
+            count = decimal(raw)
+            if labels.keys() - {by} or count is None or count < 1:
+                raise self._unavailable(f"ALERTS was answered with {_told(labels)} '{line(raw)}'")
+            counts[labels.get(by, "")] = int(count)
         if not is_alive:
             raise self._unavailable("ALERTS was answered without a sign of life")
-        return frozenset(found)
+        return counts
 
     def by_agent(self, expression: str) -> dict[tuple[str, str], float]:
         """Return the value of ``expression`` for each (host, agent). Raises FactsUnavailable.
