@@ -45,7 +45,7 @@ class Restart:
     approval_by: str | None = None
     waits_for: Outcome | None = None
     """What a request at WAITING waits for, by the word that it would end with."""
-    waiting_since: float | None = None
+    waiting_since: Stamp | None = None
     """Since when it waits for something that has a bound."""
     waited_seconds: float = 0.0
     """How long it did before ``waiting_since``."""

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.policy import Guards
 from memleash_responder.core.restarts import WAITING, Restart
@@ -22,7 +23,7 @@ _BOUNDED = frozenset({Outcome.BUSY})
 """What is waited for no longer than ``wait_for_idle``; the rest ends at a time of its own."""
 
 
-def given_up(restart: Restart, refusal: Refusal, guards: Guards, now: float) -> Refusal | None:
+def given_up(restart: Restart, refusal: Refusal, guards: Guards, now: Stamp) -> Refusal | None:
     """Return the refusal that ends a request that may wait no longer; None: it goes on waiting."""
     waited = waited_seconds(restart, now)
     if refusal.outcome not in _BOUNDED or waited < guards.wait_for_idle:
@@ -31,17 +32,16 @@ def given_up(restart: Restart, refusal: Refusal, guards: Guards, now: float) -> 
     return dataclasses.replace(refusal, reason=refusal.reason + after)
 
 
-def next_look_seconds(restart: Restart, guards: Guards, now: float) -> float:
+def next_look_seconds(restart: Restart, guards: Guards, now: Stamp) -> float:
     """Return how long after ``now`` a request that waits is looked at again."""
     left = guards.wait_for_idle - waited_seconds(restart, now)
     return min(guards.idle_interval, left) if left > 0 else guards.idle_interval
 
 
-def waited_seconds(restart: Restart, now: float) -> float:
-    """Return how long a request has waited, all its waits with a bound. ``now`` is unix time."""
+def waited_seconds(restart: Restart, now: Stamp) -> float:
+    """Return how long a request has waited, all its waits with a bound."""
     since = restart.waiting_since
-    # A clock that was set back does not give the time back that was waited before.
-    return restart.waited_seconds + (max(0.0, now - since) if since is not None else 0.0)
+    return restart.waited_seconds + (since.age_seconds(now) if since is not None else 0.0)
 
 
 def waits_on(restart: Restart, refusal: Refusal) -> bool:
@@ -49,7 +49,7 @@ def waits_on(restart: Restart, refusal: Refusal) -> bool:
     return restart.step == WAITING and restart.reason == _reason(refusal)
 
 
-def wait_columns(restart: Restart, refusal: Refusal, now: float) -> dict[str, object]:
+def wait_columns(restart: Restart, refusal: Refusal, now: Stamp) -> dict[str, Any]:
     """Return what changes in the row of a request that begins to wait."""
     return {
         "reason": _reason(refusal),
@@ -63,7 +63,7 @@ def _reason(refusal: Refusal) -> str:
     return f"waits: {refusal.reason}"
 
 
-def wait_ended_columns(restart: Restart, now: float) -> dict[str, object]:
+def wait_ended_columns(restart: Restart, now: Stamp) -> dict[str, Any]:
     """Return what changes in the row of a request that has waited."""
     return {
         "reason": "",
@@ -73,12 +73,12 @@ def wait_ended_columns(restart: Restart, now: float) -> dict[str, object]:
     }
 
 
-def recorded_waits(restart: Restart, refusal: Refusal, now: float) -> list[Mapping[str, Any]]:
+def recorded_waits(restart: Restart, refusal: Refusal, now: Stamp) -> list[Mapping[str, Any]]:
     """Return the waits of a request for its record, the one that begins ``now`` as the last.
 
     An attempt that was begun and given back is recorded with the steps that it took.
     """
-    wait = {"for": refusal.outcome, "reason": refusal.reason, "since": now}
+    wait = {"for": refusal.outcome, "reason": refusal.reason, "since": now.at}
     if restart.steps:
         wait["after"] = list(restart.steps)
     return [*restart.facts.get("waits", ()), wait][-RECORDED_WAITS:]

@@ -3,7 +3,8 @@
 intake                   notifications out of the inbox, each alert to who deals with it
 restart_requests         a restart is asked for, looked at, and queued, refused or put to a person
 restart_situation        the facts that guards rest on, read afresh
-restart_looks            what a step looks at before it acts, and how it waits
+restart_wait             a restart is put to wait, or has waited long enough
+restart_looks            what a step looks at before it acts
 restart_steps            the steps of a guarded restart, each safe to run twice
 restart_workflow         those steps in a row, durable on DBOS
 restart_end              a host is given back, a restart gets its final word
@@ -13,6 +14,7 @@ diagnosis_workflow       begun on the host, waited for, fetched, cleaned up
 diagnosis_in_restart     evidence in the middle of a restart, quickly or not at all
 diagnosis_order          what the diagnoser is told for one diagnosis
 muting                   claims on silence, and Alertmanager made to agree with them
+host_states              the states of all hosts, and the watch on what is said of them
 host_recovery            lost hosts taken back, undrains that are still owed
 replicas                 which replicas live, and the work of dead ones taken over
 keeper                   the schedule that calls the above again and again

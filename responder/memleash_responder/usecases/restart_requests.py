@@ -153,7 +153,7 @@ class RestartRequests:
             wait(self._services, restart, refusal, facts, at=_LOOKED_AT, attempt=restart.attempt)
 
     def _queue(self, restart: Restart, facts: Mapping[str, object]) -> None:
-        waited = wait_ended_columns(restart, self._services.clock.now())
+        waited = wait_ended_columns(restart, self._services.clock.stamp())
         requests = self._services.memory.restarts
         if requests.note(restart.id, facts, next_step=QUEUED, at=_LOOKED_AT, columns=waited):
             self._workflow.begin_queued()
@@ -220,7 +220,7 @@ class RestartRequests:
         """Return the uptime at which a request that waits is looked at again."""
         agent = self._services.settings.agents.get(restart.agent)
         now = self._services.clock.stamp()
-        wait = next_look_seconds(restart, agent.guards, now.at) if agent is not None else 0.0
+        wait = next_look_seconds(restart, agent.guards, now) if agent is not None else 0.0
         return now.uptime_seconds + wait
 
     def resolve(self, alert: Alert) -> None:

@@ -19,7 +19,7 @@ def ends_with(services: Services, restart: Restart, refusal: Refusal) -> Refusal
     agent = services.settings.agents.get(restart.agent)
     if agent is None or refusal.outcome not in WAITED_FOR:
         return refusal
-    return given_up(restart, refusal, agent.guards, services.clock.now())
+    return given_up(restart, refusal, agent.guards, services.clock.stamp())
 
 
 def wait(
@@ -37,7 +37,7 @@ def wait(
     """
     if waits_on(restart, refusal):
         return True
-    now = services.clock.now()
+    now = services.clock.stamp()
     noted = services.memory.restarts.note(
         restart.id,
         {**facts, "waits": recorded_waits(restart, refusal, now)},

@@ -146,7 +146,7 @@ class Restarts(RuleBasedStateMachine):
             "no host drained while it waits": not node.drained or owed,
             "never waiting once its command is sent": restart.command_sent is None,
             "never waiting for longer than it may": (
-                waited_seconds(restart, self.world.clock.now()) <= GUARDS.wait_for_idle
+                waited_seconds(restart, self.world.clock.stamp()) <= GUARDS.wait_for_idle
             ),
         }
         self.violations += [f"{host}: {rule}" for rule, held in holds.items() if not held]

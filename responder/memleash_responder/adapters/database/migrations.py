@@ -29,7 +29,9 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
     ),
     3: (
         "ALTER TABLE memleash_restarts ADD COLUMN waits_for VARCHAR(32)",
-        "ALTER TABLE memleash_restarts ADD COLUMN waiting_since DOUBLE PRECISION",
+        "ALTER TABLE memleash_restarts ADD COLUMN waiting_since_at DOUBLE PRECISION",
+        "ALTER TABLE memleash_restarts ADD COLUMN waiting_since_boot_id VARCHAR(36)",
+        "ALTER TABLE memleash_restarts ADD COLUMN waiting_since_uptime DOUBLE PRECISION",
         "ALTER TABLE memleash_restarts ADD COLUMN waited_seconds"
         " DOUBLE PRECISION NOT NULL DEFAULT 0",
         "ALTER TABLE memleash_restarts ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0",

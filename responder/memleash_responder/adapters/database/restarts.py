@@ -99,7 +99,7 @@ class Restarts:
             steps = [*row.steps, finished_step] if finished_step else row.steps
             values = {"facts": {**row.facts, **facts}, "steps": steps}
             values |= {"step": next_step} if next_step else {}
-            values |= columns or {}
+            values |= _with_stamps(columns or {})
             connection.execute(restarts.update().where(restarts.c.id == restart_id).values(values))
             return True
 
@@ -224,23 +224,33 @@ def batches(many: Sequence[T]) -> Iterator[Sequence[T]]:
 
 def _columns(new: Restart) -> dict[str, Any]:
     row = {field.name: getattr(new, field.name) for field in dataclasses.fields(new)}
-    row |= {"steps": list(new.steps), "facts": dict(new.facts)}
-    return row | sent_columns(row.pop("command_sent"))
+    return _with_stamps(row | {"steps": list(new.steps), "facts": dict(new.facts)})
 
 
 def restart_of(row: sa.RowMapping) -> Restart:
     """Return a row of the table as a Restart."""
     values = dict(row)
-    sent = [values.pop(name) for name in SENT_COLUMNS]
-    values["command_sent"] = Stamp(*sent) if sent[0] is not None else None
+    for name in _STAMPS:
+        at, boot_id, uptime_seconds = (values.pop(part) for part in stamp_columns(name, None))
+        values[name] = Stamp(at, boot_id, uptime_seconds) if at is not None else None
     for name in ("outcome", "waits_for"):
         values[name] = Outcome(row[name]) if row[name] else None
     return Restart(**values)
 
 
-SENT_COLUMNS = ("command_sent_at", "command_sent_boot_id", "command_sent_uptime")
+_STAMPS = ("command_sent", "waiting_since")
 
 
-def sent_columns(sent: Stamp | None) -> dict[str, object]:
-    """Return the columns that say when a command was sent."""
-    return dict(zip(SENT_COLUMNS, dataclasses.astuple(sent) if sent else (None,) * 3, strict=True))
+def stamp_columns(name: str, stamp: Stamp | None) -> dict[str, object]:
+    """Return the columns that keep the stamp called ``name``."""
+    parts = dataclasses.astuple(stamp) if stamp else (None,) * 3
+    return dict(zip((f"{name}_at", f"{name}_boot_id", f"{name}_uptime"), parts, strict=True))
+
+
+def _with_stamps(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values`` of a row with each stamp among them in its columns."""
+    row = dict(values)
+    for name in _STAMPS:
+        if name in row:
+            row |= stamp_columns(name, row.pop(name))
+    return row

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.restarts import SENT_COLUMNS, sent_columns
+from memleash_responder.adapters.database.restarts import stamp_columns
 from memleash_responder.adapters.database.schema import restarts
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Refusal
@@ -16,6 +17,7 @@ from memleash_responder.errors import Overtaken
 
 _LOCK = 7366
 """The same in every release."""
+_columns = functools.partial(stamp_columns, "command_sent")
 
 
 class SentCommands:
@@ -55,7 +57,7 @@ class SentCommands:
             refusal = refuse(_sent(connection, counted_seconds, now, restart.id), now)
             if refusal is None:
                 note = restarts.update().where(*_as_sent(restart.id, restart.command_sent))
-                values = {**sent_columns(now), "life_to_end": life}
+                values = {**_columns(now), "life_to_end": life}
                 if connection.execute(note.values(values)).rowcount != 1:
                     raise Overtaken(f"restart {restart.id} of {restart.agent} on {restart.host}")
             return refusal or now
@@ -66,7 +68,7 @@ class SentCommands:
         What ``restart`` has of an earlier command stands again.
         """
         former = restart.command_sent
-        values: dict[str, object] = dict(sent_columns(former))
+        values: dict[str, object] = dict(_columns(former))
         if former is None:
             values["life_to_end"] = None
         with self._database.write() as connection:
@@ -78,7 +80,7 @@ def _sent(
     connection: sa.Connection, seconds: float, now: Stamp, but: str | None
 ) -> list[SentCommand]:
     """Return what was sent in that time by either clock: the wall clock may have been set."""
-    at, boot_id, uptime_seconds = (restarts.c[name] for name in SENT_COLUMNS)
+    at, boot_id, uptime_seconds = (restarts.c[name] for name in _columns(None))
     in_this_boot = sa.and_(boot_id == now.boot_id, uptime_seconds >= now.uptime_seconds - seconds)
     # Only the columns that are needed: a request's facts hold its command's output.
     query = sa.select(restarts.c.host, restarts.c.agent, at, boot_id, uptime_seconds).where(
@@ -91,7 +93,5 @@ def _sent(
 
 def _as_sent(restart_id: str, sent: Stamp | None) -> list[sa.ColumnElement[bool]]:
     """Return what is true of an open request while its command was last sent at that moment."""
-    was = [
-        restarts.c[name].is_not_distinct_from(value) for name, value in sent_columns(sent).items()
-    ]
+    was = [restarts.c[name].is_not_distinct_from(value) for name, value in _columns(sent).items()]
     return [restarts.c.id == restart_id, restarts.c.outcome.is_(None), *was]

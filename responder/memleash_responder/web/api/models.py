@@ -187,8 +187,14 @@ class Restart:
     @classmethod
     def of(cls, restart: restarts.Restart) -> Restart:
         """Return ``restart`` as it is shown."""
-        sent = restart.command_sent
-        return _alike(cls, restart, command_sent_at=sent and sent.at, progress=step_states(restart))
+        sent, waiting = restart.command_sent, restart.waiting_since
+        return _alike(
+            cls,
+            restart,
+            command_sent_at=sent and sent.at,
+            waiting_since=waiting and waiting.at,
+            progress=step_states(restart),
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
