@@ -190,6 +190,7 @@ def test_a_collector_that_may_take_no_more_memory_still_reports(
     assert heart.goes_on()
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("name", "times"),
@@ -223,5 +224,5 @@ def test_an_agent_lives_through_many_diagnoses_in_a_row(
         cwd=Path(__file__).parents[3],
     )
 
-    assert heart.goes_on()
+    assert heart.never_stood_still()
     assert child.poll() is None

@@ -19,12 +19,12 @@ from demo.stack.tools import find
 
 pytestmark = pytest.mark.integration
 
-NEEDED = ("controller", "exporter", "sshd", "responder")
+NEEDED = ("controller", "exporter", "prometheus", "sshd", "responder")
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    """A host and its responder, without Prometheus, and Alertmanager only if a test starts it."""
+    """A host and its responder, and Alertmanager only if a test starts it."""
     with prepared(find(), tmp_path / "stack", Pace(start_delay_seconds=2.0)) as stack:
         service = (configs.SERVICE_SCRIPT, stack.site.service, "start")
         subprocess.run(service, check=True, stdout=subprocess.DEVNULL)

@@ -74,7 +74,7 @@ def succeeds(fault: str, peers: Faults | None = None, **member: Any) -> Row:
     return Row(fault, "restarted", starts=2, peers=peers or {}, member=member)
 
 
-_FEW = {"readiness": {"probes": 4, "timeout": "1s", "interval": "250ms"}}
+_FEW = {"readiness": {"probes": 4, "timeout": "10s", "interval": "250ms"}}
 
 OF_SSH = [
     refused("ssh refused", "ssh_unreachable", ssh_address="refused"),
