@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from demo.http_server import as_json, serving
 from memleash_responder.adapters.http import client as http
 from memleash_responder.settings import Authorization, BasicAuth, HttpConfig, TlsConfig
 from tests.contract.adapters.peer import Peer, Raw, Reply
@@ -217,6 +218,15 @@ def test_many_threads_share_a_session(peer: Peer) -> None:
         for thread in threads:
             thread.join()
     assert seen == {number: f"/{number}".encode() for number in range(40)}
+
+
+def test_a_peer_that_closes_without_a_word_is_not_sent_the_next_request() -> None:
+    """Seen: it does as it was asked, and a request that was sent meanwhile got no answer."""
+    silent = serving(lambda asked: as_json(asked.path), keeps_connections=True)
+    with silent as served, http.session(HttpConfig()) as session:
+        for number in range(300):
+            url = f"{served.url}/{number}"
+            assert http.request(session, "GET", url, timeout_seconds=10).json() == f"/{number}"
 
 
 @pytest.mark.parametrize("timeout_seconds", [0, -1])

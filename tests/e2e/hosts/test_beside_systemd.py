@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.stack.http import answers
 from tests.e2e.docker import DockerFailed
 from tests.e2e.hosts.configs import COLLECTD, MIB, SAMPLE, UNITS
 from tests.e2e.hosts.fleet import Fleet, now
@@ -104,7 +105,9 @@ def test_memory_max_catches_what_no_scrape_could_and_memleash_does_nothing(fleet
 def test_a_watchdog_neither_disturbs_a_restart_nor_is_disturbed(fleet: Fleet) -> None:
     host, unit, began = fleet.host("host-a"), UNITS[SAMPLE], now()
     host.container.write("/opt/watched.py", _WATCHED_AGENT)
+    echo = f"http://{host.address}:7070/host/echo"
     with drop_in(host, unit, _WATCHED):
+        fleet.until("the watched agent to answer", lambda: answers(echo))
         fleet.until_settled()
         starts, commands = len(host.starts(unit)), host.restart_commands(unit)
         host.agent_does("grow", to_mib=210)

@@ -50,6 +50,14 @@ class _Response(http.client.HTTPResponse):
         under = self.fp.detach()
         self.fp = io.BufferedReader(_TimedSocket(sock, under, deadline.get()))
 
+    def begin(self) -> None:
+        """Read the headers; the connection ends with this answer, whether the peer says so or not.
+
+        A peer that closes without a word would be sent the next request while it does.
+        """
+        super().begin()
+        self.will_close = True
+
 
 class _HttpConnection(urllib3.connection.HTTPConnection):
     response_class = _Response
