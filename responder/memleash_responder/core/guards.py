@@ -27,15 +27,11 @@ class Guard:
 
     name: str
     steps: frozenset[Step]
+    reads: Callable[[Situation], object]
+    """What it looks at, such as ``situation.tasks``."""
     check: Callable[[Situation, RestartPolicy, float], Refusal | None]
     forceable: bool
     """Whether ``force`` skips it."""
-    asks_controllers: bool
-    """Whether it looks at tasks, for which every controller has to be asked."""
-    asks_pings: bool
-    """Whether it looks at the host's pings, for which Prometheus is asked."""
-    asks_states: bool
-    """Whether it looks at the host's state, which controllers are asked for, too."""
 
     def looks_at(self, step: Step | None) -> bool:
         """Whether it looks at ``step``; at None, every guard does."""
@@ -46,22 +42,12 @@ class Guard:
         return self.forceable and restart.forced
 
 
-def asks_controllers(step: Step | None) -> bool:
-    """Whether a guard that looks at ``step`` wants to know what the controllers say.
+def is_read(reads: Callable[[Situation], object], step: Step | None) -> bool:
+    """Whether a guard that looks at ``step`` reads that, so that it has to be asked for.
 
-    A forced restart wants to know it, too: what it goes past is recorded.
+    A forced restart asks, too: what it goes past is recorded.
     """
-    return any(guard.asks_controllers and guard.looks_at(step) for guard in GUARDS)
-
-
-def asks_states(step: Step | None) -> bool:
-    """Whether a guard that looks at ``step`` wants to know what controllers call the host."""
-    return any(guard.asks_states and guard.looks_at(step) for guard in GUARDS)
-
-
-def asks_pings(step: Step | None) -> bool:
-    """Whether a guard that looks at ``step`` wants to know whether the host's pings fail."""
-    return any(guard.asks_pings and guard.looks_at(step) for guard in GUARDS)
+    return any(guard.reads is reads and guard.looks_at(step) for guard in GUARDS)
 
 
 def refusals(
@@ -77,14 +63,14 @@ def refusals(
             yield guard, None if skipped else guard.check(situation, policy, now)
 
 
-def first_refusal(
+def refusal_at(
     step: Step, situation: Situation, policy: RestartPolicy, now: float
 ) -> Refusal | None:
     """Return why the guards that look at ``step`` refuse, or None.
 
     What ends the request comes before what it may wait for.
     """
-    return weightiest([no for _, no in refusals(step, situation, policy, now) if no])
+    return deciding([no for _, no in refusals(step, situation, policy, now) if no])
 
 
 def gone_past(
@@ -99,7 +85,7 @@ def gone_past(
     return list(dict.fromkeys(refusal for refusal in checked if refusal is not None))
 
 
-def weightiest(refused: Sequence[Refusal]) -> Refusal | None:
+def deciding(refused: Sequence[Refusal]) -> Refusal | None:
     """Return the first refusal that ends a request, or else the first that it may wait out."""
     ending = [refusal for refusal in refused if refusal.outcome not in WAITED_FOR]
     return next(iter([*ending, *refused]), None)
@@ -123,15 +109,7 @@ def _guard(
         seen = reads(situation)
         return Refusal(blind, seen.why) if isinstance(seen, Unknown) else check(seen, policy, now)
 
-    return Guard(
-        name,
-        steps,
-        refuse,
-        forceable,
-        asks_controllers=reads is facts.tasks,
-        asks_pings=reads is facts.pings,
-        asks_states=reads is facts.standing,
-    )
+    return Guard(name, steps, reads, refuse, forceable)
 
 
 _BLIND_TO_CONTROLLERS = Outcome.CONTROLLER_UNREACHABLE
@@ -146,12 +124,14 @@ GUARDS: tuple[Guard, ...] = (
     _guard("paused", _ALWAYS, lambda now: now.pauses, checks.paused),
     _guard("observe_mode", _ALWAYS, lambda now: now.restart, checks.observe_mode),
     _guard("quarantined", _ADMIT, lambda now: now.quarantined, checks.quarantined),
-    _guard("maintenance", _ALWAYS, facts.standing, checks.maintenance, blind=_BLIND_TO_CONTROLLERS),
+    _guard("maintenance", _ALWAYS, facts.standing, checks.maintenance),
+    _guard("host_not_connected", _ADMIT, facts.standing, checks.host_not_connected),
     _guard(
-        "host_not_connected",
-        _ADMIT,
-        facts.standing,
-        checks.host_not_connected,
+        "state_unknown",
+        _ALWAYS,
+        facts.controller_states,
+        checks.passes,
+        forceable=True,
         blind=_BLIND_TO_CONTROLLERS,
     ),
     _guard("pings_unknown", _ADMIT, facts.pings, checks.passes),

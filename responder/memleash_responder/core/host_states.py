@@ -60,7 +60,7 @@ class Standing:
     reason: str = ""
 
 
-def known_standing(facts: HostFacts) -> Standing:
+def standing(facts: HostFacts) -> Standing:
     """Return a host's state by all that is known; who is silent says nothing.
 
     Maintenance comes first: a person who works on the host need not care what else is wrong.
@@ -83,21 +83,6 @@ def known_standing(facts: HostFacts) -> Standing:
     if facts.pings_fail is True:
         return Standing(HostState.DISCONNECTED, "its pings fail: their alert fires, unmuted")
     return Standing(HostState.CONNECTED)
-
-
-def standing(facts: HostFacts, *, past_silence: bool) -> Standing | Unknown:
-    """Return a host's state for a decision; Unknown while a controller that may object is silent.
-
-    ``past_silence``: a controller that cannot be asked is gone past.
-    """
-    known = known_standing(facts)
-    silent = [
-        f"{one.controller}: {one.state.why}"
-        for one in facts.controllers
-        if isinstance(one.state, Unknown)
-    ]
-    is_certain = known.state in (HostState.MAINTENANCE, HostState.DISCONNECTED)
-    return known if is_certain or past_silence or not silent else Unknown("; ".join(silent))
 
 
 def _is_known(told: ControllerState) -> bool:

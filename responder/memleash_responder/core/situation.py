@@ -16,7 +16,7 @@ from memleash_responder.core.facts import (
     Unknown,
     running,
 )
-from memleash_responder.core.host_states import HostFacts, Standing
+from memleash_responder.core.host_states import ControllerState, HostFacts, Standing
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.restarts import Restart
 
@@ -67,9 +67,18 @@ class Memory:
     """0 is off."""
 
 
-def standing(situation: Situation) -> Standing | Unknown:
-    """Return the host's state; ``force`` goes past a controller that cannot be asked."""
-    return host_states.standing(situation.host, past_silence=situation.restart.forced)
+def standing(situation: Situation) -> Standing:
+    """Return the host's state, by all that is known."""
+    return host_states.standing(situation.host)
+
+
+def controller_states(situation: Situation) -> tuple[ControllerState, ...] | Unknown:
+    """Return what each controller calls the host; Unknown when one of them could not say."""
+    told = situation.host.controllers
+    silent = [
+        f"{one.controller}: {one.state.why}" for one in told if isinstance(one.state, Unknown)
+    ]
+    return Unknown("; ".join(silent)) if silent else told
 
 
 def pings(situation: Situation) -> bool | Unknown:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
-from memleash_responder.core.guards import refusals, weightiest
+from memleash_responder.core.guards import deciding, refusals
 from memleash_responder.core.libvirtd import LibvirtdChoice
 from memleash_responder.core.outcomes import Refusal
 from memleash_responder.core.restarts import Restart
@@ -37,7 +37,7 @@ class Explanation:
     @property
     def refusal(self) -> Refusal | None:
         """What a request would meet first; None: it would be restarted."""
-        return weightiest([one.refusal for one in self.verdicts if one.refusal])
+        return deciding([one.refusal for one in self.verdicts if one.refusal])
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, shown
-from memleash_responder.core.guards import refusals, weightiest
+from memleash_responder.core.guards import deciding, refusals
 from memleash_responder.core.moments import unix_seconds
 from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import HostState, Mode, Refusal
 from memleash_responder.core.restarts import Restart
+from memleash_responder.core.situation import tasks as read_tasks
 from memleash_responder.core.time_bought import seconds_by_agent
 from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
@@ -288,11 +289,11 @@ def _row(
         quarantined=quarantine[1] if quarantine else None,
         restart_id=known.open_restarts.get(key),
         times_bought=known.times_bought.get(key, ()),
-        refusal=weightiest(
+        refusal=deciding(
             [
                 no
                 for guard, no in refusals(None, seen, policy, known.now)
-                if no and not guard.asks_controllers
+                if no and guard.reads is not read_tasks
             ]
         ),
     )

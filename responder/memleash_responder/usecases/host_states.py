@@ -17,7 +17,7 @@ from memleash_responder.core.host_states import (
     ControllerState,
     HostFacts,
     Standing,
-    known_standing,
+    standing,
 )
 from memleash_responder.core.labels import MAINTENANCE, yes_or_no
 from memleash_responder.core.maintenance import Maintenance
@@ -68,7 +68,7 @@ class KnownHosts:
 
     def standing(self, host: str) -> Standing:
         """Return a host's state."""
-        return known_standing(self.facts(host))
+        return standing(self.facts(host))
 
     def state(self, host: str) -> HostState:
         """Return a host's state alone."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
-from memleash_responder.core.guards import first_refusal, gone_past
+from memleash_responder.core.guards import gone_past, refusal_at
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal, Step
 from memleash_responder.core.policy import RestartPolicy
@@ -61,7 +61,7 @@ def look(services: Services, restart: Restart, step: Step, admitted_life: float 
     """Read everything afresh and run the guards of ``step``. Raises Refused."""
     situation, policy = _see(services, restart, step, admitted_life)
     now = services.clock.now()
-    refusal = first_refusal(step, situation, policy, now)
+    refusal = refusal_at(step, situation, policy, now)
     told = {str(step): seen(situation) | past(gone_past(step, situation, policy, now))}
     if refusal is not None:
         raise Refused(refusal.outcome, refusal.reason, told)
@@ -80,7 +80,7 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
     situation, policy = _see(services, restart, Step.RESTART, admitted_life)
 
     def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
-        return first_refusal(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
+        return refusal_at(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
 
     noted = services.memory.sent_commands.send(
         restart,

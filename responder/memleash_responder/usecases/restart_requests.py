@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from memleash_responder.adapters.database.restarts import new_id
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.guards import refusals, weightiest
+from memleash_responder.core.guards import deciding, refusals
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
 from memleash_responder.core.restarts import (
     APPROVED,
@@ -181,7 +181,7 @@ class RestartRequests:
         if situation.host.by_restarts is HostState.CONNECTING:
             # The restart of another agent holds the host. The queue lets this one begin after it.
             refused = [one for one in refused if one.outcome is not Outcome.HOST_NOT_CONNECTED]
-        main = weightiest(refused)
+        main = deciding(refused)
         others = [dataclasses.asdict(refusal) for refusal in refused if refusal != main]
         return main, {"request": seen(situation), "also_refused": others}
 

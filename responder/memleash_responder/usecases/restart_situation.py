@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memleash_responder.adapters.exporter import of_agent
+from memleash_responder.core import situation as reads
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown, shown
-from memleash_responder.core.guards import asks_controllers, asks_pings, asks_states
+from memleash_responder.core.guards import is_read
 from memleash_responder.core.host_states import HostFacts
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Step
 from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import Restart, SentCommand
-from memleash_responder.core.situation import NOT_ASKED, Situation, standing
+from memleash_responder.core.situation import NOT_ASKED, Situation
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import counted_seconds, restart_policy
 from memleash_responder.usecases.host_states import KnownHosts, known_hosts, read_pings
@@ -116,13 +117,13 @@ def read_situation(
         if agent is None:
             agent = read_agent(services, host, restart.agent)
         limit = read_hard_limit(services, host, restart.agent, agent)
-        if asks_controllers(step):
+        if is_read(reads.tasks, step):
             tasks = outside.controllers.tasks(host, restart.agent)
     stored = stored_facts(services, but=restart.id)
     facts = stored.hosts.facts(restart.host)
-    if host is not None and asks_states(step):
+    if host is not None and is_read(reads.controller_states, step):
         facts = dataclasses.replace(facts, controllers=outside.controllers.states(host))
-    if host is not None and asks_pings(step):
+    if host is not None and is_read(reads.pings, step):
         pings_fail = read_pings(services, restart.host, stored.hosts)
         facts = dataclasses.replace(facts, pings_fail=pings_fail)
     answers = Answers(agent, limit, read_firing(services, restart.agent), tasks)
@@ -203,13 +204,13 @@ def read_firing(services: Services, agent: str) -> tuple[str, ...] | Unknown:
 def seen(situation: Situation) -> dict[str, Any]:
     """Return the facts of a situation as JSON, for the history and ``explain``."""
     limit, tasks = situation.hard_limit_bytes, situation.tasks
-    host, pings = standing(situation), situation.host.pings_fail
+    host, pings = reads.standing(situation), situation.host.pings_fail
     firing = situation.alerts_firing
     return {
         "agent": agent_seen(situation.agent),
         "hard_limit_bytes": _unknown(limit) if isinstance(limit, Unknown) else limit,
-        "host_state": _unknown(host) if isinstance(host, Unknown) else host.state,
-        "host_state_reason": None if isinstance(host, Unknown) else host.reason or None,
+        "host_state": host.state,
+        "host_state_reason": host.reason or None,
         "pings_fail": _unknown(pings) if isinstance(pings, Unknown) else pings,
         "controller_states": {
             one.controller: _unknown(one.state) if isinstance(one.state, Unknown) else one.state

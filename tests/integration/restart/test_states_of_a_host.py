@@ -164,6 +164,9 @@ def test_force_goes_past_a_controller_that_cannot_say_a_state(
     restart = {"host": "cannot-say", "agent": "cannot-say", "force": True}
     post(f"{responder.url}/api/v1/restarts", restart)
     wait_until("a restart", lambda: responder.at("cannot-say", "outcome") == "restarted")
+    past = responder.at("cannot-say", "facts")["verify"]["gone_past"]
+    assert [one["outcome"] for one in past] == ["controller_unreachable"]
+    assert past[0]["reason"].startswith("mn-3: ")
 
 
 def test_a_host_whose_pings_fail_is_not_restarted(fleet: Fleet, responder: Responder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ ROWS = {line.split("|")[1].strip(): line for line in TABLE.splitlines() if line.
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
 def test_a_guard_stands_there_with_its_steps_and_what_force_does(guard: Guard) -> None:
     cells = [cell.strip() for cell in ROWS[f"`{guard.name}`"].split("|")]
-    looks, force = cells[3], cells[4]
-    assert all(str(step) in looks for step in guard.steps)
+    refuses, looks, force = cells[2:5]
+    assert looks == ", ".join(step for step in Step if step in guard.steps)
     assert force == ("yes" if guard.forceable else "no")
+    word = re.search(r"\(word: `(\w+)`\)", refuses)
+    assert (word[1] if word else guard.name) in set(RESTART_OUTCOMES)
 
 
 def test_the_guards_stand_there_in_their_order() -> None:

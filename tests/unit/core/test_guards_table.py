@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
-from memleash_responder.core.guards import GUARDS, Guard, asks_controllers, first_refusal, refusals
+from memleash_responder.core.guards import GUARDS, Guard, gone_past, is_read, refusal_at, refusals
 from memleash_responder.core.host_states import ControllerState, HostFacts
 from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
 from memleash_responder.core.restarts import APPROVED, DENIED, Restart
-from memleash_responder.core.situation import NOT_ASKED, Situation
+from memleash_responder.core.situation import NOT_ASKED, Situation, tasks
 from memleash_responder.core.windows import parse_window
 
 NOW = 1_800_000_000.0
@@ -342,39 +342,36 @@ def test_force_skips_the_busy_and_the_task_checks(seen: Situation) -> None:
     assert verdict(None, seen) is None
 
 
-SKIPPED_BY_FORCE = {"busy", "controller_unreachable", "tasks_running"}
-
-
 @pytest.mark.parametrize(
-    ("name", "seen", "by", "word"),
-    [pytest.param(*row[:4], id=row[0]) for row in REFUSES if row[3] not in SKIPPED_BY_FORCE],
+    ("seen", "by", "word"), [pytest.param(*row[1:4], id=row[0]) for row in REFUSES]
 )
-def test_force_skips_nothing_else_not_even_the_host_state(
-    name: str, seen: Situation, by: RestartPolicy, word: Outcome
+def test_force_goes_past_just_the_guards_that_the_table_says_and_names_them(
+    seen: Situation, by: RestartPolicy, word: Outcome
 ) -> None:
-    if name == "busy unknown":
-        return  # part of the busy check
+    refusing = next(guard for guard, no in refusals(None, seen, by, NOW) if no)
     forced = dataclasses.replace(seen, restart=dataclasses.replace(seen.restart, forced=True))
-    assert verdict(None, forced, by) is word
+    assert verdict(None, forced, by) is (None if refusing.forceable else word)
+    past = {no.outcome for step in refusing.steps for no in gone_past(step, forced, by, NOW)}
+    assert word in past or not refusing.forceable
 
 
 def test_a_person_named_in_a_refusal_sees_every_task_and_whose_it_is() -> None:
-    no = first_refusal(Step.VERIFY, situation(tasks=AT_WORK), POLICY, NOW)
+    no = refusal_at(Step.VERIFY, situation(tasks=AT_WORK), POLICY, NOW)
     assert no is not None
     assert no.reason == "running tasks: mn-2: migrate"
 
 
 def test_a_closed_window_is_named_with_when_the_next_opens() -> None:
-    no = first_refusal(Step.ADMIT, GOOD, AT_NIGHT, NOW)
+    no = refusal_at(Step.ADMIT, GOOD, AT_NIGHT, NOW)
     assert no is not None
     assert no.reason == (
         "outside of its windows (22:00-05:00 UTC); the next opens at 2027-01-15T22:00:00Z"
     )
-    assert first_refusal(Step.RESTART, GOOD, AT_NIGHT, NOW + 14 * 3600) is None
+    assert refusal_at(Step.RESTART, GOOD, AT_NIGHT, NOW + 14 * 3600) is None
 
 
 def test_a_controller_in_error_is_named_with_its_error() -> None:
-    no = first_refusal(Step.VERIFY, situation(tasks=UNREACHABLE), POLICY, NOW)
+    no = refusal_at(Step.VERIFY, situation(tasks=UNREACHABLE), POLICY, NOW)
     assert no is not None
     assert no.reason == "mn-2: no answer"
 
@@ -410,7 +407,7 @@ def test_a_reason_stays_short_whatever_was_told() -> None:
             ControllerTasks("mn-2", (Task("7", "migrate"),)),
         )
     )
-    told = first_refusal(Step.VERIFY, swamped, POLICY, NOW)
+    told = refusal_at(Step.VERIFY, swamped, POLICY, NOW)
     assert told is not None
     assert told.reason.startswith("running tasks: mn-1: 0 0 0 ")
     assert told.reason.endswith(" and 99,993 more")
@@ -425,10 +422,17 @@ def test_controllers_that_were_not_asked_refuse_wherever_tasks_count() -> None:
     assert verdict(Step.VERIFY, situation(tasks=NOT_ASKED, restart={"forced": True})) is None
 
 
+def test_a_controller_that_is_silent_keeps_no_other_from_having_the_last_word() -> None:
+    silent_and = (ControllerState("mn-1", SILENT), *told(HostState.DISCONNECTED))
+    assert verdict(Step.ADMIT, host(controllers=silent_and)) is Outcome.HOST_NOT_CONNECTED
+    silent_and = (ControllerState("mn-1", SILENT), *told(HostState.MAINTENANCE))
+    assert verdict(Step.ADMIT, host(controllers=silent_and)) is Outcome.MAINTENANCE
+
+
 @pytest.mark.parametrize("step", [*Step, None])
 def test_controllers_are_asked_at_the_steps_whose_guards_look_at_tasks(step: Step | None) -> None:
     looks = verdict(step, situation(tasks=NOT_ASKED)) is not None
-    assert asks_controllers(step) is looks
+    assert is_read(tasks, step) is looks
 
 
 def test_what_is_unknown_is_neither_true_nor_false() -> None:
@@ -449,7 +453,14 @@ def test_each_guard_by_itself_refuses_what_it_cannot_see(guard: Guard) -> None:
     )
     sees = {"resolved", "denied", "paused", "observe_mode", "quarantined"}
     sees |= {"storm", "outside_window", "cooldown", "restart_budget", "awaiting_approval"}
+    sees |= {"maintenance", "host_not_connected"}  # what is known; see the next test for the rest
     refusal = guard.check(blind, POLICY, NOW)
     assert (refusal is None) == (guard.name in sees)
     if refusal is not None:
         assert refusal.outcome in (Outcome.FACTS_UNAVAILABLE, Outcome.CONTROLLER_UNREACHABLE)
+
+
+def test_wherever_a_hosts_state_counts_nobody_who_may_object_is_silent() -> None:
+    steps = {guard.name: guard.steps for guard in GUARDS}
+    assert steps["state_unknown"] >= steps["maintenance"] | steps["host_not_connected"]
+    assert steps["pings_unknown"] >= steps["host_not_connected"]

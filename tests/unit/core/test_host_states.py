@@ -12,7 +12,6 @@ from memleash_responder.core.host_states import (
     ControllerState,
     HostFacts,
     by_restarts,
-    known_standing,
     standing,
 )
 from memleash_responder.core.maintenance import Maintenance
@@ -79,18 +78,5 @@ def says(*states: HostState | Unknown) -> dict[str, Any]:
 def test_the_first_that_has_a_word_gives_the_state_and_the_reason(
     facts: dict[str, Any], state: HostState, reason: str
 ) -> None:
-    found = known_standing(dataclasses.replace(WELL, **facts))
+    found = standing(dataclasses.replace(WELL, **facts))
     assert (found.state, found.reason) == (state, reason)
-
-
-@pytest.mark.parametrize("by", [CONNECTED, CONNECTING])
-def test_a_silent_controller_leaves_a_decision_without_a_state(by: HostState) -> None:
-    facts = dataclasses.replace(WELL, by_restarts=by, **says(CONNECTED, SILENT))
-    assert standing(facts, past_silence=False) == Unknown("mn-2: no answer")
-    assert standing(facts, past_silence=True) == known_standing(facts)
-
-
-@pytest.mark.parametrize("word", [DISCONNECTED, MAINTENANCE])
-def test_what_is_certain_needs_no_silent_controller(word: HostState) -> None:
-    facts = dataclasses.replace(WELL, **says(SILENT, word))
-    assert standing(facts, past_silence=False) == known_standing(facts)

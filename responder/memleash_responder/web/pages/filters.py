@@ -38,6 +38,7 @@ _PASSES = {
     "quarantined": "not in quarantine",
     "maintenance": "not in maintenance",
     "host_not_connected": "the host is connected",
+    "state_unknown": "every controller says the host's state",
     "pings_unknown": "its pings can be told",
     "storm": "no storm",
     "outside_window": "may begin now",
