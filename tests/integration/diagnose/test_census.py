@@ -115,6 +115,7 @@ def looks_at(child: subprocess.Popen[bytes], heart: Heart, count: int) -> list[L
         return looks
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("green", ["eventlet", "gevent"])
 def test_green_threads_are_counted_like_others(agent: Agent, heart: Heart, green: str) -> None:
     child = agent("leaks_under_green_threads.py", green)
@@ -192,4 +193,4 @@ def test_a_hundred_looks_leave_the_heart_as_it_was(agent: Agent, heart: Heart, p
         looks = [census.look(30.0) for _ in range(100)]
 
     assert all(look.objects > 1000 for look in looks)
-    assert heart.never_stood_still()
+    assert heart.goes_on()

@@ -50,6 +50,7 @@ def first_suspect(report: dict[str, Any]) -> str:
     return str(report["md"].split("## What grew in every round\n\n")[1].splitlines()[0])
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_list_that_grows_is_named_with_what_is_in_it(
     agent: Agent, collector: Collectors, heart: Heart, python: str
@@ -64,6 +65,7 @@ def test_a_list_that_grows_is_named_with_what_is_in_it(
     assert heart.goes_on()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_cache_without_a_limit_is_named_while_the_main_thread_sleeps(
     agent: Agent, collector: Collectors, heart: Heart, python: str
@@ -75,6 +77,7 @@ def test_a_cache_without_a_limit_is_named_while_the_main_thread_sleeps(
     assert heart.goes_on()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("python", PYTHONS)
 def test_cycles_with_del_are_named_by_their_type(
     agent: Agent, collector: Collectors, heart: Heart, python: str
@@ -86,6 +89,7 @@ def test_cycles_with_del_are_named_by_their_type(
     assert heart.goes_on()
 
 
+@pytest.mark.alone
 def test_a_busy_agent_that_leaks_nothing_has_an_empty_growth_list(
     agent: Agent, collector: Collectors, heart: Heart
 ) -> None:
@@ -97,6 +101,7 @@ def test_a_busy_agent_that_leaks_nothing_has_an_empty_growth_list(
     assert heart.goes_on()
 
 
+@pytest.mark.alone
 def test_with_the_hook_growth_is_exact_and_sites_are_named_by_file_and_line(
     agent: Agent, collector: Collectors, heart: Heart
 ) -> None:
@@ -112,6 +117,7 @@ def test_with_the_hook_growth_is_exact_and_sites_are_named_by_file_and_line(
     assert heart.goes_on()
 
 
+@pytest.mark.alone
 def test_what_a_c_program_holds_is_told_by_chunk_size_and_mapping(
     agent: Agent, collector: Collectors, heart: Heart, leaking_c: Path
 ) -> None:

@@ -58,6 +58,7 @@ def sent_to(pid: int, trace: str) -> list[str]:
     return [" ".join(words) for words in found if words[0] in (str(pid), f"-{pid}", "-1", "0")]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["leaks_a_list.py", "leaks_a_cache.py", "has_a_hook.py"])
 def test_a_python_agent_is_only_read(
     agent: Agent, collector: Collectors, heart: Heart, tmp_path: Path, name: str
@@ -73,6 +74,7 @@ def test_a_python_agent_is_only_read(
     assert heart.goes_on()
 
 
+@pytest.mark.alone
 def test_a_native_agent_is_only_read(
     agent: Agent, collector: Collectors, heart: Heart, leaking_c: Path, tmp_path: Path
 ) -> None:
@@ -103,6 +105,7 @@ def test_the_trace_would_show_force(call: str, *, is_force: bool) -> None:
     assert bool(FORCE.search(call)) is is_force
 
 
+@pytest.mark.alone
 def test_eu_stack_killed_at_any_moment_leaves_the_agent_running(
     agent: Agent, heart: Heart, leaking_c: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +174,7 @@ print(evidence.outcome)
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("more_bytes", [0, 12 * MIB])
 def test_a_collector_that_may_take_no_more_memory_still_reports(
     agent: Agent, collector: Collectors, heart: Heart, tmp_path: Path, more_bytes: int
@@ -224,5 +228,5 @@ def test_an_agent_lives_through_many_diagnoses_in_a_row(
         cwd=Path(__file__).parents[3],
     )
 
-    assert heart.never_stood_still()
+    assert heart.goes_on()
     assert child.poll() is None

@@ -64,6 +64,7 @@ def test_a_folder_in_pythonpath_gives_it_and_keeps_the_sitecustomize_that_was_th
     assert proof.exists()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("green", ["eventlet", "gevent"])
 def test_green_threads_do_not_wait_for_it(
     agent: Agent, collector: Collectors, heart: Heart, hook_folder: Path, green: str

@@ -31,6 +31,7 @@ def no_tools(tmp_path: Path) -> str:
     return str(tmp_path / "no-tools")
 
 
+@pytest.mark.alone
 def test_without_any_tool_growth_is_named_all_the_same(
     agent: Agent, collector: Collectors, heart: Heart, no_tools: str
 ) -> None:
@@ -44,6 +45,7 @@ def test_without_any_tool_growth_is_named_all_the_same(
     assert heart.goes_on()
 
 
+@pytest.mark.alone
 def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
     agent: Agent, heart: Heart, collector: Collectors, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
