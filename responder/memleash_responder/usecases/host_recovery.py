@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.telemetry import Part
-from memleash_responder.core.facts import Host, Unknown, shown
+from memleash_responder.core.facts import AgentFacts, Unknown, shown
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.proof import missing_proof
 from memleash_responder.core.reconnects import (
@@ -28,6 +28,7 @@ from memleash_responder.core.untrusted import line
 from memleash_responder.errors import ReconnectFailed
 from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.restart_end import take_back, undrain
+from memleash_responder.usecases.restart_looks import probe
 from memleash_responder.usecases.restart_situation import read_agent
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one
@@ -121,17 +122,18 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     host = services.outside.inventory.get(record.host)
     if host is None or record.agent is None or record.agent not in services.settings.agents:
         return "the host or its agent is not configured any more"
-    problem = _not_back(services, record, host, record.agent)
-    if problem is not None:
-        return problem
-    problem = _loops(services, record, host, record.agent)
+    facts = read_agent(services, host, record.agent)
+    problem = _missing(services, record, facts) or _loops(services, record, facts)
     if problem is not None:
         return problem
     try:
         take_back(services, host, record.agent)
     except ReconnectFailed as error:
         return str(error)
-    problem = _not_back_in_time(services, record, host, record.agent)
+    # The reconnect may have restarted the agent once more.
+    _, problem = probe(
+        services, host, record.agent, lambda facts: _missing(services, record, facts)
+    )
     if problem is not None:
         return problem
     undrain(services, record.host, record.agent, record.restart_id)
@@ -142,9 +144,8 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     return None
 
 
-def _loops(services: Services, record: HostRecord, host: Host, agent: str) -> str | None:
+def _loops(services: Services, record: HostRecord, facts: AgentFacts | Unknown) -> str | None:
     """Note the life that is reconnected; return why not, where reconnects change it each time."""
-    facts = read_agent(services, host, agent)
     life = None if isinstance(facts, Unknown) else shown(facts.start_time)
     if life is None:  # a person's word may stand in for it
         return None
@@ -153,22 +154,8 @@ def _loops(services: Services, record: HostRecord, host: Host, agent: str) -> st
     return WANTS_A_PERSON if changes >= MOST_CHANGES else None
 
 
-def _not_back_in_time(services: Services, record: HostRecord, host: Host, agent: str) -> str | None:
-    """Wait for the agent as after a restart: the reconnect may have restarted it once more."""
-    readiness = services.settings.agents[agent].readiness
-    problem: str | None = None
-    for probe in range(readiness.probes):
-        if probe:
-            services.sleep(readiness.interval)
-        problem = _not_back(services, record, host, agent)
-        if problem is None:
-            break
-    return problem
-
-
-def _not_back(services: Services, record: HostRecord, host: Host, agent: str) -> str | None:
+def _missing(services: Services, record: HostRecord, facts: AgentFacts | Unknown) -> str | None:
     """Return what is missing for a lost host's agent to count as back; None when nothing is."""
-    facts = read_agent(services, host, agent)
     restart = services.memory.restarts.get(record.restart_id or "")
     if record.vouched_by is None:
         if restart is None:

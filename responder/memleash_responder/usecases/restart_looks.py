@@ -7,7 +7,7 @@ end may have changed it meanwhile.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
@@ -110,6 +110,29 @@ def _see(
     current = services.memory.restarts.get(restart.id) or restart
     situation = read_situation(services, current, step, admitted_life)
     return situation, restart_policy(services.settings, restart.agent)
+
+
+def probe(
+    services: Services,
+    host: Host,
+    agent: str,
+    missing: Callable[[AgentFacts | Unknown], str | None],
+) -> tuple[AgentFacts | Unknown, str | None]:
+    """Look as often as the agent's readiness says, until nothing is ``missing``.
+
+    Return what was seen last, and what it lacks; None: nothing.
+    """
+    readiness = services.settings.agents[agent].readiness
+    facts: AgentFacts | Unknown = Unknown("it was not looked at")
+    lacks: str | None = "it was not looked at"
+    for number in range(readiness.probes):
+        if number:
+            services.sleep(readiness.interval)
+        facts = read_agent(services, host, agent, timeout_seconds=readiness.timeout)
+        lacks = missing(facts)
+        if lacks is None:
+            break
+    return facts, lacks
 
 
 def took_effect(

@@ -36,9 +36,10 @@ from memleash_responder.usecases.restart_looks import (
     look,
     look_and_send,
     past,
+    probe,
     took_effect,
 )
-from memleash_responder.usecases.restart_situation import agent_seen, read_agent
+from memleash_responder.usecases.restart_situation import agent_seen
 from memleash_responder.usecases.services import Services
 from memleash_toolkit.units import format_size
 
@@ -169,17 +170,12 @@ def _proven(
     ``why`` begins the reason of a failure, which goes with what the last probe saw at ``step``.
     """
     host = host_of(services, restart)
-    readiness = agent_of(services, restart).readiness
-    last, saw = "it was not looked at", {}
-    for probe in range(readiness.probes):
-        if probe:
-            services.sleep(readiness.interval)
-        facts = read_agent(services, host, restart.agent, timeout_seconds=readiness.timeout)
-        lacks = missing(facts)
-        if isinstance(facts, AgentFacts) and lacks is None:
-            return facts
-        last, saw = lacks or last, {str(step): {"agent": agent_seen(facts)}}
-    raise Failed(Outcome.NOT_READY, f"{why}after {readiness.probes} probes: {last}", saw)
+    probes = agent_of(services, restart).readiness.probes
+    facts, lacks = probe(services, host, restart.agent, missing)
+    if isinstance(facts, AgentFacts) and lacks is None:
+        return facts
+    saw = {str(step): {"agent": agent_seen(facts)}}
+    raise Failed(Outcome.NOT_READY, f"{why}after {probes} probes: {lacks}", saw)
 
 
 def reconnect(services: Services, restart: Restart, progress: Progress) -> Progress:
