@@ -41,7 +41,7 @@ from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.pauses import forget_over
 from memleash_responder.usecases.replicas import Liveness
-from memleash_responder.usecases.restart_end import end_abandoned
+from memleash_responder.usecases.restart_end import AbandonedRestarts
 from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import FORMER_QUEUE, WORKFLOW, RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services
@@ -143,6 +143,10 @@ def _flags() -> argparse.ArgumentParser:
     return parser
 
 
+FORMER_QUEUE_SECONDS = 5.0
+"""How often the queue of an older release is looked at."""
+
+
 class Responder:
     """One process: built in one place, run until a signal."""
 
@@ -204,7 +208,7 @@ class Responder:
             lambda: self._intake.sweep(before=swept_before()),
             lambda: self._admission.resume_open(before=swept_before()),
             self._diagnosis.resume_open,
-            lambda: end_abandoned(services, self._abandoned, self._cancel),
+            AbandonedRestarts(services, self._abandoned, self._cancel).end,
         ]
         return [
             Duty(Part.RENEW_MUTES, self._muting.renew, lambda: services.settings.mute.interval),
@@ -298,6 +302,12 @@ class Responder:
         self._services.telemetry.reload_successful.set(1)
         self._services.telemetry.reloaded_at.set(self._services.clock.now())
 
+    def _work_off(self, queue: str) -> None:
+        """Go on with what an older release queued, if one ran on this database."""
+        if self._durable.has_queue(queue):
+            places = self._services.settings.fleet.max_concurrent_restarts
+            self._durable.queue(queue, concurrency=places, polling_seconds=FORMER_QUEUE_SECONDS)
+
     def _reload_and_log(self) -> None:
         try:
             self.reload()
@@ -363,7 +373,7 @@ class Responder:
         if self._liveness is not None:  # before any work: who dies with some must have lived
             self._liveness.show()
         self._durable.launch()
-        self._durable.drop_queue(FORMER_QUEUE)
+        self._work_off(FORMER_QUEUE)
         self._diagnosis.size_queue()
         everything = self._services.clock.now() + 1
         self._intake.sweep(before=everything)

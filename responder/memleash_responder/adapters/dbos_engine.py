@@ -124,14 +124,9 @@ class Durable:
         with SetWorkflowID(f"{workflow}:{work_id}"):
             DBOS.start_workflow(self._workflows[workflow], work_id)
 
-    def drop_queue(self, name: str) -> None:
-        """Forget a queue of an older release, and the workflows in it, which have not begun."""
-        queued = DBOS.list_workflows(
-            queue_name=name, status="ENQUEUED", load_input=False, load_output=False
-        )
-        if queued:
-            DBOS.delete_workflows([one.workflow_id for one in queued])
-        DBOS.delete_queue(name)
+    def has_queue(self, name: str) -> bool:
+        """Whether this or an older release created the queue ``name``."""
+        return DBOS.retrieve_queue(name) is not None
 
     def enqueue(self, queue: str, workflow: str, work_id: str) -> None:
         """Queue a workflow; a second time for the same id changes nothing."""

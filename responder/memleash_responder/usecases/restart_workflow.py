@@ -29,7 +29,11 @@ from memleash_responder.usecases.unforeseen import try_one, unforeseen
 log = logging.getLogger(__name__)
 
 FORMER_QUEUE = "memleash_restarts"
-"""Of the engine, which older releases queued restarts at; now their rows are the queue."""
+"""Of the engine, where older releases queued restarts; now their rows are the queue.
+
+It is still worked off, slowly: what such a release has under way when it stops goes on there, and a
+replica of it, beside this one, still queues. It goes one release later.
+"""
 WORKFLOW = "restart"
 
 T = TypeVar("T")
@@ -135,7 +139,7 @@ class RestartWorkflow:
             finish(services, restart, ending.outcome, ending.reason)
         else:
             give_back(services, restart)
-            wait(services, restart, refusal, {}, at=tuple(Step), attempt=restart.attempt + 1)
+            wait(services, restart, refusal, {}, at=tuple(Step), begun=True)
 
     def _patiently(self, effect: Callable[..., T], *args: object) -> T:
         """Run ``effect``; while the database is gone, wait and run it again (steps look first)."""

@@ -20,7 +20,7 @@ from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.replicas import Liveness
-from memleash_responder.usecases.restart_end import end_abandoned
+from memleash_responder.usecases.restart_end import QUIET_SECONDS, AbandonedRestarts
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, Inline, World
@@ -175,7 +175,6 @@ def test_an_orphan_that_cannot_be_ended_keeps_none_from_its_end(
     ids = opened(two, "node-1", "node-2")
     for one in ids:
         two.services.memory.restarts.advance(one, Step.HOLD)
-    two.clock.advance(120)
     finish = two.services.memory.restarts.finish
 
     def picky(restart_id: str, *args: Any, **how: Any) -> bool:
@@ -187,7 +186,11 @@ def test_an_orphan_that_cannot_be_ended_keeps_none_from_its_end(
         raise LookupError(restart_id)
 
     monkeypatch.setattr(two.services.memory.restarts, "finish", picky)
-    end_abandoned(two.services, set, no_such_workflow)
+    abandoned = AbandonedRestarts(two.services, set, no_such_workflow)
+    abandoned.end()
+    assert counted(two, Part.SWEEP) == 0, "they may be between two records"
+    two.clock.advance(QUIET_SECONDS)
+    abandoned.end()
     assert (two.outcomes("node-1"), two.outcomes("node-2")) == (["open"], ["facts_unavailable"])
     assert counted(two, Part.SWEEP) == 3
 
