@@ -35,7 +35,8 @@ def given_up(restart: Restart, refusal: Refusal, guards: Guards, now: Stamp) -> 
 def next_look_seconds(restart: Restart, guards: Guards, now: Stamp) -> float:
     """Return how long after ``now`` a request that waits is looked at again."""
     left = guards.wait_for_idle - waited_seconds(restart, now)
-    return min(guards.idle_interval, left) if left > 0 else guards.idle_interval
+    is_bounded = restart.waiting_since is not None and left > 0
+    return min(guards.idle_interval, left) if is_bounded else guards.idle_interval
 
 
 def waited_seconds(restart: Restart, now: Stamp) -> float:

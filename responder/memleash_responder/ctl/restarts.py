@@ -172,8 +172,8 @@ def _details(told: Restart) -> None:
                 say(f"{name}: {plain(line)}")
 
 
-def _add_decision(word: str, done: str) -> None:
-    @restarts.command(word, help=f"{word.capitalize()} a request that waits for a person.")
+def _add_decision(word: str, done: str, about_what: str) -> None:
+    @restarts.command(word, help=f"{word.capitalize()} a request that {about_what}.")
     @click.argument("restart_id", metavar="ID")
     @output_option
     @pass_ctl
@@ -183,8 +183,8 @@ def _add_decision(word: str, done: str) -> None:
         ctl.show(told.json, lambda: say(plain(f"{done}: {about}")))
 
 
-_add_decision("approve", "approved")
-_add_decision("deny", "denied")
+_add_decision("approve", "approved", "waits for a person")
+_add_decision("deny", "denied", "has not begun")
 
 
 @click.command()

@@ -91,11 +91,12 @@ class Operator:
         return known_diagnosis(self._services, opened.id)
 
     def decide(self, restart_id: str, by: str, *, approve: bool) -> Restart:
-        """Approve or deny a request that waits for a person."""
+        """Approve a request that waits for a person, or deny one that has not begun."""
         known_restart(self._services, restart_id)
-        act = self._admission.approve if approve else self._admission.deny
-        if not act(restart_id, by):
+        if approve and not self._admission.approve(restart_id, by):
             raise Conflict("Not waiting", "the request does not wait for an approval")
+        if not approve and not self._admission.deny(restart_id, by):
+            raise Conflict("Too late", "the restart has begun, or is over")
         return known_restart(self._services, restart_id)
 
     def unmute(self, host: str, by: str) -> None:

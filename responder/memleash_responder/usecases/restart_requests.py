@@ -51,6 +51,8 @@ class RestartRequests:
         self._looks = looks
         self._looks_due: dict[str, float] = {}
         """By the id of what waits, the uptime in seconds at which it is looked at again."""
+        self._looking: set[str] = set()
+        """The ids of what is looked at again now, or as soon as a thread is free."""
 
     def ask_for_alerts(self, alerts: Collection[Alert]) -> list[str]:
         """Open a request for each firing alert; return the ids of those to be considered.
@@ -150,22 +152,29 @@ class RestartRequests:
             self._services.memory.restarts.note(restart.id, facts, at=_LOOKED_AT)
             finish(self._services, restart, ending.outcome, ending.reason, at=_LOOKED_AT)
         else:
-            wait(self._services, restart, refusal, facts, at=_LOOKED_AT, attempt=restart.attempt)
+            wait(self._services, restart, refusal, facts, at=_LOOKED_AT)
 
     def _queue(self, restart: Restart, facts: Mapping[str, object]) -> None:
-        waited = wait_ended_columns(restart, self._services.clock.stamp())
-        requests = self._services.memory.restarts
-        if requests.note(restart.id, facts, next_step=QUEUED, at=_LOOKED_AT, columns=waited):
+        if self._goes_on(restart, facts, QUEUED):
             self._workflow.begin_queued()
 
     def _put_to_a_person(self, restart: Restart, facts: Mapping[str, object]) -> None:
-        requests = self._services.memory.restarts
-        if requests.note(restart.id, facts, next_step=AWAITING_APPROVAL, at=_LOOKED_AT):
+        if self._goes_on(restart, facts, AWAITING_APPROVAL):
             log.info(
                 "approval awaited",
                 extra={"host": restart.host, "agent": restart.agent, "id": restart.id},
             )
             self._take_up_if_decided(restart.id)  # by who joined while it was looked at
+
+    def _goes_on(self, restart: Restart, facts: Mapping[str, object], step: str) -> bool:
+        """Let a request that was looked at, and waits no more, go on to ``step``."""
+        return self._services.memory.restarts.move(
+            restart,
+            facts,
+            to=step,
+            at=_LOOKED_AT,
+            columns=wait_ended_columns(restart, self._services.clock.stamp()),
+        )
 
     def _judge(self, restart: Restart) -> tuple[Refusal | None, dict[str, object]]:
         services = self._services
@@ -211,9 +220,12 @@ class RestartRequests:
             if not at_once and uptime < due.setdefault(restart.id, self._next_look(restart)):
                 continue
             due[restart.id] = self._next_look(restart)
-            self._looks.submit(self._look_again, restart.id)
+            if restart.id not in self._looking:
+                self._looking.add(restart.id)
+                self._looks.submit(self._look_again, restart.id)
 
     def _look_again(self, restart_id: str) -> None:
+        self._looking.discard(restart_id)  # first: who asks while it is looked at is not overheard
         try_one(self._services, Part.ADMISSION, restart_id, self.consider, restart_id)
 
     def _next_look(self, restart: Restart) -> float:
@@ -242,12 +254,12 @@ class RestartRequests:
         return True
 
     def deny(self, restart_id: str, by: str) -> bool:
-        """Deny a waiting request; False: it does not wait."""
+        """Deny a request that has not begun; False: it has, or is over."""
         requests = self._services.memory.restarts
         restart = requests.get(restart_id)
         if restart is None or not requests.decide(restart_id, DENIED, by):
             return False
-        finish(self._services, restart, Outcome.DENIED, f"denied by {by}", at=(AWAITING_APPROVAL,))
+        finish(self._services, restart, Outcome.DENIED, f"denied by {by}", at=NOT_BEGUN)
         return True
 
     def _take_up_if_decided(self, restart_id: str) -> None:

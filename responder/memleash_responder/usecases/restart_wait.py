@@ -29,21 +29,23 @@ def wait(
     facts: Mapping[str, Any],
     *,
     at: Collection[str],
-    attempt: int,
+    begun: bool = False,
 ) -> bool:
     """Put an open request to wait for what ``refusal`` says; False: it is not ``at`` these steps.
 
-    Its ``attempt`` goes up when one was begun; the record keeps the steps of that.
+    With ``begun`` its attempt is over: the next one has another number, and the record keeps the
+    steps of this one.
     """
     if waits_on(restart, refusal):
         return True
     now = services.clock.stamp()
-    noted = services.memory.restarts.note(
-        restart.id,
+    next_attempt = {"attempt": restart.attempt + 1, "steps": []} if begun else {}
+    noted = services.memory.restarts.move(
+        restart,
         {**facts, "waits": recorded_waits(restart, refusal, now)},
-        next_step=WAITING,
+        to=WAITING,
         at=at,
-        columns={**wait_columns(restart, refusal, now), "attempt": attempt, "steps": []},
+        columns={**wait_columns(restart, refusal, now), **next_attempt},
     )
     if noted:
         log.info(

@@ -73,6 +73,11 @@ def test_the_last_look_comes_when_the_time_is_over_and_not_later(now: float, sec
     assert next_look_seconds(waiting(NEW, BUSY, at(0)), GUARDS, at(now)) == seconds
 
 
+def test_what_is_left_of_the_time_does_not_hurry_a_wait_without_a_bound() -> None:
+    restart = on_its_way(waiting(NEW, BUSY, at(0)), at(99))
+    assert next_look_seconds(waiting(restart, CLOSED, at(200)), GUARDS, at(201)) == 30
+
+
 def test_it_waits_on_for_the_same_and_says_so_anew_when_the_reason_changes() -> None:
     restart = waiting(NEW, CLOSED, at(0))
     assert waits_on(restart, CLOSED)

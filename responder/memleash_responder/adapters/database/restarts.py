@@ -13,7 +13,14 @@ from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import restarts
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Step
-from memleash_responder.core.restarts import APPROVED, AWAITING_APPROVAL, QUEUED, Restart
+from memleash_responder.core.restarts import (
+    APPROVED,
+    AWAITING_APPROVAL,
+    DENIED,
+    NOT_BEGUN,
+    QUEUED,
+    Restart,
+)
 
 _LOCK = 7367
 """The same in every release."""
@@ -82,29 +89,52 @@ class Restarts:
         *,
         next_step: str | None = None,
         at: Collection[str] = (),
-        columns: Mapping[str, object] | None = None,
     ) -> bool:
         """Add ``facts`` (and a finished step with its duration) to the record of a request.
 
-        In the same write it goes on to ``next_step``, and ``columns`` are set. With ``at`` only a
-        request that is open at one of these steps is touched; whether there was one is returned.
+        In the same write it goes on to ``next_step``. With ``at`` only a request that is open at
+        one of these steps is touched; whether there was one is returned.
         """
+        goes_on = {"step": next_step} if next_step else {}
+        return self._record(_at(restart_id, at), facts, finished_step, goes_on)
+
+    def move(
+        self,
+        restart: Restart,
+        facts: Mapping[str, Any],
+        *,
+        to: str,
+        at: Collection[str],
+        columns: Mapping[str, object],
+    ) -> bool:
+        """Add ``facts`` to the record and let a request go on ``to`` another step.
+
+        Only one that is open at one of the steps ``at``, and at the attempt that ``restart`` has,
+        is touched: a look that took long may be about an attempt that is over. Whether it was is
+        returned.
+        """
+        where = [*_at(restart.id, at), restarts.c.attempt == restart.attempt]
+        return self._record(where, facts, None, {**_with_stamps(columns), "step": to})
+
+    def _record(
+        self,
+        where: Sequence[sa.ColumnElement[bool]],
+        facts: Mapping[str, Any],
+        finished_step: Mapping[str, Any] | None,
+        values: Mapping[str, Any],
+    ) -> bool:
         with self._database.write() as connection:
-            query = sa.select(restarts.c.facts, restarts.c.steps).where(restarts.c.id == restart_id)
-            if at:
-                query = query.where(restarts.c.outcome.is_(None), restarts.c.step.in_(at))
+            query = sa.select(restarts.c.id, restarts.c.facts, restarts.c.steps).where(*where)
             row = connection.execute(query.with_for_update()).first()
             if row is None:
                 return False
             steps = [*row.steps, finished_step] if finished_step else row.steps
-            values = {"facts": {**row.facts, **facts}, "steps": steps}
-            values |= {"step": next_step} if next_step else {}
-            values |= _with_stamps(columns or {})
-            connection.execute(restarts.update().where(restarts.c.id == restart_id).values(values))
+            recorded = {"facts": {**row.facts, **facts}, "steps": steps, **values}
+            connection.execute(restarts.update().where(restarts.c.id == row.id).values(recorded))
             return True
 
     def begin_next(self, places: int) -> Restart | None:
-        """Begin the request that is queued longest, if fewer than ``places`` are under way.
+        """Begin the oldest request that is queued, if fewer than ``places`` are under way.
 
         A host on which one is under way is passed over: its next agent comes after that. Looking
         and beginning are one transaction that no second one overlaps, in any replica. None: there
@@ -160,15 +190,19 @@ class Restarts:
                 connection.execute(force.values(forced=True))
 
     def decide(self, restart_id: str, approval: str, by: str) -> bool:
-        """Record a person's word; False when the request does not wait for one."""
+        """Record a person's word; False when it comes too late.
+
+        A request that waits for a word may be approved, and one that has not begun may be denied.
+        """
+        waits_for_it = [restarts.c.step == AWAITING_APPROVAL, restarts.c.approval.is_(None)]
+        may_be = [restarts.c.step.in_(NOT_BEGUN)] if approval == DENIED else waits_for_it
         with self._database.write() as connection:
             result = connection.execute(
                 restarts.update()
                 .where(
                     restarts.c.id == restart_id,
                     restarts.c.outcome.is_(None),
-                    restarts.c.step == AWAITING_APPROVAL,
-                    restarts.c.approval.is_(None),
+                    *may_be,
                 )
                 .values(approval=approval, approval_by=by)
             )
@@ -188,12 +222,12 @@ class Restarts:
         With ``at`` only a request that is at one of these steps ends: one that a workflow has
         taken on meanwhile is the workflow's to end.
         """
-        return self._update(restart_id, at, outcome=outcome, reason=reason, finished_at=now)
+        ended = {"outcome": outcome, "reason": reason, "finished_at": now}
+        waits_no_more = {"waits_for": None, **stamp_columns("waiting_since", None)}
+        return self._update(restart_id, at, **ended, **waits_no_more)
 
     def _update(self, restart_id: str, at: Collection[str] = (), /, **values: object) -> bool:
-        where = [restarts.c.id == restart_id, restarts.c.outcome.is_(None)]
-        if at:
-            where.append(restarts.c.step.in_(at))
+        where = [*_at(restart_id, at), restarts.c.outcome.is_(None)]
         with self._database.write() as connection:
             return connection.execute(restarts.update().where(*where).values(values)).rowcount == 1
 
@@ -236,6 +270,14 @@ def restart_of(row: sa.RowMapping) -> Restart:
     for name in ("outcome", "waits_for"):
         values[name] = Outcome(row[name]) if row[name] else None
     return Restart(**values)
+
+
+def _at(restart_id: str, steps: Collection[str]) -> list[sa.ColumnElement[bool]]:
+    """Return what is true of a request, and where there are ``steps``, while it is open at one."""
+    where = [restarts.c.id == restart_id]
+    if steps:
+        where += [restarts.c.outcome.is_(None), restarts.c.step.in_(steps)]
+    return where
 
 
 _STAMPS = ("command_sent", "waiting_since")

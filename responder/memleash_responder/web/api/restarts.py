@@ -27,7 +27,7 @@ def add_restarts(routes: Routes, services: Services, operator: Operator) -> None
     _add_report(routes, services, since)
     _add_asking(routes, operator)
     _add_decision(routes, operator, "approve", "Approve a request that waits for a person.")
-    _add_decision(routes, operator, "deny", "Deny a request that waits for a person.")
+    _add_decision(routes, operator, "deny", "Deny a request that has not begun.")
 
 
 def _add_history(routes: Routes, services: Services, since: Query) -> None:
