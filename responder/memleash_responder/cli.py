@@ -372,6 +372,7 @@ class Responder:
         """Start every part. Raises what any of them raises, with threads of others running."""
         if self._liveness is not None:  # before any work: who dies with some must have lived
             self._liveness.show()
+        self._services.memory.hosts.forget_attempts(self._services.executor_id)
         self._durable.launch()
         self._work_off(FORMER_QUEUE)
         self._diagnosis.size_queue()

@@ -31,7 +31,7 @@ from memleash_responder.usecases.diagnosis_requests import (
     settings_of,
 )
 from memleash_responder.usecases.services import Services
-from memleash_responder.usecases.unforeseen import try_one, unforeseen
+from memleash_responder.usecases.unforeseen import patiently, try_one, unforeseen
 
 log = logging.getLogger(__name__)
 
@@ -120,30 +120,28 @@ class DiagnosisWorkflow:
         *before: DiagnosisStepResult,
     ) -> DiagnosisStepResult:
         def recorded() -> list[str]:
-            return self._patiently(effect, diagnosis_id, *before).recorded()
+            tried = patiently(self._services, self._try, effect, diagnosis_id, *before)
+            return tried.recorded()
 
         return DiagnosisStepResult.of(run_step(name, recorded))
 
-    def _patiently(
+    def _try(
         self,
         effect: Callable[..., DiagnosisStepResult],
         diagnosis_id: str,
         *before: DiagnosisStepResult,
     ) -> DiagnosisStepResult:
-        """Run ``effect`` to its end; while the database is gone, wait and run it again."""
-        while True:
-            try:
-                return effect(diagnosis_id, *before)
-            except DatabaseUnavailable as error:
-                self._services.telemetry.failures.labels(Part.DATABASE).inc()
-                log.warning("waiting for the database", extra={"reason": str(error)})
-                self._services.sleep(1)
-            except DiagnoserError as error:
-                return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, str(error))
-            except Exception as error:  # the boundary of one step: whatever it is, it has a word
-                self._services.telemetry.failures.labels(Part.STEP).inc()
-                log.exception("diagnosis failed", extra={"id": diagnosis_id})
-                return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, unforeseen(error).reason)
+        """Run ``effect`` to its end; whatever it raises has a word, unless the database is gone."""
+        try:
+            return effect(diagnosis_id, *before)
+        except DatabaseUnavailable:
+            raise
+        except DiagnoserError as error:
+            return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, str(error))
+        except Exception as error:  # the boundary of one step
+            self._services.telemetry.failures.labels(Part.STEP).inc()
+            log.exception("diagnosis failed", extra={"id": diagnosis_id})
+            return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, unforeseen(error).reason)
 
     def _begin(self, diagnosis_id: str) -> DiagnosisStepResult:
         """Judge once more, note the life and the rounds, and begin on the host."""

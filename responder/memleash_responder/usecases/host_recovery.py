@@ -31,7 +31,7 @@ from memleash_responder.usecases.restart_end import take_back, undrain
 from memleash_responder.usecases.restart_looks import probe
 from memleash_responder.usecases.restart_situation import read_agent
 from memleash_responder.usecases.services import Services
-from memleash_responder.usecases.unforeseen import try_one
+from memleash_responder.usecases.unforeseen import patiently, try_one
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +61,13 @@ class Recovery:
             self._workers.submit(self._mend, record)
 
     def _mend(self, record: HostRecord) -> None:
+        services, hosts = self._services, self._services.memory.hosts
         try:
-            if record.state is HostState.DISCONNECTED and not _has_left(self._services, record):
-                reconnect(self._services, record)
-            elif not undrain(self._services, record.host, record.agent or "", record.restart_id):
-                _plan_next(self._services, record, "a controller was not undrained")
+            if record.state is HostState.DISCONNECTED and not _has_left(services, record):
+                if hosts.begin_attempt(record.host, services.executor_id):
+                    reconnect(services, record.host)
+            elif not undrain(services, record.host, record.agent or "", record.restart_id):
+                _plan_next(services, record, "a controller was not undrained")
         except Exception as error:  # a worker's boundary: the host is looked at again
             self._services.telemetry.failures.labels(Part.RECOVER_HOSTS).inc()
             log.exception("recovery failed", extra={"host": record.host, "reason": str(error)})
@@ -84,26 +86,38 @@ def is_due(record: HostRecord, now: float) -> bool:
     return needs and not 0 < left_seconds <= LONGEST_SECONDS
 
 
-def reconnect(services: Services, record: HostRecord) -> str | None:
-    """Ask the controllers to take a lost host back; return why not, or None when it is back."""
-    problem = _reconnect(services, record)
+def reconnect(services: Services, host: str) -> str | None:
+    """Ask the controllers to take a lost host back; return why not, or None when it is back.
+
+    The caller has begun the attempt (``Hosts.begin_attempt``); it is over when this returns.
+    """
+    record = services.memory.hosts.get(host)
+    problem: str | None = "something went wrong; the responder's log says what"
+    try:
+        problem = _reconnect(services, record)
+    finally:
+        patiently(services, _conclude, services, record, problem)
+    return problem
+
+
+def _conclude(services: Services, record: HostRecord, problem: str | None) -> None:
     if problem is None:
         log.info("host is connected again", extra={"host": record.host, "by": record.vouched_by})
-        return None
-    _plan_next(services, record, problem)
-    log.warning(
-        "host stays disconnected",
-        extra={"host": record.host, "reason": problem, "attempts": record.attempts + 1},
-    )
-    return problem
+    else:
+        _plan_next(services, record, problem)
+        log.warning(
+            "host stays disconnected",
+            extra={"host": record.host, "reason": problem, "attempts": record.attempts + 1},
+        )
+    services.memory.hosts.end_attempt(record.host)
 
 
 def _plan_next(services: Services, record: HostRecord, problem: str) -> None:
     """Remember why it was in vain, and when to try again; never, where a person is wanted."""
-    attempts, hosts = record.attempts + 1, services.memory.hosts
-    due = services.clock.now() + next_attempt_seconds(attempts)
+    hosts = services.memory.hosts
+    due = services.clock.now() + next_attempt_seconds(record.attempts + 1)
     stops = hosts.get(record.host).wants_a_person
-    hosts.plan_attempt(record.host, attempts, None if stops else due, line(problem))
+    hosts.plan_attempt(record, None if stops else due, line(problem))
 
 
 def _has_left(services: Services, record: HostRecord) -> bool:
@@ -150,7 +164,7 @@ def _loops(services: Services, record: HostRecord, facts: AgentFacts | Unknown) 
     if life is None:  # a person's word may stand in for it
         return None
     changes = changes_in_a_row(record.life_changes, record.asked_life, life)
-    services.memory.hosts.ask(record.host, life, changes)
+    services.memory.hosts.ask(record, life, changes)
     return WANTS_A_PERSON if changes >= MOST_CHANGES else None
 
 

@@ -6,7 +6,6 @@ import logging
 import threading
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
-from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import Host
 from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.moments import rfc3339
@@ -111,24 +110,39 @@ class Operator:
     def reconnect(self, host: str, by: str) -> None:
         """Have the controllers take a lost host back, and wait for what they say.
 
-        The person's word stands in for the proof that the restart command has struck.
+        The person's word stands in for the proof that the restart command has struck. Controllers
+        that are asked already are not asked a second time: the word counts once they have answered.
         """
-        record = self._lost(host, by)
+        self._must_be_lost(host)
         if not self._reconnecting.acquire(blocking=False):
             raise Conflict("Not now", f"{RECONNECTS} reconnects are waited for already")
         try:
-            why_not = reconnect(self._services, record)
+            why_not = self._reconnect(host, by)
         finally:
             self._reconnecting.release()
         if why_not is not None:
             raise PeerRefused("Not reconnected", why_not)
 
+    def _reconnect(self, host: str, by: str) -> str | None:
+        services = self._services
+        begins = services.memory.hosts.begin_attempt(host, services.executor_id, by)
+        log.info("reconnect asked for", extra={"host": host, "by": by})
+        if begins:
+            return reconnect(services, host)
+        services.memory.hosts.vouch(host, by)
+        raise Conflict(
+            "Being reconnected",
+            f"the controllers are being asked to take {host} back; if that does not bring it back,"
+            " they are asked again at once, with your word",
+        )
+
     def reconnect_soon(self, host: str, by: str) -> None:
         """Make the next attempt to take a lost host back due now, and wait for nothing."""
-        record, now = self._lost(host, by), self._services.clock.now()
-        self._services.memory.hosts.plan_attempt(host, record.attempts, now)
+        self._must_be_lost(host)
+        self._services.memory.hosts.vouch(host, by)
+        log.info("reconnect asked for", extra={"host": host, "by": by})
 
-    def _lost(self, host: str, by: str) -> HostRecord:
+    def _must_be_lost(self, host: str) -> None:
         known_host(self._services, host)
         known = known_hosts(self._services)
         record, standing = known.record(host), known.standing(host)
@@ -136,9 +150,6 @@ class Operator:
             why = f"{host} is {standing.state}"
             why += f": {standing.reason}" if standing.reason else ""
             raise Conflict("Not lost by a restart", why)
-        self._services.memory.hosts.vouch(host, by)
-        log.info("reconnect asked for", extra={"host": host, "by": by})
-        return self._services.memory.hosts.get(host)
 
     def begin_maintenance(self, host: str, new: Maintenance) -> None:
         """Take a host out of service: it is not pinged, not restarted, not diagnosed."""

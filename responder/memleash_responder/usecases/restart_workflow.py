@@ -10,9 +10,8 @@ import dataclasses
 import functools
 import itertools
 import logging
-from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any
 
 from memleash_responder.adapters.dbos_engine import Durable, run_step
 from memleash_responder.adapters.telemetry import Part
@@ -24,7 +23,7 @@ from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.restart_end import finish, give_back, lose
 from memleash_responder.usecases.restart_wait import ends_with, wait
 from memleash_responder.usecases.services import Services
-from memleash_responder.usecases.unforeseen import try_one, unforeseen
+from memleash_responder.usecases.unforeseen import patiently, try_one, unforeseen
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +34,6 @@ It is still worked off, slowly: what such a release has under way when it stops 
 replica of it, beside this one, still queues. It goes one release later.
 """
 WORKFLOW = "restart"
-
-T = TypeVar("T")
 
 _NEXT = dict(itertools.pairwise(steps.STEPS))
 
@@ -68,12 +65,13 @@ class RestartWorkflow:
             if result.refusal is not None:
                 break
             progress = result.progress
-        run_step("conclude", self._patiently, self._conclude, attempt_id, result)
+        run_step("conclude", patiently, self._services, self._conclude, attempt_id, result)
         self._aside.submit(self.begin_queued)
 
     def _step(self, step: Step, attempt_id: str, progress: Progress) -> RestartStepResult:
         def recorded() -> dict[str, Any]:
-            return self._patiently(self._attempt, step, attempt_id, progress).recorded()
+            tried = patiently(self._services, self._attempt, step, attempt_id, progress)
+            return tried.recorded()
 
         return RestartStepResult.of(run_step(step, recorded))
 
@@ -140,16 +138,6 @@ class RestartWorkflow:
         else:
             give_back(services, restart)
             wait(services, restart, refusal, {}, at=tuple(Step), begun=True)
-
-    def _patiently(self, effect: Callable[..., T], *args: object) -> T:
-        """Run ``effect``; while the database is gone, wait and run it again (steps look first)."""
-        while True:
-            try:
-                return effect(*args)
-            except DatabaseUnavailable as error:
-                self._services.telemetry.failures.labels(Part.DATABASE).inc()
-                log.warning("waiting for the database", extra={"reason": str(error)})
-                self._services.sleep(1)
 
 
 def _success(progress: Progress) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.outcomes import Outcome, Refusal
@@ -11,6 +12,8 @@ from memleash_responder.errors import DatabaseUnavailable, ResponderError
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def try_one(
@@ -30,6 +33,17 @@ def try_one(
         log.warning("work failed", extra=told, exc_info=not isinstance(error, ResponderError))
         return False
     return True
+
+
+def patiently(services: Services, work: Callable[..., T], *args: object) -> T:
+    """Do ``work``; while the database is gone, wait and do it again: it looks before it acts."""
+    while True:
+        try:
+            return work(*args)
+        except DatabaseUnavailable as error:
+            services.telemetry.failures.labels(Part.DATABASE).inc()
+            log.warning("waiting for the database", extra={"reason": str(error)})
+            services.sleep(1)
 
 
 def unforeseen(error: Exception, *, begun: bool = False) -> Refusal:

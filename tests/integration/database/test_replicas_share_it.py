@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from memleash_responder.adapters.clock import Clock
+from memleash_responder.adapters.database.cluster import Replicas
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.hosts import Hosts
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.mutes import Mutes
 from memleash_responder.adapters.database.pauses import Pauses
@@ -100,6 +102,27 @@ def test_one_request_notes_one_command_however_many_work_on_it(databases: list[D
         return "sent"
 
     assert sorted(map(str, at_once(send))) == ["overtaken"] * (AT_ONCE - 1) + ["sent"]
+
+
+def test_one_replica_that_lives_has_a_lost_host_taken_back(databases: list[Database]) -> None:
+    clock, requests, hosts = Clock(), Restarts(databases[0]), Hosts(databases[0])
+    requests.open(Restart("lost", "host-1", "a", clock.now(), "test", False, "ready"))
+    assert hosts.hold("host-1", "lost", "a", clock.now())
+    requests.finish("lost", Outcome.NOT_READY, "it did not come", clock.now())
+    for number in range(AT_ONCE):
+        Replicas(databases[0]).beat(f"replica-{number}", "1")
+
+    def begin(number: int) -> bool:
+        return Hosts(databases[number]).begin_attempt("host-1", f"replica-{number}", "ann")
+
+    begun = at_once(begin)
+    assert sorted(map(str, begun)) == ["False"] * (AT_ONCE - 1) + ["True"]
+    first = begun.index(True)
+    assert not begin(first)
+    Replicas(databases[0]).forget([f"replica-{first}"])
+    assert sum(map(bool, at_once(begin))) == 1, "what is dead asks nobody any more"
+    hosts.end_attempt("host-1")
+    assert begin(first)
 
 
 def test_a_request_that_has_its_word_notes_no_command(databases: list[Database]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any, cast
@@ -12,7 +13,7 @@ import pytest
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.reconnects import next_attempt_seconds
 from memleash_responder.core.restarts import Restart
-from memleash_responder.errors import Conflict, PeerRefused
+from memleash_responder.errors import Conflict, DatabaseUnavailable, PeerRefused
 from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
@@ -125,6 +126,83 @@ def test_a_persons_word_stands_in_for_the_new_life_and_is_recorded(world: World)
     assert (world.state(), world.node.drained) == ("connected", False)
     (request,) = world.history()
     assert request.facts["taken_back_by"] == "ann"
+
+
+def test_controllers_are_not_asked_twice_while_a_person_waits_for_them(world: World) -> None:
+    """Seen: the word made an attempt due at once, and the agent was restarted by both."""
+    lose(world, becomes_ready=False)
+    world.node.ready = True
+    while_asked(world, world.recovery.look)
+    acts_of(world).reconnect("node-1", "ann")
+    assert world.reconnects == ["node-1"]
+    assert world.state() == "connected"
+
+
+def test_a_word_that_comes_while_controllers_are_asked_counts_at_once_after_it(
+    world: World,
+) -> None:
+    lose(world, ssh="fails")
+    world.restart_agent(world.node)
+    world.node.reconnects = False
+    operator = acts_of(world)
+
+    def ask() -> None:
+        with pytest.raises(Conflict, match="asked again at once, with your word"):
+            operator.reconnect("node-1", "ann")
+        world.node.life = 1.0  # nothing proves any more that the command has struck
+
+    while_asked(world, ask)
+    world.clock.advance(1000)
+    world.recovery.look()
+    assert (world.reconnects, world.state()) == (["node-1"], "disconnected")
+    world.node.reconnects = True
+    world.recovery.look()
+    assert (world.reconnects, world.state()) == (["node-1"] * 2, "connected")
+    (request,) = world.history()
+    assert request.facts["taken_back_by"] == "ann"
+
+
+def test_a_database_that_is_gone_at_its_end_does_not_keep_an_attempt_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(world, becomes_ready=False)
+    hosts = world.services.memory.hosts
+    plan, tries = hosts.plan_attempt, itertools.count()
+
+    def plan_later(*args: Any) -> None:
+        if next(tries) < 2:
+            raise DatabaseUnavailable("gone")
+        plan(*args)
+
+    monkeypatch.setattr(hosts, "plan_attempt", plan_later)
+    assert looked_at(world) == "disconnected"
+    world.node.ready = True
+    assert looked_at(world) == "connected"
+
+
+def test_what_a_process_of_that_name_was_about_ends_with_it(world: World) -> None:
+    lose(world, becomes_ready=False)
+    world.node.ready = True
+    hosts = world.services.memory.hosts
+    assert hosts.begin_attempt("node-1", world.services.executor_id)
+    assert looked_at(world) == "disconnected"
+    hosts.forget_attempts(world.services.executor_id)
+    assert looked_at(world) == "connected"
+
+
+def while_asked(world: World, act: Callable[[], object]) -> None:
+    """Have ``act`` done in the middle of the next reconnect."""
+    controllers: Any = world.services.outside.controllers
+    reconnect = controllers.reconnect
+
+    def asked(*args: Any, **named: Any) -> None:
+        controllers.reconnect = reconnect
+        try:
+            reconnect(*args, **named)
+        finally:
+            act()
+
+    controllers.reconnect = asked
 
 
 def test_a_persons_word_about_one_loss_does_not_hold_for_the_next(world: World) -> None:

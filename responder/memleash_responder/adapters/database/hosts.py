@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.schema import hosts, quarantine, restarts
+from memleash_responder.adapters.database.schema import hosts, quarantine, replicas, restarts
+from memleash_responder.core.heartbeats import RETIRED
 from memleash_responder.core.host_states import by_restarts
 from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.reconnects import MOST_CHANGES
@@ -38,6 +39,8 @@ class HostRecord:
     """After how many reconnects in a row the agent was another process."""
     problem: str = ""
     """Why the last attempt did not bring it back."""
+    reconnected_by: str | None = None
+    """The replica that has the controllers take it back now."""
 
     @property
     def wants_a_person(self) -> bool:
@@ -114,23 +117,58 @@ class Hosts:
 
     def vouch(self, host: str, by: str) -> None:
         """Remember who takes it upon themselves to have a lost host back: attempts start over."""
-        values = {**_NO_ATTEMPTS, "vouched_by": by}
         with self._database.write() as connection:
-            connection.execute(hosts.update().where(hosts.c.host == host, _IS_HELD).values(values))
+            query = hosts.update().where(hosts.c.host == host, _IS_HELD)
+            connection.execute(query.values(_vouched_for(by)))
 
-    def ask(self, host: str, life: float, life_changes: int) -> None:
+    def begin_attempt(self, host: str, replica: str, vouched_by: str | None = None) -> bool:
+        """Let ``replica`` have a lost host taken back; False while one that lives does so already.
+
+        With ``vouched_by`` that person is remembered as by ``vouch``, in the same write.
+        """
+        lives = sa.select(replicas.c.executor_id).where(replicas.c.beat_at != RETIRED)
+        asking = hosts.c.reconnected_by
+        is_free = sa.or_(asking.is_(None), sa.and_(asking != replica, asking.not_in(lives)))
+        word = {} if vouched_by is None else _vouched_for(vouched_by)
+        query = hosts.update().where(hosts.c.host == host, _IS_HELD, is_free)
+        with self._database.write() as connection:
+            return connection.execute(query.values(word | {"reconnected_by": replica})).rowcount > 0
+
+    def end_attempt(self, host: str) -> None:
+        """Let another attempt at a host begin."""
+        with self._database.write() as connection:
+            query = hosts.update().where(hosts.c.host == host)
+            connection.execute(query.values(reconnected_by=None))
+
+    def forget_attempts(self, replica: str) -> None:
+        """End what a former process of this name was about."""
+        with self._database.write() as connection:
+            query = hosts.update().where(hosts.c.reconnected_by == replica)
+            connection.execute(query.values(reconnected_by=None))
+
+    def ask(self, record: HostRecord, life: float, life_changes: int) -> None:
         """Remember at which life of its agent the controllers are asked to take a host back."""
-        self._update(host, asked_life=life, life_changes=life_changes)
+        self._update(record, asked_life=life, life_changes=life_changes)
 
-    def plan_attempt(
-        self, host: str, attempts: int, next_attempt_at: float | None, problem: str = ""
-    ) -> None:
-        """Remember when a lost host is to be reconnected again, and why it is not back yet."""
-        self._update(host, attempts=attempts, next_attempt_at=next_attempt_at, problem=problem)
+    def plan_attempt(self, record: HostRecord, next_attempt_at: float | None, problem: str) -> None:
+        """Remember that an attempt was in vain and why, and when the next is due."""
+        self._update(
+            record,
+            attempts=record.attempts + 1,
+            next_attempt_at=next_attempt_at,
+            problem=problem,
+        )
 
-    def _update(self, host: str, **values: object) -> None:
+    def _update(self, record: HostRecord, **values: object) -> None:
+        """Change what is remembered of attempts, unless they started over with a person's word."""
+        is_same = hosts.c.vouched_by.is_not_distinct_from(record.vouched_by)
         with self._database.write() as connection:
-            connection.execute(hosts.update().where(hosts.c.host == host).values(values))
+            query = hosts.update().where(hosts.c.host == record.host, is_same)
+            connection.execute(query.values(values))
+
+
+def _vouched_for(by: str) -> dict[str, Any]:
+    return {**_NO_ATTEMPTS, "vouched_by": by}
 
 
 _NO_ATTEMPTS: Mapping[str, Any] = {

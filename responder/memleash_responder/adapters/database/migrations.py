@@ -38,6 +38,7 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
         "ALTER TABLE memleash_hosts ADD COLUMN asked_life DOUBLE PRECISION",
         "ALTER TABLE memleash_hosts ADD COLUMN life_changes INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE memleash_hosts ADD COLUMN problem TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE memleash_hosts ADD COLUMN reconnected_by VARCHAR(256)",
         # The switch stays, so that replicas of the release before are still paused.
         'INSERT INTO memleash_pauses (name, "by", reason, since)'
         " SELECT 'default', changed_by, CASE value WHEN 'yes' THEN '' ELSE value END, changed_at"

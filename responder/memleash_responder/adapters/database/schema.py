@@ -141,6 +141,7 @@ hosts = sa.Table(
     sa.Column("asked_life", sa.Double),
     sa.Column("life_changes", sa.Integer, nullable=False, default=0, server_default="0"),
     sa.Column("problem", sa.Text, nullable=False, default="", server_default=""),
+    sa.Column("reconnected_by", sa.String(256)),
 )
 """Who holds a host, or held it, and what is owed.
 
