@@ -171,7 +171,7 @@ class Fleet:
                 "connect_timeout": f"{self.patience.ssh}s",
                 "command_timeout": f"{self.patience.ssh}s",
             },
-            "controllers": [self._controller(name) for name in CONTROLLERS],
+            "controllers": self.controllers(),
             "agents": {
                 member.name: {**self._agent_settings(member), **member.settings}
                 for member in self.members.values()
@@ -186,8 +186,13 @@ class Fleet:
             **changes,
         }
 
-    def _controller(self, name: str) -> Json:
+    def controllers(self, *, with_states: bool = False) -> list[Json]:
+        """Return the settings of all controllers, where asked for with a ``state_url``."""
+        return [self._controller(name, with_states=with_states) for name in CONTROLLERS]
+
+    def _controller(self, name: str, *, with_states: bool) -> Json:
         base = f"{self.peers.url}/{name}"
+        state = {"state_url": f"{base}/hosts/{{host}}/state"} if with_states else {}
         return {
             "name": name,
             "drain_url": f"{base}/hosts/{{host}}/drain",
@@ -195,6 +200,7 @@ class Fleet:
             "tasks_url": f"{base}/hosts/{{host}}/tasks",
             "reconnect_url": f"{base}/reconnect",
             "timeout": f"{self.patience.peer}s",
+            **state,
         }
 
     def _agent_settings(self, member: Member) -> Json:
@@ -262,9 +268,13 @@ class Fleet:
         log = self.service(name) / "service.log"
         return len(log.read_text(encoding="utf-8").splitlines()) if log.exists() else 0
 
+    def metrics_url(self, name: str) -> str:
+        """Return where the agent's exporter serves, whatever the inventory says."""
+        return f"http://127.0.0.1:{self._watched_by[name]}/metrics"
+
     def _is_ready(self, name: str) -> bool:
         """Whether the agent's exporter says so."""
-        text = str(get(f"http://127.0.0.1:{self._watched_by[name]}/metrics"))
+        text = str(get(self.metrics_url(name)))
         return f'memleash_agent_ready{{agent="{name}"}} 1' in text
 
     def mark_busy(self, name: str) -> Path:

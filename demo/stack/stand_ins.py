@@ -55,7 +55,9 @@ class Peers:
         """The hosts for which an alert about pings fires."""
         self.silences: dict[str, dict[str, Any]] = {}
         self.faults: dict[tuple[str, str], list[Reply]] = {}
-        """(call, host) or ("mn-2 tasks", host): the answers in turn, the last one for ever."""
+        """(call, host) or ("mn-2 tasks", host): the answers in turn, the last one for ever.
+
+        Prometheus's calls are limit, pings and alerts."""
         self.firing: dict[str, int] = {}
         """How often each alert fires, as Prometheus has it."""
         self.exposition = b"this is no exporter {"
@@ -133,6 +135,9 @@ class Peers:
     def _pings(self, query: str) -> Reply:
         """Answer for which hosts an alert about pings fires."""
         about = re.search(r'host="([^"]+)"', query)
+        fault = self._fault("pings", about[1]) if about else None
+        if fault:
+            return fault
         firing = self.failing_pings & {about[1]} if about else self.failing_pings
         metrics = [*({"host": host} for host in firing), {"memleash_part": "alive"}]
         result = [{"metric": metric, "value": [time.time(), "1"]} for metric in metrics]

@@ -40,6 +40,8 @@ class Row:
     ``{service}`` and ``{folder}`` in a command."""
     member: dict[str, Any] = dataclasses.field(default_factory=dict)
     """How its Member differs; addresses are names of what the test's fixture starts."""
+    forced: bool = False
+    """Whether a person asks for it with force; else an alert does."""
 
     @property
     def host(self) -> str:
@@ -69,9 +71,11 @@ def failed(
     )
 
 
-def succeeds(fault: str, peers: Faults | None = None, **member: Any) -> Row:
-    """It is a fault that does not matter."""
-    return Row(fault, "restarted", starts=2, peers=peers or {}, member=member)
+def succeeds(
+    fault: str, peers: Faults | None = None, *, forced: bool = False, **member: Any
+) -> Row:
+    """It is a fault that does not matter, or that force goes past."""
+    return Row(fault, "restarted", starts=2, peers=peers or {}, member=member, forced=forced)
 
 
 _FEW = {"readiness": {"probes": 4, "timeout": "10s", "interval": "250ms"}}
@@ -141,6 +145,14 @@ OF_SSH = [
             "mn-1 reconnect": [Reply({}, at_once="{service} stop")],
             "reconnect": [Reply({})],
         },
+    ),
+    failed(
+        "memory of the new process unknown",
+        "not_ready",
+        starts=2,
+        reason="whether it helped cannot be told: the exporter cannot tell"
+        " memleash_agent_limited_memory_bytes",
+        exporter_address="forgetful",
     ),
     Row(
         "restarted once more at the reconnect",
@@ -213,6 +225,14 @@ OF_FACTS = [
         {"limit": [limit(float("nan"), age=1)]},
         **_FROM_RULES,
     ),
+    refused("pings in error", _UNAVAILABLE, "503", {"pings": [Reply(status=503)]}, **_FROM_RULES),
+    refused(
+        "pings without a sign of life",
+        _UNAVAILABLE,
+        "without a sign of life",
+        {"pings": [Reply({"status": "success", "data": {"result": []}})]},
+        **_FROM_RULES,
+    ),
     refused("limit is off", "below_hard_limit", "off", {"limit": [limit(0, age=1)]}, **_FROM_RULES),
     refused(
         "limit was raised",
@@ -231,7 +251,26 @@ def tasks(*replies: Reply) -> Faults:
     return {"mn-2 tasks": list(replies)}
 
 
+def state(reply: Reply) -> Faults:
+    return {"mn-2 state": [reply]}
+
+
 OF_CONTROLLERS = [
+    refused(
+        "state slow",
+        _UNREACHABLE,
+        "no whole answer within",
+        state(Reply({"state": "connected"}, delay=30)),
+    ),
+    refused("state in error", _UNREACHABLE, "500", state(Reply(status=500))),
+    refused("state not JSON", _UNREACHABLE, "is not JSON", state(Reply(raw=b"<html>"))),
+    refused(
+        "state a strange word",
+        _UNREACHABLE,
+        "state is none of connected, ",
+        state(Reply({"state": "asleep"})),
+    ),
+    refused("state 404", _UNREACHABLE, "404", state(Reply(status=404))),
     refused("tasks slow", _UNREACHABLE, "mn-2", tasks(Reply(RUNNING, delay=30))),
     refused("tasks in error", _UNREACHABLE, "500", tasks(Reply(status=500))),
     refused("tasks not JSON", _UNREACHABLE, "mn-2", tasks(Reply(raw=b"<html>"))),
@@ -255,6 +294,7 @@ OF_CONTROLLERS = [
         {"mn-2 tasks": [Reply(raw=b"[" * 100_000)]},
     ),
     refused("drain fails", _UNREACHABLE, "drain", {"mn-3 drain": [Reply(status=500)]}),
+    succeeds("drain fails, forced", {"mn-3 drain": [Reply(status=500)]}, forced=True),
     failed("reconnect refused", "reconnect_failed", starts=2, reason="503"),
     failed(
         "reconnect hangs",

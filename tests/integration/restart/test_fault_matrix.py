@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from demo import http_server
 from demo.stack.fleet import Fleet, Member, Patience, running
-from demo.stack.http import Json
+from demo.stack.http import Json, get, post
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
 from demo.stack.stand_ins import CONTROLLERS, Peers
@@ -91,12 +93,51 @@ def faulty_servers(folder: Path) -> Iterator[Addresses]:
         )
 
 
+@dataclasses.dataclass
+class ForgetfulExporter:
+    """Says what the fleet's exporter says, but not what a second process of its agent holds.
+
+    A real one says neither more nor less where a descendant is hidden from it (hidepid=2).
+    """
+
+    agent: str = "memory-of-the-new-process-unknown"
+    real_one: str = ""
+    """Where the fleet's exporter serves, once there is one."""
+    _first_life: str = ""
+
+    def answer(self, _asked: http_server.Request) -> http_server.Reply:
+        text, of_it = str(get(self.real_one)), f'{{agent="{self.agent}"}}'
+        life = re.search(f"^memleash_agent_start_time_seconds{of_it} .*$", text, re.MULTILINE)
+        self._first_life = self._first_life or (life[0] if life else "")
+        if life and life[0] != self._first_life:
+            success = f"memleash_agent_sample_success{of_it}"
+            text = re.sub(f"memleash_agent_limited_memory_bytes{of_it} .*\n", "", text)
+            text = text.replace(f"{success} 1.0\n", f"{success} 0.0\n")
+        return http_server.Reply(body=text.encode())
+
+
 def member_of(row: Row, addresses: Addresses) -> Member:
     changes: dict[str, Any] = {
         name: addresses.by_name[value] if name.endswith("_address") else value
         for name, value in row.member.items()
     }
     return Member(row.host, **changes)
+
+
+def plan_faults(fleet: Fleet) -> None:
+    """Have the peers answer about each row's host as the row says."""
+    for row in FAULTS:
+        for call, replies in row.peers.items():
+            fleet.peers.faults[call, row.host] = [
+                dataclasses.replace(
+                    reply,
+                    headers={
+                        name: value.format(host=row.host) for name, value in reply.headers.items()
+                    },
+                    at_once=fleet.filled_in(reply.at_once, row.host),
+                )
+                for reply in replies
+            ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,27 +155,23 @@ def dealt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dealt]:
     folder = tmp_path_factory.mktemp("faults")
     with contextlib.ExitStack() as stack:
         addresses = stack.enter_context(faulty_servers(folder / "servers"))
+        forgetful = ForgetfulExporter()
+        served = stack.enter_context(http_server.serving(forgetful.answer))
+        addresses.by_name["forgetful"] = served.address
         members = [member_of(row, addresses) for row in FAULTS]
         fleet = stack.enter_context(running(folder / "fleet", members, patience=Patience(peer=10)))
+        forgetful.real_one = fleet.metrics_url(forgetful.agent)
         with fleet.sshd.known_hosts_file.open("a", encoding="ascii") as known_hosts:
             known_hosts.write(addresses.known_hosts)
-        for row in FAULTS:
-            for call, replies in row.peers.items():
-                fleet.peers.faults[call, row.host] = [
-                    dataclasses.replace(
-                        reply,
-                        headers={
-                            name: value.format(host=row.host)
-                            for name, value in reply.headers.items()
-                        },
-                        at_once=fleet.filled_in(reply.at_once, row.host),
-                    )
-                    for reply in replies
-                ]
+        plan_faults(fleet)
         fleet.start_agents(fleet.members)
-        responder = stack.enter_context(fleet.responder("faults"))
+        controllers = fleet.controllers(with_states=True)
+        responder = stack.enter_context(fleet.responder("faults", controllers=controllers))
         responder.start()
-        responder.alert(*fleet.members)
+        responder.alert(*(row.host for row in FAULTS if not row.forced))
+        for host in (row.host for row in FAULTS if row.forced):
+            asked = {"host": host, "agent": host, "force": True}
+            post(f"{responder.url}/api/v1/restarts", asked, timeout_seconds=60)
         deadline = time.monotonic() + 200
         requests = {
             row.host: responder.finished(row.host, timeout_seconds=deadline - time.monotonic())
@@ -146,7 +183,8 @@ def dealt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dealt]:
 @ENDS
 def test_a_fault_ends_in_its_word_and_says_why(dealt: Dealt, row: Row) -> None:
     request = dealt.requests[row.host]
-    assert (request["outcome"], request["requested_by"]) == (row.outcome, "alert"), request
+    asked_by = "local" if row.forced else "alert"
+    assert (request["outcome"], request["requested_by"]) == (row.outcome, asked_by), request
     assert row.reason in request["reason"]
 
 
@@ -185,6 +223,17 @@ def test_the_history_has_the_facts_and_the_time_of_each_step(dealt: Dealt, row: 
     if row.outcome == "restarted":
         assert names == list(Step)
         assert request["facts"]["new_life"] > request["facts"]["life"]
+
+
+@pytest.mark.parametrize(
+    ("host", "guard"), [("pings-in-error", "pings_unknown"), ("state-in-error", "state_unknown")]
+)
+def test_what_is_unknown_is_refused_by_its_own_guard_alone(
+    dealt: Dealt, host: str, guard: str
+) -> None:
+    told = dealt.responder.get(f"/api/v1/hosts/{host}/agents/{host}/explain")
+    assert [one["guard"] for one in told["guards"] if not one["passes"]] == [guard]
+    assert told["verdict"] == dealt.requests[host]["outcome"]
 
 
 def test_what_the_command_said_is_kept(dealt: Dealt) -> None:

@@ -35,11 +35,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture(scope="module")
 def responder(fleet: Fleet) -> Iterator[Responder]:
-    controllers = fleet.responder_config(fleet.folder / "unused.db")["controllers"]
+    controllers = fleet.controllers(with_states=True)
     for controller in controllers[:2]:
         controller["restart_libvirtd"] = ['cluster="old"']
-    for controller in controllers:
-        controller["state_url"] = controller["tasks_url"].replace("/tasks", "/state")
     with fleet.responder("states", controllers=controllers) as responder:
         responder.become("tests.support.hurried_responder")
         responder.program.start()
@@ -121,6 +119,12 @@ def test_a_person_puts_a_host_in_maintenance_and_back(fleet: Fleet, responder: R
     url = f"{responder.url}/api/v1/hosts/by-hand/maintenance"
     with pytest.raises(CallFailed, match="would end before it begins"):
         call("PUT", url, {"reason": "new disks", "until": "2020-01-01T00:00:00Z"})
+    until = "2099-01-31T12:00:00Z"
+    begun = call("PUT", url, {"reason": "new racks", "until": "2099-01-31T13:00:00+01:00"})
+    assert (begun["reason"], begun["until"]) == ("new racks", until)
+    shown = responder.get("/api/v1/hosts/by-hand")
+    assert shown["maintenance"]["until"] == until
+    assert shown["state_reason"] == f"local: new racks, until {until}"
     begun = call("PUT", url, {"reason": "new disks", "for": "2h"})
     assert (begun["by"], begun["reason"]) == ("local", "new disks")
     is_in_maintenance(fleet, responder, "by-hand")
