@@ -5,7 +5,8 @@
 The agents are those of demo/leaking_agents. They count their own heartbeats, one every 10 ms, and
 the longest gap between two, without what they waited for a CPU. Prints a row for each agent and
 Python as soon as it is measured, and ends with 1 when a gap was over 200 ms or an agent ended.
-Takes a minute or two for each row. Wants elfutils, gcc, py-spy and, for its agent, eventlet.
+Takes a minute or two for each row. Wants what `make setup` installs: elfutils, gcc, py-spy, and
+eventlet for each Python.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.stack.leaking_agents import AGENTS, MOST_STALL_SECONDS, PYTHONS, compiled, heart_file
+from demo.stack.leaking_agents import (
+    AGENTS,
+    EVENTLET_PATHS,
+    MOST_STALL_SECONDS,
+    PYTHONS,
+    compiled,
+    heart_file,
+)
 from memleash_diagnoser import plan
 
 EVENTLET_AGENT = "leaks_under_green_threads.py"
@@ -69,7 +77,7 @@ def main() -> int:
     good = True
     for name in options.agent or [C_AGENT, *PYTHON_AGENTS]:
         for python in [""] if name == C_AGENT else options.python or PYTHONS:
-            if name == EVENTLET_AGENT and not imports(python, "eventlet"):
+            if name == EVENTLET_AGENT and python not in EVENTLET_PATHS:
                 continue
             row = measured(name, python, options.times)
             good = good and row.is_good
@@ -87,9 +95,12 @@ def measured(name: str, python: str, times: int) -> Row:
     with tempfile.TemporaryDirectory() as folder, heart_file() as heart:
         place = Path(folder)
         argv = (
-            [str(compiled(place))] if name == C_AGENT else [python, str(AGENTS / name), "eventlet"]
+            [str(compiled(place))]
+            if name == C_AGENT
+            else [python, "-Wignore", str(AGENTS / name), "eventlet"]
         )
-        with subprocess.Popen(argv, env={**os.environ, "HEART": str(heart)}) as agent:
+        env = os.environ | {"HEART": str(heart), "PYTHONPATH": EVENTLET_PATHS.get(python, "")}
+        with subprocess.Popen(argv, env=env) as agent:
             try:
                 until = time.monotonic() + START_SECONDS
                 while heartbeats(heart)[0] < BEATS_BEFORE:
@@ -128,7 +139,8 @@ def diagnosed(pid: int, folder: Path, times: int, *, native: bool) -> str:
     )
     (folder / "reports").mkdir()
     argv = [sys.executable, "-c", COLLECTOR, plan.text(order), str(folder / "reports"), str(times)]
-    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # py-spy
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, env=env)
     return done.stderr.strip().rpartition("\n")[2][:300]
 
 
@@ -136,12 +148,6 @@ def heartbeats(heart: Path) -> tuple[int, float]:
     """Return how many there were, and the longest gap in seconds."""
     words = heart.read_text().split() if heart.exists() else []
     return (int(words[0]), float(words[1])) if len(words) == 2 else (0, 0.0)
-
-
-def imports(python: str, module: str) -> bool:
-    """Return whether ``python`` has ``module``."""
-    argv = [python, "-c", f"import {module}"]
-    return subprocess.run(argv, check=False, capture_output=True).returncode == 0
 
 
 def version(python: str) -> str:

@@ -18,11 +18,13 @@ PYENV = Path(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv", "versions")
 """HOME is elsewhere in a test run."""
 PYTHON_3_14 = REPOSITORY / ".cache/tools/python3.14/run"
 """Debian sid's, unpacked by tools/setup, with a loader and a C library of its own."""
+EVENTLET = REPOSITORY / ".cache/tools/eventlet"
+"""A folder for each version of Python, filled by tools/setup."""
 MOST_STALL_SECONDS = 0.2
 """How long an agent may stand still for a diagnosis."""
 
 
-def _pythons() -> list[str]:
+def _pythons() -> dict[str, str]:
     """Return this interpreter, and one of each other version from 3.8 on that is here."""
     found = {sys.version_info[:2]: sys.executable}
     if PYTHON_3_14.exists():
@@ -31,10 +33,17 @@ def _pythons() -> list[str]:
         major, minor, *_ = python.parents[1].name.split(".")
         if int(minor) >= 8:
             found.setdefault((int(major), int(minor)), str(python))
-    return [found[version] for version in sorted(found)]
+    return {f"{major}.{minor}": found[major, minor] for major, minor in sorted(found)}
 
 
-PYTHONS = _pythons()
+BY_VERSION = _pythons()
+PYTHONS = list(BY_VERSION.values())
+EVENTLET_PATHS = {
+    python: str(EVENTLET / version)
+    for version, python in BY_VERSION.items()
+    if python == sys.executable or (EVENTLET / version).exists()
+}
+"""The PYTHONPATH with eventlet of each Python that has one; this interpreter's is beside it."""
 PYTHONS_2 = [str(python) for python in sorted(PYENV.glob("2.7.*/bin/python"))[-1:]]
 
 

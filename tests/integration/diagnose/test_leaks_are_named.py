@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from demo.stack.leaking_agents import PYTHONS
+from demo.stack.leaking_agents import EVENTLET_PATHS, PYTHONS
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.diagnoser_program import Verb
 from tests.integration.diagnose.conftest import Agent, Collector, Heart
@@ -87,6 +87,25 @@ def test_cycles_with_del_are_named_by_their_type(
     assert first_suspect(report).startswith("- type `__main__.Node` grew by ")
     assert report["containers"] == []
     assert heart.goes_on()
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("python", EVENTLET_PATHS)
+def test_what_an_eventlet_agent_keeps_is_named_while_its_main_thread_sleeps(
+    agent: Agent, collector: Collectors, heart: Heart, python: str
+) -> None:
+    words = ("leaks_under_green_threads.py", "eventlet")
+    child = agent(*words, python=python, path=EVENTLET_PATHS[python])
+
+    report = diagnosed(collector(child.pid))
+
+    assert report["way"] == "census"
+    assert first_suspect(report).startswith("- list `Queue.done` grew by ")
+    assert "of `Job`" in first_suspect(report)
+    first_types = {grown["name"] for grown in report["grown"]["types"][:3]}
+    assert "__main__.Job" in first_types  # before it what it holds: a list, and until 3.10 a dict
+    assert heart.goes_on()
+    assert child.poll() is None
 
 
 @pytest.mark.alone

@@ -30,7 +30,7 @@ FORCE = re.compile(
 SIGNALS = re.compile(r"\b(?:kill|tgkill|tkill|pidfd_send_signal|rt_t?g?sigqueueinfo)\((.*)\)")
 TRACED = (
     "trace=ptrace,process_vm_writev,kill,tgkill,tkill,pidfd_send_signal,rt_sigqueueinfo,"
-    "rt_tgsigqueueinfo,open,openat,openat2"
+    "rt_tgsigqueueinfo,open,openat,openat2,execve"
 )
 
 
@@ -58,6 +58,11 @@ def sent_to(pid: int, trace: str) -> list[str]:
     return [" ".join(words) for words in found if words[0] in (str(pid), f"-{pid}", "-1", "0")]
 
 
+def programs(trace: str) -> set[str]:
+    """Return the names of all programs that were run, or looked for."""
+    return {Path(path).name for path in re.findall(r'execve\("([^"]+)"', trace)}
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("name", ["leaks_a_list.py", "leaks_a_cache.py", "has_a_hook.py"])
 def test_a_python_agent_is_only_read(
@@ -71,6 +76,7 @@ def test_a_python_agent_is_only_read(
     assert FORCE.findall(trace) == []
     assert sent_to(child.pid, trace) == []
     assert f"/proc/{child.pid}/status" in trace
+    assert programs(trace) - {Path(sys.executable).name} == {"py-spy", "eu-stack"}
     assert heart.goes_on()
 
 
@@ -87,6 +93,7 @@ def test_a_native_agent_is_only_read(
     assert sent_to(child.pid, trace) == []
     assert f'/proc/{child.pid}/mem", O_RDONLY' in trace
     assert f"PTRACE_ATTACH, {child.pid}" in trace
+    assert programs(trace) - {Path(sys.executable).name} == {"eu-stack"}
     assert heart.goes_on()
 
 
