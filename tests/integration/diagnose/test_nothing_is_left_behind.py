@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from demo.stack.processes import wait_until
 from memleash_diagnoser import process
 from memleash_exporter.decisions import markers
 from memleash_responder.adapters.diagnoser_program import Verb
-from tests.integration.diagnose.conftest import Agent, Collector
+from tests.integration.diagnose.conftest import Agent, Collector, Heart
 
 pytestmark = pytest.mark.integration
 
@@ -49,9 +50,17 @@ def at_work(diagnosis: Collector, agent_pid: int) -> int:
 
 
 @pytest.fixture
-def slow(agent: Agent, collector: Collectors) -> Collector:
+def hooked(agent: Agent, heart: Heart) -> subprocess.Popen[bytes]:
+    """An agent that has the hook and is past its start."""
+    child = agent("has_a_hook.py")
+    wait_until("the agent works", lambda: heart.beats() > 0)
+    return child
+
+
+@pytest.fixture
+def slow(hooked: subprocess.Popen[bytes], collector: Collectors) -> Collector:
     """A diagnosis that would take minutes."""
-    return collector(agent("has_a_hook.py").pid, interval_seconds=100.0)
+    return collector(hooked.pid, interval_seconds=100.0)
 
 
 def target(diagnosis: Collector) -> int:
@@ -59,9 +68,9 @@ def target(diagnosis: Collector) -> int:
 
 
 def test_the_exporter_says_busy_while_it_runs_and_idle_afterwards(
-    agent: Agent, collector: Collectors
+    hooked: subprocess.Popen[bytes], collector: Collectors
 ) -> None:
-    diagnosis = collector(agent("has_a_hook.py").pid)
+    diagnosis = collector(hooked.pid)
 
     at_work(diagnosis, target(diagnosis))
     (marker,) = diagnosis.markers()
@@ -74,8 +83,10 @@ def test_the_exporter_says_busy_while_it_runs_and_idle_afterwards(
     wait_until("the hook leaves", lambda: not hook_works(target(diagnosis)))
 
 
-def test_cleaning_up_leaves_nothing_on_the_host(agent: Agent, collector: Collectors) -> None:
-    diagnosis = collector(agent("has_a_hook.py").pid)
+def test_cleaning_up_leaves_nothing_on_the_host(
+    hooked: subprocess.Popen[bytes], collector: Collectors
+) -> None:
+    diagnosis = collector(hooked.pid)
     diagnosis.tell(Verb.START)
     diagnosis.ended()
 
@@ -115,9 +126,9 @@ def test_told_to_stop_it_lets_go_at_once_and_keeps_what_it_has(slow: Collector) 
 
 
 def test_at_its_deadline_it_lets_go_and_keeps_what_it_has(
-    agent: Agent, collector: Collectors
+    hooked: subprocess.Popen[bytes], collector: Collectors
 ) -> None:
-    diagnosis = collector(agent("has_a_hook.py").pid, interval_seconds=100.0, max_seconds=4.0)
+    diagnosis = collector(hooked.pid, interval_seconds=100.0, max_seconds=4.0)
 
     diagnosis.tell(Verb.START)
 
@@ -139,17 +150,18 @@ def test_killed_outright_its_marker_is_dead_and_the_hook_leaves_by_itself(
     wait_until("the lease runs out", lambda: not hook_works(target(slow)), timeout_seconds=45)
 
 
-def test_when_the_agent_ends_so_does_the_diagnosis(agent: Agent, collector: Collectors) -> None:
-    child = agent("has_a_hook.py")
-    diagnosis = collector(child.pid, interval_seconds=100.0)
-    at_work(diagnosis, child.pid)
+def test_when_the_agent_ends_so_does_the_diagnosis(
+    hooked: subprocess.Popen[bytes], collector: Collectors
+) -> None:
+    diagnosis = collector(hooked.pid, interval_seconds=100.0)
+    at_work(diagnosis, hooked.pid)
 
-    child.kill()
-    child.wait()
+    hooked.kill()
+    hooked.wait()
 
     assert diagnosis.ended(seconds=20) == {"state": "done", "outcome": "gone"}
     assert diagnosis.markers() == []
-    assert diagnosis.report()["facts"]["identity"]["pid"] == child.pid
+    assert diagnosis.report()["facts"]["identity"]["pid"] == hooked.pid
 
 
 @pytest.mark.parametrize(
@@ -163,21 +175,22 @@ def test_when_the_agent_ends_so_does_the_diagnosis(agent: Agent, collector: Coll
     ],
 )
 def test_what_must_not_be_looked_at_is_refused_untouched(
-    agent: Agent, collector: Collectors, changes: dict[str, Any], reason: str
+    hooked: subprocess.Popen[bytes], collector: Collectors, changes: dict[str, Any], reason: str
 ) -> None:
-    child = agent("has_a_hook.py")
-    diagnosis = collector(child.pid, **changes)
+    diagnosis = collector(hooked.pid, **changes)
 
     diagnosis.tell(Verb.START)
 
     ended = diagnosis.ended()
     assert (ended["state"], ended["reason"]) == ("refused", reason)
     assert diagnosis.markers() == []
-    assert not hook_works(child.pid)
+    assert not hook_works(hooked.pid)
 
 
-def test_a_folder_that_others_may_write_to_is_not_used(agent: Agent, collector: Collectors) -> None:
-    diagnosis = collector(agent("has_a_hook.py").pid)
+def test_a_folder_that_others_may_write_to_is_not_used(
+    hooked: subprocess.Popen[bytes], collector: Collectors
+) -> None:
+    diagnosis = collector(hooked.pid)
     Path(diagnosis.order.work_root).mkdir(mode=0o700)
     Path(diagnosis.order.work_root).chmod(0o777)
 
@@ -185,9 +198,9 @@ def test_a_folder_that_others_may_write_to_is_not_used(agent: Agent, collector: 
 
 
 def test_secrets_of_the_environment_are_not_in_the_report(
-    agent: Agent, collector: Collectors
+    hooked: subprocess.Popen[bytes], collector: Collectors
 ) -> None:
-    diagnosis = collector(agent("has_a_hook.py").pid, rounds=1, locals=True)
+    diagnosis = collector(hooked.pid, rounds=1, locals=True)
 
     diagnosis.tell(Verb.START)
     diagnosis.ended()
@@ -198,9 +211,9 @@ def test_secrets_of_the_environment_are_not_in_the_report(
 
 
 def test_tools_that_are_missing_are_lines_in_the_report(
-    agent: Agent, collector: Collectors, tmp_path: Path
+    hooked: subprocess.Popen[bytes], collector: Collectors, tmp_path: Path
 ) -> None:
-    diagnosis = collector(agent("has_a_hook.py").pid)
+    diagnosis = collector(hooked.pid)
     diagnosis.path = str(tmp_path / "no-tools")
 
     diagnosis.tell(Verb.START)

@@ -141,6 +141,15 @@ def test_a_stopped_service_says_so_and_its_process_is_gone(service: Service) -> 
     assert service("status").returncode == 3
 
 
+def test_an_agent_runs_also_between_two_programs_of_its_process(service: Service) -> None:
+    """Seen: after exec, a process has no environment and no command line for a moment."""
+    again = service.folder / "again"
+    again.write_text(f'kill -0 {os.getpid()} && exec sh "$0"', encoding="utf-8")
+    (service.folder / "command").write_text(shlex.join(["sh", str(again)]), encoding="utf-8")
+    service("start")
+    assert {service("status").returncode for _ in range(50)} == {0}
+
+
 def test_a_pidfile_of_another_process_is_not_believed(service: Service) -> None:
     (service.folder / "agent.pid").write_text(str(os.getpid()), encoding="ascii")
     assert service("status").returncode == 3
