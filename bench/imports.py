@@ -3,9 +3,9 @@
     python -m bench.imports
 
 For a library that is used: the others are imported first, and what the program takes of the
-standard library, then it. For one that was not taken: the
-whole program first. Each in a fresh interpreter, the median of five. One that is not installed
-here is left out. Prints a table.
+standard library, then it. For one that another brings: all of these first. For one that was not
+taken: the whole program first. Each in a fresh interpreter, the median of five. One that is not
+installed here is left out. Prints a table.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ PROGRAMS = {
         ("flask", "requests", "fabric", "sqlalchemy", "dbos", "prometheus_client", "psycopg"),
     ),
 }
+BROUGHT = {"responder": ("click", "itsdangerous", "paramiko", "urllib3", "tzdata")}
+"""Used, too, but no weight of their own: another library imports them, or they are files alone."""
 STANDARD = ("asyncio", "ssl", "http.client", "subprocess", "json", "logging")
 NOT_TAKEN = ("pydantic", "msgspec", "cheroot.wsgi", "uvicorn", "a2wsgi", "waitress", "tornado.web")
 _MEASURE = """
@@ -47,6 +49,9 @@ def main() -> None:
         for library in used:
             others = [*STANDARD, *(one for one in used if one != library)]
             print(f"| {program} | {library} | {mib(others, library):.1f} |", flush=True)
+        for library in BROUGHT.get(program, ()):
+            cost = mib([*STANDARD, *used], library)
+            print(f"| {program} | {library} | {cost:.1f} |", flush=True)
         for library in filter(is_here, NOT_TAKEN):
             cost = mib([module], library)
             print(f"| {program} | not taken: {library} | {cost:.1f} |", flush=True)

@@ -120,7 +120,7 @@ class CommandBusy:
 
 
 BusyKind = Markers | HttpBusy | Children | CommandBusy
-"""Every kind of busy source; collector/sources.py says how each is asked."""
+"""Every kind of busy source; collector/busy_sources.py says how each is asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a controller of any kind can be asked: four calls, each of which may come twice."""
+"""What a controller of any kind can be asked: five calls, each of which may come twice."""
 
 from __future__ import annotations
 

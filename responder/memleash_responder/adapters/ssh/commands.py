@@ -1,7 +1,7 @@
 """Commands over SSH: run once, seen to their end, within deadlines.
 
 The session is Fabric's (connection.py), and so is the command: ``Connection.run``. What Invoke's
-runner leaves open is closed in ``_Runner``, each with the test that shows it.
+runner leaves open is closed in ``_Runner``, which names the test of each.
 """
 
 from __future__ import annotations
@@ -144,10 +144,15 @@ class _Runner(fabric.runners.Remote):  # type: ignore[misc] # Fabric ships no ty
     """Fabric's runner, held to what a restart needs; tests/integration/adapters shows each.
 
     1. The last look comes between the open channel and the command, and may call it off.
+       test_the_last_look_comes_after_the_session_and_before_the_command
     2. The deadline covers sshd's answer to the request, which Fabric's own waits for without end.
+       test_a_command_whose_request_is_not_answered_is_lost_at_its_deadline
     3. Of the output a part is kept; Invoke keeps all of it.
+       test_ten_megabytes_of_each_stream_are_read_and_64_kib_kept
     4. A child that holds the output open is not waited for; Invoke joins its readers without end.
+       test_a_child_that_keeps_the_output_open_is_not_waited_for
     5. Standard input goes out in one piece; Invoke sends a byte every 10 ms.
+       test_stdin_reaches_the_command_and_ends
     """
 
     def __init__(self, *args: Any, sent: _Sent, **kwargs: Any) -> None:
