@@ -123,8 +123,11 @@ def test_a_command_line_keeps_every_byte(fake_procfs: Any) -> None:
 @pytest.mark.parametrize("words", [["a", "b c", ""], ["ü", "\n"], ["x" * 100_000, "end"]])
 def test_a_command_line_read_here_is_psutils(words: list[str]) -> None:
     """Read here because it takes a third of the time; a walk reads that of each process."""
-    argv = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()", *words]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
+    script = "import sys; print('runs', flush=True); sys.stdin.read()"
+    argv = [sys.executable, "-S", "-c", script, *words]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"runs\n"  # Popen returns before /proc has the words
         line = Processes(REAL).get(process.pid).command_line()
         assert line == " ".join(psutil.Process(process.pid).cmdline())
         assert (process.pid, line) in Processes(REAL).command_lines()
