@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,7 +31,7 @@ from memleash_responder.adapters.ssh import commands as ssh
 from memleash_responder.adapters.telemetry import Part, Telemetry
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable
-from memleash_responder.usecases import host_states
+from memleash_responder.usecases import host_watch
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.fleet import FleetReader
@@ -68,6 +69,9 @@ WEB_THREADS = 8
 
 ALERT_LOOKS, WAITING_LOOKS, RENEWALS, RECONNECTS = 8, 4, 4, 4
 """How much of each runs at once in the pool for what is slow. The rest of it goes one by one."""
+
+CONTROLLER_ROUNDS = 32
+"""Controllers that are asked about the whole fleet at once, each in a thread of its own."""
 
 BODY_SLACK_BYTES = 1024 * 1024
 """What is a little too large is refused by the application, which counts it; the rest unread."""
@@ -180,8 +184,9 @@ class Responder:
         )
         self._recovery = Recovery(services, slow.share(RECONNECTS))
         self._sweeper = slow.share(1)
-        self._watch = host_states.HostWatch(services)
-        self._watch_aside = slow.share(1)
+        rounds = ThreadPoolExecutor(CONTROLLER_ROUNDS, thread_name_prefix="round")
+        self._watch = host_watch.ControllerWatch(services, rounds)
+        self._pings = slow.share(1)
         self._liveness = self._shared(database)
         leads = self._liveness.leads if self._liveness is not None else lambda: True
         self._keeper = Keeper(services, self._duties(), leads)
@@ -221,11 +226,12 @@ class Responder:
             Duty(Part.LOOK_AT_WAITING, self._admission.look_at_waiting, lambda: 1.0),
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
             Duty(Part.END_PAUSES, lambda: forget_over(services), lambda: 15.0),
+            Duty(Part.WATCH_HOSTS, self._watch.look, lambda: 1.0),
             Duty(
-                Part.WATCH_HOSTS,
-                self._watch.look,
-                lambda: host_states.WATCH_SECONDS,
-                aside=self._watch_aside,
+                Part.WATCH_PINGS,
+                lambda: host_watch.watch_pings(services),
+                lambda: host_watch.WATCH_SECONDS,
+                aside=self._pings,
             ),
             # A fleet that has gone quiet tells of no calm.
             Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),

@@ -12,14 +12,14 @@ import sys
 
 from memleash_responder import cli
 from memleash_responder.core import reconnects
-from memleash_responder.usecases import host_states
+from memleash_responder.usecases import host_watch
 
 
 def main() -> int:
     """Run the responder with shorter waits."""
     vars(cli)["SWEEP_SECONDS"] = 1.0
     vars(reconnects)["FIRST_SECONDS"] = 2.0
-    vars(host_states)["WATCH_SECONDS"] = 1.0
+    vars(host_watch)["WATCH_SECONDS"] = 1.0
     return cli.main(sys.argv[1:])
 
 

@@ -33,6 +33,8 @@ class ControllerState:
 
     controller: str
     state: HostState | Unknown
+    since: float | None = None
+    """When it was first heard to say so, unix time; None: it was asked just now."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class HostFacts:
 
     by_restarts: HostState
     """What the responder's own restarts made of it."""
+    changed_at: float | None
+    """When they did, unix time."""
     problem: str
     """Why a host that a restart lost is not back yet; empty where nobody knows."""
     labelled: bool
@@ -50,6 +54,8 @@ class HostFacts:
     controllers: tuple[ControllerState, ...]
     pings_fail: bool | Unknown
     """Whether an alert about its pings fires that no mute of ours holds back."""
+    pings_fail_since: float | None
+    """When they were first seen to fail, unix time; None: Prometheus was asked just now."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Standing:
 
     state: HostState
     reason: str = ""
+    since: float | None = None
+    """When what gives the state began, unix time; None where nobody knows."""
 
 
 def standing(facts: HostFacts) -> Standing:
@@ -68,22 +76,25 @@ def standing(facts: HostFacts) -> Standing:
     if facts.labelled:
         return Standing(HostState.MAINTENANCE, "the inventory's label says maintenance")
     if facts.maintenance is not None:
-        return Standing(HostState.MAINTENANCE, str(facts.maintenance))
-    told = {one.state: one.controller for one in facts.controllers if _is_known(one)}
-    if HostState.MAINTENANCE in told:
-        return Standing(HostState.MAINTENANCE, f"{told[HostState.MAINTENANCE]} says maintenance")
+        since = facts.maintenance.since
+        return Standing(HostState.MAINTENANCE, str(facts.maintenance), since)
+    said = {one.state: one for one in facts.controllers if not isinstance(one.state, Unknown)}
+    if HostState.MAINTENANCE in said:
+        return _as_said(HostState.MAINTENANCE, said[HostState.MAINTENANCE])
     if facts.by_restarts is HostState.CONNECTING:
-        return Standing(HostState.CONNECTING, "a restart holds it")
+        return Standing(HostState.CONNECTING, "a restart holds it", facts.changed_at)
     if facts.by_restarts is HostState.DISCONNECTED:
         problem = f"; {facts.problem}" if facts.problem else ""
-        return Standing(HostState.DISCONNECTED, f"a restart ended badly{problem}")
+        reason = f"a restart ended badly{problem}"
+        return Standing(HostState.DISCONNECTED, reason, facts.changed_at)
     for state in (HostState.DISCONNECTED, HostState.CONNECTING):
-        if state in told:
-            return Standing(state, f"{told[state]} says {state}")
+        if state in said:
+            return _as_said(state, said[state])
     if facts.pings_fail is True:
-        return Standing(HostState.DISCONNECTED, "its pings fail: their alert fires, unmuted")
+        reason = "its pings fail: their alert fires, unmuted"
+        return Standing(HostState.DISCONNECTED, reason, facts.pings_fail_since)
     return Standing(HostState.CONNECTED)
 
 
-def _is_known(told: ControllerState) -> bool:
-    return not isinstance(told.state, Unknown)
+def _as_said(state: HostState, said: ControllerState) -> Standing:
+    return Standing(state, f"{said.controller} says {state}", said.since)

@@ -14,7 +14,8 @@ diagnosis_workflow       begun on the host, waited for, fetched, cleaned up
 diagnosis_in_restart     evidence in the middle of a restart, quickly or not at all
 diagnosis_order          what the diagnoser is told for one diagnosis
 muting                   claims on silence, and Alertmanager made to agree with them
-host_states              the states of all hosts, and the watch on what is said of them
+host_states              the states of all hosts, by what is stored
+host_watch               controllers asked about the whole fleet, Prometheus about pings
 host_recovery            lost hosts taken back, undrains that are still owed
 replicas                 which replicas live, and the work of dead ones taken over
 keeper                   the schedule that calls the above again and again

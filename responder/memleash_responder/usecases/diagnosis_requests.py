@@ -123,7 +123,7 @@ def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
     if diagnosis.agent not in services.settings.agents:
         return Refusal(Outcome.UNKNOWN_AGENT, "the agent is not configured any more")
     facts = read_agent(services, host, diagnosis.agent)
-    standing = known_hosts(services).standing(host.name)
+    standing = known_hosts(services, host.name).standing(host.name)
     situation = DiagnosisSituation(
         agent=facts,
         mode=services.settings.agents[diagnosis.agent].mode,

@@ -1,15 +1,13 @@
-"""The hosts' states now, by all that is stored and by the inventory; and the watch on all hosts.
+"""The hosts' states now, by all that is stored and by the inventory.
 
-A restart asks the controllers afresh (see restart_situation). What is stored here of their words
-is for pings, pages and metrics, which are about the whole fleet.
+A restart asks the controllers afresh (see restart_situation). What is stored of their words (see
+host_watch) is for pings, pages and metrics, which are about the whole fleet.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.facts import Host, Unknown
@@ -27,43 +25,46 @@ from memleash_responder.core.outcomes import HostState
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.usecases.services import Services
 
-log = logging.getLogger(__name__)
-
-WATCH_SECONDS = 30.0
-"""How often controllers, and Prometheus about pings, are asked about the whole fleet."""
-
-PINGS = ":pings"
-"""Whose word it is, beside those of controllers, that a host's pings fail. None is named so."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class KnownHosts:
-    """What is stored of all hosts, read for one look."""
+    """What is stored of all hosts, or of one, read for one look."""
 
+    read_at: float
+    """Unix time."""
+    inventory: Mapping[str, Host]
+    """The hosts of the inventory by name."""
     records: Mapping[str, HostRecord]
     """Of every host that was ever held."""
-    labelled: AbstractSet[str]
-    """The hosts that the inventory says are in maintenance."""
     maintenance: Mapping[str, Maintenance]
-    told: Mapping[str, tuple[ControllerState, ...]]
-    """The last words of controllers, and PINGS."""
-    muted: AbstractSet[str]
-    """The hosts whose pings are muted, by what is stored."""
+    """People's, as far as it holds."""
+    controller_states: Mapping[str, tuple[ControllerState, ...]]
+    """What controllers called a host when they were last asked, as far as it is believed."""
+    failing_pings: Mapping[str, float]
+    """Since when, unix time, the pings of hosts fail, by what Prometheus said last."""
+    claims: Mapping[str, tuple[Claim, ...]]
+    """The claims on hosts' silence that are stored."""
 
     def record(self, host: str) -> HostRecord:
         """Return what restarts left of a host."""
         return self.records.get(host) or HostRecord(host)
 
+    def is_muted(self, host: str) -> bool:
+        """Whether a host's pings are muted, by the claims that are stored."""
+        return mute_in_force(self.claims.get(host, ()), self.read_at) is not None
+
     def facts(self, host: str) -> HostFacts:
         """Return what a host's state follows from, by the last words of its controllers."""
-        told = self.told.get(host, ())
+        record, listed = self.record(host), self.inventory.get(host)
         return HostFacts(
-            by_restarts=self.record(host).state,
-            problem=self.record(host).problem,
-            labelled=host in self.labelled,
+            by_restarts=record.state,
+            changed_at=record.changed_at,
+            problem=record.problem,
+            labelled=listed is not None and yes_or_no(listed.labels, MAINTENANCE) is True,
             maintenance=self.maintenance.get(host),
-            controllers=tuple(one for one in told if one.controller != PINGS),
-            pings_fail=host not in self.muted and any(one.controller == PINGS for one in told),
+            controllers=self.controller_states.get(host, ()),
+            pings_fail=host in self.failing_pings and not self.is_muted(host),
+            pings_fail_since=self.failing_pings.get(host),
         )
 
     def standing(self, host: str) -> Standing:
@@ -75,40 +76,46 @@ class KnownHosts:
         return self.standing(host).state
 
 
-def known_hosts(services: Services) -> KnownHosts:
-    """Read it. Raises DatabaseUnavailable."""
+def known_hosts(services: Services, host: str | None = None) -> KnownHosts:
+    """Read it, of all hosts or of one alone. Raises DatabaseUnavailable."""
     memory, now = services.memory, services.clock.now()
-    hosts = services.outside.inventory.hosts()
+    inventory = services.outside.inventory.hosts()
+    controllers = services.outside.controllers.states_by_controller.keys()
+    if host is not None:
+        inventory = {name: one for name, one in inventory.items() if name == host}
     return KnownHosts(
-        records=memory.hosts.all(),
-        labelled={name for name, host in hosts.items() if yes_or_no(host.labels, MAINTENANCE)},
-        maintenance=memory.maintenance.holding(now),
-        told=memory.controller_states.believed(now),
-        muted={host for host, of in memory.mutes.all().items() if mute_in_force(of, now)},
+        read_at=now,
+        inventory=inventory,
+        records=memory.hosts.all() if host is None else {host: memory.hosts.get(host)},
+        maintenance=memory.maintenance.holding(now, host),
+        controller_states=memory.controller_states.believed(now, controllers, host),
+        failing_pings=memory.failing_pings.believed(now, host),
+        claims=memory.mutes.all() if host is None else {host: memory.mutes.of_host(host)},
     )
+
+
+def ping_alerts(services: Services) -> list[Matcher]:
+    """Return what matches the alerts about pings."""
+    return [parse_matcher(text) for text in services.settings.mute.matchers]
 
 
 def read_pings(services: Services, host: str, known: KnownHosts) -> bool | Unknown:
     """Ask Prometheus whether a host's pings fail, and no mute of ours holds that back."""
-    if host in known.muted:
+    if known.is_muted(host):
         return False
     try:
         now, prometheus = services.clock.now(), services.outside.prometheus
-        return bool(prometheus.hosts_with_alerts(_of_pings(services), now, host=host))
+        return bool(prometheus.hosts_with_alerts(ping_alerts(services), now, host=host))
     except FactsUnavailable as error:
         return Unknown(str(error))
 
 
-def _of_pings(services: Services) -> list[Matcher]:
-    return [parse_matcher(text) for text in services.settings.mute.matchers]
-
-
 def claims_of_maintenance(services: Services, known: KnownHosts) -> dict[str, tuple[Claim, ...]]:
     """Return the claims on silence that follow from maintenance, by host; none is stored."""
-    now, policy = services.clock.now(), services.settings.mute
-    standings = {name: known.standing(name) for name in services.outside.inventory.hosts()}
+    policy = services.settings.mute
+    standings = {name: known.standing(name) for name in known.inventory}
     return {
-        name: (maintenance_claim(policy, one.reason, now),)
+        name: (maintenance_claim(policy, one.reason, known.read_at),)
         for name, one in standings.items()
         if one.state is HostState.MAINTENANCE
     }
@@ -116,60 +123,8 @@ def claims_of_maintenance(services: Services, known: KnownHosts) -> dict[str, tu
 
 def all_claims(services: Services, known: KnownHosts) -> dict[str, tuple[Claim, ...]]:
     """Return every claim on a host's silence by host: those stored, and those of maintenance."""
-    stored, of_maintenance = services.memory.mutes.all(), claims_of_maintenance(services, known)
+    of_maintenance = claims_of_maintenance(services, known)
     return {
-        host: (*stored.get(host, ()), *of_maintenance.get(host, ()))
-        for host in stored.keys() | of_maintenance.keys()
+        host: (*known.claims.get(host, ()), *of_maintenance.get(host, ()))
+        for host in known.claims.keys() | of_maintenance.keys()
     }
-
-
-class HostWatch:
-    """Asks the controllers and Prometheus about all hosts, and stores their words."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._rounds = 0
-
-    def look(self) -> None:
-        """Ask every controller about every host, and Prometheus whose pings fail.
-
-        Each round begins elsewhere, so that a few hosts that a controller cannot tell of hide no
-        others for ever.
-        """
-        services = self._services
-        hosts = list(services.outside.inventory.hosts().values())
-        first = self._rounds * 97 % max(1, len(hosts))
-        self._rounds += 1
-        told = dict(services.outside.controllers.states_of_all(hosts[first:] + hosts[:first]))
-        told[PINGS] = self._pings(hosts)
-        before = services.memory.controller_states.believed(services.clock.now())
-        for whose, states in told.items():
-            services.memory.controller_states.put(whose, states, services.clock.now())
-            _log_silence(whose, states)
-        after = services.memory.controller_states.believed(services.clock.now())
-        for host in sorted(before.keys() | after.keys()):
-            if before.get(host) != after.get(host):
-                said = [f"{one.controller}: {one.state}" for one in after.get(host, ())]
-                told_of = {"host": host, "said": ", ".join(said) or "connected"}
-                log.info("what is said of a host", extra=told_of)
-                services.mutes_changed.set()
-
-    def _pings(self, hosts: Sequence[Host]) -> Mapping[str, HostState | Unknown | None]:
-        services = self._services
-        try:
-            failing = services.outside.prometheus.hosts_with_alerts(
-                _of_pings(services), services.clock.now()
-            )
-        except FactsUnavailable as error:
-            return {host.name: Unknown(str(error)) for host in hosts}
-        return {one.name: HostState.DISCONNECTED if one.name in failing else None for one in hosts}
-
-
-def _log_silence(whose: str, states: Mapping[str, HostState | Unknown | None]) -> None:
-    silent = {host: one.why for host, one in states.items() if isinstance(one, Unknown)}
-    if silent:
-        host, why = next(iter(silent.items()))
-        log.warning(
-            "the states of hosts are not known",
-            extra={"of": whose, "hosts": len(silent), "host": host, "reason": why},
-        )

@@ -163,9 +163,9 @@ class Muting:
         services = self._services
         silences = services.outside.alertmanager.silences()
         ours = _by_host(silences)
-        in_maintenance = claims_of_maintenance(services, known_hosts(services))
-        claimed = services.memory.mutes.all().keys() | in_maintenance.keys()
-        known = services.outside.inventory.hosts().keys()
+        stored = known_hosts(services)
+        in_maintenance = claims_of_maintenance(services, stored)
+        claimed, known = stored.claims.keys() | in_maintenance.keys(), stored.inventory.keys()
         failures: list[str] = []
         for silence in silences:
             if host_of(silence) is None:  # no memleash writes such a one

@@ -101,7 +101,7 @@ class Operator:
     def unmute(self, host: str, by: str) -> None:
         """End a host's mute; it stays ended until the agent was idle once."""
         known_host(self._services, host)
-        standing = known_hosts(self._services).standing(host)
+        standing = known_hosts(self._services, host).standing(host)
         if standing.state is HostState.MAINTENANCE:
             raise Conflict("In maintenance", f"end the maintenance first ({standing.reason})")
         if self._muting.end(host):
@@ -144,7 +144,7 @@ class Operator:
 
     def _must_be_lost(self, host: str) -> None:
         known_host(self._services, host)
-        known = known_hosts(self._services)
+        known = known_hosts(self._services, host)
         record, standing = known.record(host), known.standing(host)
         if standing.state is HostState.MAINTENANCE or record.state is not HostState.DISCONNECTED:
             why = f"{host} is {standing.state}"
@@ -163,7 +163,7 @@ class Operator:
     def end_maintenance(self, host: str, by: str) -> None:
         """Put a host back into service, as far as a person had taken it out."""
         known_host(self._services, host)
-        known = known_hosts(self._services)
+        known = known_hosts(self._services, host)
         if host not in known.maintenance:
             standing = known.standing(host)
             why = standing.reason if standing.state is HostState.MAINTENANCE else "it is in service"

@@ -14,7 +14,7 @@ from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import HostState, Outcome
 from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import AWAITING_APPROVAL
-from memleash_responder.usecases.host_states import all_claims, known_hosts
+from memleash_responder.usecases.host_states import KnownHosts, all_claims, known_hosts
 from memleash_responder.usecases.services import RESUMED, Services, standing_storm
 
 
@@ -46,7 +46,7 @@ def status(services: Services) -> Status:
     by, at = _last_change(pauses, flags)
     open_restarts = memory.restarts.all_open()
     hosts = known_hosts(services)
-    states = {name: hosts.state(name) for name in sorted(services.outside.inventory.hosts())}
+    states = {name: hosts.state(name) for name in sorted(hosts.inventory)}
     return Status(
         version=metadata.version("memleash"),
         paused=bool(pauses),
@@ -56,7 +56,7 @@ def status(services: Services) -> Status:
         storm=standing_storm(flags),
         open_restarts=len(open_restarts),
         awaiting_approval=sum(one.step == AWAITING_APPROVAL for one in open_restarts),
-        muted_hosts=len(held_mutes(services)),
+        muted_hosts=len(held_mutes(services, hosts)),
         quarantined=len(memory.quarantine.all()),
         disconnected=[one for one in states if states[one] is HostState.DISCONNECTED],
         maintenance=[one for one in states if states[one] is HostState.MAINTENANCE],
@@ -82,12 +82,11 @@ class HeldMute:
     reason: str
 
 
-def held_mutes(services: Services) -> list[HeldMute]:
+def held_mutes(services: Services, known: KnownHosts) -> list[HeldMute]:
     """Return the mutes in force by host."""
-    now = services.clock.now()
     in_force = {
-        host: mute_in_force(claims, now)
-        for host, claims in all_claims(services, known_hosts(services)).items()
+        host: mute_in_force(claims, known.read_at)
+        for host, claims in all_claims(services, known).items()
     }
     return [
         HeldMute(host, True, mute.until, mute.reason)
@@ -106,10 +105,11 @@ class PingTarget:
 
 def ping_targets(services: Services) -> list[PingTarget]:
     """Return the hosts to ping: those that are not muted, as hosts in maintenance are."""
-    muted = {mute.host for mute in held_mutes(services)}
+    known = known_hosts(services)
+    muted = {mute.host for mute in held_mutes(services, known)}
     return [
         PingTarget([host.ssh_address], host.labels)
-        for name, host in services.outside.inventory.hosts().items()
+        for name, host in known.inventory.items()
         if name not in muted
     ]
 

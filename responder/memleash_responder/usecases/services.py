@@ -12,7 +12,11 @@ from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.database.cluster import Flags, Replicas
 from memleash_responder.adapters.database.diagnoses import Diagnoses
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.host_conditions import ControllerStates, Maintenances
+from memleash_responder.adapters.database.host_conditions import (
+    ControllerStates,
+    FailingPings,
+    Maintenances,
+)
 from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
 from memleash_responder.adapters.database.mutes import Mutes
@@ -88,6 +92,7 @@ class Memory:
     hosts: Hosts
     maintenance: Maintenances
     controller_states: ControllerStates
+    failing_pings: FailingPings
     mutes: Mutes
     quarantine: Quarantine
     diagnoses: Diagnoses
@@ -108,6 +113,7 @@ class Memory:
             Hosts(database),
             Maintenances(database),
             ControllerStates(database),
+            FailingPings(database),
             Mutes(database),
             Quarantine(database),
             Diagnoses(database),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from memleash_responder.adapters.controllers.clients import ControllerClients
-from memleash_responder.core.facts import Host, Task, Unknown
+from memleash_responder.core.facts import Task, Unknown
 from memleash_responder.core.host_states import ControllerState
 from memleash_responder.core.outcomes import HostState, Outcome
 from memleash_responder.errors import ControllerError
@@ -135,18 +135,12 @@ def test_any_other_answer_about_a_state_is_unknown(
     assert why in said.state.why
 
 
-def test_a_controller_that_cannot_tell_of_three_hosts_in_a_row_is_asked_of_no_more(
-    peer: Peer,
-) -> None:
-    hosts = [Host(f"node-{n}", "127.0.0.1:1", "x", {}) for n in range(9)]
-    bad = {"/hosts/node-1/state", "/hosts/node-4/state", "/hosts/node-5/state"}
-    bad |= {"/hosts/node-6/state"}
-    peer.answer = lambda asked: Reply(500) if asked.path in bad else as_json({"state": "connected"})
-    told = clients(peer.url).states_of_all(hosts)["mn-1"]
-    assert list(told) == [f"node-{n}" for n in range(7)]
-    assert [name for name, one in told.items() if isinstance(one, Unknown)] == [
-        *("node-1", "node-4", "node-5", "node-6")
-    ]
+def test_each_controller_that_knows_of_states_can_be_asked_alone(peer: Peer) -> None:
+    peer.answer = lambda _: as_json({"state": "maintenance"})
+    ask = clients(peer.url, "http://127.0.0.1:1").states_by_controller
+    assert ask["mn-1"](HOST) is HostState.MAINTENANCE
+    assert isinstance(ask["mn-2"](HOST), Unknown)
+    assert not clients(peer.url, state_url=None).states_by_controller
 
 
 def test_of_very_many_tasks_the_first_are_named_and_all_are_counted(peer: Peer) -> None:

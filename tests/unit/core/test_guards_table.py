@@ -44,11 +44,13 @@ GOOD = Situation(
     quarantined=False,
     host=HostFacts(
         HostState.CONNECTED,
+        changed_at=None,
         problem="",
         labelled=False,
         maintenance=None,
         controllers=(),
         pings_fail=False,
+        pings_fail_since=None,
     ),
     agent_restart_ages=(),
     fleet_restart_ages=(),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from memleash_responder.adapters.clock import Clock
+from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.telemetry import Telemetry
@@ -28,7 +29,10 @@ def published(tmp_path: Path) -> set[str]:
     database = Database(f"sqlite:///{tmp_path / 'responder.db'}")
     upgrade(database)
     node = Host("node-1", "127.0.0.1:1", "127.0.0.1", {"host": "node-1"})
-    outside = SimpleNamespace(inventory=SimpleNamespace(hosts=lambda: {"node-1": node}, valid=True))
+    outside = SimpleNamespace(
+        inventory=SimpleNamespace(hosts=lambda: {"node-1": node}, valid=True),
+        controllers=ControllerClients(()),
+    )
     services: Any = SimpleNamespace(
         memory=Memory.on(database, max_backlog=1),
         outside=outside,

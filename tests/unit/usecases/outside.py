@@ -171,6 +171,10 @@ class FakeControllers:
         self._node(host, "undrain").drained = False
         self._world.boundary("after undrain")
 
+    @property
+    def states_by_controller(self) -> dict[str, Callable[[Host], HostState | Unknown | None]]:
+        return {"mn-1": lambda host: self._world.nodes[host.name].state}
+
     def states(self, host: Host) -> tuple[ControllerState, ...]:
         state = self._world.nodes[host.name].state
         return () if state is None else (ControllerState("mn-1", state),)

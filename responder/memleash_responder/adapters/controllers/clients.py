@@ -21,7 +21,6 @@ from memleash_responder.core.outcomes import HostState
 from memleash_responder.errors import ControllerError, ReconnectFailed
 
 _ASKED_AT_ONCE = 2
-_GIVEN_UP_AFTER = 3
 
 T = TypeVar("T")
 
@@ -64,23 +63,17 @@ class ControllerClients:
         Whose it is not is left out.
         """
         asked = [client for client in self._clients if client.knows_states]
-        told = _at_once(asked, lambda client: client.state(host), workers=_ASKED_AT_ONCE)
+        said = _at_once(asked, lambda client: client.state(host), workers=_ASKED_AT_ONCE)
         return tuple(
             ControllerState(client.name, state)
-            for client, state in zip(asked, told, strict=True)
+            for client, state in zip(asked, said, strict=True)
             if state is not None
         )
 
-    def states_of_all(
-        self, hosts: Collection[Host]
-    ) -> Mapping[str, Mapping[str, HostState | Unknown | None]]:
-        """Return, by controller, what it calls each of ``hosts``, one asked about after another.
-
-        A controller that cannot tell of several in a row is asked about no more of them.
-        """
-        asked = [client for client in self._clients if client.knows_states]
-        told = _at_once(asked, lambda client: _states(client, hosts), workers=len(asked))
-        return {client.name: states for client, states in zip(asked, told, strict=True)}
+    @property
+    def states_by_controller(self) -> Mapping[str, Callable[[Host], HostState | Unknown | None]]:
+        """What tells, by controller, what it calls a host; of each that knows of states."""
+        return {client.name: client.state for client in self._clients if client.knows_states}
 
     def doubts(self, agent: str) -> Mapping[str, str | None]:
         """Return, by controller, why its ``tasks_url`` may be wrong; None where it is not.
@@ -138,19 +131,6 @@ def _client(configured: settings.Controller, names: Callable[[], Collection[str]
             return HttpController(configured, names)
         case forgotten:
             assert_never(forgotten)
-
-
-def _states(
-    client: Controller, hosts: Collection[Host]
-) -> Mapping[str, HostState | Unknown | None]:
-    told: dict[str, HostState | Unknown | None] = {}
-    failures = 0
-    for host in hosts:
-        told[host.name] = state = client.state(host)
-        failures = failures + 1 if isinstance(state, Unknown) else 0
-        if failures == _GIVEN_UP_AFTER:
-            break
-    return told
 
 
 def _at_once(

@@ -166,9 +166,19 @@ controller_states = sa.Table(
     sa.Column("host", sa.String(256), primary_key=True),
     sa.Column("controller", sa.String(128), primary_key=True),
     sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("told_at", sa.Double, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("believed_until", sa.Double, nullable=False),
 )
 """What controllers call hosts, where it is not connected; for pings and pages, not for restarts."""
+
+failing_pings = sa.Table(
+    "memleash_failing_pings",
+    METADATA,
+    sa.Column("host", sa.String(256), primary_key=True),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),
+)
+"""Hosts whose pings failed when Prometheus was last asked; for pages, not for restarts."""
 
 mutes = sa.Table(
     "memleash_mutes",

@@ -143,13 +143,12 @@ class Host:
     def of(cls, host: KnownHost, rows: Sequence[fleet.Row], known: fleet.Remembered) -> Host:
         """Return ``host`` with the agents of ``rows``."""
         record, standing = known.hosts.record(host.name), known.hosts.standing(host.name)
-        maintenance = known.hosts.maintenance.get(host.name)
         return cls(
             host=host.name,
             state=standing.state,
             state_reason=standing.reason or None,
-            state_since=maintenance.since if maintenance else record.changed_at,
-            maintenance=maintenance,
+            state_since=standing.since,
+            maintenance=known.hosts.maintenance.get(host.name),
             next_reconnect_at=record.next_attempt_at,
             labels=host.labels,
             mute=Mute.of(mute_in_force(known.claims.get(host.name, ()), known.now)),

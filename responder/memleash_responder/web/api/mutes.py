@@ -36,8 +36,9 @@ def _add_reading(routes: Routes, services: Services) -> None:
     )
     def one(host: str) -> models.Mute:
         known_host(services, host)
-        claims = all_claims(services, known_hosts(services))  # read once, for the whole answer
-        return models.Mute.of(mute_in_force(claims.get(host, ()), services.clock.now()))
+        known = known_hosts(services, host)
+        claims = all_claims(services, known).get(host, ())
+        return models.Mute.of(mute_in_force(claims, known.read_at))
 
     @routes.add(
         Operation(
@@ -50,7 +51,7 @@ def _add_reading(routes: Routes, services: Services) -> None:
         )
     )
     def every_mute() -> models.MuteList:
-        return models.MuteList(overview.held_mutes(services))
+        return models.MuteList(overview.held_mutes(services, known_hosts(services)))
 
 
 def _add_ending(routes: Routes, operator: Operator) -> None:
