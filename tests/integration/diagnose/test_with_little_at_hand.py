@@ -22,6 +22,8 @@ pytestmark = pytest.mark.integration
 Collectors = Callable[..., Collector]
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 NOBODY = (*AS_ROOT, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+ROOT_THAT_MAY_NOT_TRACE = (*AS_ROOT, "setpriv", "--bounding-set=-sys_ptrace", "--")
+"""As in a container. Yama's ptrace_scope 3 would do it too, until the next boot."""
 
 
 @pytest.fixture
@@ -46,8 +48,16 @@ def test_without_any_tool_growth_is_named_all_the_same(
 
 
 @pytest.mark.alone
+@pytest.mark.parametrize(
+    ("user", "advice"),
+    [
+        (NOBODY, "run the collector as root through sudo"),
+        (ROOT_THAT_MAY_NOT_TRACE, "not even root may trace here"),
+    ],
+    ids=["nobody", "root"],
+)
 def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
-    agent: Agent, heart: Heart, collector: Collectors, tmp_path_factory: pytest.TempPathFactory
+    agent: Agent, heart: Heart, collector: Collectors, user: tuple[str, ...], advice: str
 ) -> None:
     child = agent("leaks_a_list.py")
     wait_until("the agent works", lambda: heart.beats() > 20)
@@ -56,7 +66,7 @@ def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
         marker_root="",
         work_root=f"/var/tmp/memleash-test-{child.pid}",
     )
-    diagnosis = Collector(order, python=" ".join([*NOBODY, "/usr/bin/python3"]))
+    diagnosis = Collector(order, python=" ".join([*user, "/usr/bin/python3"]))
 
     try:
         diagnosis.tell(Verb.START)
@@ -69,6 +79,7 @@ def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
     notes = "\n".join(report["notes"])
     for what in ("stacks-python: ", "stacks-native: ", "growth: "):
         assert what in notes
+    assert advice in notes
     assert "CAP_SYS_PTRACE" in notes
     assert heart.goes_on()
 
