@@ -1,12 +1,13 @@
 """A hundred diagnoses in a row of each kind of agent: does it stand still, does it live on.
 
-    python -m bench.diagnose_hundred [--times 100] [--agent leaks_a_list.py ...] [--python PATH ...]
+    python -m bench.diagnose_hundred [--times 100] [--most 100000] [--agent leaks_a_list.py ...]
+        [--python PATH ...]
 
-The agents are those of demo/leaking_agents. They count their own heartbeats, one every 10 ms, and
-the longest gap between two, without what they waited for a CPU. Prints a row for each agent and
-Python as soon as it is measured, and ends with 1 when a gap was over 200 ms or an agent ended.
-Takes a minute or two for each row. Wants what `make setup` installs: elfutils, gcc, py-spy, and
-eventlet for each Python.
+The agents are those of demo/leaking_agents; those in Python keep ``--most`` things. They count
+their own heartbeats, one every 10 ms, and the longest gap between two, without what they waited for
+a CPU. Prints a row for each agent and Python as soon as it is measured, and ends with 1 when a gap
+was over 200 ms or an agent ended. A row takes minutes, by ``--most``. Wants what `make setup`
+installs: elfutils, gcc, py-spy, and eventlet for each Python.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--times", type=int, default=100)
+    parser.add_argument("--most", type=int, default=100_000)
     parser.add_argument("--agent", action="append", choices=[*PYTHON_AGENTS, C_AGENT])
     parser.add_argument("--python", action="append")
     options = parser.parse_args()
@@ -79,7 +81,7 @@ def main() -> int:
         for python in [""] if name == C_AGENT else options.python or PYTHONS:
             if name == EVENTLET_AGENT and python not in EVENTLET_PATHS:
                 continue
-            row = measured(name, python, options.times)
+            row = measured(name, python, options.times, options.most)
             good = good and row.is_good
             gap, end = f"{1000 * row.longest_gap_seconds:.0f} ms", row.trouble or "lives on"
             print(
@@ -90,8 +92,8 @@ def main() -> int:
     return 0 if good else 1
 
 
-def measured(name: str, python: str, times: int) -> Row:
-    """Diagnose one agent so often."""
+def measured(name: str, python: str, times: int, most: int) -> Row:
+    """Diagnose one agent that keeps at most so many things, so often."""
     with tempfile.TemporaryDirectory() as folder, heart_file() as heart:
         place = Path(folder)
         argv = (
@@ -99,8 +101,8 @@ def measured(name: str, python: str, times: int) -> Row:
             if name == C_AGENT
             else [python, "-Wignore", str(AGENTS / name), "eventlet"]
         )
-        env = os.environ | {"HEART": str(heart), "PYTHONPATH": EVENTLET_PATHS.get(python, "")}
-        with subprocess.Popen(argv, env=env) as agent:
+        own = {"HEART": str(heart), "MOST": str(most), "PYTHONPATH": EVENTLET_PATHS.get(python, "")}
+        with subprocess.Popen(argv, env=os.environ | own) as agent:
             try:
                 until = time.monotonic() + START_SECONDS
                 while heartbeats(heart)[0] < BEATS_BEFORE:

@@ -7,8 +7,7 @@ import memleash_hook  # type: ignore[import-not-found]  # the copied file
 
 memleash_hook.install()
 HELD: list[list[int]] = []
-MOST = 100_000
 while True:
-    if len(HELD) < MOST:
+    if len(HELD) < heart.MOST:
         HELD.extend([0] * 20 for _ in range(20))
     heart.pause()

@@ -10,6 +10,9 @@ import os
 import time
 from pathlib import Path
 
+MOST = int(os.environ.get("MOST", "100000"))
+"""How many things an agent keeps before it leaks no more."""
+
 
 class _Heart:
     def __init__(self) -> None:

@@ -6,8 +6,6 @@ import threading
 
 import heart  # type: ignore[import-not-found]  # it stands beside this file
 
-MOST = 100_000
-
 
 class Store:
     def __init__(self) -> None:
@@ -20,7 +18,7 @@ class Store:
 def work(store: Store) -> None:
     question = 0
     while True:
-        for _ in range(20 if question < MOST else 0):
+        for _ in range(20 if question < heart.MOST else 0):
             question += 1
             store.answer(question)
         heart.pause()

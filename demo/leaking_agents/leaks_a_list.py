@@ -12,11 +12,10 @@ class Session:
 
 
 SESSIONS: list[Session] = []
-MOST = 100_000
 
 
 def serve() -> None:
-    if len(SESSIONS) < MOST:
+    if len(SESSIONS) < heart.MOST:
         SESSIONS.extend([Session(number) for number in range(20)])
     heart.pause()
 

@@ -4,8 +4,6 @@ import gc
 
 import heart  # type: ignore[import-not-found]  # it stands beside this file
 
-MOST = 100_000
-
 
 class Node:
     def __init__(self) -> None:
@@ -19,7 +17,7 @@ class Node:
 gc.disable()
 made = 0
 while True:
-    for _ in range(20 if made < MOST else 0):
+    for _ in range(20 if made < heart.MOST else 0):
         Node()
         made += 1
     heart.pause()

@@ -10,7 +10,6 @@ import os
 import sys
 
 NAME = sys.argv[1]
-MOST = 100_000
 os.environ["EVENTLET_NO_GREENDNS"] = "yes"  # else it would want dnspython
 green = importlib.import_module(NAME)
 if NAME == "gevent":
@@ -33,7 +32,7 @@ class Queue:
 
     def work(self) -> None:
         while True:
-            if len(self.done) < MOST:
+            if len(self.done) < heart.MOST:
                 self.done.extend(Job(number) for number in range(20))
             heart.pause()
 

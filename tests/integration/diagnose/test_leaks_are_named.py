@@ -130,7 +130,7 @@ def test_with_the_hook_growth_is_exact_and_sites_are_named_by_file_and_line(
 
     assert report["way"] == "own hook"
     assert report["unsure_looks"] == 0
-    assert "has_a_hook.py:13` allocated" in first_suspect(report)
+    assert "has_a_hook.py:12` allocated" in first_suspect(report)
     assert report["containers"][0]["name"] == "__main__.HELD"
     assert diagnosed(collector(child.pid, run="second"))["containers"]
     assert heart.goes_on()
