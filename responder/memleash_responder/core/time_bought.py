@@ -17,6 +17,10 @@ IN_A_ROW = 3
 """So many restarts, one after the other, that bought too little beside the first."""
 
 
+SHOWN_SECONDS = 30 * 86400.0
+"""What restarts bought is shown for so long; whether it shrinks is decided by all that is kept."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class TimeBought:
     """What one restart bought, as far as it is known by now."""

@@ -19,7 +19,7 @@ from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import HostState, Mode, Refusal
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import tasks as read_tasks
-from memleash_responder.core.time_bought import seconds_by_agent
+from memleash_responder.core.time_bought import SHOWN_SECONDS, seconds_by_agent
 from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import restart_policy
@@ -189,7 +189,7 @@ class Remembered:
     claims: Mapping[str, tuple[Claim, ...]]
     open_restarts: Mapping[Key, str]
     times_bought: Mapping[Key, tuple[float, ...]]
-    """How long, in seconds, each restart kept an agent below its limit, oldest first."""
+    """How long, in seconds, each restart of 30 days kept an agent below its limit, oldest first."""
 
     @property
     def hosts(self) -> KnownHosts:
@@ -205,12 +205,14 @@ class Remembered:
 def remembered(services: Services) -> Remembered:
     """Read it. Raises DatabaseUnavailable."""
     memory, guarded = services.memory, situation.stored_facts(services)
+    now = services.clock.now()
+    times_bought = memory.restart_history.times_bought(since=now - SHOWN_SECONDS)
     return Remembered(
-        now=services.clock.now(),
+        now=now,
         guarded=guarded,
         claims=all_claims(services, guarded.hosts),
         open_restarts={(one.host, one.agent): one.id for one in memory.restarts.all_open()},
-        times_bought=seconds_by_agent(memory.restart_history.times_bought()),
+        times_bought=seconds_by_agent(times_bought),
     )
 
 

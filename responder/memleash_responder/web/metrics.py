@@ -13,9 +13,9 @@ from prometheus_client.registry import Collector
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
 from memleash_responder.core.pauses import holding
-from memleash_responder.core.time_bought import seconds_by_agent
+from memleash_responder.core.time_bought import SHOWN_SECONDS
 from memleash_responder.errors import DatabaseUnavailable
-from memleash_responder.usecases.host_states import all_claims, known_hosts
+from memleash_responder.usecases.host_states import KnownHosts, all_claims, known_hosts
 from memleash_responder.usecases.services import Services, standing_storm
 from memleash_responder.web.api.table import restricted
 from memleash_toolkit.exposition import accepted
@@ -34,10 +34,11 @@ class StateCollector(Collector):
         yield self._inventory()
         up = GaugeMetricFamily(f"{PREFIX}_database_up", "Whether the database can be read.")
         try:
+            hosts = known_hosts(self._services)
             families = [
-                *self._mutes(),
-                *self._restarts(),
-                *self._hosts(),
+                *self._mutes(hosts),
+                *self._restarts(hosts.read_at),
+                *self._hosts(hosts),
                 *self._flags(),
                 self._queue(),
             ]
@@ -58,8 +59,7 @@ class StateCollector(Collector):
         valid.add_metric([], float(self._services.outside.inventory.valid))
         return valid
 
-    def _mutes(self) -> Iterator[Metric]:
-        now = self._services.clock.now()
+    def _mutes(self, hosts: KnownHosts) -> Iterator[Metric]:
         active = GaugeMetricFamily(f"{PREFIX}_mutes_active", "Hosts whose pings are muted.")
         deadlines = GaugeMetricFamily(
             f"{PREFIX}_mute_deadline_timestamp_seconds",
@@ -67,15 +67,15 @@ class StateCollector(Collector):
             labels=["host"],
         )
         count = 0
-        for host, claims in all_claims(self._services, known_hosts(self._services)).items():
-            mute = mute_in_force(claims, now)
+        for host, claims in all_claims(self._services, hosts).items():
+            mute = mute_in_force(claims, hosts.read_at)
             if mute is not None:
                 count += 1
                 deadlines.add_metric([host], mute.until)
         active.add_metric([], count)
         yield from (active, deadlines)
 
-    def _restarts(self) -> Iterator[Metric]:
+    def _restarts(self, now: float) -> Iterator[Metric]:
         memory = self._services.memory
         # An alert that is told again opens a new request: until that has its word, the last stands.
         under_way, ended = memory.restarts.all_open(), memory.restart_history.last_ended()
@@ -97,12 +97,16 @@ class StateCollector(Collector):
                 if why in NEEDS_A_PERSON and self._is_ours(host, agent)
             },
         )
-        times_bought = seconds_by_agent(memory.restart_history.times_bought())
+        times_bought = memory.restart_history.times_bought(since=now - SHOWN_SECONDS)
         yield _gauge(
             "restart_time_bought_seconds",
-            "How long the last restart whose end is known kept an agent below its limit.",
+            "How long the last restart of 30 days with a known end kept an agent below its limit.",
             ["host", "agent"],
-            {key: seconds[-1] for key, seconds in times_bought.items() if self._is_ours(*key)},
+            {
+                (one.host, one.agent): one.seconds
+                for one in times_bought
+                if self._is_ours(one.host, one.agent)
+            },
         )
         yield _gauge(
             "last_restart_timestamp_seconds",
@@ -114,15 +118,14 @@ class StateCollector(Collector):
             },
         )
 
-    def _hosts(self) -> Iterator[Metric]:
+    def _hosts(self, hosts: KnownHosts) -> Iterator[Metric]:
         states = GaugeMetricFamily(
             f"{PREFIX}_host_state",
             "1 for the state that each host of the inventory is in.",
             labels=["host", "state"],
         )
-        known = known_hosts(self._services)
-        for host in self._services.outside.inventory.hosts():
-            current = known.state(host)
+        for host in hosts.inventory:
+            current = hosts.state(host)
             for state in HostState:
                 states.add_metric([host, state], float(state is current))
         quarantined = GaugeMetricFamily(

@@ -9,6 +9,7 @@ import pytest
 from memleash_responder.core.alerts import Alert, parse_notification
 from memleash_responder.core.diagnoses import Diagnose, Discover
 from memleash_responder.core.policy import Guards
+from memleash_responder.core.time_bought import SHOWN_SECONDS
 from memleash_responder.usecases import overview
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.fleet import as_reading, remembered, rows_of_host
@@ -124,14 +125,32 @@ def test_people_are_told_what_restarts_bought(make_world: MakeWorld) -> None:
     reading = as_reading(facts, 1, world.clock.now())
     (row,) = rows_of_host(services, host, {AGENT: reading}, remembered(services), {AGENT: ()})
     assert list(row.times_bought) == [6 * HOUR, 2 * HOUR, 4 * HOUR]
-    families: Any = StateCollector(services).collect()
-    samples = {
+    assert scraped(world) == {("node-1", AGENT): 4 * HOUR}
+
+
+def scraped(world: World) -> dict[tuple[str, str], float]:
+    """Return what /metrics tells, by host and agent."""
+    families: Any = StateCollector(world.services).collect()
+    return {
         (one.labels["host"], one.labels["agent"]): one.value
         for family in families
         if family.name == "memleash_responder_restart_time_bought_seconds"
         for one in family.samples
     }
-    assert samples == {("node-1", AGENT): 4 * HOUR}
+
+
+def test_people_are_told_of_thirty_days(make_world: MakeWorld) -> None:
+    world = make_world(guards=AT_ONCE)
+    for hours in (1, 6, 2):
+        restarted_after(world, hours)
+    world.clock.advance(SHOWN_SECONDS - 3 * HOUR)
+    assert remembered(world.services).times_bought == {("node-1", AGENT): (2 * HOUR,)}
+    assert scraped(world) == {("node-1", AGENT): 2 * HOUR}
+    world.clock.advance(2 * HOUR)
+    assert remembered(world.services).times_bought == {}
+    assert scraped(world) == {}
+    (of_agent,) = overview.report(world.services, 0.0).bought
+    assert of_agent.restarts == 2
 
 
 # -- alerts on old data --------------------------------------------------------------------------

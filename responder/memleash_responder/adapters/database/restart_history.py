@@ -125,6 +125,9 @@ class RestartHistory:
             restarts.c.outcome,
         )
         query = sa.select(*columns).distinct()
+        if since:  # what ends the time of a restart was sent or asked for after it
+            sent, asked = restarts.c.command_sent_at, restarts.c.requested_at
+            query = query.where(sa.or_(sent >= since, asked >= since))
         if host is not None:
             query = query.where(restarts.c.host == host)
         if agent is not None:

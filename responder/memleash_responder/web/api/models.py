@@ -92,7 +92,10 @@ class Agent:
     restart: str | None
     times_bought_seconds: Annotated[
         Sequence[float],
-        Keyword("description", "How long each restart kept it below its limit, oldest first."),
+        Keyword(
+            "description",
+            "How long each restart of the last 30 days kept it below its limit, oldest first.",
+        ),
     ]
     would_restart: bool
     verdict: RestartOutcome | None
