@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from playwright.sync_api import (
 
 from demo.stack.stack import Stack, prepared
 from demo.stack.tools import REPOSITORY, find
+from tests.support.memleashctl import Ran, memleashctl
 
 OPERATOR, TOKEN = "on-call", "on-call-" + "0" * 32
 WEBHOOK, PROMETHEUS = "webhook-" + "1" * 32, "prometheus-" + "2" * 32
@@ -143,19 +142,6 @@ def visit(stack: Stack, browser: Browser) -> Visit:
     return Visit(browser, stack.site.url("responder"))
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What memleashctl said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture(scope="module")
 def ctl(stack: Stack) -> Callable[..., Ran]:
     """Return memleashctl with a configuration file of the operator's."""
@@ -163,18 +149,7 @@ def ctl(stack: Stack) -> Callable[..., Ran]:
     config = {"url": stack.site.url("responder"), "token_file": "on-call.token"}
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
 
-    def run(*arguments: str) -> Ran:
-        program = Path(sys.executable).parent / "memleashctl"
-        done = subprocess.run(
-            [program, f"--config.file={file}", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    return run
+    return functools.partial(memleashctl, f"--config.file={file}")
 
 
 def serious(page: Page) -> list[str]:

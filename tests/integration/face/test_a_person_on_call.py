@@ -14,7 +14,8 @@ from demo.stack.http import call, post
 from demo.stack.observer import Observer
 from demo.stack.processes import wait_until
 from demo.stack.stack import Stack
-from tests.integration.face.conftest import Ran, Visit, keep, serious
+from tests.integration.face.conftest import Visit, keep, serious
+from tests.support.memleashctl import Ran
 
 pytestmark = pytest.mark.integration
 

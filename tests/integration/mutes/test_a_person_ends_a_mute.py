@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import requests
 
-from demo.stack.tools import REPOSITORY
 from tests.integration.mutes.nodes import Node
 from tests.integration.mutes.site import Site
+from tests.support.memleashctl import memleashctl
 from tests.support.stacks import find_or_skip
 
 pytestmark = pytest.mark.integration
@@ -86,16 +84,9 @@ def test_the_api_lists_the_muted_hosts_with_deadline_and_reason(site: Site) -> N
 
 
 def _ctl(site: Site, *arguments: str) -> str:
-    program = Path(sys.executable).parent / "memleashctl"
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [program, "--url", site.responder.url, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
+    ran = memleashctl("--url", site.responder.url, *arguments)
+    assert ran.code == 0, ran
+    return ran.out
 
 
 def test_memleashctl_shows_and_ends_a_mute(site: Site) -> None:
