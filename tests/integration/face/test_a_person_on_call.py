@@ -166,12 +166,30 @@ LOOKED_AT_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 """A page that is looked at again renews itself at once."""
 
 
-def test_what_is_typed_and_opened_survives_a_renewal(stack: Stack, visit: Visit) -> None:
+def test_what_is_typed_and_opened_survives_a_renewal(
+    stack: Stack, visit: Visit, ctl: Callable[..., Ran]
+) -> None:
     page = visit.page(f"/hosts/{stack.site.host}")
     page.locator("#guards-1").evaluate("details => { details.open = false }")
     for _ in range(2):
         with page.expect_response(lambda answer: answer.url.endswith(stack.site.host)):
             page.evaluate(LOOKED_AT_AGAIN)
+    assert page.locator("#guards-1").evaluate("details => details.open") is False
+
+    why, force = (
+        page.get_by_label(of) for of in ("Why it is taken out of service", "though it is busy")
+    )
+    why.fill("new disks")
+    force.check()
+    page.get_by_role("button", name="Begin maintenance").focus()
+    page.locator("#host").evaluate("section => { section.dataset.before = 'renewed' }")
+    ctl("pause")  # a guard refuses now: both sections have something new
+    page.evaluate(LOOKED_AT_AGAIN)
+    expect(page.locator("#agents .fails", has_text="paused")).to_have_count(1)
+    expect(page.locator("#host[data-before]")).to_have_count(0)
+    expect(why).to_have_value("new disks")
+    expect(force).to_be_checked()
+    expect(page.get_by_role("button", name="Begin maintenance")).to_be_focused()
     assert page.locator("#guards-1").evaluate("details => details.open") is False
 
 

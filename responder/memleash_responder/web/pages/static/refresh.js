@@ -1,5 +1,6 @@
 // Renews the page's sections in place: fetches the same page with its ETag, and swaps what
-// changed. Where a person types, nothing moves; focus and open details are kept.
+// changed. Where a person types, nothing moves; what was typed or ticked, focus and open details
+// are kept.
 "use strict";
 
 (() => {
@@ -11,7 +12,15 @@
     return section.contains(active) && /^(INPUT|SELECT|TEXTAREA)$/.test(active.tagName);
   };
 
+  const fields = (section) => [...section.querySelectorAll("form")].flatMap((form) =>
+    [...form.elements].filter((field) => field.name && field.type !== "hidden")
+      .map((field) => [`${form.action} ${field.name}`, field]));
+
   const swap = (old, fresh) => {
+    const renewed = new Map(fields(fresh));
+    for (const [which, { value, checked }] of fields(old)) {
+      if (renewed.has(which)) Object.assign(renewed.get(which), { value, checked });
+    }
     const open = [...old.querySelectorAll("details")].map((one) => [one.id, one.open]);
     const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
     const scrolled = [...old.querySelectorAll(".scroll, pre")].map((one) => [one.scrollLeft, one.scrollTop]);
