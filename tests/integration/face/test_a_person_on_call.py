@@ -128,6 +128,30 @@ def test_pauses_have_names_and_are_resumed_one_by_one(
     expect(told).to_contain_text("On watch.")
 
 
+def test_a_host_is_taken_out_of_service_and_put_back_on_its_page(
+    stack: Stack, visit: Visit, ctl: Callable[..., Ran]
+) -> None:
+    page = visit.page(f"/hosts/{stack.site.host}")
+    page.get_by_label("Why it is taken out of service").fill("new disks")
+    page.get_by_label("For how long").fill("2h")
+    page.get_by_role("button", name="Begin maintenance").click()
+    host = page.locator("#host")
+    expect(host).to_contain_text("In maintenance: token:on-call: new disks, until 2")
+    expect(host.locator(".state")).to_have_text("maintenance")
+    expect(page.locator("#agents")).to_contain_text("maintenance token:on-call: new disks")
+    expect(page.get_by_role("button", name="Begin maintenance")).to_have_count(0)
+    assert ctl("-o", "json", "status").json["maintenance"] == [stack.site.host]
+    assert not serious(page)
+    keep(page, "maintenance")
+    fleet = visit.page("/?show=maintenance")
+    expect(fleet.locator("#fleet .state")).to_have_text("maintenance")
+
+    page.get_by_role("button", name="End the maintenance").click()
+    expect(page.get_by_role("button", name="Begin maintenance")).to_be_visible()
+    expect(host).not_to_contain_text("In maintenance")
+    assert ctl("-o", "json", "status").json["maintenance"] == []
+
+
 def test_the_page_tells_when_the_responder_is_gone(stack: Stack, visit: Visit) -> None:
     page = visit.page()
     expect(page.locator("#stale")).to_be_hidden()

@@ -101,6 +101,63 @@ def test_mutes_are_listed_and_expired(stack: Stack, ctl: Ctl) -> None:
     wait_until("no mute", lambda: not ctl("-o", "json", "mutes").json)
 
 
+def test_a_host_is_taken_out_of_service_listed_and_put_back(stack: Stack, ctl: Ctl) -> None:
+    host, agent = stack.site.host, stack.site.agent
+    begun = ctl("maintenance", "on", host, "--reason", "new disks", "--for", "2h")
+    assert begun.code == 0, begun
+    assert begun.out.startswith(f"{host} is in maintenance, for ")
+    assert (
+        ctl("maintenance", "list")
+        .out.splitlines()[1]
+        .startswith(f"{host}  token:on-call: new disks, until 2")
+    )
+
+    until = ("--until", "2099-01-31T12:00:00Z")
+    again = ctl("-o", "json", "maintenance", "on", host, "--reason", "and fans", *until)
+    assert again.json["until"] == "2099-01-31T12:00:00Z"
+    why = "token:on-call: and fans, until 2099-01-31T12:00:00Z"
+    assert [line.split(maxsplit=1) for line in ctl("maintenance").out.splitlines()] == [
+        ["HOST", "WHY"],
+        [host, why],
+    ]
+    assert f"in maintenance:    {host}\n" in ctl("status").out
+    assert f"no, maintenance: {why}" in ctl("explain", host, agent).out
+    refused = ctl("restart", host, agent, "--force", "--wait")
+    assert (refused.code, "maintenance" in refused.err) == (1, True), refused
+
+    assert ctl("maintenance", "off", host).out == f"{host} is not in maintenance\n"
+    assert ctl("maintenance").out.split() == ["HOST", "WHY"]
+    assert host in ctl("hosts", "--state", "connected").out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["on", "{host}"], 2, "Missing option '--reason'"),
+        (["on", "nowhere", "--reason", "x"], 1, "nowhere"),
+        (
+            ["on", "{host}", "--reason", "x", "--for", "2h", "--until", "2099-01-31T12:00:00Z"],
+            1,
+            "give one of until and for",
+        ),
+        (["on", "{host}", "--reason", "x", "--for", "soon"], 1, "for must be a duration"),
+        (
+            ["on", "{host}", "--reason", "x", "--until", "2020-01-01T00:00:00Z"],
+            1,
+            "before it begins",
+        ),
+        (["off", "{host}"], 1, "it is in service"),
+    ],
+)
+def test_a_maintenance_that_cannot_be_is_refused(
+    stack: Stack, ctl: Ctl, words: list[str], code: int, told: str
+) -> None:
+    ran = ctl("maintenance", *(word.format(host=stack.site.host) for word in words))
+    assert (ran.code, ran.out) == (code, ""), ran
+    assert told in ran.err
+    assert ctl("maintenance").out.split() == ["HOST", "WHY"]
+
+
 def test_what_is_not_there_is_a_no(stack: Stack, ctl: Ctl) -> None:
     host, agent = stack.site.host, stack.site.agent
     for words in (
