@@ -124,7 +124,7 @@ class RestartHistory:
             restarts.c.alert_started_at,
             restarts.c.outcome,
         )
-        query = sa.select(*columns).distinct()
+        query = sa.select(*columns)
         if since:  # what ends the time of a restart was sent or asked for after it
             sent, asked = restarts.c.command_sent_at, restarts.c.requested_at
             query = query.where(sa.or_(sent >= since, asked >= since))
