@@ -34,13 +34,13 @@ from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import host_watch
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
+from memleash_responder.usecases.expiry import forget_over
 from memleash_responder.usecases.fleet import FleetReader
 from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
-from memleash_responder.usecases.pauses import forget_over
 from memleash_responder.usecases.replicas import Liveness
 from memleash_responder.usecases.restart_end import AbandonedRestarts
 from memleash_responder.usecases.restart_requests import RestartRequests
@@ -225,7 +225,7 @@ class Responder:
             ),
             Duty(Part.LOOK_AT_WAITING, self._admission.look_at_waiting, lambda: 1.0),
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),
-            Duty(Part.END_PAUSES, lambda: forget_over(services), lambda: 15.0),
+            Duty(Part.EXPIRY, lambda: forget_over(services), lambda: 15.0),
             Duty(Part.WATCH_HOSTS, self._watch.look, lambda: 1.0),
             Duty(
                 Part.WATCH_PINGS,

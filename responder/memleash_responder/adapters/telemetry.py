@@ -50,8 +50,8 @@ class Part(StrEnum):
     """What was left in the inbox, or without anybody who works on it."""
     PRUNE = "prune"
     TAKE_OVER = "take_over"
-    END_PAUSES = "end_pauses"
-    """What is over by itself is told and forgotten."""
+    EXPIRY = "expiry"
+    """Pauses and maintenances that are over were not forgotten."""
 
 
 class Telemetry:

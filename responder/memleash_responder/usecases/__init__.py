@@ -21,7 +21,7 @@ replicas                 which replicas live, and the work of dead ones taken ov
 keeper                   the schedule that calls the above again and again
 fleet, overview          what people are shown of the fleet, and of the responder
 step_states              how far a restart got, step by step
-pauses                   those that have ended by themselves are told of and forgotten
+expiry                   pauses and maintenances that have ended by themselves are forgotten
 operator                 what a person can do
 unforeseen               where an unforeseen error ends
 slow_work                one pool of threads for all that waits for hosts and peers

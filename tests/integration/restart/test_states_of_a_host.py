@@ -109,6 +109,7 @@ def is_back_in_service(fleet: Fleet, responder: Responder, host: str) -> None:
 
 def test_a_label_puts_a_host_in_maintenance(fleet: Fleet, responder: Responder) -> None:
     is_in_maintenance(fleet, responder, "labelled")
+    assert responder.get("/api/v1/hosts/labelled")["state_since"] is None
     with pytest.raises(CallFailed, match="the inventory's label says maintenance"):
         call("DELETE", f"{responder.url}/api/v1/hosts/labelled/maintenance")
     with pytest.raises(CallFailed, match="end the maintenance first"):
@@ -128,6 +129,7 @@ def test_a_person_puts_a_host_in_maintenance_and_back(fleet: Fleet, responder: R
     begun = call("PUT", url, {"reason": "new disks", "for": "2h"})
     assert (begun["by"], begun["reason"]) == ("local", "new disks")
     is_in_maintenance(fleet, responder, "by-hand")
+    assert responder.get("/api/v1/hosts/by-hand")["state_since"] == begun["since"]
     asked = post(f"{responder.url}/api/v1/diagnoses", {"host": "by-hand", "agent": "by-hand"})
     wait_until(
         "the diagnosis to be refused",
@@ -138,6 +140,10 @@ def test_a_person_puts_a_host_in_maintenance_and_back(fleet: Fleet, responder: R
     call("PUT", url, {"reason": "once more", "for": "1s"})
     wait_until(
         "the maintenance to end by itself", lambda: responder.state("by-hand") == "connected"
+    )
+    log = responder.program.log
+    wait_until(
+        "a word of it", lambda: "maintenance ended by itself" in log.read_text(encoding="utf-8")
     )
 
 

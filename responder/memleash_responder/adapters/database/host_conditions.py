@@ -28,14 +28,20 @@ class Maintenances:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def all(self, host: str | None = None) -> Mapping[str, Maintenance]:
+        """Return every one by host; whether it still holds, it says itself.
+
+        With ``host``, of this one alone.
+        """
+        with self._database.read() as connection:
+            return {
+                row.host: Maintenance(row.by, row.reason, row.since, row.until)
+                for row in connection.execute(_of(maintenance, host))
+            }
+
     def holding(self, now: float, host: str | None = None) -> Mapping[str, Maintenance]:
         """Return what holds at unix time ``now``, by host; with ``host``, of this one alone."""
-        with self._database.read() as connection:
-            rows = connection.execute(_of(maintenance, host))
-            found = {
-                row.host: Maintenance(row.by, row.reason, row.since, row.until) for row in rows
-            }
-        return {host: one for host, one in found.items() if one.holds(now)}
+        return {name: one for name, one in self.all(host).items() if one.holds(now)}
 
     def begin(self, host: str, new: Maintenance) -> None:
         """Take a host out of service; a second time says why, and until when, anew."""
@@ -45,8 +51,15 @@ class Maintenances:
 
     def end(self, host: str) -> None:
         """Forget a host's maintenance."""
+        self._delete(maintenance.c.host == host)
+
+    def forget(self, host: str, over: Maintenance) -> bool:
+        """Forget what is ``over``, unless it was renewed; whether it was there."""
+        return self._delete(maintenance.c.host == host, maintenance.c.until == over.until)
+
+    def _delete(self, *conditions: sa.ColumnElement[bool]) -> bool:
         with self._database.write() as connection:
-            connection.execute(maintenance.delete().where(maintenance.c.host == host))
+            return connection.execute(maintenance.delete().where(*conditions)).rowcount > 0
 
 
 class ControllerStates:
@@ -82,14 +95,14 @@ class ControllerStates:
         What it could not tell stays as it was.
         """
         table = controller_states
-        told = {host: word for host, word in words.items() if not isinstance(word, Unknown)}
-        odd = {host: word for host, word in told.items() if word not in (None, _USUAL)}
+        said = {host: word for host, word in words.items() if not isinstance(word, Unknown)}
+        odd = {host: word for host, word in said.items() if word not in (None, _USUAL)}
         with self._database.write() as connection:
             self._database.lock(connection, f"{table.name} {controller}")
             mine = table.c.controller == controller
             found = connection.execute(sa.select(table).where(mine)).all()
             before = {row.host: row for row in found if _is_believed(row, now)}
-            for some in batches(list(told)):
+            for some in batches(list(said)):
                 connection.execute(table.delete().where(mine, table.c.host.in_(some)))
             connection.execute(table.delete().where(mine, table.c.believed_until < now))
             rows = [
@@ -106,7 +119,7 @@ class ControllerStates:
             if rows:
                 connection.execute(table.insert(), rows)
         was = {host: row.state for host, row in before.items()}
-        return {host: word for host, word in told.items() if was.get(host) != odd.get(host)}
+        return {host: word for host, word in said.items() if was.get(host) != odd.get(host)}
 
 
 class FailingPings:

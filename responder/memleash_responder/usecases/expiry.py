@@ -1,4 +1,4 @@
-"""Pauses that end by themselves: told once, and forgotten. They ended at their time, not here."""
+"""Pauses and maintenances that end by themselves: logged once, at their end, and forgotten."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ log = logging.getLogger(__name__)
 
 
 def forget_over(services: Services) -> None:
-    """Tell of each pause whose end has come, also while no responder ran, and forget it."""
+    """Forget what is over, also what ended while no responder ran.
+
+    1. pauses: the end is the last change of the switch; 2. maintenances: mutes follow.
+    """
     memory, now = services.memory, services.clock.now()
     for pause in memory.pauses.all():
         if pause.until is None or pause.holds(now) or not memory.pauses.forget(pause):
@@ -20,4 +23,12 @@ def forget_over(services: Services) -> None:
         log.warning(
             "pause ended by itself",
             extra={"pause": pause.name, "by": pause.by, "until": rfc3339(pause.until)},
+        )
+    for host, one in memory.maintenance.all().items():
+        if one.until is None or one.holds(now) or not memory.maintenance.forget(host, one):
+            continue
+        services.mutes_changed.set()
+        log.info(
+            "maintenance ended by itself",
+            extra={"host": host, "by": one.by, "until": rfc3339(one.until)},
         )
