@@ -74,11 +74,11 @@ def standing(situation: Situation) -> Standing:
 
 def controller_states(situation: Situation) -> tuple[ControllerState, ...] | Unknown:
     """Return what each controller calls the host; Unknown when one of them could not say."""
-    told = situation.host.controllers
+    said = situation.host.controllers
     silent = [
-        f"{one.controller}: {one.state.why}" for one in told if isinstance(one.state, Unknown)
+        f"{one.controller}: {one.state.why}" for one in said if isinstance(one.state, Unknown)
     ]
-    return Unknown("; ".join(silent)) if silent else told
+    return Unknown("; ".join(silent)) if silent else said
 
 
 def pings(situation: Situation) -> bool | Unknown:

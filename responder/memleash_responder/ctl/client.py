@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -58,13 +58,17 @@ class Client:
         return _shaped(kind, self._ask("GET", path, query))
 
     def post(
-        self, kind: type[T], *path: str, body: object = None, timeout_seconds: float | None = None
+        self,
+        kind: type[T],
+        *path: str,
+        body: Mapping[str, object] | None = None,
+        timeout_seconds: float | None = None,
     ) -> Answered[T]:
         """Return what a POST answers."""
         return _shaped(kind, self._ask("POST", path, {}, body, timeout_seconds))
 
-    def put(self, kind: type[T], *path: str, body: object) -> Answered[T]:
-        """Return what a PUT answers."""
+    def put(self, kind: type[T], *path: str, body: Mapping[str, object]) -> Answered[T]:
+        """Return what a PUT answers; fields of the body that are None are left out."""
         return _shaped(kind, self._ask("PUT", path, {}, body))
 
     def delete(self, *path: str) -> None:
@@ -123,12 +127,12 @@ class Client:
         method: str,
         path: tuple[str, ...],
         query: dict[str, object],
-        body: object = None,
+        body: Mapping[str, object] | None = None,
         timeout_seconds: float | None = None,
     ) -> http.Answer:
         if {".", ".."} & set(path):  # would be taken for steps in the path
             raise CtlError(f"no such thing: {'/'.join(path)}", Exit.NO)
-        _check_text([*path, *query.values(), *(body.values() if isinstance(body, dict) else ())])
+        _check_text([*path, *query.values(), *(body or {}).values()])
         # Names come from people: each is one segment, whatever it holds.
         url = "/".join([f"{self._url}/api/v1", *(quote(part, safe="") for part in path)])
         try:
@@ -138,14 +142,18 @@ class Client:
                 url,
                 timeout_seconds=timeout_seconds or self._timeout_seconds,
                 max_bytes=MAX_DOWNLOAD_BYTES,
-                params={name: value for name, value in query.items() if value is not None},
-                json=body,
+                params=_given(query),
+                json=None if body is None else _given(body),
             )
         except http.HttpError as error:
             raise CtlError(str(error), Exit.UNREACHABLE) from error
         if not answer.ok:
             raise _refused(answer)
         return answer
+
+
+def _given(named: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _check_text(values: list[object]) -> None:

@@ -88,3 +88,10 @@ def _complete(
 
 host_argument = click.argument("host", shell_complete=_hosts)
 agent_argument = click.argument("agent", shell_complete=_agents)
+
+
+def end_options(command: Command) -> Command:
+    """Add --for and --until: when what is begun ends by itself."""
+    lasts = click.option("--for", "lasts", help="End by itself after this long: 2h, 1d12h.")
+    until = click.option("--until", help="End by itself at this time: 2026-01-31T12:00:00Z.")
+    return lasts(until(command))

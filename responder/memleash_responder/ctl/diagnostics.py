@@ -39,33 +39,33 @@ def diagnose(ctl: Ctl, host: str, agent: str, *, no_wait: bool, timeout: str) ->
         patience_seconds = parse_duration(timeout)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timeout") from error
-    told = ctl.client.post(Diagnosis, "diagnoses", body={"host": host, "agent": agent})
+    answer = ctl.client.post(Diagnosis, "diagnoses", body={"host": host, "agent": agent})
     if not no_wait:
-        told = _follow(ctl, told, time.monotonic() + patience_seconds)
-    ctl.show(told.json, lambda: _say(told.shape))
-    if told.shape.outcome not in (None, *_WITH_REPORT):
-        raise CtlError(f"no diagnosis: {told.shape.outcome}", Exit.NO)
+        answer = _follow(ctl, answer, time.monotonic() + patience_seconds)
+    ctl.show(answer.json, lambda: _say(answer.shape))
+    if answer.shape.outcome not in (None, *_WITH_REPORT):
+        raise CtlError(f"no diagnosis: {answer.shape.outcome}", Exit.NO)
 
 
-def _follow(ctl: Ctl, told: Answered[Diagnosis], deadline: float) -> Answered[Diagnosis]:
+def _follow(ctl: Ctl, answer: Answered[Diagnosis], deadline: float) -> Answered[Diagnosis]:
     """Print each step as it begins, until the diagnosis has its word."""
     printed = ""
-    while told.shape.outcome is None:
-        now = told.shape
+    while answer.shape.outcome is None:
+        now = answer.shape
         if ctl.output == "table" and now.step != printed:
             printed = now.step
             say(plain(f"{printed:<11}{now.pace or ''}".rstrip()))
         if time.monotonic() >= deadline:
             raise CtlError(f"still at {now.step}; it goes on: {now.id}", Exit.NO)
         time.sleep(_LOOK_EVERY_SECONDS)
-        told = ctl.client.get(Diagnosis, "diagnoses", now.id)
-    return told
+        answer = ctl.client.get(Diagnosis, "diagnoses", now.id)
+    return answer
 
 
-def _say(told: Diagnosis) -> None:
-    say(plain(f"{told.id}  {told.outcome or told.step}  {told.reason}".rstrip()))
-    if told.report:
-        say(plain(f"memleashctl diagnostics get {told.host} {told.agent} {told.report}"))
+def _say(asked: Diagnosis) -> None:
+    say(plain(f"{asked.id}  {asked.outcome or asked.step}  {asked.reason}".rstrip()))
+    if asked.report:
+        say(plain(f"memleashctl diagnostics get {asked.host} {asked.agent} {asked.report}"))
 
 
 @click.group(invoke_without_command=True)

@@ -15,6 +15,7 @@ from memleash_responder.ctl.answers import (
 from memleash_responder.ctl.context import (
     Ctl,
     agent_argument,
+    end_options,
     host_argument,
     output_option,
     pass_ctl,
@@ -29,7 +30,7 @@ from memleash_responder.ctl.output import (
     size,
     truth,
 )
-from memleash_responder.ctl.switches import told_of
+from memleash_responder.ctl.switches import who_paused
 
 _RECONNECT_SECONDS = 1900.0
 _STATES = ["connected", "connecting", "disconnected", "maintenance"]
@@ -40,12 +41,12 @@ _STATES = ["connected", "connecting", "disconnected", "maintenance"]
 @pass_ctl
 def status(ctl: Ctl) -> None:
     """Show whether restarts are allowed now, and what needs a person."""
-    told = ctl.client.get(Status, "status")
+    answer = ctl.client.get(Status, "status")
 
     def table() -> None:
-        now = told.shape
+        now = answer.shape
         lines = {
-            "restarts": told_of(now.pauses) or now.storm or "allowed",
+            "restarts": who_paused(now.pauses) or now.storm or "allowed",
             "open": now.open_restarts,
             "awaiting approval": now.awaiting_approval,
             "muted hosts": now.muted_hosts,
@@ -56,7 +57,7 @@ def status(ctl: Ctl) -> None:
         }
         say("\n".join(f"{name + ':':<19}{plain(value)}" for name, value in lines.items()))
 
-    ctl.show(told.json, table)
+    ctl.show(answer.json, table)
 
 
 @click.command()
@@ -98,12 +99,12 @@ def _hosts_table(found: list[Host]) -> None:
 @pass_ctl
 def explain(ctl: Ctl, host: str, agent: str) -> None:
     """Say why AGENT on HOST would or would not be restarted now: every guard, read afresh."""
-    told = ctl.client.get(Explanation, "hosts", host, "agents", agent, "explain")
+    answer = ctl.client.get(Explanation, "hosts", host, "agents", agent, "explain")
 
     def table() -> None:
-        now = told.shape
-        answer = "yes" if now.would_restart else f"no, {now.verdict}: {now.reason}"
-        say(plain(f"would {agent} on {host} be restarted now? {answer}\n".rstrip()))
+        now = answer.shape
+        verdict = "yes" if now.would_restart else f"no, {now.verdict}: {now.reason}"
+        say(plain(f"would {agent} on {host} be restarted now? {verdict}\n".rstrip()))
         say()
         print_table(
             ["GUARD", "VERDICT", "REASON"],
@@ -113,7 +114,7 @@ def explain(ctl: Ctl, host: str, agent: str) -> None:
             ],
         )
 
-    ctl.show(told.json, table)
+    ctl.show(answer.json, table)
 
 
 @click.command()
@@ -122,10 +123,10 @@ def explain(ctl: Ctl, host: str, agent: str) -> None:
 @pass_ctl
 def reconnect(ctl: Ctl, host: str) -> None:
     """Have the controllers take a disconnected HOST back now, and wait for it."""
-    told = ctl.client.post(
+    answer = ctl.client.post(
         HostState, "hosts", host, "reconnect", timeout_seconds=_RECONNECT_SECONDS
     )
-    ctl.show(told.json, lambda: say(plain(f"{told.shape.host} is {told.shape.state}")))
+    ctl.show(answer.json, lambda: say(plain(f"{answer.shape.host} is {answer.shape.state}")))
 
 
 @click.group(invoke_without_command=True)
@@ -150,17 +151,15 @@ def maintenance_list(ctl: Ctl) -> None:
 @maintenance.command("on")
 @host_argument
 @click.option("--reason", required=True, help="Why, in a few words.")
-@click.option("--for", "lasts", help="End by itself after this long: 2h, 1d12h.")
-@click.option("--until", help="End by itself at this time: 2026-01-31T12:00:00Z.")
+@end_options
 @output_option
 @pass_ctl
 def maintenance_on(ctl: Ctl, host: str, reason: str, lasts: str | None, until: str | None) -> None:
     """Take HOST out of service: it is not pinged, not restarted, not diagnosed."""
-    asked = {"reason": reason, "for": lasts, "until": until}
-    body = {name: value for name, value in asked.items() if value is not None}
-    told = ctl.client.put(Maintenance, "hosts", host, "maintenance", body=body)
-    end = f"for {left(told.shape.until)}" if told.shape.until else "until you end it"
-    ctl.show(told.json, lambda: say(plain(f"{host} is in maintenance, {end}")))
+    body = {"reason": reason, "for": lasts, "until": until}
+    answer = ctl.client.put(Maintenance, "hosts", host, "maintenance", body=body)
+    end = f"for {left(answer.shape.until)}" if answer.shape.until else "until you end it"
+    ctl.show(answer.json, lambda: say(plain(f"{host} is in maintenance, {end}")))
 
 
 @maintenance.command("off")

@@ -31,16 +31,16 @@ class _Output(io.TextIOWrapper):
     """A standard output whose errors are our own; click ends the program at some of the others."""
 
     def write(self, text: str) -> int:
-        with _told():
+        with _own_errors():
             return super().write(text)
 
     def flush(self) -> None:
-        with _told():
+        with _own_errors():
             super().flush()
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _own_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -37,19 +37,20 @@ def restart(ctl: Ctl, host: str, agent: str, *, force: bool, wait: bool, timeout
         patience_seconds = parse_duration(timeout)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timeout") from error
-    told = ctl.client.post(Restart, "restarts", body={"host": host, "agent": agent, "force": force})
+    body = {"host": host, "agent": agent, "force": force}
+    answer = ctl.client.post(Restart, "restarts", body=body)
     if wait:
-        told = _follow(ctl, told, time.monotonic() + patience_seconds)
-    ctl.show(told.json, lambda: _say(told.shape))
-    if told.shape.outcome not in (None, "restarted"):
-        raise CtlError(f"not restarted: {told.shape.outcome}", Exit.NO)
+        answer = _follow(ctl, answer, time.monotonic() + patience_seconds)
+    ctl.show(answer.json, lambda: _say(answer.shape))
+    if answer.shape.outcome not in (None, "restarted"):
+        raise CtlError(f"not restarted: {answer.shape.outcome}", Exit.NO)
 
 
-def _follow(ctl: Ctl, told: Answered[Restart], deadline: float) -> Answered[Restart]:
+def _follow(ctl: Ctl, answer: Answered[Restart], deadline: float) -> Answered[Restart]:
     """Print each step as it begins and ends, until the request has its word."""
     printed: set[tuple[str, str]] = set()
     while True:
-        now = told.shape
+        now = answer.shape
         if ctl.output == "table" and now.step == WAITING and (WAITING, now.reason) not in printed:
             printed.add((WAITING, now.reason))
             say(plain(now.reason))
@@ -60,19 +61,19 @@ def _follow(ctl: Ctl, told: Answered[Restart], deadline: float) -> Answered[Rest
                 took = f"  {step.seconds:.1f} s" if step.seconds is not None else ""
                 say(f"{step.step:<10}{step.state}{took}")
         if now.outcome is not None:
-            return told
+            return answer
         if time.monotonic() >= deadline:
             raise CtlError(
                 f"still at {now.step}; it goes on, see: memleashctl restarts show {now.id}",
                 Exit.NO,
             )
         time.sleep(_LOOK_EVERY_SECONDS)
-        told = ctl.client.get(Restart, "restarts", now.id)
+        answer = ctl.client.get(Restart, "restarts", now.id)
 
 
-def _say(told: Restart) -> None:
-    word = told.outcome or told.step
-    say(plain(f"{told.id}  {word}  {told.reason}".rstrip()))
+def _say(restart: Restart) -> None:
+    word = restart.outcome or restart.step
+    say(plain(f"{restart.id}  {word}  {restart.reason}".rstrip()))
 
 
 @click.group(invoke_without_command=True)
@@ -137,21 +138,21 @@ def restarts_list(
 @pass_ctl
 def restarts_show(ctl: Ctl, restart_id: str) -> None:
     """Show one request: its steps, and what came back over SSH."""
-    told = ctl.client.get(Restart, "restarts", restart_id)
-    ctl.show(told.json, lambda: _details(told.shape))
+    answer = ctl.client.get(Restart, "restarts", restart_id)
+    ctl.show(answer.json, lambda: _details(answer.shape))
 
 
-def _details(told: Restart) -> None:
+def _details(restart: Restart) -> None:
     lines = {
-        "id": told.id,
-        "host": told.host,
-        "agent": told.agent,
-        "asked": f"{moment(told.requested_at)} by {told.requested_by}",
-        "forced": "yes" if told.forced else None,
-        told.approval or "approval": told.approval_by and f"by {told.approval_by}",
-        "command sent": told.command_sent_at and moment(told.command_sent_at),
-        "word": told.outcome or f"open, at {told.step}",
-        "reason": told.reason or None,
+        "id": restart.id,
+        "host": restart.host,
+        "agent": restart.agent,
+        "asked": f"{moment(restart.requested_at)} by {restart.requested_by}",
+        "forced": "yes" if restart.forced else None,
+        restart.approval or "approval": restart.approval_by and f"by {restart.approval_by}",
+        "command sent": restart.command_sent_at and moment(restart.command_sent_at),
+        "word": restart.outcome or f"open, at {restart.step}",
+        "reason": restart.reason or None,
     }
     for name, value in lines.items():
         if value is not None:
@@ -161,10 +162,10 @@ def _details(told: Restart) -> None:
         ["STEP", "STATE", "SECONDS"],
         [
             [step.step, step.state, "" if step.seconds is None else step.seconds]
-            for step in told.progress
+            for step in restart.progress
         ],
     )
-    command = told.facts.command
+    command = restart.facts.command
     if command is not None:
         say(f"\nexit code {command.exit_code} of the command, over SSH")
         for name, text in (("stdout", command.stdout), ("stderr", command.stderr)):
@@ -178,9 +179,9 @@ def _add_decision(word: str, done: str, about_what: str) -> None:
     @output_option
     @pass_ctl
     def decide(ctl: Ctl, restart_id: str) -> None:
-        told = ctl.client.post(Restart, "restarts", restart_id, word)
-        about = f"{told.shape.agent} on {told.shape.host}"
-        ctl.show(told.json, lambda: say(plain(f"{done}: {about}")))
+        answer = ctl.client.post(Restart, "restarts", restart_id, word)
+        about = f"{answer.shape.agent} on {answer.shape.host}"
+        ctl.show(answer.json, lambda: say(plain(f"{done}: {about}")))
 
 
 _add_decision("approve", "approved", "waits for a person")
@@ -193,10 +194,10 @@ _add_decision("deny", "denied", "has not begun")
 @pass_ctl
 def report(ctl: Ctl, since: str) -> None:
     """Count what was done, and what would have been done in observe mode, by outcome."""
-    told = ctl.client.get(Report, "report", since=since)
+    answer = ctl.client.get(Report, "report", since=since)
 
     def table() -> None:
-        now = told.shape
+        now = answer.shape
         say(plain(f"{now.total} requests since {moment(now.since)}\n".rstrip()))
         print_table(
             ["AGENT", "WORD", "REQUESTS", "HOSTS"],
@@ -215,7 +216,7 @@ def report(ctl: Ctl, since: str) -> None:
                 [_bought(one) for one in now.bought],
             )
 
-    ctl.show(told.json, table)
+    ctl.show(answer.json, table)
 
 
 def _bought(one: Bought) -> list[object]:

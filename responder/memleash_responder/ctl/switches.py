@@ -5,15 +5,14 @@ from __future__ import annotations
 import click
 
 from memleash_responder.ctl.answers import HeldMute, Pause, Switched
-from memleash_responder.ctl.context import Ctl, host_argument, output_option, pass_ctl
+from memleash_responder.ctl.context import Ctl, end_options, host_argument, output_option, pass_ctl
 from memleash_responder.ctl.output import ago, left, moment, plain, print_json, print_table, say
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--reason", help="Why; shown to whoever asks.")
-@click.option("--for", "lasts", help="End by itself after this long: 2h, 1d12h.")
-@click.option("--until", help="End by itself at this time: 2026-01-31T12:00:00Z.")
+@end_options
 @output_option
 @pass_ctl
 def pause(
@@ -23,9 +22,10 @@ def pause(
 
     Several pauses hold side by side, each with its NAME; the same name again replaces it.
     """
-    asked = {"name": name, "reason": reason, "for": lasts, "until": until}
-    told = ctl.client.post(Switched, "pause", body=_given(asked))
-    ctl.show(told.json, lambda: say(plain(told_of(told.shape.pauses) or "the pause is over")))
+    body = {"name": name, "reason": reason, "for": lasts, "until": until}
+    answer = ctl.client.post(Switched, "pause", body=body)
+    now = who_paused(answer.shape.pauses) or "the pause is over"
+    ctl.show(answer.json, lambda: say(plain(now)))
 
 
 @click.command()
@@ -34,16 +34,12 @@ def pause(
 @pass_ctl
 def resume(ctl: Ctl, name: str | None) -> None:
     """End the pause called NAME; without one, the pause without a name, and a storm."""
-    told = ctl.client.post(Switched, "resume", body=_given({"name": name}))
-    still = told_of(told.shape.pauses)
-    ctl.show(told.json, lambda: say(plain(f"resumed; still {still}" if still else "resumed")))
+    answer = ctl.client.post(Switched, "resume", body={"name": name})
+    still = who_paused(answer.shape.pauses)
+    ctl.show(answer.json, lambda: say(plain(f"resumed; still {still}" if still else "resumed")))
 
 
-def _given(asked: dict[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in asked.items() if value is not None}
-
-
-def told_of(pauses: list[Pause]) -> str:
+def who_paused(pauses: list[Pause]) -> str:
     """Return who paused and why, on one line; empty while no pause holds."""
     return "; ".join(
         f"paused by {one.by}, {ago(one.since)} ({one.name})"

@@ -29,8 +29,11 @@ def try_one(
         raise
     except Exception as error:  # the boundary of one item
         services.telemetry.failures.labels(part).inc()
-        told = {"part": part, "about": about, "reason": str(error)}
-        log.warning("work failed", extra=told, exc_info=not isinstance(error, ResponderError))
+        log.warning(
+            "work failed",
+            extra={"part": part, "about": about, "reason": str(error)},
+            exc_info=not isinstance(error, ResponderError),
+        )
         return False
     return True
 

@@ -195,13 +195,19 @@ def _filled(template: str, host: str, agent: str) -> str:
     )
 
 
-def _listed(answer: http.Answer) -> list[Any]:
-    """Return the running tasks in a controller's answer. Raises http.HttpError."""
+def _object(answer: http.Answer) -> dict[str, Any]:
+    """Return the JSON object that an answer is. Raises http.HttpError."""
     if answer.status != 200:
         raise http.HttpError(answer.describe())
     body = answer.json()
     if not isinstance(body, dict):
         raise http.HttpError(f"{answer.asked}: the answer is not an object: {answer.excerpt()}")
+    return body
+
+
+def _listed(answer: http.Answer) -> list[Any]:
+    """Return the running tasks in a controller's answer. Raises http.HttpError."""
+    body = _object(answer)
     listed = body.get("running")
     if listed is None:
         if body.keys() <= _TASK_LISTS:
@@ -216,11 +222,7 @@ def _listed(answer: http.Answer) -> list[Any]:
 
 def _state(answer: http.Answer) -> HostState | None:
     """Return the state in a controller's answer. Raises http.HttpError."""
-    if answer.status != 200:
-        raise http.HttpError(answer.describe())
-    body = answer.json()
-    if not isinstance(body, dict):
-        raise http.HttpError(f"{answer.asked}: the answer is not an object: {answer.excerpt()}")
+    body = _object(answer)
     word = body.get("state")
     if word is None and body.keys() <= {"state"}:
         return None
@@ -252,18 +254,18 @@ def _place_to_poll(url: str, answer: http.Answer) -> str:
     location = answer.headers.get("Location")
     if not location:
         raise http.HttpError(f"{answer.asked}: answered 202 without a Location to poll")
-    told = f"{answer.asked}: answered 202 with a Location"
+    problem = f"{answer.asked}: answered 202 with a Location"
     if len(location) > _LONGEST_LOCATION or not _URL.fullmatch(location):
-        raise http.HttpError(f"{told} that is not a URL: {location[:_SHOWN_OF_LOCATION]!r}")
+        raise http.HttpError(f"{problem} that is not a URL: {location[:_SHOWN_OF_LOCATION]!r}")
     try:
         place, _ = urllib.parse.urldefrag(urllib.parse.urljoin(url, location))
         is_ours = _origin(place) == _origin(url)
     except ValueError as error:  # a port that is no number, an address that is none
         raise http.HttpError(
-            f"{told} that is not a URL: {location[:_SHOWN_OF_LOCATION]!r}: {error}"
+            f"{problem} that is not a URL: {location[:_SHOWN_OF_LOCATION]!r}: {error}"
         ) from error
     if not is_ours:
-        raise http.HttpError(f"{told} elsewhere: {location[:_SHOWN_OF_LOCATION]!r}")
+        raise http.HttpError(f"{problem} elsewhere: {location[:_SHOWN_OF_LOCATION]!r}")
     return place
 
 

@@ -133,11 +133,11 @@ class AlertRecord:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, told: Iterable[tuple[Alert, str | None]], now: float) -> None:
+    def record(self, alerts_with_words: Iterable[tuple[Alert, str | None]], now: float) -> None:
         """Record alerts, and the words that refused some; a repeat counts a delivery."""
         rows = {
             (alert.fingerprint, alert.starts_at): _row(alert, refused, now)
-            for alert, refused in told
+            for alert, refused in alerts_with_words
         }
         if not rows:
             return

@@ -53,13 +53,6 @@ def text(value: str) -> str:
     return value
 
 
-def duration(value: str) -> float:
-    """Take a duration and return its seconds."""
-    if not re.fullmatch(DURATION, value):
-        raise ValueError("must be a duration such as 2h or 1d12h")
-    return parse_duration(value)
-
-
 def parse_name(value: str) -> str:
     """Return the name of a pause. Raises ValueError."""
     if not NAME.fullmatch(value):

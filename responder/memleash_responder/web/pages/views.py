@@ -120,7 +120,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
     def host(host: str) -> str:
         known_one = known_host(services, host)
         explained, known = explain_host(services, known_one), fleet.remembered(services)
-        situations = {agent: told.situation for agent, told in explained.items()}
+        situations = {agent: one.situation for agent, one in explained.items()}
         readings = {
             agent: fleet.as_reading(one.agent, one.hard_limit_bytes, known.now)
             for agent, one in situations.items()
@@ -140,7 +140,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
                 known,
                 {agent: one.alerts_firing for agent, one in situations.items()},
             ),
-            told=explained,
+            explained=explained,
             recent=services.memory.restart_history.page(host=host, limit=RECENT),
             reports=services.outside.reports.all(host)[:RECENT],
             diagnoses=diagnoses,
