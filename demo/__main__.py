@@ -94,11 +94,12 @@ def tell_failure(failure: Exception, folder: Path) -> int:
 def _keep(stack: Stack) -> None:
     print("\nKept up until Ctrl-C:")
     for part in ("responder", "prometheus", "alertmanager", "exporter", "blackbox"):
-        print(f"   {part:<14} {stack.site.url(part, '/')}")
+        print(f"   {part:<14} {stack.layout.url(part, '/')}")
     for part, path in {"agent": "/status", "controller": "/calls", "pager": "/pages"}.items():
-        print(f"   {part:<14} {stack.site.url(part, path)}")
-    print(f"   {'sshd':<14} ssh -p {stack.site.ports.sshd} -i {stack.site.folder}/ssh/login_key \\")
-    print(f"   {'':<14}     -o UserKnownHostsFile={stack.site.folder}/ssh/known_hosts 127.0.0.1")
+        print(f"   {part:<14} {stack.layout.url(part, path)}")
+    keys = stack.layout.folder / "ssh"
+    print(f"   {'sshd':<14} ssh -p {stack.layout.ports.sshd} -i {keys}/login_key \\")
+    print(f"   {'':<14}     -o UserKnownHostsFile={keys}/known_hosts 127.0.0.1")
     sys.stdout.flush()
     with suppress(KeyboardInterrupt):
         while True:

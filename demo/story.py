@@ -10,8 +10,8 @@ from demo.agent import END_OF_DUMP, Reply
 from demo.narration import Narrator
 from demo.restart_timing import Stages
 from demo.stack.http import Json, call, post
+from demo.stack.layout import MIB
 from demo.stack.observer import Observer
-from demo.stack.site import MIB
 from demo.stack.stack import Stack
 from memleash_toolkit.units import format_size
 
@@ -30,8 +30,8 @@ class Story:
 
     def __init__(self, stack: Stack, narrator: Narrator) -> None:
         self._stack = stack
-        self._site = stack.site
-        self._observer = Observer(stack.site)
+        self._layout = stack.layout
+        self._observer = Observer(stack.layout)
         self._narrator = narrator
         self._stages = Stages()
 
@@ -83,8 +83,8 @@ class Story:
     def _leak_is_diagnosed(self) -> None:
         expect, observer = self._narrator.expect, self._observer
         self._stack.agent_does("grow", mib_per_second=_LEAK_MIB_PER_SECOND)
-        asked = {"host": self._site.host, "agent": self._site.agent}
-        opened = post(self._site.url("responder", "/api/v1/diagnoses"), asked)
+        asked = {"host": self._layout.host, "agent": self._layout.agent}
+        opened = post(self._layout.url("responder", "/api/v1/diagnoses"), asked)
         self._narrator.say(
             f"it leaks {_LEAK_MIB_PER_SECOND} MiB a second; a diagnosis is asked for"
         )
@@ -138,7 +138,7 @@ class Story:
 
     def _limit_is_passed_in_a_task(self) -> None:
         observer = self._observer
-        post(self._site.url("controller", f"/hosts/{self._site.host}/tasks"), _TASK)
+        post(self._layout.url("controller", f"/hosts/{self._layout.host}/tasks"), _TASK)
         self._narrator.say(f"the controller runs {_TASK['id']}, {_TASK['name']}, on the host")
         self._grow_to(_OVER_LIMIT_MIB)
         self._stages.reached("limit passed")
@@ -154,8 +154,8 @@ class Story:
 
     def _task_ends(self) -> None:
         observer, old_pid = self._observer, self._observer.agent_pid()
-        task = f"/hosts/{self._site.host}/tasks/{_TASK['id']}"
-        call("DELETE", self._site.url("controller", task))
+        task = f"/hosts/{self._layout.host}/tasks/{_TASK['id']}"
+        call("DELETE", self._layout.url("controller", task))
         self._stages.reached("task ended")
         self._narrator.say(f"{_TASK['id']} has ended")
         self._narrator.expect(
@@ -183,7 +183,7 @@ class Story:
 
     def _all_is_well(self) -> None:
         expect, observer = self._narrator.expect, self._observer
-        threshold = self._site.pace.alarm_threshold_bytes
+        threshold = self._layout.pace.alarm_threshold_bytes
         expect(
             "the agent holds less than its alarm threshold",
             lambda: (observer.agent_metric(_RESIDENT) or threshold) < threshold,
@@ -217,7 +217,7 @@ class Story:
 
     def _check_deadline(self, silence: Json) -> None:
         """Hold the silence's end against the formula: base x (floor(RSS / step) + 1)."""
-        pace = self._site.pace
+        pace = self._layout.pace
         steps = _OVER_THRESHOLD_MIB * MIB // pace.mute_step_bytes + 1
         right = timedelta(seconds=pace.mute_base_seconds * steps)
         begun, ends = (datetime.fromisoformat(silence[key]) for key in ("updatedAt", "endsAt"))

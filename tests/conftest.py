@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-from tests.support import surroundings
+from tests.support import clean_environment
 
-surroundings.settle()
+clean_environment.settle()
 settings.register_profile("memleash", deadline=None)  # a busy machine is no failure
 settings.load_profile("memleash")

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from demo.stack.site import Site
+from demo.stack.layout import Layout
 from demo.stack.sshd import Sshd
 from demo.stack.tools import REPOSITORY
 from memleash_toolkit.units import parse_duration
@@ -25,56 +25,56 @@ SERVICE_SCRIPT = REPOSITORY / "demo/service"
 _RULES = REPOSITORY / "rules"
 
 
-def write_all(site: Site, sshd: Sshd) -> None:
-    """Write every configuration file into the site's folder."""
-    for folder in (site.service, site.busy, site.rules, site.logs):
+def write_all(layout: Layout, sshd: Sshd) -> None:
+    """Write every configuration file into the layout's folder."""
+    for folder in (layout.service, layout.busy, layout.rules, layout.logs):
         folder.mkdir(parents=True)
-    (site.service / "command").write_text(agent_command(site), encoding="utf-8")
+    (layout.service / "command").write_text(agent_command(layout), encoding="utf-8")
     for file in _RULES.glob("*.rules.yml"):
         text = quick_rules(file.read_text(encoding="utf-8"))
-        (site.rules / file.name).write_text(text, encoding="utf-8")
+        (layout.rules / file.name).write_text(text, encoding="utf-8")
     for name, content in {
-        site.inventory.name: inventory(site),
-        "exporter.yml": exporter(site),
+        layout.inventory.name: inventory(layout),
+        "exporter.yml": exporter(layout),
         "blackbox.yml": blackbox(),
-        "prometheus.yml": prometheus(site),
-        "alertmanager.yml": alertmanager(site),
-        "responder.yml": responder(site, sshd),
+        "prometheus.yml": prometheus(layout),
+        "alertmanager.yml": alertmanager(layout),
+        "responder.yml": responder(layout, sshd),
     }.items():
         text = yaml.safe_dump(content, sort_keys=False)
-        (site.folder / name).write_text(text, encoding="utf-8")
+        (layout.folder / name).write_text(text, encoding="utf-8")
 
 
-def agent_command(site: Site) -> str:
+def agent_command(layout: Layout) -> str:
     """Return the shell command line that runs the sample agent."""
     return shlex.join(
         [
             *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "demo.agent"),
-            *("--listen", site.address("agent"), "--name", site.agent),
-            *("--busy-directory", str(site.busy)),
-            *("--start-delay", str(site.pace.start_delay_seconds)),
+            *("--listen", layout.address("agent"), "--name", layout.agent),
+            *("--busy-directory", str(layout.busy)),
+            *("--start-delay", str(layout.pace.start_delay_seconds)),
             *("--end-with", str(os.getpid())),  # a stack that is killed leaves no agent behind
         ]
     )
 
 
-def exporter(site: Site) -> Config:
+def exporter(layout: Layout) -> Config:
     pace = {"timeout": "1s", "interval": "1s", "max_age": "3s"}
-    status = {"url": site.url("agent", "/status"), "field": "busy", **pace}
+    status = {"url": layout.url("agent", "/status"), "field": "busy", **pace}
     return {
         "agents": [
             {
-                "name": site.agent,
-                "discover": {"pidfile": str(site.service / "agent.pid")},
+                "name": layout.agent,
+                "discover": {"pidfile": str(layout.service / "agent.pid")},
                 "limits": {
-                    "alarm_threshold": site.pace.alarm_threshold_bytes,
-                    "hard_limit": site.pace.hard_limit_bytes,
+                    "alarm_threshold": layout.pace.alarm_threshold_bytes,
+                    "hard_limit": layout.pace.hard_limit_bytes,
                 },
                 "busy": [{"markers": {}}, {"http": status}],
-                "ready": {"http": {"url": site.url("agent", "/host/echo"), **pace}},
+                "ready": {"http": {"url": layout.url("agent", "/host/echo"), **pace}},
             }
         ],
-        "busy_markers_directory": str(site.busy),
+        "busy_markers_directory": str(layout.busy),
     }
 
 
@@ -86,31 +86,31 @@ def blackbox() -> Config:
     return config
 
 
-def inventory(site: Site) -> list[Config]:
+def inventory(layout: Layout) -> list[Config]:
     """Return the fleet in file_sd format: Prometheus and the responder read the same file."""
-    labels = {"host": site.host, "ssh_address": "127.0.0.1", "zone": "demo"}
-    return [{"targets": [site.address("exporter")], "labels": labels}]
+    labels = {"host": layout.host, "ssh_address": "127.0.0.1", "zone": "demo"}
+    return [{"targets": [layout.address("exporter")], "labels": labels}]
 
 
-def prometheus(site: Site) -> Config:
+def prometheus(layout: Layout) -> Config:
     """Return the project's scrape jobs, every second; the host's ping asks its agent."""
     config = _ours("prometheus.yml")
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config["rule_files"] = [str(site.rules / "*.yml")]
-    config["alerting"]["alertmanagers"] = [_static(site.address("alertmanager"))]
+    config["rule_files"] = [str(layout.rules / "*.yml")]
+    config["alerting"]["alertmanagers"] = [_static(layout.address("alertmanager"))]
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}
-    jobs["memleash-exporter"]["file_sd_configs"] = [{"files": [str(site.inventory)]}]
-    jobs["memleash-responder"].update(_static(site.address("responder")))
+    jobs["memleash-exporter"]["file_sd_configs"] = [{"files": [str(layout.inventory)]}]
+    jobs["memleash-responder"].update(_static(layout.address("responder")))
     ping = jobs["memleash-ping"]
     ping.update(
         {"scrape_interval": "1s", "scrape_timeout": "1s", "params": {"module": ["http_agent"]}}
     )
     ping["http_sd_configs"] = [
-        {"url": site.url("responder", "/api/v1/sd/ping-targets"), "refresh_interval": "1s"}
+        {"url": layout.url("responder", "/api/v1/sd/ping-targets"), "refresh_interval": "1s"}
     ]
     ping["relabel_configs"] += [
-        {"target_label": "__param_target", "replacement": site.url("agent", "/host/echo")},
-        {"target_label": "__address__", "replacement": site.address("blackbox")},
+        {"target_label": "__param_target", "replacement": layout.url("agent", "/host/echo")},
+        {"target_label": "__address__", "replacement": layout.address("blackbox")},
     ]
     return config
 
@@ -134,14 +134,14 @@ def quick_rules(text: str) -> str:
     )
 
 
-def alertmanager(site: Site) -> Config:
+def alertmanager(layout: Layout) -> Config:
     """Return the project's routes with short waits; the people are the pager."""
     config = _ours("alertmanager.yml")
     receivers = {receiver["name"]: receiver for receiver in config["receivers"]}
     (responder_webhook,) = receivers["responder"]["webhook_configs"]
-    responder_webhook["url"] = site.url("responder", "/api/v1/alertmanager")
+    responder_webhook["url"] = layout.url("responder", "/api/v1/alertmanager")
     (people_webhook,) = receivers["people"]["webhook_configs"]
-    people_webhook["url"] = site.url("pager", "/")
+    people_webhook["url"] = layout.url("pager", "/")
     _hasten(config["route"])
     return config
 
@@ -152,13 +152,13 @@ def _hasten(route: Config) -> None:
         _hasten(child)
 
 
-def responder(site: Site, sshd: Sshd) -> Config:
-    pace = site.pace
+def responder(layout: Layout, sshd: Sshd) -> Config:
+    pace = layout.pace
     return {
-        "prometheus": {"url": site.url("prometheus")},
-        "alertmanager": {"urls": [site.url("alertmanager")]},
-        "database": f"sqlite:///{site.folder / 'responder.db'}",
-        "inventory": {"files": [str(site.inventory)]},
+        "prometheus": {"url": layout.url("prometheus")},
+        "alertmanager": {"urls": [layout.url("alertmanager")]},
+        "database": f"sqlite:///{layout.folder / 'responder.db'}",
+        "inventory": {"files": [str(layout.inventory)]},
         "ssh": {
             "user": sshd.user,
             "port": sshd.port,
@@ -167,9 +167,9 @@ def responder(site: Site, sshd: Sshd) -> Config:
             "connect_timeout": "5s",
             "command_timeout": "30s",
         },
-        "controllers": [_controller(site)],
-        "agents": {site.agent: _managed_agent(site)},
-        "artifacts": {"folder": str(site.artifacts)},
+        "controllers": [_controller(layout)],
+        "agents": {layout.agent: _managed_agent(layout)},
+        "artifacts": {"folder": str(layout.artifacts)},
         "exporter": {"timeout": "2s"},
         # A fleet of one: the one host over its limit is all of it, and no storm.
         "fleet": {"storm_fraction": 1},
@@ -184,23 +184,23 @@ def responder(site: Site, sshd: Sshd) -> Config:
     }
 
 
-def _controller(site: Site) -> Config:
-    host = site.url("controller", "/hosts/{host}")
+def _controller(layout: Layout) -> Config:
+    host = layout.url("controller", "/hosts/{host}")
     return {
         "name": "mn-1",
         "drain_url": f"{host}/drain",
         "undrain_url": f"{host}/undrain",
         "tasks_url": f"{host}/tasks",
-        "reconnect_url": site.url("controller", "/reconnect"),
+        "reconnect_url": layout.url("controller", "/reconnect"),
         "timeout": "5s",
     }
 
 
-def _managed_agent(site: Site) -> Config:
+def _managed_agent(layout: Layout) -> Config:
     return {
-        "diagnose": _diagnose(site),
+        "diagnose": _diagnose(layout),
         "mode": "enforce",
-        "restart_command": shlex.join([str(SERVICE_SCRIPT), str(site.service), "restart"]),
+        "restart_command": shlex.join([str(SERVICE_SCRIPT), str(layout.service), "restart"]),
         "readiness": {"probes": 60, "timeout": "2s", "interval": "1s"},
         "reconnect_timeout": "30s",
         "guards": {
@@ -208,7 +208,7 @@ def _managed_agent(site: Site) -> Config:
             "cooldown": "10m",
             "wait_for_idle": "30s",
             "idle_interval": "1s",
-            "retry_after": f"{site.pace.retry_seconds}s",
+            "retry_after": f"{layout.pace.retry_seconds}s",
         },
     }
 
@@ -218,15 +218,15 @@ def _ours(name: str) -> Config:
     return config
 
 
-def _diagnose(site: Site) -> Config:
+def _diagnose(layout: Layout) -> Config:
     """Return how the agent is diagnosed: in short rounds, for a leak of a few KiB a second."""
     return {
-        "discover": {"pidfile": str(site.service / "agent.pid")},
+        "discover": {"pidfile": str(layout.service / "agent.pid")},
         "rounds": 3,
         "interval": "2s",
         "min_growth": "4KiB",
         "min_free_disk": "1MiB",
         "python": sys.executable,
-        "work_folder": str(site.folder / "diagnose"),
-        "busy_folder": str(site.busy),
+        "work_folder": str(layout.folder / "diagnose"),
+        "busy_folder": str(layout.busy),
     }

@@ -21,13 +21,13 @@ import yaml
 
 from demo.stack import sshd
 from demo.stack.configs import SERVICE_SCRIPT
+from demo.stack.fake_peers import CONTROLLERS, Peers
 from demo.stack.http import Json, answers, get, post
+from demo.stack.layout import MIB
 from demo.stack.own_programs import ours
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
 from demo.stack.responder import Responder, responder
-from demo.stack.site import MIB
-from demo.stack.stand_ins import CONTROLLERS, Peers
 from demo.stack.tools import REPOSITORY, find
 
 LIMIT_MIB, OVER_MIB = 48, 64

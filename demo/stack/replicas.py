@@ -13,12 +13,12 @@ import yaml
 
 from demo.stack import configs
 from demo.stack.http import answers
+from demo.stack.layout import Pace
 from demo.stack.observer import Observer
 from demo.stack.ports import free_port
 from demo.stack.postgres import Postgres, running_postgres
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder, alert, responder
-from demo.stack.site import Pace
 from demo.stack.stack import Stack, prepared
 from demo.stack.tools import find
 
@@ -38,12 +38,12 @@ class Site:
 
     def config(self, **changes: Any) -> dict[str, Any]:
         """Return the stack's own responder configuration, on PostgreSQL and in a hurry."""
-        file = self.stack.site.folder / "responder.yml"
+        file = self.stack.layout.folder / "responder.yml"
         config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
         config["database"] = self.postgres.url
         config["replicas"] = {"dead_after": "3s"}
         config["ssh"]["command_timeout"] = "5s"
-        config["agents"][self.stack.site.agent]["readiness"]["interval"] = "200ms"
+        config["agents"][self.stack.layout.agent]["readiness"]["interval"] = "200ms"
         return config | changes
 
     def replica(
@@ -73,7 +73,7 @@ class Site:
 
     @property
     def observer(self) -> Observer:
-        return Observer(self.stack.site)
+        return Observer(self.stack.layout)
 
     def starts(self) -> int:
         """Return how often the service was started, as its own log has it."""
@@ -102,11 +102,11 @@ def running(folder: Path) -> Iterator[Site]:
         prepared(find(), folder / "stack", pace) as stack,
         ExitStack() as cleanup,
     ):
-        service = (configs.SERVICE_SCRIPT, stack.site.service, "start")
+        service = (configs.SERVICE_SCRIPT, stack.layout.service, "start")
         subprocess.run(service, check=True, stdout=subprocess.DEVNULL)
         for name in NEEDED:
             stack.programs[name].start()
-        wait_until("the agent to answer", lambda: answers(stack.site.url("agent", "/host/echo")))
+        wait_until("the agent to answer", lambda: answers(stack.layout.url("agent", "/host/echo")))
         replicas = folder / "replicas"
         replicas.mkdir()
         yield Site(stack, postgres, replicas, cleanup)
@@ -122,7 +122,7 @@ def halted_in_a_restart(
     """
     first = site.replica("first", halt_at=point, **changes)
     site.over_the_limit()
-    about = alert(1, host=site.stack.site.host, agent=site.stack.site.agent)
+    about = alert(1, host=site.stack.layout.host, agent=site.stack.layout.agent)
     assert first.tell(about) == 202
     wait_until(f"the first replica to halt at {point}", site.halted.exists, seen=site.outcomes)
     return first, site.replica("second", module=second, **changes)

@@ -18,18 +18,18 @@ from pathlib import Path
 
 from demo.stack import configs, sshd
 from demo.stack.http import Json, answers, post
+from demo.stack.layout import Layout, Pace, Ports
 from demo.stack.own_programs import ENVIRONMENT, ours
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
-from demo.stack.site import Pace, Ports, Site
 from demo.stack.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The parts of a site. What they say is the Observer's to ask."""
+    """The parts of a layout. What they say is the Observer's to ask."""
 
-    site: Site
+    layout: Layout
     programs: dict[str, Program]
     """By name, in the order in which they are started; stopped the other way round."""
 
@@ -40,8 +40,8 @@ class Stack:
             program.start()
         wait_until(
             "the agent to answer its health check",
-            lambda: answers(self.site.url("agent", "/host/echo")),
-            seen=lambda: (self.site.service / "agent.log").read_text(encoding="utf-8")[-1000:],
+            lambda: answers(self.layout.url("agent", "/host/echo")),
+            seen=lambda: (self.layout.service / "agent.log").read_text(encoding="utf-8")[-1000:],
         )
 
     def stop(self) -> None:
@@ -51,12 +51,12 @@ class Stack:
         self._service("stop")
 
     def _service(self, action: str) -> None:
-        command = (configs.SERVICE_SCRIPT, self.site.service, action)
+        command = (configs.SERVICE_SCRIPT, self.layout.service, action)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     def agent_does(self, what: str, **arguments: Json) -> Json:
         """Have the agent grow or dump; see demo.agent."""
-        return post(self.site.url("agent", f"/{what}"), arguments)
+        return post(self.layout.url("agent", f"/{what}"), arguments)
 
 
 @contextmanager
@@ -67,45 +67,45 @@ def prepared(tools: Tools, folder: Path, pace: Pace | None = None) -> Iterator[S
     """
     with reserve_ports() as free:
         ports = Ports(*free[: len(fields(Ports))])
-        site = Site(folder.absolute(), ports, pace or Pace())
-        server = sshd.configure(tools.sshd, site.folder / "ssh", ports.sshd)
-        configs.write_all(site, server)
-        stack = Stack(site, _programs(site, tools, server))
+        layout = Layout(folder.absolute(), ports, pace or Pace())
+        server = sshd.configure(tools.sshd, layout.folder / "ssh", ports.sshd)
+        configs.write_all(layout, server)
+        stack = Stack(layout, _programs(layout, tools, server))
         with ExitStack() as cleanup:
             cleanup.callback(stack.stop)
             yield stack
 
 
-def _programs(site: Site, tools: Tools, server: sshd.Sshd) -> dict[str, Program]:
+def _programs(layout: Layout, tools: Tools, server: sshd.Sshd) -> dict[str, Program]:
     def program(part: str, health: str, *argv: str | Path) -> Program:
-        log = site.logs / f"{part}.log"
+        log = layout.logs / f"{part}.log"
         return Program(
             part,
             argv,
             log,
-            lambda: answers(site.url(part, health)),
+            lambda: answers(layout.url(part, health)),
             ENVIRONMENT,
         )
 
     def served(part: str, health: str, *argv: str | Path) -> Program:
         """Return a program with Prometheus's usual flags."""
-        config = f"--config.file={site.folder / part}.yml"
-        listen = f"--web.listen-address={site.address(part)}"
+        config = f"--config.file={layout.folder / part}.yml"
+        listen = f"--web.listen-address={layout.address(part)}"
         return program(part, health, *argv, config, listen)
 
     def demo(part: str, health: str, *argv: str) -> Program:
-        listen = f"--listen={site.address(part)}"
+        listen = f"--listen={layout.address(part)}"
         return program(part, health, sys.executable, "-m", f"demo.{part}", listen, *argv)
 
     def memleash(part: str) -> Program:
-        config, log = site.folder / f"{part}.yml", site.logs / f"{part}.log"
-        return ours(part, config, getattr(site.ports, part), log)
+        config, log = layout.folder / f"{part}.yml", layout.logs / f"{part}.log"
+        return ours(part, config, getattr(layout.ports, part), log)
 
-    alertmanager_storage = f"--storage.path={site.folder / 'alertmanager'}"
-    prometheus_storage = f"--storage.tsdb.path={site.folder / 'prometheus'}"
+    alertmanager_storage = f"--storage.path={layout.folder / 'alertmanager'}"
+    prometheus_storage = f"--storage.tsdb.path={layout.folder / 'prometheus'}"
     parts = [
         demo("pager", "/pages"),
-        demo("controller", "/calls", f"--agent-url={site.url('agent', '/host/echo')}"),
+        demo("controller", "/calls", f"--agent-url={layout.url('agent', '/host/echo')}"),
         memleash("exporter"),
         served("blackbox", "/-/healthy", tools.blackbox_exporter),
         served(

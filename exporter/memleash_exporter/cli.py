@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from memleash_exporter.adapters.unit_pids import CGROUPFS
-from memleash_exporter.collector.scraper import PROCFS, Host, Scraper
+from memleash_exporter.collector.agents_collector import PROCFS, AgentsCollector, Host
 from memleash_exporter.settings import CONFIG_FILE
 from memleash_exporter.web import routes
 from memleash_toolkit import VERSION, logs
@@ -33,23 +33,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs.configure(flags.log_level, flags.log_format)
     try:
         web = WebConfig(flags.web_config_file)
-        scraper = Scraper(flags.config_file, Host(flags.path_procfs, flags.path_cgroupfs))
+        collector = AgentsCollector(flags.config_file, Host(flags.path_procfs, flags.path_cgroupfs))
     except ConfigError as error:
         print(f"memleash-exporter: {error}", file=sys.stderr)  # noqa: T201 - before logging matters
         return 1
     if flags.check_config:
-        ok = f"{flags.config_file}: ok, {len(scraper.agent_names())} agents"
-        print(*(f"warning: {one}" for one in scraper.warnings()), ok, sep="\n")  # noqa: T201 - the flag's purpose
+        ok = f"{flags.config_file}: ok, {len(collector.agent_names())} agents"
+        print(*(f"warning: {one}" for one in collector.warnings()), ok, sep="\n")  # noqa: T201 - the flag's purpose
         return 0
     if flags.once:
-        scraper.start()
-        scraper.wait_answered(_ONCE_WAIT_SECONDS)
-        sys.stdout.buffer.write(scraper.scrape())
+        collector.start()
+        collector.wait_answered(_ONCE_WAIT_SECONDS)
+        sys.stdout.buffer.write(collector.scrape())
         return 0
-    return _serve(scraper, web, flags)
+    return _serve(collector, web, flags)
 
 
-def _serve(scraper: Scraper, web: WebConfig, flags: argparse.Namespace) -> int:
+def _serve(collector: AgentsCollector, web: WebConfig, flags: argparse.Namespace) -> int:
     """Serve until told to end.
 
     1. Listens; an address that cannot be used is an error before anything starts.
@@ -57,14 +57,14 @@ def _serve(scraper: Scraper, web: WebConfig, flags: argparse.Namespace) -> int:
     3. Waits for signals: SIGHUP reloads, even where nohup ignored it; the others end.
     """
     host, port = flags.web_listen_address
-    application = routes.application(scraper, flags.web_telemetry_path, web.allows)
+    application = routes.application(collector, flags.web_telemetry_path, web.allows)
     try:
         server = HttpServer(application, (host, port), web)
     except OSError as error:
         log.error("cannot listen", extra={"address": f"{host}:{port}", "problem": error})  # noqa: TRY400
         return 1
     signals = _signals(signal.SIGHUP, *ending_signals())
-    scraper.start()
+    collector.start()
     gc.freeze()  # what start-up made stays: no collection need look at it again
     server.serve()
     log.info(
@@ -72,7 +72,7 @@ def _serve(scraper: Scraper, web: WebConfig, flags: argparse.Namespace) -> int:
         extra={"host": host, "port": server.port, "version": VERSION, "tls": web.uses_tls},
     )
     while signals.recv(1)[0] == signal.SIGHUP:
-        _reload(scraper)
+        _reload(collector)
     server.stop()
     log.info("ended")
     return 0
@@ -92,9 +92,9 @@ def _signals(*numbers: signal.Signals) -> socket.socket:
     return reader
 
 
-def _reload(scraper: Scraper) -> None:
+def _reload(collector: AgentsCollector) -> None:
     try:
-        scraper.reload()
+        collector.reload()
     except ConfigError:
         log.debug("the former configuration stays in force")
 

@@ -48,7 +48,7 @@ from memleash_responder.usecases.restart_workflow import FORMER_QUEUE, WORKFLOW,
 from memleash_responder.usecases.services import Memory, Outside, Services
 from memleash_responder.usecases.slow_work import SlowWork
 from memleash_responder.web.app import create_app
-from memleash_responder.web.server import Front
+from memleash_responder.web.listening import Listening
 from memleash_toolkit import logs
 from memleash_toolkit.flags import listen_address
 from memleash_toolkit.http_exchange import Sizes
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         outside = Outside.of(settings.load(flags.config_file))
         access = outside.settings.access
-        front = Front.of(flags.web_listen_address, flags.web_config_file, access)
+        listening = Listening.of(flags.web_listen_address, flags.web_config_file, access)
     except ConfigError as error:
         sys.stderr.write(f"memleash-responder: {error}\n")
         return 1
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if flags.check_database:
             sys.stdout.write(f"{check(outside.settings.database)}\n")
             return 0
-        return Responder(flags.config_file, outside, front).run()
+        return Responder(flags.config_file, outside, listening).run()
     except (ConfigError, DatabaseUnavailable, OSError) as error:
         sys.stderr.write(f"memleash-responder: {error}\n")
         return 1
@@ -154,7 +154,7 @@ FORMER_QUEUE_SECONDS = 5.0
 class Responder:
     """One process: built in one place, run until a signal."""
 
-    def __init__(self, config_file: Path, outside: Outside, front: Front) -> None:
+    def __init__(self, config_file: Path, outside: Outside, listening: Listening) -> None:
         """Open the database, take the address and wire every part.
 
         Raises DatabaseUnavailable, or OSError for an address that cannot be had.
@@ -196,12 +196,12 @@ class Responder:
             self._intake,
             operator,
             self.reload,
-            front.gate,
+            listening.gate,
             FleetReader(services, slow.share(1)),
         )
         largest = app.config["MAX_CONTENT_LENGTH"] + BODY_SLACK_BYTES
         limits = Limits(sizes=Sizes(body=largest), threads=WEB_THREADS)
-        self._server = HttpServer(app, front.address, front.web_config, limits)
+        self._server = HttpServer(app, listening.address, listening.web_config, limits)
 
     def _duties(self) -> list[Duty]:
         services = self._services

@@ -15,6 +15,7 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.libvirtd import LibvirtdChoice, LibvirtdRule, choose_libvirtd
 from memleash_responder.core.outcomes import Mode
 from memleash_responder.core.policy import Fleet, Guards, Mute, RestartPolicy
+from memleash_responder.core.restart_windows import parse_window
 from memleash_responder.core.values import (
     AlertSelector,
     DatabaseUrl,
@@ -23,7 +24,6 @@ from memleash_responder.core.values import (
     UrlTemplate,
     WindowText,
 )
-from memleash_responder.core.windows import parse_window
 from memleash_toolkit import settings as toolkit_settings
 from memleash_toolkit.values import (
     BaseUrl,

@@ -1,9 +1,9 @@
 """The story of an agent that leaks in a child of its main process, told on the whole stack.
 
-    with watched(tools, folder, lambda site, leak: command) as stack:
+    with watched(tools, folder, lambda layout, leak: command) as stack:
         tell(stack)
 
-The agent leaks while the file ``leak`` exists, and listens on the site's port of the agent.
+The agent leaks while the file ``leak`` exists, and listens on the layout's port of the agent.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 
 from demo.stack import configs
+from demo.stack.layout import Layout
 from demo.stack.observer import Observer
 from demo.stack.processes import wait_until
-from demo.stack.site import Site
 from demo.stack.stack import Stack, prepared
 from demo.stack.tools import Tools
 
@@ -30,15 +30,15 @@ _PATIENCE_SECONDS = 180
 
 
 @contextmanager
-def watched(tools: Tools, folder: Path, command: Callable[[Site, Path], str]) -> Iterator[Stack]:
-    """Run ``command(site, leak)`` as the site's service, and watch it; controllers are left out."""
+def watched(tools: Tools, folder: Path, command: Callable[[Layout, Path], str]) -> Iterator[Stack]:
+    """Watch ``command(layout, leak)`` as the stack's service; controllers are left out."""
     with prepared(tools, folder) as stack:
-        site = stack.site
-        line = command(site, _leak(site))
-        (site.service / "command").write_text(line, encoding="utf-8")
-        _change(site.folder / "exporter.yml", lambda config: _watch_tree_and_main(config, site))
-        _change(site.folder / "responder.yml", lambda config: _restart_alone(config, site))
-        start = (configs.SERVICE_SCRIPT, site.service, "start")
+        layout = stack.layout
+        line = command(layout, _leak(layout))
+        (layout.service / "command").write_text(line, encoding="utf-8")
+        _change(layout.folder / "exporter.yml", lambda config: _watch_tree_and_main(config, layout))
+        _change(layout.folder / "responder.yml", lambda config: _restart_alone(config, layout))
+        start = (configs.SERVICE_SCRIPT, layout.service, "start")
         subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
         for part in _PARTS:
             stack.programs[part].start()
@@ -47,36 +47,36 @@ def watched(tools: Tools, folder: Path, command: Callable[[Site, Path], str]) ->
 
 def tell(stack: Stack) -> None:
     """Let the child leak over the hard limit: only the tree shows it, and it is restarted once."""
-    site, observer = stack.site, Observer(stack.site)
-    limit = site.pace.hard_limit_bytes
+    layout, observer = stack.layout, Observer(stack.layout)
+    limit = layout.pace.hard_limit_bytes
 
     def limited(agent: str) -> float:
         return observer.query(f'memleash:agent_limited_memory_bytes{{agent="{agent}"}}') or 0
 
     _until("the agent to be ready", lambda: observer.agent_metric("ready") == 1, stack)
-    _leak(site).touch()
-    _until("its tree to pass the limit", lambda: limited(site.agent) > limit, stack)
-    _leak(site).unlink()
-    assert 0 < limited(BY_MAIN) < site.pace.alarm_threshold_bytes
+    _leak(layout).touch()
+    _until("its tree to pass the limit", lambda: limited(layout.agent) > limit, stack)
+    _leak(layout).unlink()
+    assert 0 < limited(BY_MAIN) < layout.pace.alarm_threshold_bytes
 
     restart = _until("the restart", lambda: observer.restart_with("restarted"), stack)
     facts = restart["facts"]
-    assert facts["resident_bytes"] < site.pace.alarm_threshold_bytes
+    assert facts["resident_bytes"] < layout.pace.alarm_threshold_bytes
     assert facts["new_limited_bytes"] < limit < facts["limited_bytes"]
     assert len(observer.starts()) == 2
     assert observer.host_state() == "connected"
-    _until("its tree to be small", lambda: 0 < limited(site.agent) < limit, stack)
+    _until("its tree to be small", lambda: 0 < limited(layout.agent) < limit, stack)
     over = 'AgentMemoryHardLimitExceeded",alertstate="firing",agent="'
-    assert observer.query(f'max_over_time(ALERTS{{alertname="{over}{site.agent}"}}[1h])') == 1
+    assert observer.query(f'max_over_time(ALERTS{{alertname="{over}{layout.agent}"}}[1h])') == 1
     assert observer.query(f'max_over_time(ALERTS{{alertname="{over}{BY_MAIN}"}}[1h])') is None
 
 
-def _leak(site: Site) -> Path:
-    return site.folder / "leak"
+def _leak(layout: Layout) -> Path:
+    return layout.folder / "leak"
 
 
 def _until(what: str, condition: Callable[[], Any], stack: Stack) -> Any:
-    log = stack.site.service / "agent.log"
+    log = stack.layout.service / "agent.log"
     return wait_until(
         what,
         condition,
@@ -91,14 +91,14 @@ def _change(file: Path, change: Callable[[Any], None]) -> None:
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
-def _watch_tree_and_main(config: Any, site: Site) -> None:
+def _watch_tree_and_main(config: Any, layout: Layout) -> None:
     (agent,) = config["agents"]
-    tcp = {"address": site.address("agent"), "timeout": "1s", "interval": "1s", "max_age": "3s"}
+    tcp = {"address": layout.address("agent"), "timeout": "1s", "interval": "1s", "max_age": "3s"}
     agent |= {"busy": [{"markers": {}}], "ready": {"tcp": tcp}}
     by_main = agent | {"name": BY_MAIN, "limits": agent["limits"] | {"of": "main"}}
     agent["limits"]["of"] = "tree"
     config["agents"].append(by_main)
 
 
-def _restart_alone(config: Any, site: Site) -> None:
-    del config["controllers"], config["agents"][site.agent]["diagnose"]
+def _restart_alone(config: Any, layout: Layout) -> None:
+    del config["controllers"], config["agents"][layout.agent]["diagnose"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack.site import Pace
+from demo.stack.layout import Pace
 from demo.stack.stack import Stack, prepared
 from demo.stack.tools import ToolMissing, Tools, find
 

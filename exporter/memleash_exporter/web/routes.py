@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import make_wsgi_app
 
-from memleash_exporter.collector.scraper import Scraper
+from memleash_exporter.collector.agents_collector import AgentsCollector
 from memleash_toolkit import VERSION
-from memleash_toolkit.exposition import accepted
+from memleash_toolkit.accept_header import accepted
 from memleash_toolkit.http_exchange import Response
 from memleash_toolkit.settings import ConfigError
 
@@ -26,14 +26,14 @@ _HTML = "text/html; charset=utf-8"
 _READ, _WRITE = ("GET", "HEAD"), ("POST", "PUT")
 
 
-def application(scraper: Scraper, telemetry_path: str, allows: Allows) -> WSGIApplication:
+def application(collector: AgentsCollector, telemetry_path: str, allows: Allows) -> WSGIApplication:
     """Return the application: every path asks for authentication where any is configured."""
-    metrics: WSGIApplication = make_wsgi_app(scraper.registry)
+    metrics: WSGIApplication = make_wsgi_app(collector.registry)
     routes: dict[str, tuple[tuple[str, ...], Callable[[], Response]]] = {
-        "/": (_READ, lambda: _landing(scraper, telemetry_path)),
+        "/": (_READ, lambda: _landing(collector, telemetry_path)),
         "/-/healthy": (_READ, lambda: _text(200, "memleash-exporter is healthy.")),
         "/-/ready": (_READ, lambda: _text(200, "memleash-exporter is ready.")),
-        "/-/reload": (_WRITE, lambda: _reload(scraper)),
+        "/-/reload": (_WRITE, lambda: _reload(collector)),
     }
 
     def respond(environ: WSGIEnvironment) -> Response | None:
@@ -69,16 +69,16 @@ def _not_allowed(methods: tuple[str, ...]) -> Response:
     return _text(405, "Method Not Allowed", ("Allow", ", ".join(methods)))
 
 
-def _reload(scraper: Scraper) -> Response:
+def _reload(collector: AgentsCollector) -> Response:
     try:
-        scraper.reload()
+        collector.reload()
     except ConfigError as error:
         return _text(400, f"configuration not reloaded: {error}")
     return _text(200, "configuration reloaded")
 
 
-def _landing(scraper: Scraper, telemetry_path: str) -> Response:
-    agents = "\n".join(f"<li>{escape(name)}</li>" for name in scraper.agent_names())
+def _landing(collector: AgentsCollector, telemetry_path: str) -> Response:
+    agents = "\n".join(f"<li>{escape(name)}</li>" for name in collector.agent_names())
     links = "\n".join(
         f'<li><a href="{escape(path)}">{text}</a></li>'
         for path, text in (

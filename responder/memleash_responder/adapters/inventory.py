@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from memleash_responder.core.facts import Host
-from memleash_responder.core.labels import YES_OR_NO, yes_or_no
+from memleash_responder.core.inventory_labels import YES_OR_NO, yes_or_no
 from memleash_responder.settings import InventorySettings
 from memleash_toolkit import documents
 from memleash_toolkit.addresses import parse_host_and_port, parse_ssh_address

@@ -11,10 +11,10 @@ from memleash_responder.core.moments import rfc3339
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal
 from memleash_responder.core.pauses import Pause, why_paused
 from memleash_responder.core.policy import RestartPolicy
+from memleash_responder.core.restart_windows import is_open, opens_at
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Life, Memory, Tasks
 from memleash_responder.core.untrusted import listed
-from memleash_responder.core.windows import is_open, opens_at
 from memleash_toolkit.units import format_duration, format_size
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated
 
-from memleash_responder.core.labels import RESTART_LIBVIRTD, yes_or_no
+from memleash_responder.core.inventory_labels import RESTART_LIBVIRTD, yes_or_no
 from memleash_responder.core.matchers import Matcher, parse_matcher
 from memleash_toolkit.values import Parser, parse_line
 

@@ -6,8 +6,8 @@ import dataclasses
 
 from memleash_responder.core.matchers import check_mute_matchers, parse_matcher
 from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.restart_windows import Window
 from memleash_responder.core.values import AlertSelector, MatcherText, WindowText
-from memleash_responder.core.windows import Window
 from memleash_toolkit.values import Count, Duration, DurationOrZero, Share, Size
 
 GIB = 1024**3

@@ -6,7 +6,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from memleash_responder.core.matchers import check_blocking_matchers, parse_matcher, parse_matchers
-from memleash_responder.core.windows import parse_window
+from memleash_responder.core.restart_windows import parse_window
 from memleash_toolkit.addresses import parse_url_path, parse_url_template
 from memleash_toolkit.values import Parser, parse_line, parse_text
 
@@ -64,7 +64,7 @@ HostUrlTemplate = Annotated[str, Parser(_url_template_of_hosts)]
 """A URL in which ``{host}`` is filled in."""
 
 WindowText = Annotated[str, Parser(_window)]
-"""Days, hours and a time zone: see core.windows."""
+"""Days, hours and a time zone: see core.restart_windows."""
 
 MatcherText = Annotated[str, Parser(_matcher)]
 """A matcher in amtool's notation: see core.matchers."""

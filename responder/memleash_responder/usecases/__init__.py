@@ -12,7 +12,7 @@ explain                  every guard's verdict on an agent, now
 diagnosis_requests       a diagnosis is asked for, looked at, and queued or refused
 diagnosis_workflow       begun on the host, waited for, fetched, cleaned up
 diagnosis_in_restart     evidence in the middle of a restart, quickly or not at all
-diagnosis_order          what the diagnoser is told for one diagnosis
+diagnosis_plan           what the diagnoser is told for one diagnosis
 muting                   claims on silence, and Alertmanager made to agree with them
 host_states              the states of all hosts, by what is stored
 host_watch               controllers asked about the whole fleet, Prometheus about pings
@@ -20,7 +20,7 @@ host_recovery            lost hosts taken back, undrains that are still owed
 replicas                 which replicas live, and the work of dead ones taken over
 keeper                   the schedule that calls the above again and again
 fleet, overview          what people are shown of the fleet, and of the responder
-step_states              how far a restart got, step by step
+shown_steps              how far a restart got, step by step
 expiry                   pauses and maintenances that have ended by themselves are forgotten
 operator                 what a person can do
 unforeseen               where an unforeseen error ends

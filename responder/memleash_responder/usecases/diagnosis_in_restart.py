@@ -21,7 +21,7 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.progress import Progress
 from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import SshError
-from memleash_responder.usecases.diagnosis_order import order_of
+from memleash_responder.usecases.diagnosis_plan import order_of
 from memleash_responder.usecases.diagnosis_requests import settings_of
 from memleash_responder.usecases.services import Services
 

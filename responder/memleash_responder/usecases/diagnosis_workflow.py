@@ -23,7 +23,7 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import AWAITING_APPROVAL, WAITING
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
-from memleash_responder.usecases.diagnosis_order import order_of
+from memleash_responder.usecases.diagnosis_plan import order_of
 from memleash_responder.usecases.diagnosis_requests import (
     DiagnosisRequests,
     judge,

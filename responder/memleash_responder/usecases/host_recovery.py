@@ -164,7 +164,7 @@ def _loops(services: Services, record: HostRecord, facts: AgentFacts | Unknown) 
     if life is None:  # a person's word may stand in for it
         return None
     changes = changes_in_a_row(record.life_changes, record.asked_life, life)
-    services.memory.hosts.ask(record, life, changes)
+    services.memory.hosts.note_asked(record, life, changes)
     return WANTS_A_PERSON if changes >= MOST_CHANGES else None
 
 

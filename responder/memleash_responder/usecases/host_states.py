@@ -17,7 +17,7 @@ from memleash_responder.core.host_states import (
     Standing,
     standing,
 )
-from memleash_responder.core.labels import MAINTENANCE, yes_or_no
+from memleash_responder.core.inventory_labels import MAINTENANCE, yes_or_no
 from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.matchers import Matcher, parse_matcher
 from memleash_responder.core.mutes import Claim, maintenance_claim, mute_in_force

@@ -82,7 +82,7 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
     def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
         return refusal_at(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
 
-    noted = services.memory.sent_commands.send(
+    noted = services.memory.sent_commands.note_sent(
         restart,
         services.clock.stamp,
         refuse,

@@ -107,7 +107,7 @@ class RestartRequests:
         restart, created = self._services.memory.restarts.open(new)
         self._log_request(dataclasses.replace(new, id=restart.id), created=created)
         if not created:
-            self._services.memory.restarts.second(restart.id, by, forced=forced)
+            self._services.memory.restarts.endorse(restart.id, by, forced=forced)
             self._take_up_if_decided(restart.id)
         return restart
 

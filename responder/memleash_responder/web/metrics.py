@@ -18,7 +18,7 @@ from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases.host_states import KnownHosts, all_claims, known_hosts
 from memleash_responder.usecases.services import Services, standing_storm
 from memleash_responder.web.api.table import restricted
-from memleash_toolkit.exposition import accepted
+from memleash_toolkit.accept_header import accepted
 
 PREFIX = "memleash_responder"
 

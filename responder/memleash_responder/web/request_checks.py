@@ -17,8 +17,8 @@ from memleash_responder.core.access import Role
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api.table import SMALL_BODY_BYTES
 from memleash_responder.web.authentication import Caller, Gate, NotKnown
+from memleash_responder.web.listening import is_loopback
 from memleash_responder.web.responses import Problem
-from memleash_responder.web.server import is_loopback
 from memleash_toolkit.wsgi import CERTIFICATE
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from memleash_exporter.adapters import probes
 from memleash_responder.adapters.http import client as http
 from memleash_responder.settings import HttpConfig
 from memleash_toolkit.addresses import parse_host_and_port, parse_url
-from tests.support.surroundings import has_ipv6
+from tests.support.clean_environment import has_ipv6
 
 pytestmark = pytest.mark.skipif(not has_ipv6(), reason="not run: this machine has no IPv6")
 

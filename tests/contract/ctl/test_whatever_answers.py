@@ -21,7 +21,7 @@ from memleash_responder.ctl.answers import NotUnderstood, understood
 from memleash_responder.ctl.client import Exit
 from memleash_responder.ctl.main import CLOSED_PIPE, cli, run
 from memleash_responder.usecases import overview
-from memleash_responder.usecases.step_states import StepProgress
+from memleash_responder.usecases.shown_steps import StepProgress
 from memleash_responder.web.api import models
 from memleash_responder.web.api.json_schema import components
 from tests.contract.ctl.server import Server, http

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from memleash_exporter.collector.scraper import Host, Scraper
+from memleash_exporter.collector.agents_collector import AgentsCollector, Host
 
 HOUR = 3600
 NOT_UNDERSTOOD = [
@@ -132,7 +132,7 @@ class Site:
         ]
         config = folder / "exporter.yml"
         config.write_text(json.dumps({"agents": agents, "busy_markers_directory": "busy"}))
-        self._scraper = Scraper(config, Host())
+        self._collector = AgentsCollector(config, Host())
 
     def end(self) -> None:
         self._agent.communicate()
@@ -144,7 +144,7 @@ class Site:
         now = time.time()
         for number, entry in enumerate(entries):
             entry.place(self.directory / str(number), now)
-        text = self._scraper.scrape().decode()
+        text = self._collector.scrape().decode()
         return {
             (sample.name.removeprefix("memleash_agent_"), sample.labels["agent"]): sample.value
             for family in text_string_to_metric_families(text)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from demo.stack.site import Site
+from demo.stack.layout import Layout
 from demo.stack.tools import Tools
 from tests.e2e.conftest import CACHE
 from tests.support.leak_in_a_child import tell, watched
@@ -36,7 +36,7 @@ def test_a_salt_minion_whose_child_leaks_is_restarted(tools: Tools, tmp_path: Pa
         tell(stack)
 
 
-def _salt_minion(site: Site, leak: Path) -> str:
+def _salt_minion(site: Layout, leak: Path) -> str:
     """Configure a minion; return the command that runs it."""
     root = site.folder / "salt"
     modules = root / "modules"

@@ -20,7 +20,7 @@ from memleash_responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreach
 from memleash_responder.settings import Ssh
 from memleash_toolkit.values import Duration
 from tests.integration.adapters.neighbours import Sshd, children, keygen
-from tests.support.surroundings import has_ipv6
+from tests.support.clean_environment import has_ipv6
 
 pytestmark = pytest.mark.integration
 ALIAS = Host("node-1", "127.0.0.1:1", "node-1-alias", {"host": "node-1"})

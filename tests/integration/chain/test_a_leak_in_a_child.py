@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack.site import Site
+from demo.stack.layout import Layout
 from demo.stack.tools import Tools
 from tests.support.leak_in_a_child import tell, watched
 
@@ -34,7 +34,7 @@ while os.getppid() == parent:
 def test_an_agent_that_leaks_in_a_child_is_restarted_where_its_limits_are_of_the_tree(
     tools: Tools, tmp_path: Path
 ) -> None:
-    def keepalive(site: Site, leak: Path) -> str:
+    def keepalive(site: Layout, leak: Path) -> str:
         return shlex.join([sys.executable, "-c", _AGENT, str(site.ports.agent), str(leak)])
 
     with watched(tools, tmp_path / "stack", keepalive) as stack:

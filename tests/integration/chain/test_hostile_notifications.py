@@ -51,7 +51,7 @@ def test_a_body_that_is_no_notification_is_refused_with_the_field_named(
     stack: Stack, body: Json, named: str
 ) -> None:
     with pytest.raises(CallFailed) as failed:
-        post(stack.site.url("responder", "/api/v1/alertmanager"), body)
+        post(stack.layout.url("responder", "/api/v1/alertmanager"), body)
     assert failed.value.status == 400
     assert named in failed.value.body
 
@@ -80,14 +80,14 @@ def test_hostile_labels_are_recorded_and_refused_and_no_command_sees_them(
     counted_before = _counted(stack)
     for labels in HOSTILE:
         filled = {name: value.replace("{canary}", str(canary)) for name, value in labels.items()}
-        post(stack.site.url("responder", "/api/v1/alertmanager"), _notification(**filled))
+        post(stack.layout.url("responder", "/api/v1/alertmanager"), _notification(**filled))
     wait_until(
         "every one of them to be counted",
         lambda: _counted(stack) >= counted_before + len(HOSTILE),
         seen=lambda: _counted(stack),
     )
 
-    observer = Observer(stack.site)
+    observer = Observer(stack.layout)
     assert observer.host_state() == "connected"
     assert not observer.silences()
     assert len(observer.starts()) == 1
@@ -96,11 +96,11 @@ def test_hostile_labels_are_recorded_and_refused_and_no_command_sees_them(
 
 
 def test_a_true_host_and_agent_below_the_limit_are_left_alone(stack: Stack) -> None:
-    before = len(Observer(stack.site).starts())
-    body = _notification(host=stack.site.host, agent=stack.site.agent)
+    before = len(Observer(stack.layout).starts())
+    body = _notification(host=stack.layout.host, agent=stack.layout.agent)
     body["alerts"][0]["startsAt"] = "2126-01-01T00:00:00Z"
-    post(stack.site.url("responder", "/api/v1/alertmanager"), body)
-    observer = Observer(stack.site)
+    post(stack.layout.url("responder", "/api/v1/alertmanager"), body)
+    observer = Observer(stack.layout)
     wait_until(
         "the refusal", lambda: observer.restart_with("below_hard_limit"), seen=observer.restarts
     )
@@ -108,7 +108,7 @@ def test_a_true_host_and_agent_below_the_limit_are_left_alone(stack: Stack) -> N
 
 
 def _counted(stack: Stack) -> float:
-    exposed = get(stack.site.url("responder", "/metrics"))
+    exposed = get(stack.layout.url("responder", "/metrics"))
     return sum(
         float(line.rsplit(" ", 1)[1])
         for line in exposed.splitlines()

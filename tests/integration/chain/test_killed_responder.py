@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from demo.stack.http import answers
+from demo.stack.layout import Pace
 from demo.stack.observer import Observer
 from demo.stack.processes import wait_until
-from demo.stack.site import Pace
 from demo.stack.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -21,14 +21,14 @@ def pace() -> Pace:
 
 @pytest.mark.parametrize("tools", ["stable"], indirect=True)
 def test_killed_between_restart_and_ready_it_ends_restarted_with_one_restart(stack: Stack) -> None:
-    observer = Observer(stack.site)
+    observer = Observer(stack.layout)
     responder = stack.programs["responder"]
     first_pid = observer.agent_pid()
     stack.agent_does("grow", to_mib=210)
     wait_until("the restart command to run", lambda: len(observer.starts()) == 2)
 
     responder.kill()
-    assert not answers(stack.site.url("agent", "/host/echo"))  # the new life is not ready yet
+    assert not answers(stack.layout.url("agent", "/host/echo"))  # the new life is not ready yet
     responder.start()
 
     restart = wait_until(

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from demo.stack.http import get
+from demo.stack.layout import Pace
 from demo.stack.observer import Observer
 from demo.stack.processes import wait_until
-from demo.stack.site import Pace
 from demo.stack.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -26,19 +26,19 @@ def pace() -> Pace:
 def _read_at(stack: Stack) -> float:
     """Return when the responder last took a configuration, as it tells."""
     name = "memleash_responder_config_last_reload_success_timestamp_seconds "
-    lines = str(get(stack.site.url("responder", "/metrics"))).splitlines()
+    lines = str(get(stack.layout.url("responder", "/metrics"))).splitlines()
     return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
 @pytest.mark.parametrize("tools", ["stable"], indirect=True)
 def test_a_reload_in_the_middle_of_a_restart_loses_nothing(stack: Stack) -> None:
-    observer = Observer(stack.site)
-    config_file = stack.site.folder / "responder.yml"
+    observer = Observer(stack.layout)
+    config_file = stack.layout.folder / "responder.yml"
     stack.agent_does("grow", to_mib=210)
     wait_until("the restart command to run", lambda: len(observer.starts()) == 2)
 
     config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
-    config["agents"][stack.site.agent] |= {"mode": "observe", "restart_command": "false"}
+    config["agents"][stack.layout.agent] |= {"mode": "observe", "restart_command": "false"}
     config_file.write_text(yaml.safe_dump(config), encoding="utf-8")
     before = _read_at(stack)
     os.kill(stack.programs["responder"].pid, signal.SIGHUP)

@@ -18,7 +18,7 @@ def test_a_leaking_dumping_agent_is_muted_spared_in_a_task_and_restarted_once(
 ) -> None:
     Story(stack, Narrator()).tell()
 
-    observer = Observer(stack.site)
+    observer = Observer(stack.layout)
     outcomes = {each["outcome"] for each in observer.restarts()}
     # After the restart the alert of the old life may be told once more before it resolves.
     assert outcomes <= {"tasks_running", "restarted", "already_restarted", "startup_grace"}
@@ -29,5 +29,5 @@ def test_a_leaking_dumping_agent_is_muted_spared_in_a_task_and_restarted_once(
     held = calls[calls.index("drain") :]
     assert held.index("tasks") < held.index("reconnect")
     assert calls.count("drain") == calls.count("undrain")
-    exposed = get(stack.site.url("responder", "/metrics"))
-    assert f'restarts_total{{agent="{stack.site.agent}",outcome="restarted"}} 1' in exposed
+    exposed = get(stack.layout.url("responder", "/metrics"))
+    assert f'restarts_total{{agent="{stack.layout.agent}",outcome="restarted"}} 1' in exposed

@@ -38,7 +38,7 @@ def halted_on(site: Site, database: str) -> Responder:
     """Return a responder that has halted in a restart, with its host held and drained."""
     one = site.replica("first", halt_at="after:step:hold", database=database)
     site.over_the_limit()
-    about = alert(1, host=site.stack.site.host, agent=site.stack.site.agent)
+    about = alert(1, host=site.stack.layout.host, agent=site.stack.layout.agent)
     assert one.tell(about) == 202
     wait_until("it to halt", site.halted.exists, seen=lambda: one.get("/api/v1/restarts"))
     return one

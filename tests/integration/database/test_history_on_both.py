@@ -117,8 +117,8 @@ def test_what_restarts_bought_is_read_from_the_history(
 
 def test_a_persons_word_is_added_once_and_not_after_the_command(requests: Restarts) -> None:
     requests.open_all([opened("open", 1.0)])
-    requests.second("open", "bob", forced=False)
-    requests.second("open", "ann", forced=True)
+    requests.endorse("open", "bob", forced=False)
+    requests.endorse("open", "ann", forced=True)
     found = requests.get("open")
     assert found is not None
     assert (found.approval, found.approval_by, found.forced) == ("approved", "bob", True)

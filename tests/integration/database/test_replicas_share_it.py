@@ -66,7 +66,7 @@ def test_no_more_commands_are_noted_as_sent_than_the_budget_has_left(
         name = f"restart-{number}"
         new = Restart(name, f"host-{number}", "a", clock.now(), "test", False, "restart")
         Restarts(database).open(new)
-        return SentCommands(database).send(new, clock.stamp, refuse, **SENDING)
+        return SentCommands(database).note_sent(new, clock.stamp, refuse, **SENDING)
 
     answers = at_once(restart)
     assert sum(isinstance(one, Stamp) for one in answers) == BUDGET
@@ -94,14 +94,14 @@ def test_one_request_notes_one_command_however_many_work_on_it(databases: list[D
     seen = first.get("restart")
     assert seen is not None
 
-    def send(number: int) -> str:
+    def note_sent(number: int) -> str:
         try:
-            SentCommands(databases[number]).send(seen, clock.stamp, lambda *_: None, **SENDING)
+            SentCommands(databases[number]).note_sent(seen, clock.stamp, lambda *_: None, **SENDING)
         except Overtaken:
             return "overtaken"
         return "sent"
 
-    assert sorted(map(str, at_once(send))) == ["overtaken"] * (AT_ONCE - 1) + ["sent"]
+    assert sorted(map(str, at_once(note_sent))) == ["overtaken"] * (AT_ONCE - 1) + ["sent"]
 
 
 def test_one_replica_that_lives_has_a_lost_host_taken_back(databases: list[Database]) -> None:
@@ -133,7 +133,7 @@ def test_a_request_that_has_its_word_notes_no_command(databases: list[Database])
     requests.finish("restart", Outcome.COMMAND_FAILED, "ended by another", clock.now())
     commands = SentCommands(databases[0])
     with pytest.raises(Overtaken):
-        commands.send(seen, clock.stamp, lambda *_: None, **SENDING)
+        commands.note_sent(seen, clock.stamp, lambda *_: None, **SENDING)
     assert commands.sent(3600, clock.stamp()) == []
 
 

@@ -39,7 +39,7 @@ Still = tuple[Census, dict[str, list[int]]]
 def still(agent: Agent, python: str, tmp_path: Path) -> Iterator[Still]:
     """A sleeping agent's census, and what it said itself: count and bytes by type."""
     told = tmp_path / "told"
-    child = agent("counts_itself.py", str(told), python=python)
+    child = agent("census_truth.py", str(told), python=python)
     wait_until("the agent has counted itself", told.exists)
     truth = {}
     for line in told.read_text().splitlines():

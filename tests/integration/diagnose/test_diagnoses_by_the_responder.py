@@ -36,25 +36,25 @@ class Site:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.folder = stack.site.folder
-        self.host, self.agent = stack.site.host, stack.site.agent
-        self.observer = Observer(stack.site)
+        self.folder = stack.layout.folder
+        self.host, self.agent = stack.layout.host, stack.layout.agent
+        self.observer = Observer(stack.layout)
 
     def leak(self) -> None:
         """Put in the leaking agent; before the stack starts."""
-        argv = [sys.executable, AGENTS / "serves_and_leaks.py", self.stack.site.address("agent")]
-        (self.stack.site.service / "command").write_text(shlex.join(map(str, argv)))
+        argv = [sys.executable, AGENTS / "serves_and_leaks.py", self.stack.layout.address("agent")]
+        (self.stack.layout.service / "command").write_text(shlex.join(map(str, argv)))
 
     def configure(self, **more: object) -> None:
         """Have the agent diagnosed in short rounds; before the stack starts."""
         config = yaml.safe_load((self.folder / "responder.yml").read_text())
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         config["agents"][self.agent]["diagnose"] = {
-            "discover": {"pidfile": str(self.stack.site.service / "agent.pid")},
+            "discover": {"pidfile": str(self.stack.layout.service / "agent.pid")},
             "rounds": 5,
             "interval": "1s",
             "work_folder": str(self.folder / "work"),
-            "busy_folder": str(self.stack.site.busy),
+            "busy_folder": str(self.stack.layout.busy),
             "min_free_disk": 1,
             "python": f"env PATH={path} {sys.executable}",
             **more,
@@ -92,7 +92,7 @@ class Site:
             "externalURL": "",
             "alerts": [alert],
         }
-        post(self.stack.site.url("responder", "/api/v1/alertmanager"), body)
+        post(self.stack.layout.url("responder", "/api/v1/alertmanager"), body)
 
     def diagnoses(self) -> list[Diagnosis]:
         database = Database(f"sqlite:///{self.folder / 'responder.db'}")
@@ -111,7 +111,7 @@ class Site:
 
     def start_agent(self) -> None:
         """Start the agent's service again, as a person or systemd would."""
-        subprocess.run([SERVICE_SCRIPT, self.stack.site.service, "start"], check=True)
+        subprocess.run([SERVICE_SCRIPT, self.stack.layout.service, "start"], check=True)
 
     def told_again(self, last: Diagnosis) -> bool:
         """Tell of the alert once more; whether it has opened a diagnosis after ``last``."""
@@ -130,7 +130,7 @@ class Site:
         return dict(wait_until("the agent is restarted", ended_well, timeout_seconds=90))
 
     def markers(self) -> list[Path]:
-        return list((self.stack.site.busy / self.agent).glob("diagnose-*"))
+        return list((self.stack.layout.busy / self.agent).glob("diagnose-*"))
 
     def artifacts(self) -> list[Report]:
         return Reports(self.folder / "artifacts", 9, 2**30).all(self.host, self.agent)
@@ -214,14 +214,14 @@ def test_a_person_asks_again_and_again_and_the_record_says_who_and_how_often(sit
     first = site.ended()
 
     asked = post(
-        site.stack.site.url("responder", "/api/v1/diagnoses"),
+        site.stack.layout.url("responder", "/api/v1/diagnoses"),
         {"host": site.host, "agent": site.agent},
     )
     second = site.ended(count=2)
 
     assert (first.requested_by, first.outcome) == ("alert", Outcome.DIAGNOSED)
     assert (second.id, second.outcome) == (asked["id"], Outcome.DIAGNOSED)
-    told = get(site.stack.site.url("responder", f"/api/v1/diagnoses/{second.id}"))
+    told = get(site.stack.layout.url("responder", f"/api/v1/diagnoses/{second.id}"))
     assert told["requested_by"] == asked["requested_by"] != "alert"
     assert second.life == first.life
     assert told["pace"].startswith("5 rounds x 1s: ")

@@ -202,7 +202,7 @@ class TestReload:
         assert after[self.SUCCESSFUL] == 0
         assert after[self.SUCCESS_AT] == before[self.SUCCESS_AT]
         assert (
-            'level=error logger=memleash_exporter.collector.scraper msg="configuration not'
+            'level=error logger=memleash_exporter.collector.agents_collector msg="configuration not'
             in exporter.log()
         )
         exporter.process.send_signal(signal.SIGHUP)

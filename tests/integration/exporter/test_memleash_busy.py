@@ -22,7 +22,7 @@ from memleash_exporter.adapters.processes import Processes
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
-COMMAND = (sys.executable, "-m", "memleash_exporter.busy_command")
+COMMAND = (sys.executable, "-m", "memleash_exporter.memleash_busy")
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def _change(file: Path, change: Callable[[Any], None]) -> None:
 
 def _as_asked(made: Stack) -> Callable[[Any], None]:
     def change(config: Any) -> None:
-        agent = config["agents"][made.site.agent]
+        agent = config["agents"][made.layout.agent]
         agent["mode"] = "approve"
         agent["guards"] |= {"cooldown": "1s", "max_restarts": 50, "shrinking_ratio": 0.01}
         config["access"] = {
@@ -70,11 +70,11 @@ def _as_asked(made: Stack) -> Callable[[Any], None]:
                 {"name": "prometheus", "role": "read", "file": "prometheus.token"},
             ]
         }
-        config["artifacts"] = {"folder": str(made.site.folder / "artifacts")}
+        config["artifacts"] = {"folder": str(made.layout.folder / "artifacts")}
         config["links"] = {
             "grafana": "http://127.0.0.1:3000",
-            "prometheus": made.site.url("prometheus"),
-            "alertmanager": made.site.url("alertmanager"),
+            "prometheus": made.layout.url("prometheus"),
+            "alertmanager": made.layout.url("alertmanager"),
         }
 
     return change
@@ -139,14 +139,14 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def visit(stack: Stack, browser: Browser) -> Visit:
-    return Visit(browser, stack.site.url("responder"))
+    return Visit(browser, stack.layout.url("responder"))
 
 
 @pytest.fixture(scope="module")
 def ctl(stack: Stack) -> Callable[..., Ran]:
     """Return memleashctl with a configuration file of the operator's."""
-    file = stack.site.folder / "ctl.yml"
-    config = {"url": stack.site.url("responder"), "token_file": "on-call.token"}
+    file = stack.layout.folder / "ctl.yml"
+    config = {"url": stack.layout.url("responder"), "token_file": "on-call.token"}
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
 
     return functools.partial(memleashctl, f"--config.file={file}")

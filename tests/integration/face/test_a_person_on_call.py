@@ -41,7 +41,7 @@ def calm(stack: Stack, ctl: Callable[..., Ran]) -> Iterator[None]:
 
 
 def test_a_leak_is_refused_then_approved_and_every_step_is_seen(stack: Stack, visit: Visit) -> None:
-    site = stack.site
+    site = stack.layout
     page = visit.page()
     expect(page.get_by_role("link", name=site.host).first).to_be_visible()
     expect(page.locator("#fleet")).to_contain_text("below_hard_limit")
@@ -74,7 +74,7 @@ def test_a_leak_is_refused_then_approved_and_every_step_is_seen(stack: Stack, vi
     expect(page.locator("#facts")).to_contain_text("Exit code 0")
     keep(page, "restarted")
     expect(other.locator("#fleet .pill.mute")).to_have_count(0)
-    assert len(Observer(stack.site).starts()) == 2
+    assert len(Observer(stack.layout).starts()) == 2
 
 
 def test_a_mute_comes_and_goes_with_the_agents_work(stack: Stack, visit: Visit) -> None:
@@ -83,10 +83,10 @@ def test_a_mute_comes_and_goes_with_the_agents_work(stack: Stack, visit: Visit) 
 
     stack.agent_does("dump", seconds=120)
     expect(page.locator("#fleet .pill.mute")).to_contain_text("muted")
-    expect(page.locator("#mutes")).to_contain_text(f"{stack.site.agent} is busy")
+    expect(page.locator("#mutes")).to_contain_text(f"{stack.layout.agent} is busy")
     expect(page.locator("#fleet")).to_contain_text("busy")
     keep(page, "muted")
-    os.kill(Observer(stack.site).agent_pid(), END_OF_DUMP)
+    os.kill(Observer(stack.layout).agent_pid(), END_OF_DUMP)
 
     expect(page.locator("#fleet .pill.mute")).to_have_count(0)
     expect(page.locator("#fleet")).to_contain_text("idle")
@@ -131,7 +131,7 @@ def test_pauses_have_names_and_are_resumed_one_by_one(
 def test_a_host_is_taken_out_of_service_and_put_back_on_its_page(
     stack: Stack, visit: Visit, ctl: Callable[..., Ran]
 ) -> None:
-    page = visit.page(f"/hosts/{stack.site.host}")
+    page = visit.page(f"/hosts/{stack.layout.host}")
     page.get_by_label("Why it is taken out of service").fill("new disks")
     page.get_by_label("For how long").fill("2h")
     page.get_by_role("button", name="Begin maintenance").click()
@@ -140,7 +140,7 @@ def test_a_host_is_taken_out_of_service_and_put_back_on_its_page(
     expect(host.locator(".state")).to_have_text("maintenance")
     expect(page.locator("#agents")).to_contain_text("maintenance token:on-call: new disks")
     expect(page.get_by_role("button", name="Begin maintenance")).to_have_count(0)
-    assert ctl("-o", "json", "status").json["maintenance"] == [stack.site.host]
+    assert ctl("-o", "json", "status").json["maintenance"] == [stack.layout.host]
     assert not serious(page)
     keep(page, "maintenance")
     fleet = visit.page("/?show=maintenance")
@@ -175,7 +175,7 @@ def test_without_javascript_everything_is_there_and_renews_itself(
     visit: Visit, stack: Stack
 ) -> None:
     page = visit.page(java_script_enabled=False)
-    expect(page.get_by_role("link", name=stack.site.host).first).to_be_visible()
+    expect(page.get_by_role("link", name=stack.layout.host).first).to_be_visible()
     assert page.locator("noscript meta[http-equiv=refresh]").count() == 1 or (
         page.locator("meta[http-equiv=refresh]").count() == 1
     )
@@ -193,10 +193,10 @@ LOOKED_AT_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 def test_what_is_typed_and_opened_survives_a_renewal(
     stack: Stack, visit: Visit, ctl: Callable[..., Ran]
 ) -> None:
-    page = visit.page(f"/hosts/{stack.site.host}")
+    page = visit.page(f"/hosts/{stack.layout.host}")
     page.locator("#guards-1").evaluate("details => { details.open = false }")
     for _ in range(2):
-        with page.expect_response(lambda answer: answer.url.endswith(stack.site.host)):
+        with page.expect_response(lambda answer: answer.url.endswith(stack.layout.host)):
             page.evaluate(LOOKED_AT_AGAIN)
     assert page.locator("#guards-1").evaluate("details => details.open") is False
 
@@ -234,7 +234,7 @@ def test_axe_finds_nothing_serious_on_any_page(
     stack: Stack, visit: Visit, ctl: Callable[..., Ran]
 ) -> None:
     newest = ctl("-o", "json", "restarts", "list").json[0]["id"]
-    pages = PAGES | {"host": f"/hosts/{stack.site.host}", "one": f"/restarts/{newest}"}
+    pages = PAGES | {"host": f"/hosts/{stack.layout.host}", "one": f"/restarts/{newest}"}
     found = {}
     for name, look in LOOKS.items():
         context = visit.context(**look)
@@ -266,7 +266,7 @@ def test_axe_finds_nothing_serious_while_things_happen(stack: Stack, visit: Visi
         keep(page, f"paused-{name}")
         found["paused", name] = serious(page)
         assert fits(page, LOOKS[name]), name
-    os.kill(Observer(stack.site).agent_pid(), END_OF_DUMP)
+    os.kill(Observer(stack.layout).agent_pid(), END_OF_DUMP)
     expect(pages["light"].locator("#fleet .pill.mute")).to_have_count(0)
     assert not any(found.values()), found
     for page in pages.values():

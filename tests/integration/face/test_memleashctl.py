@@ -20,7 +20,7 @@ Ctl = Callable[..., Ran]
 
 
 def test_a_forced_restart_is_followed_step_by_step_to_its_end(stack: Stack, ctl: Ctl) -> None:
-    site = stack.site
+    site = stack.layout
     post(site.url("controller", f"/hosts/{site.host}/tasks"), {"id": "t", "name": "migrate"})
     stack.agent_does("grow", to_mib=210)
     wait_until(
@@ -68,11 +68,11 @@ def test_the_fleet_is_listed_and_explained(stack: Stack, ctl: Ctl) -> None:
         lambda: "below_hard_limit" in ctl("hosts").out,
     )
     line = ctl("hosts", "DEMO").out.splitlines()[1]
-    assert stack.site.host in line
+    assert stack.layout.host in line
     assert "192 MiB" in line
     assert ctl("hosts", "no-such").out.splitlines()[1:] == []
 
-    told = ctl("explain", stack.site.host, stack.site.agent)
+    told = ctl("explain", stack.layout.host, stack.layout.agent)
     assert told.code == 0
     assert "no, below_hard_limit" in told.out
     assert "tasks_running" in told.out
@@ -96,13 +96,13 @@ def test_mutes_are_listed_and_expired(stack: Stack, ctl: Ctl) -> None:
     wait_until("no mute", lambda: not ctl("-o", "json", "mutes").json)
     stack.agent_does("dump", seconds=20)
     wait_until("a mute", lambda: ctl("-o", "json", "mutes").json)
-    assert stack.site.host in ctl("mutes", "list").out
-    assert ctl("mutes", "expire", stack.site.host).code == 0
+    assert stack.layout.host in ctl("mutes", "list").out
+    assert ctl("mutes", "expire", stack.layout.host).code == 0
     wait_until("no mute", lambda: not ctl("-o", "json", "mutes").json)
 
 
 def test_a_host_is_taken_out_of_service_listed_and_put_back(stack: Stack, ctl: Ctl) -> None:
-    host, agent = stack.site.host, stack.site.agent
+    host, agent = stack.layout.host, stack.layout.agent
     begun = ctl("maintenance", "on", host, "--reason", "new disks", "--for", "2h")
     assert begun.code == 0, begun
     assert begun.out.startswith(f"{host} is in maintenance, for ")
@@ -152,14 +152,14 @@ def test_a_host_is_taken_out_of_service_listed_and_put_back(stack: Stack, ctl: C
 def test_a_maintenance_that_cannot_be_is_refused(
     stack: Stack, ctl: Ctl, words: list[str], code: int, told: str
 ) -> None:
-    ran = ctl("maintenance", *(word.format(host=stack.site.host) for word in words))
+    ran = ctl("maintenance", *(word.format(host=stack.layout.host) for word in words))
     assert (ran.code, ran.out) == (code, ""), ran
     assert told in ran.err
     assert ctl("maintenance").out.split() == ["HOST", "WHY"]
 
 
 def test_what_is_not_there_is_a_no(stack: Stack, ctl: Ctl) -> None:
-    host, agent = stack.site.host, stack.site.agent
+    host, agent = stack.layout.host, stack.layout.agent
     for words in (
         ("explain", "nowhere", agent),
         ("explain", "..", agent),
@@ -181,7 +181,7 @@ def test_a_wrong_token_and_a_responder_that_is_not_there_have_codes(
 ) -> None:
     wrong = tmp_path / "token"
     wrong.write_text("w" * 40, encoding="ascii")
-    webhook = stack.site.folder / "webhook.token"
+    webhook = stack.layout.folder / "webhook.token"
 
     assert ctl("--token-file", str(wrong), "status").code == 4
     assert ctl("--token-file", str(webhook), "pause").code == 4
@@ -191,12 +191,12 @@ def test_a_wrong_token_and_a_responder_that_is_not_there_have_codes(
 
 
 def test_configuration_and_inventory_are_checked(stack: Stack, ctl: Ctl, tmp_path: Path) -> None:
-    folder = stack.site.folder
+    folder = stack.layout.folder
     bad = tmp_path / "hosts.yml"
     bad.write_text("- {targets: ['x:1'], labels: {}}", encoding="utf-8")
 
     assert "valid: 1 hosts" in ctl("check", "config", str(folder / "responder.yml")).out
-    assert "valid: 1 hosts" in ctl("check", "inventory", str(stack.site.inventory)).out
+    assert "valid: 1 hosts" in ctl("check", "inventory", str(stack.layout.inventory)).out
     refused = ctl("check", "inventory", str(bad))
     assert refused.code == 1
     assert f"{bad}: [0].labels.host: is missing" in refused.err
@@ -205,7 +205,7 @@ def test_configuration_and_inventory_are_checked(stack: Stack, ctl: Ctl, tmp_pat
 def test_a_diagnosis_is_asked_for_followed_and_its_report_fetched(
     stack: Stack, ctl: Ctl, tmp_path: Path
 ) -> None:
-    host, agent = stack.site.host, stack.site.agent
+    host, agent = stack.layout.host, stack.layout.agent
 
     begun = ctl("-o", "json", "diagnose", host, agent, "--no-wait").json
     asked = ctl("diagnose", host, agent, "--timeout", "5m")
@@ -226,8 +226,8 @@ def test_a_diagnosis_is_asked_for_followed_and_its_report_fetched(
 def test_a_report_of_a_host_is_listed_and_fetched_whole(
     stack: Stack, ctl: Ctl, tmp_path: Path
 ) -> None:
-    host, agent, time = stack.site.host, stack.site.agent, "20260102T030405Z"
-    place = stack.site.folder / "artifacts" / host / agent / time
+    host, agent, time = stack.layout.host, stack.layout.agent, "20260102T030405Z"
+    place = stack.layout.folder / "artifacts" / host / agent / time
     place.mkdir(parents=True)
     (place / "report.json").write_text("{}", encoding="utf-8")
     target = tmp_path / "report.tar.gz"

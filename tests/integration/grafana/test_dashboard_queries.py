@@ -37,7 +37,7 @@ class Watched:
 
     def choices(self) -> dict[str, str]:
         """Return what Grafana puts in place of the variables: all jobs, this host and agent."""
-        site = self.stack.site
+        site = self.stack.layout
         return {
             "job": ".+",
             "host": site.host,
@@ -52,7 +52,7 @@ class Watched:
         return expr
 
     def ask(self, path: str, **parameters: object) -> Json:
-        url = self.stack.site.url("prometheus", f"/api/v1/{path}?{urlencode(parameters)}")
+        url = self.stack.layout.url("prometheus", f"/api/v1/{path}?{urlencode(parameters)}")
         return get(url)["data"]
 
     def series(self, expr: str) -> list[Json]:
@@ -73,8 +73,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     began = time.time()
     with prepared(find("stable"), tmp_path_factory.mktemp("watched") / "stack") as stack:
         stack.start()
-        observer = Observer(stack.site)
-        call("PUT", stack.site.url("controller", "/faults"), {"drain": 500})
+        observer = Observer(stack.layout)
+        call("PUT", stack.layout.url("controller", "/faults"), {"drain": 500})
         stack.agent_does("grow", to_mib=150)
         stack.agent_does("grow", mib_per_second=5)
         soon = "count(memleash:agent_memory_seconds_to_hard_limit)"
@@ -84,7 +84,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         stack.agent_does("dump", seconds=6)
         _until("the mute", observer.ping_silence)
         _until("the mute's end", lambda: not observer.silences())
-        call("PUT", stack.site.url("controller", "/faults"), {})
+        call("PUT", stack.layout.url("controller", "/faults"), {})
         _until("the restart", lambda: observer.restart_with("restarted"))
         stack.programs["alertmanager"].stop()
         _until("a failure", lambda: observer.query("max(memleash_responder_failures_total)"))
@@ -127,7 +127,7 @@ def test_every_query_of_every_panel_gives_data(watched: Watched) -> None:
 
 
 def test_every_variable_offers_what_there_is(watched: Watched) -> None:
-    site = watched.stack.site
+    site = watched.stack.layout
     expected = {
         "job": ["memleash-exporter", "memleash-responder"],
         "host": [site.host],
@@ -146,7 +146,7 @@ def test_every_variable_offers_what_there_is(watched: Watched) -> None:
 def test_every_metric_is_one_that_the_parts_really_expose(watched: Watched) -> None:
     exposed: set[str] = set()
     for part in ("exporter", "responder"):
-        scrape = get(watched.stack.site.url(part, "/metrics"))
+        scrape = get(watched.stack.layout.url(part, "/metrics"))
         for name, kind in re.findall(r"^# TYPE (\S+) (\w+)$", scrape, re.MULTILINE):
             exposed.add(f"{name}_bucket" if kind == "histogram" else name)
     recorded = {

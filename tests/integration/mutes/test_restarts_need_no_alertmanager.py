@@ -11,9 +11,9 @@ import requests
 
 from demo.stack import configs
 from demo.stack.http import answers
+from demo.stack.layout import Pace
 from demo.stack.observer import Observer
 from demo.stack.processes import wait_until
-from demo.stack.site import Pace
 from demo.stack.stack import Stack, prepared
 from demo.stack.tools import find
 
@@ -26,18 +26,18 @@ NEEDED = ("controller", "exporter", "prometheus", "sshd", "responder")
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """A host and its responder, and Alertmanager only if a test starts it."""
     with prepared(find(), tmp_path / "stack", Pace(start_delay_seconds=2.0)) as stack:
-        service = (configs.SERVICE_SCRIPT, stack.site.service, "start")
+        service = (configs.SERVICE_SCRIPT, stack.layout.service, "start")
         subprocess.run(service, check=True, stdout=subprocess.DEVNULL)
         for name in NEEDED:
             stack.programs[name].start()
-        wait_until("the agent to answer", lambda: answers(stack.site.url("agent", "/host/echo")))
+        wait_until("the agent to answer", lambda: answers(stack.layout.url("agent", "/host/echo")))
         yield stack
 
 
 def _ask_for_restart(stack: Stack) -> None:
     stack.agent_does("grow", to_mib=210)
-    url = stack.site.url("responder", "/api/v1/restarts")
-    body = {"host": stack.site.host, "agent": stack.site.agent}
+    url = stack.layout.url("responder", "/api/v1/restarts")
+    body = {"host": stack.layout.host, "agent": stack.layout.agent}
     wait_until(
         "the request to be taken",
         lambda: requests.post(url, json=body, timeout=60).json().get("outcome") is None,
@@ -60,21 +60,21 @@ def _targets(observer: Observer) -> list[str]:
 def test_with_alertmanager_down_a_restart_succeeds_and_the_host_is_still_not_pinged(
     stack: Stack,
 ) -> None:
-    observer = Observer(stack.site)
+    observer = Observer(stack.layout)
     _ask_for_restart(stack)
-    wait_until("the host to be muted", lambda: stack.site.host not in _targets(observer))
+    wait_until("the host to be muted", lambda: stack.layout.host not in _targets(observer))
     assert _restarted(observer)
-    wait_until("pings again", lambda: stack.site.host in _targets(observer))
+    wait_until("pings again", lambda: stack.layout.host in _targets(observer))
     stack.programs["alertmanager"].start()
     wait_until("no silence", lambda: not observer.silences(), seen=observer.silences)
 
 
 def test_a_restart_mutes_its_host_until_it_ends(stack: Stack) -> None:
     stack.programs["alertmanager"].start()
-    observer = Observer(stack.site)
+    observer = Observer(stack.layout)
     _ask_for_restart(stack)
     silence = wait_until("the silence", observer.ping_silence)
     assert silence["comment"] == "memleash: sample-agent is being restarted"
     assert _restarted(observer)
     wait_until("its end", lambda: not observer.silences(), seen=observer.silences)
-    assert stack.site.host in _targets(observer)
+    assert stack.layout.host in _targets(observer)

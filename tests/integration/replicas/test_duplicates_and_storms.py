@@ -51,7 +51,7 @@ def together(clients: int, work: list[bytes], one: Responder) -> list[int]:
 def test_a_thousand_duplicates_from_many_clients_are_one_restart(site: Site) -> None:
     first, second = site.replica("first"), site.replica("second")
     site.over_the_limit()
-    told = notification(alert(1, host=site.stack.site.host, agent=site.stack.site.agent))
+    told = notification(alert(1, host=site.stack.layout.host, agent=site.stack.layout.agent))
     statuses = together(CLIENTS, [told] * 500, first) + together(CLIENTS, [told] * 500, second)
     assert statuses == [202] * 1000
     wait_until("every notification to be handled", lambda: first.metric(QUEUE) == 0)
@@ -107,7 +107,7 @@ def test_three_alertmanagers_and_two_replicas_make_one_restart_and_one_mute(
 ) -> None:
     replicas = [site.replica("first"), site.replica("second")]
     site.over_the_limit()
-    about = {"host": site.stack.site.host, "agent": site.stack.site.agent}
+    about = {"host": site.stack.layout.host, "agent": site.stack.layout.agent}
     over = {"alertname": "AgentMemoryHardLimitExceeded", "remediation": "restart"}
     silences = []
     with reserve_ports() as ports, ExitStack() as running:

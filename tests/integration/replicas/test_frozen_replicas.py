@@ -33,7 +33,7 @@ def test_a_frozen_replica_that_wakes_up_does_not_act(site: Site, point: str) -> 
     assert site.outcomes() == ["restarted"]
     assert site.starts() == 2
     assert site.observer.controller_calls() == calls
-    assert second.get(f"/api/v1/hosts/{site.stack.site.host}")["state"] == "connected"
+    assert second.get(f"/api/v1/hosts/{site.stack.layout.host}")["state"] == "connected"
 
 
 def test_a_replica_that_is_frozen_for_a_moment_goes_on_by_itself(site: Site) -> None:

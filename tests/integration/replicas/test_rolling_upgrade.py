@@ -20,7 +20,7 @@ def age_seconds(site: Site) -> float:
 def is_given_back(site: Site, by: str) -> None:
     """Wait until the host is connected, not drained and not muted, as replica ``by`` shows it."""
     replica = site.replicas[by]
-    host = site.stack.site.host
+    host = site.stack.layout.host
     wait_until(
         "the host to be connected",
         lambda: replica.get(f"/api/v1/hosts/{host}")["state"] == "connected",
@@ -41,7 +41,7 @@ def test_the_new_release_restarts_beside_the_old_one(site: Site) -> None:
     site.replica("first")
     second = site.replica("second", module="tests.support.next_release")
     site.over_the_limit()
-    told = alert(1, host=site.stack.site.host, agent=site.stack.site.agent)
+    told = alert(1, host=site.stack.layout.host, agent=site.stack.layout.agent)
     assert second.tell(told) == 202
     is_restarted_once(site)
 
@@ -50,7 +50,7 @@ def test_the_old_release_goes_on_with_newer_tables_but_does_not_start_on_them(si
     first = site.replica("first")
     site.replica("second", module="tests.support.next_release")
     site.over_the_limit()
-    assert first.tell(alert(1, host=site.stack.site.host, agent=site.stack.site.agent)) == 202
+    assert first.tell(alert(1, host=site.stack.layout.host, agent=site.stack.layout.agent)) == 202
     is_restarted_once(site)
     with pytest.raises(ProgramFailed, match="a newer release has upgraded it"):
         site.replica("third")

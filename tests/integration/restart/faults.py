@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from demo.stack.fake_peers import Limit, Reply, limit
 from demo.stack.fleet import OVER_MIB
-from demo.stack.stand_ins import Limit, Reply, limit
 
 MIB = 1024**2
 RUNNING = {"running": [{"id": "task-7", "name": "migrate"}]}

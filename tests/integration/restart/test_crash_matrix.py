@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.stack.fake_peers import Reply
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.processes import wait_until
-from demo.stack.stand_ins import Reply
 from memleash_responder.core.outcomes import Step
 
 pytestmark = pytest.mark.integration
@@ -30,7 +30,7 @@ INSIDE = [
     "after:Mutes.change",
     "after:ControllerClients.drain",
     "before:SshClient.run",
-    "after:SentCommands.send",  # noted as sent, and not sent
+    "after:SentCommands.note_sent",  # noted as sent, and not sent
     "after:SshClient.run",  # it took effect; neither its output nor its step are recorded
     "after:ControllerClients.undrain",
     "after:Hosts.give_back",  # connected, and no final word yet

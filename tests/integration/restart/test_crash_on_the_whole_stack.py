@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 def test_killed_after_the_command_and_before_its_record_it_restarts_once(tmp_path: Path) -> None:
     with prepared(find("stable"), tmp_path / "stack") as stack:
-        observer, responder = Observer(stack.site), stack.programs["responder"]
+        observer, responder = Observer(stack.layout), stack.programs["responder"]
         ours = responder.argv
         faulty = (sys.executable, "-m", "demo.stack.faulty_responder")
         responder.argv = [*faulty, "die", "after:SshClient.run", *ours[1:]]

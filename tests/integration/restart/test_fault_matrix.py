@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from demo import http_server
+from demo.stack.fake_peers import CONTROLLERS, Peers
 from demo.stack.fleet import Fleet, Member, Patience, running
 from demo.stack.http import Json, get, post
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
-from demo.stack.stand_ins import CONTROLLERS, Peers
 from memleash_responder.core.outcomes import Step
 from tests.integration.adapters.fake_sshd import FakeSshd
 from tests.integration.adapters.neighbours import keygen, start_sshd

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from demo.stack.fake_peers import Reply
 from demo.stack.fleet import Member, running
 from demo.stack.http import post
 from demo.stack.processes import wait_until
-from demo.stack.stand_ins import Reply
 
 pytestmark = pytest.mark.integration
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from demo.stack.fake_peers import CONTROLLERS
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json, post
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
-from demo.stack.stand_ins import CONTROLLERS
 from tests.integration.restart.faults import TWO_AGENTS
 
 pytestmark = pytest.mark.integration

@@ -12,7 +12,7 @@ LEFT_AT = (
     "after:RestartWorkflow.begin",  # queued, and not begun
     "after:step:hold",  # the host is held, and that is not recorded
     "after:record:verify",
-    "after:SentCommands.send",  # noted as sent, and not sent
+    "after:SentCommands.note_sent",  # noted as sent, and not sent
 )
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from demo.stack.fake_peers import Reply
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import CallFailed, Json, post
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder, notification, over_limit
-from demo.stack.stand_ins import Reply
 
 pytestmark = pytest.mark.integration
 

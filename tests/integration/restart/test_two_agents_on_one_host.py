@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.stack.fake_peers import CONTROLLERS
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder, alert
-from demo.stack.stand_ins import CONTROLLERS
 
 pytestmark = pytest.mark.integration
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.stack.fake_peers import Reply
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
-from demo.stack.stand_ins import Reply
 
 pytestmark = pytest.mark.integration
 

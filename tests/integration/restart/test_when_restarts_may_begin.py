@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
+from demo.stack.fake_peers import Reply
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json, get, post
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
-from demo.stack.stand_ins import Reply
 
 pytestmark = pytest.mark.integration
 

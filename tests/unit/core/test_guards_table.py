@@ -14,9 +14,9 @@ from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
+from memleash_responder.core.restart_windows import parse_window
 from memleash_responder.core.restarts import APPROVED, DENIED, Restart
 from memleash_responder.core.situation import NOT_ASKED, Situation, tasks
-from memleash_responder.core.windows import parse_window
 
 NOW = 1_800_000_000.0
 LIFE = NOW - 86_400

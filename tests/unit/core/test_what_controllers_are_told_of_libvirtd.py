@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.core.labels import yes_or_no
+from memleash_responder.core.inventory_labels import yes_or_no
 from memleash_responder.core.libvirtd import choose_libvirtd
 from memleash_responder.core.matchers import Matcher
 from memleash_responder.settings import Controller

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from demo.stack import configs
+from demo.stack.layout import Ports
 from demo.stack.ports import reserve_ports
 from demo.stack.processes import NotInTime, Program, ProgramFailed, wait_until
-from demo.stack.site import Ports
 from demo.stack.stalling_clients import Siege
 
 SLEEPER = """

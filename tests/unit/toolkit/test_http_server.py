@@ -20,7 +20,7 @@ from memleash_toolkit.http_exchange import Sizes
 from memleash_toolkit.http_server import HttpServer, Limits
 from memleash_toolkit.web_config import WebConfig
 from memleash_toolkit.wsgi import CERTIFICATE
-from tests.support.surroundings import has_ipv6
+from tests.support.clean_environment import has_ipv6
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

@@ -222,7 +222,7 @@ def test_a_request_has_one_final_word(world: World) -> None:
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
     commands = world.services.memory.sent_commands
     with pytest.raises(Overtaken):
-        commands.send(restart, world.clock.stamp, lambda *_: None, **SENDING)
+        commands.note_sent(restart, world.clock.stamp, lambda *_: None, **SENDING)
     after = requests.get(restart.id)
     assert after is not None
     assert (after.outcome, after.command_sent) == (Outcome.DENIED, None)
@@ -231,16 +231,15 @@ def test_a_request_has_one_final_word(world: World) -> None:
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
     first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
     requests, commands = world.services.memory.restarts, world.services.memory.sent_commands
-    assert (
-        commands.send(first, world.clock.stamp, lambda *_: None, **SENDING) == world.clock.stamp()
-    )
+    noted = commands.note_sent(first, world.clock.stamp, lambda *_: None, **SENDING)
+    assert noted == world.clock.stamp()
     first = requests.get(first.id) or first
 
     def refuse(sent: Any, now: Any) -> Refusal | None:
         assert sent == [], "its own earlier note is not another's"
         return Refusal(Outcome.COOLDOWN, "no")
 
-    assert isinstance(commands.send(first, world.clock.stamp, refuse, **SENDING), Refusal)
+    assert isinstance(commands.note_sent(first, world.clock.stamp, refuse, **SENDING), Refusal)
 
 
 def before_the_last_look(world: World, act: Callable[[], None]) -> None:
@@ -283,7 +282,7 @@ def test_who_comes_second_to_a_restart_watches_what_the_first_ones_command_does(
     def another_only_notes() -> None:
         restart = world.services.memory.restarts.open_of("node-1", AGENT)
         assert restart is not None
-        world.services.memory.sent_commands.send(
+        world.services.memory.sent_commands.note_sent(
             restart, world.clock.stamp, lambda *_: None, **SENDING
         )
         world.later(10, lambda: world.restart_agent(world.node))

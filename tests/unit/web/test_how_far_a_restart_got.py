@@ -10,7 +10,7 @@ import pytest
 from memleash_responder.core.outcomes import Outcome, Step
 from memleash_responder.core.restarts import AWAITING_APPROVAL, Restart
 from memleash_responder.usecases.restart_steps import STEPS
-from memleash_responder.usecases.step_states import StepState, step_states
+from memleash_responder.usecases.shown_steps import StepState, step_states
 
 ALL = list(STEPS)
 

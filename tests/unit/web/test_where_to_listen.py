@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from memleash_responder.web.server import bind_address, is_loopback
+from memleash_responder.web.listening import bind_address, is_loopback
 from memleash_toolkit.flags import listen_address
 from memleash_toolkit.settings import ConfigError
 

@@ -146,7 +146,7 @@ class Hosts:
             query = hosts.update().where(hosts.c.reconnected_by == replica)
             connection.execute(query.values(reconnected_by=None))
 
-    def ask(self, record: HostRecord, life: float, life_changes: int) -> None:
+    def note_asked(self, record: HostRecord, life: float, life_changes: int) -> None:
         """Remember at which life of its agent the controllers are asked to take a host back."""
         self._update(record, asked_life=life, life_changes=life_changes)
 

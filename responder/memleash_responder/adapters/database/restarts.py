@@ -172,7 +172,7 @@ class Restarts:
             )
             return result.rowcount
 
-    def second(self, restart_id: str, by: str, *, forced: bool) -> None:
+    def endorse(self, restart_id: str, by: str, *, forced: bool) -> None:
         """Record that a person wants what is asked for already, while its command is not sent.
 
         It is approved by that person, unless somebody decided before, and forced if so said.

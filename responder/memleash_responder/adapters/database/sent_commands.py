@@ -31,7 +31,7 @@ class SentCommands:
         with self._database.read() as connection:
             return _sent(connection, seconds, now, but)
 
-    def send(
+    def note_sent(
         self,
         restart: Restart,
         clock: Callable[[], Stamp],

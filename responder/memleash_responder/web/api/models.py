@@ -30,7 +30,7 @@ from memleash_responder.core.outcomes import (
 from memleash_responder.core.pauses import DEFAULT, Pause
 from memleash_responder.core.untrusted import LINE_CHARACTERS
 from memleash_responder.usecases import explain, fleet, overview
-from memleash_responder.usecases.step_states import StepProgress, step_states
+from memleash_responder.usecases.shown_steps import StepProgress, step_states
 from memleash_responder.web.api.json_schema import Keyword
 from memleash_responder.web.api.parameters import DURATION, TEXT
 from memleash_toolkit.values import NAME

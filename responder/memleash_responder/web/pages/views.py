@@ -19,7 +19,7 @@ from memleash_responder.usecases import fleet, overview
 from memleash_responder.usecases.explain import explain_host
 from memleash_responder.usecases.operator import known_host, known_restart
 from memleash_responder.usecases.services import Services
-from memleash_responder.usecases.step_states import step_states
+from memleash_responder.usecases.shown_steps import step_states
 from memleash_responder.web.api.hosts import matches
 from memleash_responder.web.api.parameters import label, paging, word
 from memleash_responder.web.api.restarts import OPEN

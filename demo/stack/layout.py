@@ -38,7 +38,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Layout:
     """One host, its agent, and the folder that holds all that belongs to them."""
 
     folder: Path

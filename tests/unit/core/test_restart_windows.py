@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from memleash_responder.core.windows import is_open, opens_at, parse_window
+from memleash_responder.core.restart_windows import is_open, opens_at, parse_window
 
 BERLIN, ADELAIDE = "Europe/Berlin", "Australia/Adelaide"
 
@@ -96,9 +96,8 @@ def test_the_next_opening_may_be_two_weeks_away_where_a_change_of_clocks_takes_o
 
 def test_a_machine_without_zones_has_those_of_the_package() -> None:
     """As in Debian's slim images."""
-    ask = (
-        "from memleash_responder.core.windows import parse_window as p; p('00:00-24:00 Asia/Tokyo')"
-    )
+    module = "memleash_responder.core.restart_windows"
+    ask = f"from {module} import parse_window as p; p('00:00-24:00 Asia/Tokyo')"
     bare = {**os.environ, "PYTHONTZPATH": ""}
     subprocess.run([sys.executable, "-c", ask], env=bare, check=True, timeout=120)
 

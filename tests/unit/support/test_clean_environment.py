@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.surroundings import OPEN_FILES, SET, environment
+from tests.support.clean_environment import OPEN_FILES, SET, environment
 
 ROOT = Path(__file__).parents[3]
 PROBE = "test_a_program_begins_with_the_same_surroundings"

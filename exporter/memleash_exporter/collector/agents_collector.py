@@ -49,7 +49,7 @@ class Host:
     cgroupfs: Path = CGROUPFS
 
 
-class Scraper(Collector):
+class AgentsCollector(Collector):
     """Watches the agents of a configuration file. Scrapes and reloads exclude each other."""
 
     def __init__(self, config_file: Path, host: Host) -> None:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Front:
+class Listening:
     """The outside of one process."""
 
     address: tuple[str, int]
@@ -24,7 +24,9 @@ class Front:
     gate: Gate
 
     @classmethod
-    def of(cls, address: tuple[str, int], web_config_file: Path | None, access: Access) -> Front:
+    def of(
+        cls, address: tuple[str, int], web_config_file: Path | None, access: Access
+    ) -> Listening:
         """Read the web configuration and the tokens. Raises ConfigError."""
         web_config = WebConfig(web_config_file)
         gate = Gate(web_config, access)

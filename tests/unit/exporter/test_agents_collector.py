@@ -11,15 +11,15 @@ import pytest
 from memleash_exporter.adapters import marker_files
 from memleash_exporter.adapters.discovery import Walk
 from memleash_exporter.collector.agent import AgentWatch
+from memleash_exporter.collector.agents_collector import AgentsCollector, Host
 from memleash_exporter.collector.sample import AgentSample
-from memleash_exporter.collector.scraper import Host, Scraper
 from memleash_exporter.settings import BusySource
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def scraper(fake_procfs: Any, tmp_path: Path) -> Scraper:
+def collector(fake_procfs: Any, tmp_path: Path) -> AgentsCollector:
     fake_procfs.add(7, cmdline=b"one\0")
     fake_procfs.add(8, cmdline=b"two\0")
     file = tmp_path / "exporter.yml"
@@ -33,11 +33,11 @@ def scraper(fake_procfs: Any, tmp_path: Path) -> Scraper:
             }
         )
     )
-    return Scraper(file, Host(procfs=fake_procfs.root))
+    return AgentsCollector(file, Host(procfs=fake_procfs.root))
 
 
 def test_an_agent_that_breaks_is_unknown_and_takes_nobody_along(
-    scraper: Scraper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    collector: AgentsCollector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     sample = AgentWatch.sample
 
@@ -47,7 +47,7 @@ def test_an_agent_that_breaks_is_unknown_and_takes_nobody_along(
         return sample(watch, walk)
 
     monkeypatch.setattr(AgentWatch, "sample", broken)
-    text = scraper.scrape().decode()
+    text = collector.scrape().decode()
     assert 'memleash_agent_up{agent="two"} 1.0\n' in text
     assert 'memleash_agent_sample_success{agent="one"} 0.0\n' in text
     assert 'memleash_agent_up{agent="one"}' not in text
@@ -56,13 +56,13 @@ def test_an_agent_that_breaks_is_unknown_and_takes_nobody_along(
 
 
 def test_a_busy_source_that_breaks_is_unknown_and_takes_nothing_else_along(
-    scraper: Scraper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    collector: AgentsCollector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
         raise KeyError("a bug")
 
     monkeypatch.setattr(marker_files, "busy_since", broken)
-    text = scraper.scrape().decode()
+    text = collector.scrape().decode()
     assert 'memleash_agent_up{agent="one"} 1.0\n' in text
     assert 'memleash_agent_busy_source_success{agent="one",source="markers"} 0.0\n' in text
     assert 'memleash_agent_busy{agent="one"}' not in text
@@ -71,7 +71,7 @@ def test_a_busy_source_that_breaks_is_unknown_and_takes_nothing_else_along(
 
 
 def test_a_kind_of_busy_source_that_nobody_asks_is_an_error_and_never_idle(
-    scraper: Scraper, monkeypatch: pytest.MonkeyPatch
+    collector: AgentsCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found: whatever was neither children, http nor command was asked as markers: idle."""
 
@@ -80,12 +80,12 @@ def test_a_kind_of_busy_source_that_nobody_asks_is_an_error_and_never_idle(
 
     monkeypatch.setattr(BusySource, "given", property(lambda _: Forgotten()))
     with pytest.raises(AssertionError, match="unreachable"):
-        scraper.reload()
+        collector.reload()
 
 
-def test_the_start_time_of_a_life_never_flaps(scraper: Scraper) -> None:
+def test_the_start_time_of_a_life_never_flaps(collector: AgentsCollector) -> None:
     def starts() -> list[str]:
-        lines = scraper.scrape().decode().splitlines()
+        lines = collector.scrape().decode().splitlines()
         return [line for line in lines if line.startswith("memleash_agent_start_time_seconds{")]
 
     first = starts()
