@@ -128,6 +128,11 @@ def _whole_bytes(raw: dict[str, object]) -> int:
     return int(size)
 
 
+_REQUIRETTY = (
+    "sudoers has requiretty, and a diagnosis never has a terminal: set `Defaults:USER !requiretty`"
+)
+
+
 class Diagnoser:
     """Runs the diagnoser's verbs on hosts."""
 
@@ -150,9 +155,10 @@ class Diagnoser:
             return parse_answer(result.stdout)
         except DiagnoserError as error:
             said = line((result.stderr or result.stdout).strip()[-300:]) or "it said nothing"
+            hint = f"; {_REQUIRETTY}" if result.lacked_terminal else ""
             raise DiagnoserError(
                 f"{host.name}: {python} ended with exit code {result.exit_code} for"
-                f" {verb.value}, and {error}; {said}"
+                f" {verb.value}, and {error}; {said}{hint}"
             ) from error
 
     def fetch(self, host: Host, order: Order, python: str) -> bytes:

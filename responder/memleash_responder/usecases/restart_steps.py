@@ -237,9 +237,12 @@ def _quarantine_if_it_helps_less(services: Services, restart: Restart, ratio: fl
         log.warning("quarantined", extra={"host": host, "agent": agent, "reason": why})
 
 
+_REQUIRETTY = "sudoers has requiretty: set ssh.pty: true, or `Defaults:USER !requiretty` in sudoers"
+
+
 def _failure(command: str, result: CommandResult) -> str:
     said = output((result.stderr or result.stdout).strip(), 500)
-    hint = "; set ssh.pty: true" if "must have a tty" in said else ""
+    hint = f"; {_REQUIRETTY}" if result.lacked_terminal else ""
     return f"{command!r} ended with exit code {result.exit_code}: {said or 'it said nothing'}{hint}"
 
 

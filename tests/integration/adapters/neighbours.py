@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import paramiko
+import pytest
 
 from demo.stack.http import answers
 from demo.stack.own_programs import listens
@@ -122,6 +123,22 @@ def start_sshd(
     return Sshd(port, host_key, user_key, folder / "known_hosts", program)
 
 
+def sudo_with_requiretty(folder: Path) -> str:
+    """Return the real sudo, in mounts of its own where sudoers has requiretty. Skips without."""
+    sudoers, program = folder / "sudoers", folder / "sudo"
+    sudoers.write_text("Defaults requiretty\nroot ALL=(ALL) NOPASSWD: ALL\n")
+    sudoers.chmod(0o440)
+    as_root = "" if os.geteuid() == 0 else "sudo -n "
+    inside = f"chown 0 {sudoers} && mount --bind {sudoers} /etc/sudoers && exec "
+    own_mounts = f"exec {as_root}unshare --mount sh -c '{inside} \"$@\"' sh"
+    program.write_text(f'#!/bin/sh\n{own_mounts} env LC_ALL=C sudo -n "$@"\n')
+    program.chmod(0o755)
+    tried = ["sh", "-c", f"{own_mounts} sh -c 'command -v sudo'"]
+    if subprocess.run(tried, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no sudo, or no mounts of its own for us here")
+    return str(program)
+
+
 def _sshd() -> str:
     found = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
     assert found, "openssh-server is not installed"
@@ -179,11 +196,13 @@ def alertmanager(stack: contextlib.ExitStack, folder: Path, age: str, config: st
     return result
 
 
-def prometheus(stack: contextlib.ExitStack, folder: Path, age: str, config: str) -> str:
+def prometheus(
+    stack: contextlib.ExitStack, folder: Path, age: str, config: str, port: int | None = None
+) -> str:
     """Start a Prometheus that ends with ``stack``; return its URL."""
     folder.mkdir()
     (folder / "prometheus.yml").write_text(config)
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{port or free_port()}"
     argv: list[str | Path] = [
         find_or_skip(age).prometheus,
         f"--config.file={folder / 'prometheus.yml'}",

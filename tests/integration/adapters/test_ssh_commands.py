@@ -15,7 +15,12 @@ from demo.stack.processes import wait_until
 from memleash_responder.adapters.ssh.commands import SshClient
 from memleash_responder.errors import SshUnreachable
 from memleash_toolkit.values import Duration
-from tests.integration.adapters.neighbours import Sshd, children, open_sessions
+from tests.integration.adapters.neighbours import (
+    Sshd,
+    children,
+    open_sessions,
+    sudo_with_requiretty,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -114,6 +119,17 @@ def test_a_command_gets_a_terminal_where_one_is_asked_for(
     result = SshClient(sshd.settings(pty=pty)).run(sshd.host, "tty; test -t 0 && test -t 1")
     assert result.exit_code == exit_code
     assert result.stdout.startswith("/dev/" if pty else "not a tty")
+
+
+def test_a_sudo_with_requiretty_runs_on_a_terminal_alone(sshd: Sshd, tmp_path: Path) -> None:
+    command = f"{sudo_with_requiretty(tmp_path)} echo ran"
+    refused = SshClient(sshd.settings()).run(sshd.host, command)
+    assert refused.exit_code == 1
+    assert refused.stderr == "sudo: sorry, you must have a tty to run sudo\n"
+    assert refused.lacked_terminal
+    ran = SshClient(sshd.settings(pty=True)).run(sshd.host, command)
+    assert (ran.exit_code, ran.stdout) == (0, "ran\r\n")
+    assert not ran.lacked_terminal
 
 
 def test_what_is_sent_to_a_command_never_passes_a_terminal(sshd: Sshd) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import subprocess
@@ -12,8 +13,11 @@ import pytest
 
 from demo.stack.leaking_agents import PYTHONS_2
 from demo.stack.processes import wait_until
+from memleash_responder.adapters.diagnoser import Diagnoser, DiagnoserError
 from memleash_responder.adapters.diagnoser_program import Verb
+from memleash_responder.adapters.ssh.commands import SshClient
 from memleash_responder.core.diagnoses import AgentSignal
+from tests.integration.adapters import neighbours
 from tests.integration.diagnose.conftest import Agent, Collector, Heart
 from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
 
@@ -82,6 +86,18 @@ def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
     assert advice in notes
     assert "CAP_SYS_PTRACE" in notes
     assert heart.goes_on()
+
+
+def test_a_sudo_that_wants_a_terminal_is_told_what_to_set(
+    collector: Collectors, tmp_path: Path
+) -> None:
+    """No terminal here, whatever ssh.pty says: the program comes over standard input."""
+    python = f"{neighbours.sudo_with_requiretty(tmp_path)} python3"
+    with contextlib.ExitStack() as stack:
+        sshd = neighbours.start_sshd(stack, tmp_path)
+        diagnoser = Diagnoser(SshClient(sshd.settings(pty=True)))
+        with pytest.raises(DiagnoserError, match="requiretty, and a diagnosis never has"):
+            diagnoser.tell(sshd.host, Verb.START, collector(1).order, python)
 
 
 @pytest.mark.parametrize("python", PYTHONS_2)

@@ -103,7 +103,7 @@ OF_SSH = [
         "sudo wants a terminal",
         "command_failed",
         starts=1,
-        reason="you must have a tty to run sudo; set ssh.pty: true",
+        reason="you must have a tty to run sudo; sudoers has requiretty: set ssh.pty: true",
         command="echo 'sudo: sorry, you must have a tty to run sudo' >&2; exit 1",
     ),
     failed(

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import io
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,11 @@ MAX_OUTPUT_BYTES = 64 * 1024
 """Kept of each of stdout and stderr; the rest is read and thrown away."""
 _OUTPUT_GRACE_SECONDS = 0.5
 _CHUNK_BYTES = 64 * 1024
+_SUDO_WANTS_A_TERMINAL = re.compile(
+    r"sudo: (?!.*(?:askpass|-[St]\b)).*(?:tty|terminal|终端|終端|конзолу)", re.IGNORECASE
+)
+"""What ``requiretty`` makes sudo say, in each of its languages. A sudo that lacks a terminal to ask
+for a password on says so with askpass, -S or -t: on a terminal it would wait for that password."""
 
 
 def warnings(settings: Ssh) -> list[str]:
@@ -52,6 +58,11 @@ class CommandResult:
     truncated: bool
     """Whether stdout or stderr was longer than what is kept."""
     duration_seconds: float
+
+    @property
+    def lacked_terminal(self) -> bool:
+        """Whether sudo refused the command because it had no terminal (``requiretty``)."""
+        return _SUDO_WANTS_A_TERMINAL.search(f"{self.stderr}\n{self.stdout}") is not None
 
 
 def _nothing() -> None:
