@@ -24,6 +24,7 @@ class Node:
         self.resident_bytes = GIB
         self.start_time = time.time() - 86_400
         self.exporter_answers = True
+        self.answers_pings = True
         self.labels = {"zone": "z1"}
         """What its entry in the inventory says beyond what must stand there."""
         self.looked_at = threading.Event()
@@ -63,7 +64,7 @@ class Node:
             self.scrapes.append(time.time())
         else:
             self.looked_at.set()
-        answers = asked.path == "/ping" or self.exporter_answers
+        answers = self.answers_pings if asked.path == "/ping" else self.exporter_answers
         kind = {"Content-Type": "text/plain; version=0.0.4"}
         return Reply(200 if answers else 503, self.metrics().encode(), kind)
 

@@ -29,7 +29,7 @@ from demo.stack.processes import Program, wait_until
 from demo.stack.tools import REPOSITORY, find
 from tests.integration.adapters import neighbours
 from tests.integration.mutes import site as sites
-from tests.integration.mutes.nodes import Node
+from tests.integration.mutes.nodes import AGENT, Node
 from tests.integration.mutes.site import Json, Site
 
 RULES = REPOSITORY / "rules"
@@ -64,9 +64,20 @@ class Pinged:
 
 
 @contextlib.contextmanager
-def running(folder: Path, age: str, *, interval_seconds: float = 1) -> Iterator[Pinged]:
-    """Run a site with Prometheus and the blackbox exporter at this pace."""
-    with sites.running(folder, age) as site, contextlib.ExitStack() as cleanup:
+def running(
+    folder: Path, age: str, *, interval_seconds: float = 1, from_files: bool = False
+) -> Iterator[Pinged]:
+    """Run a site with Prometheus and the blackbox exporter at this pace.
+
+    Whom to ping the responder says, or the inventory's files where ``from_files``.
+    """
+    port = free_port()
+    enforced = {AGENT: {"mode": "enforce", "restart_command": "false"}}
+    asked = {"url": f"http://127.0.0.1:{port}"}
+    with (
+        sites.running(folder, age, prometheus=asked, agents=enforced) as site,
+        contextlib.ExitStack() as cleanup,
+    ):
         blackbox = f"127.0.0.1:{free_port()}"
         program = Program(
             "blackbox",
@@ -83,8 +94,11 @@ def running(folder: Path, age: str, *, interval_seconds: float = 1) -> Iterator[
         _route_to(site)
         for file in RULES.glob("*.rules.yml"):
             (folder / file.name).write_text(quick_rules(file.read_text()))
-        config = yaml.safe_dump(_scrapes(site, blackbox, f"{interval_seconds:g}s"))
-        url = neighbours.prometheus(cleanup, folder / "prometheus", age, config)
+        config = _scrapes(site, blackbox, f"{interval_seconds:g}s")
+        if from_files:
+            _ping_from_files(config)
+        text = yaml.safe_dump(config)
+        url = neighbours.prometheus(cleanup, folder / "prometheus", age, text, port)
         yield Pinged(site, url, interval_seconds)
 
 
@@ -117,6 +131,13 @@ def _scrapes(site: Site, blackbox: str, interval: str) -> dict[str, Any]:
         {"target_label": "__address__", "replacement": blackbox},
     ]
     return config
+
+
+def _ping_from_files(config: dict[str, Any]) -> None:
+    """Have the hosts to ping come from the exporters' files, as docs/prometheus.md says."""
+    exporter, _, ping = config["scrape_configs"]
+    del ping["http_sd_configs"]
+    ping["file_sd_configs"] = exporter["file_sd_configs"]
 
 
 # -- how soon ---------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 import requests
 import yaml
 
+from demo.stack.http import call
 from demo.stack.ports import free_port
 from demo.stack.processes import wait_until
 from demo.stack.responder import UNUSED, Responder, alert, responder
@@ -161,6 +162,17 @@ class Site:
         url = f"{self.responder.url}/api/v1/mutes/{node.name}"
         return requests.delete(url, timeout=60).status_code
 
+    def begin_maintenance(self, node: Node, reason: str) -> None:
+        """Take the node out of service, as a person does."""
+        call("PUT", self._maintenance(node), {"reason": reason, "for": "1h"})
+
+    def end_maintenance(self, node: Node) -> None:
+        """Put the node back into service, as a person does."""
+        call("DELETE", self._maintenance(node))
+
+    def _maintenance(self, node: Node) -> str:
+        return f"{self.responder.url}/api/v1/hosts/{node.name}/maintenance"
+
     def restart_responder(self) -> None:
         """Kill the responder as a power cut does, and start it again."""
         self.responder.program.kill()
@@ -196,6 +208,19 @@ class Site:
             return found[0] if found else None
 
         return wait_until(f"a silence of {node.name}", look)
+
+    def renewals(self, node: Node, count: int) -> list[float]:
+        """Return the ends of the node's one silence over ``count`` renewals of it."""
+        ends: list[float] = []
+
+        def look() -> bool:
+            end = ends_at(self.one_silence(node))
+            if end not in ends:
+                ends.append(end)
+            return len(ends) > count
+
+        wait_until(f"{count} renewals", look, seen=lambda: ends)
+        return ends
 
     def no_silence(self, node: Node, *, timeout_seconds: float = 40) -> None:
         """Wait until the node has no silence."""

@@ -17,20 +17,6 @@ pytestmark = pytest.mark.integration
 MINUTE = 60
 
 
-def _renewals(site: Site, node: Node, count: int) -> list[float]:
-    """Return the ends of the node's one silence over ``count`` renewals of it."""
-    ends: list[float] = []
-
-    def look() -> bool:
-        end = ends_at(site.one_silence(node))
-        if end not in ends:
-            ends.append(end)
-        return len(ends) > count
-
-    wait_until(f"{count} renewals", look, seen=lambda: ends)
-    return ends
-
-
 def test_the_deadline_is_5_minutes_for_each_begun_4_gib_and_an_hour_at_most(site: Site) -> None:
     minutes_of = {0: 5, 4 * GIB - 1: 5, 4 * GIB: 10, 10 * GIB: 15, 100 * GIB: 60}
     for resident_bytes, minutes in minutes_of.items():
@@ -58,7 +44,7 @@ def test_the_silence_is_for_this_hosts_pings_alone_and_says_why(site: Site) -> N
 def test_while_busy_it_is_renewed_in_place_under_the_same_id(site: Site) -> None:
     node = site.add()
     silence = site.gets_busy(node)
-    ends = _renewals(site, node, 3)
+    ends = site.renewals(node, 3)
     assert ends == sorted(ends)
     assert site.one_silence(node)["id"] == silence["id"]
     assert site.silences(node, "expired") == []
