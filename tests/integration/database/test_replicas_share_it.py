@@ -6,26 +6,37 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import pytest
 
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.cluster import Replicas
 from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.host_conditions import (
+    ControllerStates,
+    FailingPings,
+    Maintenances,
+)
 from memleash_responder.adapters.database.hosts import Hosts
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.mutes import Mutes
 from memleash_responder.adapters.database.pauses import Pauses
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.database.sent_commands import SentCommands
+from memleash_responder.core.facts import Unknown
+from memleash_responder.core.host_states import ControllerState
+from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.mutes import Claim
-from memleash_responder.core.outcomes import Outcome, Refusal
+from memleash_responder.core.outcomes import HostState, Outcome, Refusal
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.errors import Overtaken
 
 pytestmark = pytest.mark.integration
+
+T = TypeVar("T")
 
 AT_ONCE, BUDGET, EACH = 8, 3, 25
 SENDING = {"life": 1.0, "counted_seconds": 3600.0}
@@ -41,11 +52,11 @@ def databases(database_url: str) -> Iterator[list[Database]]:
         database.close()
 
 
-def at_once(act: Callable[[int], object]) -> list[object]:
+def at_once(act: Callable[[int], T]) -> list[T]:
     """Have every replica, by its number, do the same at the same moment."""
     together = threading.Barrier(AT_ONCE)
 
-    def one(number: int) -> object:
+    def one(number: int) -> T:
         together.wait(60)
         return act(number)
 
@@ -163,3 +174,45 @@ def test_a_pause_that_was_renewed_is_not_forgotten(databases: list[Database]) ->
     assert first.all() == [renewed]
     assert first.forget(renewed)
     assert second.all() == []
+
+
+def test_a_maintenance_that_was_renewed_is_not_forgotten(databases: list[Database]) -> None:
+    over = Maintenance("ann", "new disks", 1.0, 2.0)
+    first, second = Maintenances(databases[0]), Maintenances(databases[1])
+    first.begin("host-1", over)
+    renewed = dataclasses.replace(over, by="bob", until=3.0)
+    second.begin("host-1", renewed)
+    assert not first.forget("host-1", over)
+    assert first.all() == {"host-1": renewed}
+    ended = at_once(lambda number: Maintenances(databases[number]).forget("host-1", renewed))
+    assert ended.count(True) == 1, "one replica tells of its end"
+
+
+def test_what_is_heard_of_hosts_at_the_same_moment_is_stored_once(
+    databases: list[Database],
+) -> None:
+    hosts = [f"host-{number}" for number in range(EACH)]
+
+    def hear(number: int) -> tuple[int, int]:
+        words = dict.fromkeys(hosts, HostState.MAINTENANCE)
+        changes = ControllerStates(databases[number]).put("mn-1", words, 1.0, 100.0)
+        return len(changes), len(FailingPings(databases[number]).put(hosts, 1.0))
+
+    of_states, of_pings = zip(*at_once(hear), strict=True)
+    assert sorted(of_states) == sorted(of_pings) == [*[0] * (AT_ONCE - 1), EACH]
+    words = ControllerStates(databases[0])
+    said: dict[str, HostState | Unknown | None] = {
+        "host-0": HostState.DISCONNECTED,
+        "host-1": Unknown("no answer"),
+        "host-2": None,
+    }
+    assert words.put("mn-1", said, 50.0, 150.0) == {
+        "host-0": HostState.DISCONNECTED,
+        "host-2": None,
+    }
+    believed = words.believed(60.0, {"mn-1"})
+    assert believed.keys() == {*hosts} - {"host-2"}
+    assert believed["host-0"] == (ControllerState("mn-1", HostState.DISCONNECTED, 50.0),)
+    assert believed["host-1"] == (ControllerState("mn-1", HostState.MAINTENANCE, 1.0),)
+    assert words.believed(120.0, {"mn-1"}).keys() == {"host-0"}
+    assert FailingPings(databases[1]).believed(60.0, "host-7") == {"host-7": 1.0}

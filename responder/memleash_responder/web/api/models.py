@@ -135,7 +135,10 @@ class Host:
     host: str
     state: HostState
     state_reason: str | None
-    state_since: Moment | None
+    state_since: Annotated[
+        Moment | None,
+        Keyword("description", "Since when somebody says so; null where nobody knows."),
+    ]
     maintenance: Maintenance | None
     next_reconnect_at: Moment | None
     labels: Mapping[str, str]
