@@ -32,6 +32,7 @@ from memleash_responder.adapters.telemetry import Part, Telemetry
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import host_watch
+from memleash_responder.usecases.abandoned_restarts import AbandonedRestarts
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.expiry import forget_over
@@ -42,7 +43,6 @@ from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.replicas import Liveness
-from memleash_responder.usecases.restart_end import AbandonedRestarts
 from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import FORMER_QUEUE, WORKFLOW, RestartWorkflow
 from memleash_responder.usecases.services import Memory, Outside, Services

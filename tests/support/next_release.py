@@ -13,7 +13,7 @@ import sys
 from memleash_responder import cli
 from memleash_responder.adapters import dbos_engine as durable
 from memleash_responder.adapters.database import migrations
-from memleash_responder.usecases import restart_end
+from memleash_responder.usecases import abandoned_restarts
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     vars(migrations)["MIGRATIONS"] = {**migrations.MIGRATIONS, **added}
     vars(migrations)["NEWEST_VERSION"] = newest
     vars(cli)["SWEEP_SECONDS"] = 1.0
-    vars(restart_end)["QUIET_SECONDS"] = 2.0
+    vars(abandoned_restarts)["QUIET_SECONDS"] = 2.0
     return cli.main(sys.argv[1:])
 
 

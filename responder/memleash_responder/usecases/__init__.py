@@ -2,12 +2,15 @@
 
 intake                   notifications out of the inbox, each alert to who deals with it
 restart_requests         a restart is asked for, looked at, and queued, refused or put to a person
+agent_facts              what exporter and Prometheus say of agents now
 restart_situation        the facts that guards rest on, read afresh
 restart_wait             a restart is put to wait, or has waited long enough
 restart_looks            what a step looks at before it acts
 restart_steps            the steps of a guarded restart, each safe to run twice
 restart_workflow         those steps in a row, durable on DBOS
-restart_end              a host is given back, a restart gets its final word
+restart_mute             the claim on silence that a restart has for its host
+restart_end              a restart gets its final word, and what it took is given back
+abandoned_restarts       what was begun and what no engine will finish is ended
 explain                  every guard's verdict on an agent, now
 diagnosis_requests       a diagnosis is asked for, looked at, and queued or refused
 diagnosis_workflow       begun on the host, waited for, fetched, cleaned up
@@ -16,6 +19,7 @@ diagnosis_plan           what the diagnoser is told for one diagnosis
 muting                   claims on silence, and Alertmanager made to agree with them
 host_states              the states of all hosts, by what is stored
 host_watch               controllers asked about the whole fleet, Prometheus about pings
+host_handover            controllers take a host back, and its drain ends
 host_recovery            lost hosts taken back, undrains that are still owed
 replicas                 which replicas live, and the work of dead ones taken over
 keeper                   the schedule that calls the above again and again

@@ -17,8 +17,8 @@ from memleash_responder.core.outcomes import REASON_CHARACTERS, HostState, Outco
 from memleash_responder.core.pauses import holding
 from memleash_responder.core.untrusted import line
 from memleash_responder.errors import FactsUnavailable
+from memleash_responder.usecases.agent_facts import read_agent, read_hard_limit
 from memleash_responder.usecases.host_states import known_hosts
-from memleash_responder.usecases.restart_situation import read_agent, read_hard_limit
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)

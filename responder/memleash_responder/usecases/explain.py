@@ -13,7 +13,8 @@ from memleash_responder.core.outcomes import Refusal
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Situation
 from memleash_responder.settings import libvirtd_choices, restart_policy
-from memleash_responder.usecases.restart_situation import read_agents, read_situation, seen
+from memleash_responder.usecases.agent_facts import read_agents
+from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.services import Services
 
 

@@ -24,8 +24,8 @@ from memleash_responder.core.untrusted import size_bytes, truth
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases import restart_situation as situation
+from memleash_responder.usecases.agent_facts import read_agents, read_firing, read_hard_limit
 from memleash_responder.usecases.host_states import KnownHosts, all_claims
-from memleash_responder.usecases.restart_situation import read_agents, read_firing, read_hard_limit
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)

@@ -26,10 +26,10 @@ from memleash_responder.core.reconnects import (
 )
 from memleash_responder.core.untrusted import line
 from memleash_responder.errors import ReconnectFailed
+from memleash_responder.usecases.agent_facts import read_agent
+from memleash_responder.usecases.host_handover import take_back, undrain
 from memleash_responder.usecases.host_states import known_hosts
-from memleash_responder.usecases.restart_end import take_back, undrain
 from memleash_responder.usecases.restart_looks import probe
-from memleash_responder.usecases.restart_situation import read_agent
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import patiently, try_one
 

@@ -30,8 +30,8 @@ from memleash_responder.core.mutes import (
 )
 from memleash_responder.core.policy import Mute
 from memleash_responder.errors import AlertmanagerError, DatabaseUnavailable
+from memleash_responder.usecases.agent_facts import read_agent
 from memleash_responder.usecases.host_states import claims_of_maintenance, known_hosts
-from memleash_responder.usecases.restart_situation import read_agent
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)

@@ -20,12 +20,8 @@ from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import Memory, Situation
 from memleash_responder.core.situation import memory as memory_of
 from memleash_responder.settings import Agent, counted_seconds, restart_policy
-from memleash_responder.usecases.restart_situation import (
-    read_agent,
-    read_situation,
-    seen,
-    with_sent,
-)
+from memleash_responder.usecases.agent_facts import read_agent
+from memleash_responder.usecases.restart_situation import read_situation, seen, with_sent
 from memleash_responder.usecases.services import Services
 
 _LISTEN_SECONDS = 0.5

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memleash_responder.adapters.exporter import of_agent
 from memleash_responder.core import situation as reads
-from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Unknown, shown
+from memleash_responder.core.facts import AgentFacts, ControllerTasks, Unknown, shown
 from memleash_responder.core.guards import is_read
 from memleash_responder.core.host_states import HostFacts
 from memleash_responder.core.moments import Stamp
@@ -16,8 +15,8 @@ from memleash_responder.core.outcomes import Step
 from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import NOT_ASKED, Situation
-from memleash_responder.errors import FactsUnavailable
-from memleash_responder.settings import counted_seconds, restart_policy
+from memleash_responder.settings import counted_seconds
+from memleash_responder.usecases.agent_facts import read_agent, read_firing, read_hard_limit
 from memleash_responder.usecases.host_states import KnownHosts, known_hosts, read_pings
 from memleash_responder.usecases.services import Services, standing_storm
 
@@ -148,57 +147,6 @@ def _ages(
     for host, agent, at in sent:
         of_agents[host, agent] = (*of_agents.get((host, agent), ()), at.age_seconds(now))
     return of_agents, tuple(at.age_seconds(now) for _, _, at in sent)
-
-
-def read_agent(
-    services: Services, host: Host, agent: str, *, timeout_seconds: float | None = None
-) -> AgentFacts | Unknown:
-    """Return what the host's exporter says of ``agent`` now."""
-    try:
-        return services.outside.exporter.facts(host, agent, timeout_seconds=timeout_seconds)
-    except FactsUnavailable as error:
-        return Unknown(str(error))
-
-
-def read_agents(services: Services, host: Host) -> dict[str, AgentFacts | Unknown]:
-    """Return what the host's exporter, asked once, says of every configured agent now."""
-
-    def of(agent: str) -> AgentFacts | Unknown:
-        try:
-            return of_agent(scraped, host, agent)
-        except FactsUnavailable as error:
-            return Unknown(str(error))
-
-    agents = services.settings.agents
-    try:
-        scraped = services.outside.exporter.scrape(host)
-    except FactsUnavailable as error:
-        return dict.fromkeys(agents, Unknown(str(error)))
-    return {agent: of(agent) for agent in agents}
-
-
-def read_hard_limit(
-    services: Services, host: Host, agent: str, facts: AgentFacts | Unknown
-) -> int | Unknown:
-    """Return the effective hard limit in bytes: the host's override, or what the rules say."""
-    if isinstance(facts, AgentFacts) and facts.hard_limit_bytes is not None:
-        return facts.hard_limit_bytes
-    try:
-        now = services.clock.now()
-        return services.outside.prometheus.hard_limit_bytes(host.name, agent, now)
-    except FactsUnavailable as error:
-        return Unknown(str(error))
-
-
-def read_firing(services: Services, agent: str) -> tuple[str, ...] | Unknown:
-    """Return the alerts that hold restarts of the configured ``agent`` back while they fire."""
-    selectors = restart_policy(services.settings, agent).block_while_firing
-    if not selectors:
-        return ()
-    try:
-        return services.outside.prometheus.firing(selectors, services.clock.now())
-    except FactsUnavailable as error:
-        return Unknown(str(error))
 
 
 def seen(situation: Situation) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from memleash_responder.errors import (
     SshError,
 )
 from memleash_responder.usecases.diagnosis_in_restart import before_restart
-from memleash_responder.usecases.restart_end import claim_mute, end_mute, take_back, undrain
+from memleash_responder.usecases.host_handover import take_back, undrain
 from memleash_responder.usecases.restart_looks import (
     agent_of,
     host_of,
@@ -39,6 +39,7 @@ from memleash_responder.usecases.restart_looks import (
     probe,
     took_effect,
 )
+from memleash_responder.usecases.restart_mute import claim_mute, end_mute
 from memleash_responder.usecases.restart_situation import agent_seen
 from memleash_responder.usecases.services import Services
 from memleash_toolkit.units import format_size

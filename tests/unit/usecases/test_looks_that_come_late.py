@@ -9,7 +9,7 @@ import pytest
 
 from memleash_responder.core.outcomes import Mode, Step
 from memleash_responder.core.restarts import QUEUED, WAITING, Restart
-from memleash_responder.usecases.restart_end import QUIET_SECONDS, AbandonedRestarts
+from memleash_responder.usecases.abandoned_restarts import QUIET_SECONDS, AbandonedRestarts
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, World, leak_and_fire

@@ -17,10 +17,10 @@ from memleash_responder.core.policy import Fleet
 from memleash_responder.core.restarts import QUEUED, Restart
 from memleash_responder.errors import AlertmanagerError
 from memleash_responder.usecases import restart_steps as steps
+from memleash_responder.usecases.abandoned_restarts import QUIET_SECONDS, AbandonedRestarts
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.replicas import Liveness
-from memleash_responder.usecases.restart_end import QUIET_SECONDS, AbandonedRestarts
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, Inline, World

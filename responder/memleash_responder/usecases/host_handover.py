@@ -1,0 +1,43 @@
+"""A host goes back to its controllers: they take it back, and its drain ends."""
+
+from __future__ import annotations
+
+from memleash_responder.adapters.telemetry import Part
+from memleash_responder.core.facts import Host
+from memleash_responder.settings import libvirtd_choices
+from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.unforeseen import try_one
+
+
+def take_back(services: Services, host: Host, agent: str) -> None:
+    """Have the controllers take ``host`` back, and wait for it. Raises ReconnectFailed."""
+    settings = services.settings
+    choices = libvirtd_choices(settings, host, agent)
+    services.outside.controllers.reconnect(
+        host,
+        agent,
+        timeout_seconds=settings.agents[agent].reconnect_timeout,
+        restart_libvirtd={name for name, choice in choices.items() if choice.restart_libvirtd},
+    )
+
+
+def undrain(services: Services, host_name: str, agent: str, restart_id: str | None) -> bool:
+    """Give the undrain that a restart owes; a failure stays owed, and recovery tries again.
+
+    What another restart holds by now is left alone: a step that is run again after a crash would
+    let new work onto the host of the next. A restart that begins to hold the host meanwhile gets
+    its drain back. A host that left the inventory meanwhile is owed it all the same: controllers
+    are told names alone.
+    """
+    record = services.memory.hosts.get(host_name)
+    if not record.drained or record.restart_id != restart_id:
+        return True
+    host = services.outside.inventory.get(host_name) or Host(host_name, "", "", {})
+    return try_one(services, Part.UNDRAIN, host_name, _undrain, services, host, agent, restart_id)
+
+
+def _undrain(services: Services, host: Host, agent: str, restart_id: str | None) -> None:
+    controllers = services.outside.controllers
+    controllers.undrain(host, agent)
+    if not services.memory.hosts.undrained(host.name, restart_id):
+        controllers.drain(host, agent)
