@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,25 @@ MakeWorld = Callable[..., World]
 
 @pytest.fixture
 def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorld]:
-    """Return a factory of a world; the last one made is the one whose engine runs steps."""
-    worlds: list[World] = []
+    """Return a factory of a world; with the next, the one before ends and gives its files up."""
+    folders = (tmp_path / str(number) for number in itertools.count())
+    last: World | None = None
+
+    def end_last() -> None:
+        if last is not None:
+            last.services.memory.database.close()
 
     def make(**how: Any) -> World:
-        folder = tmp_path / str(len(worlds))
+        nonlocal last
+        end_last()
+        folder = next(folders)
         folder.mkdir()
-        world = World(folder, **how)
-        worlds.append(world)
-        monkeypatch.setattr(workflow, "run_step", world.engine.run_step)
-        return world
+        last = World(folder, **how)
+        monkeypatch.setattr(workflow, "run_step", last.engine.run_step)
+        return last
 
     yield make
-    for world in worlds:
-        world.services.memory.database.close()
+    end_last()
 
 
 @pytest.fixture
