@@ -42,10 +42,8 @@ _SERIES = {
     "up": "memleash_agent_up",
     "start_time": "memleash_agent_start_time_seconds",
     "resident_bytes": "memleash_agent_resident_memory_bytes",
-    "limited_bytes": (
-        "memleash_agent_limited_memory_bytes or (memleash_agent_resident_memory_bytes"
-        " unless on (host, agent) memleash_agent_sample_success != 1)"
-    ),
+    # Without what the rule goes on to tell of an agent whose exporter is silent.
+    "limited_bytes": "memleash:agent_limited_memory_bytes and on (host, agent) memleash_agent_up",
     "busy": "memleash_agent_busy",
     "ready": "memleash_agent_ready",
     "alarm_threshold_bytes": "memleash:agent_memory_alarm_threshold_bytes",
