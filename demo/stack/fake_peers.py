@@ -163,11 +163,14 @@ class Peers:
             self.silences.pop(rest[-1], None)
             return GOOD
         if method == "POST":
-            silence = json.loads(body)
-            name = silence.get("id") or f"silence-{len(self.silences)}-{time.monotonic_ns()}"
-            self.silences[name] = {**silence, "id": name, "status": {"state": "active"}}
+            posted = json.loads(body)
+            name = posted.get("id") or f"silence-{len(self.silences)}-{time.monotonic_ns()}"
+            self.silences[name] = {**posted, "id": name, "status": {"state": "active"}}
             return Reply({"silenceID": name})
-        return Reply(list(self.silences.values()) if rest[-1] == "silences" else {})
+        if "silence" in rest:
+            silence = self.silences.get(rest[-1])
+            return Reply(silence) if silence else Reply(status=404)
+        return Reply(list(self.silences.values()) if rest[-1] == "silences" else [])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
