@@ -241,19 +241,30 @@ class Fleet:
     # -- what is done to the agents -------------------------------------------------------------
 
     def start_agent(self, name: str, *, mib: int = OVER_MIB) -> None:
-        """Start an agent as its service, wait for it, and let it grow over the limit."""
+        """Start an agent as its service, let it grow over the limit, and wait until it is ready."""
+        self.start_agents([name], mib=mib)
+
+    def start_agents(self, names: Iterable[str], *, mib: int = OVER_MIB) -> None:
+        """Start agents as their services, let them grow, and wait until exporters say: ready."""
+        started = list(names)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda name: self._start_and_grow(name, mib), started))
+        wait_until(
+            "the exporters to say that all agents are ready",
+            lambda: not self._not_ready(started),
+            seen=lambda: self._not_ready(started),
+        )
+
+    def _start_and_grow(self, name: str, mib: int) -> None:
         self.serve(name, "start")
         url = f"http://127.0.0.1:{self._agent_ports[name]}"
         wait_until(f"{name} to answer", lambda: answers(f"{url}/host/echo"))
         post(f"{url}/grow", {"to_mib": mib})
-        wait_until(
-            f"the exporter to say that {name} is ready",
-            lambda: self._is_ready(name),
-        )
 
-    def start_agents(self, names: Iterable[str]) -> None:
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(self.start_agent, names))
+    def stop_agents(self) -> None:
+        """Stop all agents that run."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda name: self.serve(name, "stop"), self.members))
 
     def serve(self, name: str, action: str) -> None:
         subprocess.run(
@@ -272,10 +283,14 @@ class Fleet:
         """Return where the agent's exporter serves, whatever the inventory says."""
         return f"http://127.0.0.1:{self._watched_by[name]}/metrics"
 
-    def _is_ready(self, name: str) -> bool:
-        """Whether the agent's exporter says so."""
-        text = str(get(self.metrics_url(name)))
-        return f'memleash_agent_ready{{agent="{name}"}} 1' in text
+    def _not_ready(self, names: list[str]) -> list[str]:
+        """Return the agents of which their exporters do not say that they are ready."""
+        said = {url: str(get(url)) for url in {self.metrics_url(name) for name in names}}
+        return [
+            name
+            for name in names
+            if f'memleash_agent_ready{{agent="{name}"}} 1' not in said[self.metrics_url(name)]
+        ]
 
     def mark_busy(self, name: str) -> Path:
         """Hold a busy marker for an agent; unlink it to end."""
@@ -299,8 +314,7 @@ def running(
         peers = stack.enter_context(Peers().serving())
         fleet = Fleet(folder, ports, peers, members, agents_per_exporter, patience)
         fleet.write()
-        for name in fleet.members:
-            stack.callback(fleet.serve, name, "stop")
+        stack.callback(fleet.stop_agents)
         for program in (fleet.sshd.program, *fleet.exporters):
             stack.callback(program.stop)
             program.start(60)

@@ -159,7 +159,10 @@ def dealt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dealt]:
         served = stack.enter_context(http_server.serving(forgetful.answer))
         addresses.by_name["forgetful"] = served.address
         members = [member_of(row, addresses) for row in FAULTS]
-        fleet = stack.enter_context(running(folder / "fleet", members, patience=Patience(peer=10)))
+        fleet = stack.enter_context(
+            # One exporter of all would be asked for all, by everyone who asks for one.
+            running(folder / "fleet", members, agents_per_exporter=16, patience=Patience(peer=10))
+        )
         forgetful.real_one = fleet.metrics_url(forgetful.agent)
         with fleet.sshd.known_hosts_file.open("a", encoding="ascii") as known_hosts:
             known_hosts.write(addresses.known_hosts)
