@@ -235,11 +235,17 @@ def test_a_noisy_command_is_not_listened_to(tmp_path: Path) -> None:
 
 def test_a_hanging_command_is_killed_with_all_it_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    hanging = script(tmp_path, f"sleep 600 & echo $! > {pids}; trap '' TERM; wait; sleep 600")
-    began = time.monotonic()
-    with pytest.raises(ProbeFailed, match="did not end in time"):
-        probes.command_busy(hanging, 1.0)
-    assert time.monotonic() - began < 1.0 + SLACK
+    leaves_pid = f"sleep 600 & echo $! > {pids}.new; mv {pids}.new {pids}"
+    hanging = script(tmp_path, f"{leaves_pid}; trap '' TERM; wait; sleep 600")
+
+    def is_killed() -> bool:
+        began = time.monotonic()
+        with pytest.raises(ProbeFailed, match="did not end in time"):
+            probes.command_busy(hanging, 1.0)
+        assert time.monotonic() - began < 1.0 + SLACK
+        return pids.exists()
+
+    wait_until("a command that had started its child in time", is_killed)
     child = int(pids.read_text())
     wait_until("the command's child to end", lambda: not _runs(child))
 
