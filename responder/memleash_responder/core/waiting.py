@@ -32,11 +32,20 @@ def given_up(restart: Restart, refusal: Refusal, guards: Guards, now: Stamp) -> 
     return dataclasses.replace(refusal, reason=refusal.reason + after)
 
 
-def next_look_seconds(restart: Restart, guards: Guards, now: Stamp) -> float:
-    """Return how long after ``now`` a request that waits is looked at again."""
+def first_look_seconds(restart: Restart, guards: Guards, now: Stamp) -> float:
+    """Return how long after ``now`` a process looks at a request that it finds waiting.
+
+    Its time may be over already: no process ran when it was.
+    """
+    if restart.waiting_since is None:
+        return guards.idle_interval
     left = guards.wait_for_idle - waited_seconds(restart, now)
-    is_bounded = restart.waiting_since is not None and left > 0
-    return min(guards.idle_interval, left) if is_bounded else guards.idle_interval
+    return max(0.0, min(guards.idle_interval, left))
+
+
+def next_look_seconds(restart: Restart, guards: Guards, now: Stamp) -> float:
+    """Return how long after a look ``now`` a request that waits on is looked at again."""
+    return first_look_seconds(restart, guards, now) or guards.idle_interval
 
 
 def waited_seconds(restart: Restart, now: Stamp) -> float:

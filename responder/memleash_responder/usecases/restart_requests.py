@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 
 from memleash_responder.adapters.database.restarts import new_id
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.guards import deciding, refusals
+from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
+from memleash_responder.core.policy import Guards
 from memleash_responder.core.restarts import (
     APPROVED,
     AWAITING_APPROVAL,
@@ -25,7 +27,11 @@ from memleash_responder.core.restarts import (
     WAITING,
     Restart,
 )
-from memleash_responder.core.waiting import next_look_seconds, wait_ended_columns
+from memleash_responder.core.waiting import (
+    first_look_seconds,
+    next_look_seconds,
+    wait_ended_columns,
+)
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.settings import restart_policy
 from memleash_responder.usecases.restart_end import finish, tell
@@ -217,9 +223,11 @@ class RestartRequests:
         for gone in due.keys() - waiting.keys():
             due.pop(gone, None)
         for restart in waiting.values():
-            if not at_once and uptime < due.setdefault(restart.id, self._next_look(restart)):
+            if not at_once and uptime < due.setdefault(
+                restart.id, self._due(first_look_seconds, restart)
+            ):
                 continue
-            due[restart.id] = self._next_look(restart)
+            due[restart.id] = self._due(next_look_seconds, restart)
             if restart.id not in self._looking:
                 self._looking.add(restart.id)
                 self._looks.submit(self._look_again, restart.id)
@@ -228,11 +236,13 @@ class RestartRequests:
         self._looking.discard(restart_id)  # first: who asks while it is looked at is not overheard
         try_one(self._services, Part.ADMISSION, restart_id, self.consider, restart_id)
 
-    def _next_look(self, restart: Restart) -> float:
-        """Return the uptime at which a request that waits is looked at again."""
+    def _due(
+        self, wait_seconds: Callable[[Restart, Guards, Stamp], float], restart: Restart
+    ) -> float:
+        """Return the uptime at which a request that waits is to be looked at."""
         agent = self._services.settings.agents.get(restart.agent)
         now = self._services.clock.stamp()
-        wait = next_look_seconds(restart, agent.guards, now) if agent is not None else 0.0
+        wait = wait_seconds(restart, agent.guards, now) if agent is not None else 0.0
         return now.uptime_seconds + wait
 
     def resolve(self, alert: Alert) -> None:

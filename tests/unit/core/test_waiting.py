@@ -12,6 +12,7 @@ from memleash_responder.core.policy import Guards
 from memleash_responder.core.restarts import WAITING, Restart
 from memleash_responder.core.waiting import (
     RECORDED_WAITS,
+    first_look_seconds,
     given_up,
     next_look_seconds,
     recorded_waits,
@@ -73,9 +74,17 @@ def test_the_last_look_comes_when_the_time_is_over_and_not_later(now: float, sec
     assert next_look_seconds(waiting(NEW, BUSY, at(0)), GUARDS, at(now)) == seconds
 
 
+@pytest.mark.parametrize(("now", "seconds"), [(0, 30), (90, 10), (100, 0), (5000, 0)])
+def test_what_a_process_finds_waiting_for_too_long_already_is_looked_at_at_once(
+    now: float, seconds: int
+) -> None:
+    assert first_look_seconds(waiting(NEW, BUSY, at(0)), GUARDS, at(now)) == seconds
+
+
 def test_what_is_left_of_the_time_does_not_hurry_a_wait_without_a_bound() -> None:
     restart = on_its_way(waiting(NEW, BUSY, at(0)), at(99))
     assert next_look_seconds(waiting(restart, CLOSED, at(200)), GUARDS, at(201)) == 30
+    assert first_look_seconds(waiting(restart, CLOSED, at(200)), GUARDS, at(201)) == 30
 
 
 def test_it_waits_on_for_the_same_and_says_so_anew_when_the_reason_changes() -> None:

@@ -52,6 +52,15 @@ def test_looks_that_wait_for_a_thread_do_not_pile_up(
     assert len(submitted) == 1
 
 
+def test_what_waited_for_too_long_while_no_process_ran_ends_at_the_first_look(world: World) -> None:
+    """Seen in random sequences: killed at its last look, it waited for another half minute."""
+    begin_waiting(world)
+    world.clock.advance(world.settings.agents[AGENT].guards.wait_for_idle)
+    world.start()
+    world.admission.look_at_waiting()
+    assert world.outcomes() == ["busy"]
+
+
 @pytest.mark.parametrize("step", [WAITING, QUEUED])
 def test_what_has_not_begun_may_be_denied(make_world: MakeWorld, step: str) -> None:
     world = make_world()
