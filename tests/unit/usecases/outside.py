@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from memleash_responder.adapters.ssh.commands import CommandResult
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LIMIT = 10 * GIB
 SMALL, LARGE = 1 * GIB, 11 * GIB
+RECONNECT_SECONDS = 2.0
+"""How long one takes that restarts the agent: lives less than a second apart count as one."""
 BEGINNING = 1_800_000_000.0
 
 
@@ -78,7 +80,11 @@ class Node:
     running: list[str] = dataclasses.field(default_factory=list)
     drained: bool = False
     controller_answers: bool = True
+    second_controller_dead: bool = False
+    """It was told to drain the host, answers nothing, and takes no undrain until it is back."""
     reconnects: bool = True
+    reconnect_restarts: bool = False
+    """Whether a reconnect restarts the agent, whatever comes of it."""
     ssh: str = "good"
     """What becomes of a session: good, refused, lost_just_before the command is sent; lost_before
     it has its effect, lost_after that, lost_late (the effect comes 20 s later); it fails, or it
@@ -166,10 +172,17 @@ class FakeControllers:
             self._world.later(node.busy_once_drained, lambda: setattr(node, "busy", False))
             node.busy_once_drained = 0.0
         self._world.boundary("after drain")
+        self._ask_second(node, "drain")
 
     def undrain(self, host: Host, agent: str) -> None:
-        self._node(host, "undrain").drained = False
+        node = self._node(host, "undrain")
+        self._ask_second(node, "undrain")
+        node.drained = False
         self._world.boundary("after undrain")
+
+    def _ask_second(self, node: Node, what: str) -> None:
+        if node.second_controller_dead:
+            raise ControllerError(f"{what} of {node.name}: mn-2: refused")
 
     @property
     def states_by_controller(self) -> dict[str, Callable[[Host], HostState | Unknown | None]]:
@@ -183,12 +196,18 @@ class FakeControllers:
         node = self._world.nodes[host.name]
         if not node.controller_answers:
             return (ControllerTasks("mn-1", Unknown("refused")),)
-        return (ControllerTasks("mn-1", tuple(Task(one, one) for one in node.running)),)
+        told = ControllerTasks("mn-1", tuple(Task(one, one) for one in node.running))
+        silent = [ControllerTasks("mn-2", Unknown("refused"))] * node.second_controller_dead
+        return (told, *silent)
 
     def reconnect(self, host: Host, agent: str, *, timeout_seconds: float, **_: object) -> None:
         self._world.boundary("before reconnect")
-        node = self._world.nodes[host.name]
+        node, restarted = self._world.nodes[host.name], self._world.node_of(host.name, agent)
+        self._world.check_before_reconnect(restarted)
         self._world.reconnects.append(host.name)
+        if node.reconnect_restarts:
+            self._world.clock.advance(RECONNECT_SECONDS)
+            self._world.begin_life(restarted)
         if not (node.controller_answers and node.reconnects):
             raise ReconnectFailed(f"reconnect of {host.name}: mn-1: refused")
         self._world.boundary("after reconnect")
@@ -234,11 +253,12 @@ class FakeInventory:
     unlisted: Collection[str] = ()
     """Hosts that are there, and left the inventory."""
     valid: bool = True
+    labels: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
     def get(self, name: str) -> Host | None:
         if name not in self.names or name in self.unlisted:
             return None
-        return Host(name, f"{name}:10058", name, {"host": name})
+        return Host(name, f"{name}:10058", name, {"host": name, **self.labels.get(name, {})})
 
     def hosts(self) -> dict[str, Host]:
         listed = sorted(name for name in self.names if name not in self.unlisted)

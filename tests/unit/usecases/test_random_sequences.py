@@ -17,18 +17,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from memleash_responder.core.facts import Unknown
-from memleash_responder.core.outcomes import Mode
-from memleash_responder.core.pauses import Pause
+from memleash_responder.core.outcomes import HostState, Mode
 from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.reconnects import MOST_CHANGES
 from memleash_responder.core.restarts import AWAITING_APPROVAL, Restart
 from memleash_responder.core.waiting import waited_seconds
+from memleash_responder.usecases import host_recovery
+from memleash_responder.usecases import restart_looks as looks
 from memleash_responder.usecases import restart_workflow as workflow
 from memleash_responder.usecases.services import standing_storm
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
+from tests.unit.usecases.random_conditions import HOSTS, Conditions
 from tests.unit.usecases.world import Killed, World
 
 GUARDS = Guards(
@@ -39,8 +42,6 @@ GUARDS = Guards(
     wait_for_idle=Duration(60),
 )
 FLEET = Fleet(max_concurrent_restarts=2, max_restarts_per_hour=3)
-HOSTS = st.sampled_from(["node-1", "node-2"])
-PAUSES = st.sampled_from(["default", "rack-7"])
 KILLS = st.one_of(st.none(), st.integers(0, 80))
 """At which boundary from now the process dies, if it does."""
 FAULTS = st.sampled_from(
@@ -55,6 +56,11 @@ FAULTS = st.sampled_from(
         *(("busy_once_drained", seconds) for seconds in (5, 45, 100)),
         ("busy", Unknown("no source could tell")),
         ("task", True),
+        ("ping_alert_fires", True),
+        *(("state", word) for word in (HostState.CONNECTING, HostState.DISCONNECTED)),
+        ("state", Unknown("500")),
+        ("second_controller_dead", True),
+        *(("reconnect_restarts", how) for how in ("and succeeds", "in vain", "in vain")),
         ("fresh_bytes", LARGE),
         ("resident_bytes", LIMIT),
         *(("limited_bytes", held) for held in (LIMIT, LARGE, Unknown("a hidden descendant"))),
@@ -63,7 +69,11 @@ FAULTS = st.sampled_from(
 )
 
 
-class Restarts(RuleBasedStateMachine):
+OF_HOSTS = ("ping_alert_fires", "state", "second_controller_dead")
+"""Faults of a host, whichever of its agents they are told of."""
+
+
+class Restarts(Conditions):
     """Two hosts, or two agents on one, and everything that can come between them."""
 
     @initialize(
@@ -83,14 +93,19 @@ class Restarts(RuleBasedStateMachine):
             shared=shared,
         )
         self.mode = mode
-        self.pauses: dict[str, float | None] = {}
-        """The end of each pause that was begun and not resumed."""
+        self.begin_conditions()
+        self.patch.setattr(looks, "read_situation", self.look)
+        self.patch.setattr(host_recovery, "known_hosts", self.look_at_hosts)
         self.patch.setattr(workflow, "run_step", self.world.engine.run_step)
         self.world.check_before_command = self.check_command  # type: ignore[method-assign]
         self.world.check_while_waiting = self.check_waiting  # type: ignore[method-assign]
+        self.world.check_before_reconnect = self.check_reconnect  # type: ignore[method-assign]
         self.violations: list[str] = []
         self.commands: list[tuple[str, str, float]] = []
         """Request, host and uptime of every command that was sent."""
+        self.reconnected: dict[str | None, list[float]] = {}
+        """The lives at which a lost host was asked for, by the request that lost it."""
+        self.process = self.world.services
         self.told: dict[str, list[dict[str, Any]]] = {name: [] for name in self.world.nodes}
 
     def teardown(self) -> None:
@@ -118,11 +133,12 @@ class Restarts(RuleBasedStateMachine):
             "never while quarantined": place not in memory.quarantine.all(),
             "never while busy": request.forced or node.busy is False,
             "never with a running task": request.forced or not host.running,
-            "never while new work may begin": host.drained,
+            "never while new work may begin": (
+                host.drained or (request.forced and not host.controller_answers)
+            ),
             "never but while connecting": self.world.state(node.name) == "connecting",
             "never below the limit": isinstance(node.limited, int) and node.limited > LIMIT,
             "never while an alert fires": not self.world.firing,
-            "never while paused": not self.a_pause_holds(),
             "never unasked": request.approval == "approved" or self.mode is Mode.ENFORCE,
             "never for an alert that resolved": not request.resolved,
             "never twice in a cooldown": all(now - at >= GUARDS.cooldown for at in mine),
@@ -133,6 +149,7 @@ class Restarts(RuleBasedStateMachine):
                 sum(now - at < 3600 for at in everyone) < FLEET.max_restarts_per_hour
             ),
             "never twice": not [at for at in node.starts if begun and at >= begun[0]],
+            **self.conditions_of_command(request),
         }
         # Not raised here: what a step raises is the request's word, not the test's.
         self.violations += [f"{node.name}: {rule}" for rule, held in holds.items() if not held]
@@ -140,10 +157,11 @@ class Restarts(RuleBasedStateMachine):
 
     def check_waiting(self, restart: Restart) -> None:
         node, host = self.world.nodes[restart.host], restart.host
-        owed = self.world.services.memory.hosts.get(host).drained  # the controller does not answer
+        owed = self.world.services.memory.hosts.get(host).drained
+        reachable = node.controller_answers and not node.second_controller_dead
         holds = {
             "no host held while it waits": self.world.state(host) != "connecting",
-            "no host drained while it waits": not node.drained or owed,
+            "no host drained while it waits": not node.drained or (owed and not reachable),
             "never waiting once its command is sent": restart.command_sent is None,
             "never waiting for longer than it may": (
                 waited_seconds(restart, self.world.clock.stamp()) <= GUARDS.wait_for_idle
@@ -151,12 +169,39 @@ class Restarts(RuleBasedStateMachine):
         }
         self.violations += [f"{host}: {rule}" for rule, held in holds.items() if not held]
 
+    def check_reconnect(self, node: Node) -> None:
+        """Of lost hosts; for a loop counts only what is asked for without a person's word."""
+        world = self.world
+        (host, _) = world.place(node.name)
+        record = world.services.memory.hosts.get(host)
+        if record.state is not HostState.DISCONNECTED:
+            return
+        if host in self.out_of_service:
+            self.violations.append(f"{host}: never taken back in maintenance")
+        if record.vouched_by is not None:
+            return
+        if self.process is not world.services:
+            # The one before may have been killed between its note and its question.
+            self.process = world.services
+            self.reconnected.clear()
+        lives = self.reconnected.setdefault(record.restart_id, [])
+        lives.append(node.life)
+        if len(lives) > MOST_CHANGES and len({*lives[-MOST_CHANGES - 1 :]}) > MOST_CHANGES:
+            rule = "never reconnected where each one restarts the agent"
+            self.violations.append(f"{node.name}: {rule}")
+
     def sent_by_others(self, restart_id: str, host: str | None) -> list[float]:
         return [
             at
             for sent_id, name, at in self.commands
             if sent_id != restart_id and (host is None or name == host)
         ]
+
+    def most_starts_of_a_request(self, host: str) -> int:
+        """Return how many restarts that of the requests brought about that has the most."""
+        mine = [(at, sent_id) for sent_id, name, at in self.commands if name == host]
+        of = [max(one for one in mine if one[0] <= at)[1] for at in self.world.nodes[host].starts]
+        return max((of.count(sent_id) for sent_id in of), default=0)
 
     # -- what can happen ----------------------------------------------------------------------
 
@@ -231,27 +276,10 @@ class Restarts(RuleBasedStateMachine):
             self.world.services.memory.database.close()
             self.world.start()
 
-    @rule(name=PAUSES, seconds=st.sampled_from([None, 30, 700]))
-    def is_paused(self, name: str, seconds: int | None) -> None:
-        self.world.kill_at = None
-        now = self.world.clock.now()
-        self.pauses[name] = None if seconds is None else now + seconds
-        self.world.services.memory.pauses.put(Pause(name, "ann", "", now, self.pauses[name]))
-
-    @rule(name=PAUSES)
-    def is_resumed(self, name: str) -> None:
-        self.world.kill_at = None
-        self.pauses.pop(name, None)
-        self.world.services.memory.pauses.end(name)
-
-    def a_pause_holds(self) -> bool:
-        now = self.world.clock.now()
-        return any(until is None or now < until for until in self.pauses.values())
-
     @rule(host=HOSTS, fault=FAULTS)
     def breaks(self, host: str, fault: tuple[str, Any]) -> None:
         name, value = fault
-        node = self.world.nodes[host]
+        node = self.world.nodes[self.world.place(host)[0] if name in OF_HOSTS else host]
         if name == "prometheus":
             self.world.prometheus_answers = value
         elif name == "fires_for":
@@ -262,6 +290,8 @@ class Restarts(RuleBasedStateMachine):
             self.world.later(value, lambda: setattr(node, "busy", False))
         elif name == "task":
             node.running = [] if node.drained else ["task"]
+        elif name == "reconnect_restarts":
+            node.reconnect_restarts, node.reconnects = True, value == "and succeeds"
         else:
             setattr(node, name, value)
 
@@ -271,9 +301,12 @@ class Restarts(RuleBasedStateMachine):
         self.world.prometheus_answers = True
         node.busy, node.running, node.ssh, node.fresh_bytes = False, [], "good", SMALL
         node.exporter_answers = node.controller_answers = node.reconnects = True
+        node.second_controller_dead = node.reconnect_restarts = node.ping_alert_fires = False
         node.comes_up = node.becomes_ready = True
         node.several = node.leaves_several = False
         node.limited_bytes = node.fresh_limited_bytes = None
+        if node.state is not HostState.MAINTENANCE:
+            node.state = None
         if not (node.up and node.ready):
             node.up = node.ready = True
             node.life, node.resident_bytes = self.world.clock.now(), SMALL
@@ -296,6 +329,26 @@ class Restarts(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.world.clock.advance(seconds)
 
+    @rule(kill=KILLS)
+    def an_hour_passes(self, kill: int | None) -> None:
+        """In which whatever is asked for again and again is."""
+        for _ in range(MOST_CHANGES + 1):
+            self.world.clock.advance(1000)
+            self.runs(kill)
+
+    @precondition(lambda self: not self.commands)
+    @rule(host=HOSTS, kill=KILLS)
+    def is_restarted_in_vain(self, host: str, kill: int | None) -> None:
+        """What each restart buys is less than half of what the first did."""
+        for later in (4000, 20_000, 4000, 4000, 4000):
+            self.world.clock.advance(later)
+            self.world.nodes[host].resident_bytes = LARGE
+            self.world.alert(host, age=1.0)
+            self.told[host].append(self.world.last_alert)
+            self.runs(kill)
+        if self.world.outcomes(host)[-5:] == ["restarted"] * 5:
+            assert self.world.place(host) in self.world.services.memory.quarantine.all()
+
     @rule(seconds=st.sampled_from([-86_400, -3600, 3600, 86_400]))
     def the_wall_clock_is_set(self, seconds: int) -> None:
         """Every clock of the fleet is: start times are told by the same wall."""
@@ -310,6 +363,7 @@ class Restarts(RuleBasedStateMachine):
             if self.world.state(host) == "disconnected":
                 assert host in sent
                 self.world.services.memory.hosts.vouch(host, "ann")
+                self.reconnected.clear()
 
     # -- what must be so always ---------------------------------------------------------------
 
@@ -320,16 +374,14 @@ class Restarts(RuleBasedStateMachine):
     @invariant()
     def an_agent_has_at_most_one_open_request(self) -> None:
         if hasattr(self, "world"):
-            for host in self.world.nodes:
-                assert self.world.outcomes(host).count("open") <= 1
+            of = [(one.host, one.agent) for one in self.world.services.memory.restarts.all_open()]
+            assert len(of) == len({*of})
 
     def settle(self) -> None:
         """All faults end, nobody kills anything any more: everything must come to its end."""
         world = self.world
-        world.kill_at = None
+        self.end_conditions()
         world.prometheus_answers = True
-        for name in list(self.pauses):
-            self.is_resumed(name)
         for host in world.nodes:
             self.is_mended(host)
         world.run()
@@ -349,6 +401,7 @@ class Restarts(RuleBasedStateMachine):
             assert len(node.starts) <= len(node.commands)
             restarted = [one for one in world.history(host) if one.outcome == "restarted"]
             assert len(restarted) <= len(node.starts), "never told without being so"
+            assert self.most_starts_of_a_request(host) <= 1
 
 
 TestRandomSequences = Restarts.TestCase

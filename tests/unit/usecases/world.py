@@ -8,6 +8,7 @@ effect outside and each record of a step) the world can kill it, and start it ag
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
@@ -43,6 +44,8 @@ from tests.unit.usecases.outside import (
 )
 
 AGENT, SECOND_AGENT = "kvmagent", "netagent"
+KEEPER_SECONDS = 1.0
+"""How often the keeper looks whether what waits is due."""
 
 
 class Killed(BaseException):
@@ -160,6 +163,8 @@ class World:
         self.clock.on_advance.append(self._let_time_pass)
         self.nodes = {f"node-{number}": Node(f"node-{number}") for number in range(1, hosts + 1)}
         self.unlisted: set[str] = set()
+        self.labels: dict[str, dict[str, str]] = {}
+        """By host, the labels of the inventory beside its name."""
         self.prometheus_answers = True
         self.firing: tuple[str, ...] = ()
         """The alerts that fire of those that hold restarts back."""
@@ -168,6 +173,8 @@ class World:
         self.boundaries: list[str] = []
         self.kill_at: int | None = None
         self.interrupt_at: int | None = None
+        self.at_boundary: dict[str, Callable[[], None]] = {}
+        """What happens the next time that a boundary of this name is passed."""
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._file = folder / "world.db"
         self.engine = Ledger(self.boundary)
@@ -211,7 +218,9 @@ class World:
         outside: Any = Outside.__new__(Outside)
         for name, part in {
             "settings": self.settings,
-            "inventory": FakeInventory({self.place(name)[0] for name in self.nodes}, self.unlisted),
+            "inventory": FakeInventory(
+                {self.place(name)[0] for name in self.nodes}, self.unlisted, labels=self.labels
+            ),
             "exporter": FakeExporter(self),
             "prometheus": FakePrometheus(self),
             "alertmanager": None,
@@ -229,6 +238,7 @@ class World:
         workflow = RestartWorkflow(self.services, cast(Any, self.engine), Inline())
         self.admission = RestartRequests(self.services, workflow, Inline())
         muting = Muting(self.services, Inline(), Inline())
+        self.services.memory.hosts.forget_attempts(self.services.executor_id)
         self.recovery = Recovery(self.services, Inline())
         self.intake = Intake(
             self.services, self.admission, muting, diagnosis=cast(Any, None), workers=Inline()
@@ -243,6 +253,9 @@ class World:
         if self.interrupt_at is not None and len(self.boundaries) > self.interrupt_at:
             self.interrupt_at = None
             self.engine.run_another()
+        act = self.at_boundary.pop(name, None)
+        if act is not None:
+            act()
 
     def run(self) -> None:
         """Let the process do all it has to; killed on the way, it is started and goes on."""
@@ -274,7 +287,7 @@ class World:
                 return
             for one in waiting:
                 self.check_while_waiting(one)
-            self.clock.advance(0.5)
+            self.clock.advance(KEEPER_SECONDS)
 
     # -- what happens -------------------------------------------------------------------------
 
@@ -313,6 +326,10 @@ class World:
     def restart_agent(self, node: Node) -> None:
         """What the command does to the host."""
         node.starts.append(self.clock.uptime_seconds)
+        self.begin_life(node)
+
+    def begin_life(self, node: Node) -> None:
+        """Put a new process in the place of a node's agent."""
         node.life = self.clock.now()
         node.resident_bytes = node.fresh_bytes
         node.limited_bytes = node.fresh_limited_bytes
@@ -325,13 +342,23 @@ class World:
         self._later.append((self.clock.uptime_seconds + seconds, act))
 
     def _let_time_pass(self) -> None:
-        due = [one for one in self._later if one[0] <= self.clock.uptime_seconds]
-        self._later = [one for one in self._later if one not in due]
-        for _, act in due:
-            act()
+        """Do what is due, one by one: killed in the middle of one, the rest is still to come."""
+        for one in [one for one in self._later if one[0] <= self.clock.uptime_seconds]:
+            if one in self._later:  # what is done may let time pass, too
+                self._later.remove(one)
+                one[1]()
+
+    def open_in(self, *windows: str) -> None:
+        """Have restarts begin in these ``windows`` of the fleet alone, as a reload does."""
+        fleet = dataclasses.replace(self.settings.fleet, windows=windows)
+        self.settings = dataclasses.replace(self.settings, fleet=fleet)
+        object.__setattr__(self.services.outside, "settings", self.settings)
 
     def check_before_command(self, node: Node) -> None:
         """Note what should never be so when the command is sent; for tests to replace."""
+
+    def check_before_reconnect(self, node: Node) -> None:
+        """Note what should never be so when a reconnect is asked for; for tests to replace."""
 
     def check_while_waiting(self, restart: Restart) -> None:
         """Note what should never be so while a request waits; for tests to replace."""
