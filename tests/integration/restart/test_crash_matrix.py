@@ -6,14 +6,17 @@ starts: one at the beginning, and exactly one for the restart, wherever the resp
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 
 from demo.stack.fake_peers import Reply
 from demo.stack.fleet import Fleet, Member, running
+from demo.stack.http import CallFailed, post
 from demo.stack.processes import wait_until
 from memleash_responder.core.outcomes import Step
+from tests.support.windows import closed, write_windows
 
 pytestmark = pytest.mark.integration
 
@@ -50,6 +53,7 @@ def slow(seconds: float) -> str:
 FEW = {"readiness": {"probes": 4, "timeout": "1s", "interval": "250ms"}}
 NOTHING = "echo ran >>{folder}/commands"
 """A restart command that returns 0 and restarts nothing."""
+DOWN = Reply(status=503)
 NEVER_NEW = ["after:record:restart", "after:record:ready", "before:Restarts.finish"]
 
 MEMBERS = [
@@ -61,6 +65,11 @@ MEMBERS = [
     Member("refused-word"),
     Member("failed-told", "exit 7"),
     Member("failed-word", "exit 7"),
+    Member("waits-for-its-window"),
+    Member("forced-and-owed"),
+    Member("restarted-by-the-reconnect"),
+    Member("maintenance-before-the-command"),
+    Member("maintenance-after-the-command"),
     *(Member(f"nothing-{number}", NOTHING, settings=FEW) for number in range(len(NEVER_NEW))),
 ]
 
@@ -179,3 +188,95 @@ def test_killed_after_a_command_that_restarted_nothing_it_says_so_and_sends_it_n
         assert responder.state(host) == "disconnected"
         commands = (fleet.service(host) / "commands").read_text(encoding="ascii")
         assert (commands, fleet.starts(host)) == ("ran\n", 1)
+
+
+def test_killed_as_it_begins_to_wait_for_its_window_it_is_restarted_once_when_that_opens(
+    fleet: Fleet,
+) -> None:
+    host = "waits-for-its-window"
+    fleet.start_agent(host)
+    with fleet.responder(host) as responder:
+        config_file = fleet.folder / "responders" / host / "responder.yml"
+        write_windows(config_file, closed())
+        responder.start(dies_at="after:Restarts.move")
+        responder.alert(host)
+        responder.wait_dead()
+        responder.start()
+        assert responder.at(host, "waits_for") == "outside_window"
+        assert responder.state(host) == "connected"
+        assert fleet.peers.of(host) == [], "no controller was asked for anything"
+        write_windows(config_file)
+        post(f"{responder.url}/-/reload", timeout_seconds=60)
+        assert responder.finished(host)["outcome"] == "restarted"
+        check_restarted_once(fleet, host)
+
+
+def test_killed_with_an_undrain_owed_force_went_past_it_is_given_in_the_next_life(
+    fleet: Fleet,
+) -> None:
+    host = "forced-and-owed"
+    dead = {("mn-2 drain", host): [DOWN], ("mn-2 undrain", host): [DOWN]}
+    fleet.peers.faults.update(dead)
+    fleet.start_agent(host)
+    with fleet.responder(host) as responder:
+        responder.start(dies_at="after:record:release")
+        with contextlib.suppress(CallFailed):  # it may die before it answers
+            post(f"{responder.url}/api/v1/restarts", {"host": host, "agent": host, "force": True})
+        responder.wait_dead()
+        in_vain = fleet.peers.of(host).count(("mn-2", "undrain"))
+        assert in_vain
+        for call in dead:
+            del fleet.peers.faults[call]
+        responder.start()
+        request = responder.finished(host)
+        assert request["outcome"] == "restarted", request
+        (past,) = request["facts"]["hold"]["gone_past"]
+        assert past["outcome"] == "controller_unreachable"
+        check_restarted_once(fleet, host)
+        wait_until(
+            "the undrain that mn-2 is owed",
+            lambda: fleet.peers.of(host).count(("mn-2", "undrain")) > in_vain,
+        )
+
+
+def test_killed_as_the_reconnect_has_restarted_the_agent_once_more_it_says_so(
+    fleet: Fleet,
+) -> None:
+    host = "restarted-by-the-reconnect"
+    # Lives less than a second apart are taken for one.
+    again = fleet.filled_in("sleep 1.2; {service} restart", host)
+    fleet.peers.faults["mn-1 reconnect", host] = [Reply(at_once=again), Reply({})]
+    fleet.start_agent(host)
+    with fleet.responder(host) as responder:
+        responder.start(dies_at="after:ControllerClients.reconnect")
+        responder.alert(host)
+        responder.wait_dead()
+        responder.start()
+        request = responder.finished(host)
+        assert request["outcome"] == "restarted", request
+        assert "it was restarted once more before the end" in request["reason"]
+        assert responder.state(host) == "connected"
+        assert fleet.starts(host) == 3, "at first, by the command, and by the controller"
+        wait_until("nothing to stay drained", lambda: not fleet.peers.drained(host))
+
+
+@pytest.mark.parametrize(
+    ("host", "point", "outcome", "starts"),
+    [
+        ("maintenance-before-the-command", "after:record:verify", "maintenance", 1),
+        ("maintenance-after-the-command", "after:record:restart", "restarted", 2),
+    ],
+)
+def test_maintenance_that_begins_while_it_is_dead_stops_what_has_not_sent_its_command(
+    fleet: Fleet, host: str, point: str, outcome: str, starts: int
+) -> None:
+    fleet.start_agent(host)
+    with fleet.responder(host, controllers=fleet.controllers(with_states=True)) as responder:
+        responder.start(dies_at=point)
+        responder.alert(host)
+        responder.wait_dead()
+        fleet.peers.faults["mn-1 state", host] = [Reply({"state": "maintenance"})]
+        responder.start()
+        assert responder.finished(host)["outcome"] == outcome
+        assert fleet.starts(host) == starts
+        wait_until("nothing to stay drained", lambda: not fleet.peers.drained(host))

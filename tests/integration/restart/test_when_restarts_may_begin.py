@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from demo.stack.fake_peers import Reply
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json, get, post
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
+from tests.support.windows import ALWAYS, closed, with_windows, write_windows
 
 pytestmark = pytest.mark.integration
 
-ALWAYS = "00:00-24:00 Europe/Berlin"
 SELECTOR = 'severity="critical",team="storage"'
 UNHURRIED = {"guards": {"startup_grace": "0s", "idle_interval": "1h", "wait_for_idle": "2h"}}
 """What waits is looked at again when somebody has it looked at, and by no clock."""
@@ -37,12 +36,6 @@ import pathlib, urllib.request
 pathlib.Path({new!r}).replace({file!r})
 urllib.request.urlopen(urllib.request.Request({url!r} + "/-/reload", method="POST"), timeout=60)
 """
-
-
-def closed() -> str:
-    """Return a window that is closed for hours before and after now."""
-    begins = (datetime.now(UTC).hour + 12) % 24
-    return f"{begins:02}:00-{(begins + 1) % 24:02}:00 UTC"
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +56,8 @@ def config_file(fleet: Fleet) -> Path:
     return fleet.folder / "responders" / "windows" / "responder.yml"
 
 
-def with_windows(fleet: Fleet, *windows: str) -> str:
-    """Return the responder's configuration with these windows for the fleet."""
-    config = yaml.safe_load(config_file(fleet).read_text(encoding="utf-8"))
-    config["fleet"]["windows"] = list(windows)
-    return yaml.safe_dump(config)
-
-
 def reload(fleet: Fleet, responder: Responder, *windows: str) -> None:
-    file = config_file(fleet)
-    file.with_suffix(".new").write_text(with_windows(fleet, *windows), encoding="utf-8")
-    file.with_suffix(".new").replace(file)
+    write_windows(config_file(fleet), *windows)
     post(f"{responder.url}/-/reload")
 
 
@@ -136,7 +120,7 @@ def test_a_window_that_closes_before_the_command_is_sent_gives_everything_back(
     """It closes while the controllers are asked to drain the host."""
     reload(fleet, responder, ALWAYS)
     new, script = tmp_path / "closed.yml", tmp_path / "close.py"
-    new.write_text(with_windows(fleet, closed()), encoding="utf-8")
+    new.write_text(with_windows(config_file(fleet), closed()), encoding="utf-8")
     code = CLOSE.format(new=str(new), file=str(config_file(fleet)), url=responder.url)
     script.write_text(code, encoding="utf-8")
     closes = Reply({}, at_once=f"{sys.executable} {script}")
