@@ -221,7 +221,7 @@ class Responder:
                 Part.SYNCHRONIZE_MUTES,
                 self._muting.synchronize,
                 lambda: services.settings.mute.interval,
-                sooner=services.mutes_changed,
+                of_mutes=True,
             ),
             Duty(Part.LOOK_AT_WAITING, self._admission.look_at_waiting, lambda: 1.0),
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 
@@ -18,17 +17,19 @@ from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.5
+TICK_SECONDS = 1.0
+TOGETHER_SECONDS = 0.25
+"""What changes within this is told together."""
 
 
 @dataclasses.dataclass(slots=True)
 class Duty:
-    """Something that is due every ``every_seconds``, or as soon as ``sooner`` is set."""
+    """Something that is due every ``every_seconds``; ``of_mutes``: also when mutes change."""
 
     part: Part
     work: Callable[[], object]
     every_seconds: Callable[[], float]
-    sooner: threading.Event | None = None
+    of_mutes: bool = False
     aside: Executor | None = None
     """Who runs what waits for hosts, so that it holds up no other duty; never twice at once."""
     due_at: float = 0.0
@@ -57,7 +58,15 @@ class Keeper:
             except Exception:  # the loop's boundary
                 self._services.telemetry.failures.labels(Part.KEEPER).inc()
                 log.exception("the keeper missed a turn")
-            self._services.stopping.wait(TICK_SECONDS)
+            self._rest()
+
+    def _rest(self) -> None:
+        services = self._services
+        if services.mutes_changed.wait(TICK_SECONDS):
+            services.stopping.wait(TOGETHER_SECONDS)
+            services.mutes_changed.clear()
+            for duty in self._duties:
+                duty.due_at = 0.0 if duty.of_mutes else duty.due_at
 
     def tick(self) -> None:
         """Run each duty that is due."""
@@ -65,9 +74,6 @@ class Keeper:
         if not self._leads():
             return
         for duty in self._duties:
-            if duty.sooner is not None and duty.sooner.is_set():
-                duty.sooner.clear()
-                duty.due_at = 0.0
             if uptime_seconds < duty.due_at or duty.under_way:
                 continue
             duty.under_way = True

@@ -36,12 +36,21 @@ class Liveness:
         self._version = version
         self._take_over = take_over
         self._watch: Watch | None = None
+        self._has_lease = False
+        self._lease_due_at = 0.0
 
     def leads(self) -> bool:
-        """Whether this replica is the one that works for all; others wait for its lease to end."""
-        services = self._services
-        patience_seconds = services.settings.replicas.dead_after
-        return services.memory.replicas.lease(LEASE, services.executor_id, patience_seconds)
+        """Whether this replica is the one that works for all; others wait for its lease to end.
+
+        The database is asked as often as for a heartbeat: a lease outlasts several.
+        """
+        services, replicas = self._services, self._services.settings.replicas
+        uptime_seconds = services.clock.stamp().uptime_seconds
+        if uptime_seconds >= self._lease_due_at:
+            lease = services.memory.replicas.lease
+            self._has_lease = lease(LEASE, services.executor_id, replicas.dead_after)
+            self._lease_due_at = uptime_seconds + replicas.heartbeat
+        return self._has_lease
 
     def show(self) -> None:
         """Show one sign of life."""

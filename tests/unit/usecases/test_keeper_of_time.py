@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -107,3 +108,37 @@ def test_who_does_not_hold_the_lease_does_nothing(world: World) -> None:
     assert world.services.memory.replicas.lease(LEASE, "another", patience_seconds)
     one.tick()
     assert done == []
+
+
+def test_mutes_that_change_are_seen_to_at_once_and_nothing_else_is(world: World) -> None:
+    ran: Counter[str] = Counter()
+    twice = threading.Event()
+
+    def synchronize() -> None:
+        ran["mutes"] += 1
+        if ran["mutes"] == 2:
+            twice.set()
+
+    duties = [
+        Duty(Part.SYNCHRONIZE_MUTES, synchronize, lambda: 1000.0, of_mutes=True),
+        Duty(Part.PRUNE, lambda: ran.update(["prunes"]), lambda: 1000.0),
+    ]
+    thread = threading.Thread(target=Keeper(world.services, duties, always).run)
+    thread.start()
+    world.services.mutes_changed.set()
+    assert twice.wait(60)
+    world.services.stopping.set()
+    thread.join(60)
+    assert ran == {"mutes": 2, "prunes": 1}
+
+
+def test_the_lease_is_asked_for_as_often_as_a_heartbeat_is_shown(world: World) -> None:
+    liveness = Liveness(world.services, "1", len)
+    leases = world.services.memory.replicas
+    assert liveness.leads()
+    world.clock.advance(world.services.settings.replicas.heartbeat - 0.1)
+    assert leases.lease(LEASE, world.services.executor_id, -1.0)  # it is over
+    assert leases.lease(LEASE, "another", 30.0)
+    assert liveness.leads(), "it was not asked again"
+    world.clock.advance(0.2)
+    assert not liveness.leads()
