@@ -7,7 +7,7 @@ of a request is kept: its guards have to go by that, whatever changes until they
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,15 +30,30 @@ PAUSES = st.sampled_from(["default", "rack-7"])
 WHO = ("a person", "the inventory", "a controller")
 MOMENTS = (
     "after the record of admit",
-    "after drain",
+    "after the record of hold",
     "before the record of verify",
     "before the session",
     "after the command",
     "before reconnect",
     "after undrain",
 )
-WHEN = st.one_of(st.none(), st.sampled_from([1, 5, 40]), st.sampled_from(MOMENTS))
+WHEN = st.sampled_from([*[None] * 4, 1, 5, 40, *MOMENTS])
 """At once, in so many seconds, or at a boundary of the next restart that comes there."""
+FACTS: Mapping[str, tuple[str, object, object]] = {
+    "failing pings": ("ping_alert_fires", True, False),
+    "a connecting host": ("state", HostState.CONNECTING, None),
+    "a disconnected host": ("state", HostState.DISCONNECTED, None),
+    "an unknown state": ("state", Unknown("500"), None),
+    "a silent controller": ("second_controller_dead", True, False),
+    "an unknown busy": ("busy", Unknown("no source could tell"), False),
+    "a silent exporter": ("exporter_answers", False, True),
+}
+"""By its name, what of a host is how in the meantime, and how again afterwards."""
+OBSTACLES = st.tuples(
+    st.sampled_from([*WHO, "windows", *FACTS]), st.sampled_from([5, 45, 100]), WHEN
+)
+"""What speaks against a restart, for how many seconds, and from when on."""
+Obstacle = tuple[str, int, float | str | None]
 LOOKS = (Step.ADMIT, Step.VERIFY, Step.RESTART)
 
 
@@ -164,12 +179,22 @@ class Conditions(RuleBasedStateMachine):
         now = self.world.clock.now()
         return any(until is None or now < until for until in self.pauses.values())
 
-    @rule(host=HOSTS, who=st.sampled_from(WHO), seconds=st.sampled_from([5, 30, 700]), when=WHEN)
-    def is_taken_out_of_service(
-        self, host: str, who: str, seconds: int, when: float | str | None
-    ) -> None:
+    @rule(host=HOSTS, obstacle=OBSTACLES)
+    def is_obstructed(self, host: str, obstacle: Obstacle) -> None:
+        kind, seconds, when = obstacle
         (place, _) = self.world.place(host)
-        self.happens(when, partial(self.take_out_of_service, place, who, seconds))
+        self.happens(when, partial(self.obstruct, place, kind, seconds))
+
+    def obstruct(self, host: str, kind: str, seconds: int) -> None:
+        """Begin what ends by itself after so many seconds."""
+        if kind in WHO:
+            self.take_out_of_service(host, kind, seconds)
+        elif kind == "windows":
+            self.close_for(seconds)
+        else:
+            node, (name, meanwhile, afterwards) = self.world.nodes[host], FACTS[kind]
+            setattr(node, name, meanwhile)
+            self.world.later(seconds, lambda: setattr(node, name, afterwards))
 
     def take_out_of_service(self, host: str, who: str, seconds: int) -> None:
         """What a person says ends by itself, what others say is taken back."""
@@ -200,12 +225,8 @@ class Conditions(RuleBasedStateMachine):
         elif self.world.nodes[host].state is HostState.MAINTENANCE:
             self.world.nodes[host].state = None
 
-    @rule(seconds=st.sampled_from([5, 45, 100]), when=WHEN)
-    def windows_close(self, seconds: int, when: float | str | None) -> None:
-        """By a reload, as they open again: what waits would wait for half a day otherwise."""
-        self.happens(when, partial(self.close_for, seconds))
-
     def close_for(self, seconds: int) -> None:
+        """By a reload, as they open again: what waits would wait for half a day otherwise."""
         begins = int(self.world.clock.now() // 3600 + 12) % 24
         self.window = (begins, begins + 1)
         self.world.open_in(f"{begins:02}:00-{begins + 1:02}:00 UTC")

@@ -31,7 +31,7 @@ from memleash_responder.usecases import restart_workflow as workflow
 from memleash_responder.usecases.services import standing_storm
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
-from tests.unit.usecases.random_conditions import HOSTS, Conditions
+from tests.unit.usecases.random_conditions import HOSTS, OBSTACLES, Conditions, Obstacle
 from tests.unit.usecases.world import Killed, World
 
 GUARDS = Guards(
@@ -56,9 +56,6 @@ FAULTS = st.sampled_from(
         *(("busy_once_drained", seconds) for seconds in (5, 45, 100)),
         ("busy", Unknown("no source could tell")),
         ("task", True),
-        ("ping_alert_fires", True),
-        *(("state", word) for word in (HostState.CONNECTING, HostState.DISCONNECTED)),
-        ("state", Unknown("500")),
         ("second_controller_dead", True),
         *(("reconnect_restarts", how) for how in ("and succeeds", "in vain", "in vain")),
         ("fresh_bytes", LARGE),
@@ -67,10 +64,6 @@ FAULTS = st.sampled_from(
         *(("fresh_limited_bytes", held) for held in (LARGE, Unknown("a hidden descendant"))),
     ]
 )
-
-
-OF_HOSTS = ("ping_alert_fires", "state", "second_controller_dead")
-"""Faults of a host, whichever of its agents they are told of."""
 
 
 class Restarts(Conditions):
@@ -157,11 +150,10 @@ class Restarts(Conditions):
 
     def check_waiting(self, restart: Restart) -> None:
         node, host = self.world.nodes[restart.host], restart.host
-        owed = self.world.services.memory.hosts.get(host).drained
-        reachable = node.controller_answers and not node.second_controller_dead
+        owed = self.world.services.memory.hosts.get(host).drained  # the controller did not answer
         holds = {
             "no host held while it waits": self.world.state(host) != "connecting",
-            "no host drained while it waits": not node.drained or (owed and not reachable),
+            "no host drained while it waits": not node.drained or owed,
             "never waiting once its command is sent": restart.command_sent is None,
             "never waiting for longer than it may": (
                 waited_seconds(restart, self.world.clock.stamp()) <= GUARDS.wait_for_idle
@@ -207,18 +199,27 @@ class Restarts(Conditions):
 
     @rule(
         host=HOSTS,
-        later=st.sampled_from([1, 700, 4000]),
+        later=st.sampled_from([1, 700, 4000, 4000]),
         age=st.sampled_from([1.0, 60.0, 7200.0]),
         fault=st.one_of(st.none(), FAULTS),
+        obstacle=st.one_of(st.none(), OBSTACLES),
         kill=KILLS,
     )
     def leaks_and_fires(
-        self, host: str, later: int, age: float, fault: tuple[str, Any] | None, kill: int | None
+        self,
+        host: str,
+        later: int,
+        age: float,
+        fault: tuple[str, Any] | None,
+        obstacle: Obstacle | None,
+        kill: int | None,
     ) -> None:
         self.world.clock.advance(later)
         self.world.nodes[host].resident_bytes = LARGE
         if fault:
             self.breaks(host, fault)
+        if obstacle:
+            self.is_obstructed(host, obstacle)
         self.world.alert(host, age=age)
         self.told[host].append(self.world.last_alert)
         self.runs(kill)
@@ -279,7 +280,8 @@ class Restarts(Conditions):
     @rule(host=HOSTS, fault=FAULTS)
     def breaks(self, host: str, fault: tuple[str, Any]) -> None:
         name, value = fault
-        node = self.world.nodes[self.world.place(host)[0] if name in OF_HOSTS else host]
+        is_of_host = name == "second_controller_dead"
+        node = self.world.nodes[self.world.place(host)[0] if is_of_host else host]
         if name == "prometheus":
             self.world.prometheus_answers = value
         elif name == "fires_for":
