@@ -204,7 +204,8 @@ def stop_after_two_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             world.services.stopping.set()
         return False
 
-    monkeypatch.setattr(world.services.stopping, "wait", wait)
+    for event in (world.services.stopping, world.services.mutes_changed):
+        monkeypatch.setattr(event, "wait", wait)
 
 
 def test_a_heartbeat_that_is_missed_is_followed_by_the_next(
