@@ -3,7 +3,7 @@
     python bench/diagnose_cost.py [--objects 2000000] [--seconds 10] [--memray]
 
 Runs an agent that holds so many objects and works as fast as it can, then looks at it in every
-way the collector has, each time at a fresh agent, and prints a Markdown table. Looks follow each
+way the diagnoser has, each time at a fresh agent, and prints a Markdown table. Looks follow each
 other after a second, where a fleet's are 300 s apart. CPU is what the agent's process took for
 one operation, which holds on a machine that others use too; speed and stalls do not. Wants
 elfutils, gcc and py-spy; --memray compares with memray attach.
@@ -187,7 +187,7 @@ def census(*naming: str) -> Callable[[Agent, float], str]:
         looks = found["looks"]
         words = f"{len(looks)} looks at {found['objects']} objects of up to {max(looks):.1f} s CPU"
         named = f", then one naming of {found['naming']:.1f} s" if naming else ""
-        return f"{words}{named}; the collector's own, in {found['rss'] / 2**20:.0f} MiB"
+        return f"{words}{named}; the diagnoser's own, in {found['rss'] / 2**20:.0f} MiB"
 
     return trial
 

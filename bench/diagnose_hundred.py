@@ -36,7 +36,7 @@ PYTHON_AGENTS = ("leaks_a_list.py", "leaks_a_cache.py", "leaks_cycles.py", EVENT
 C_AGENT = "leaks.c"
 START_SECONDS = 60.0
 BEATS_BEFORE = 50
-COLLECTOR = """
+DIAGNOSER = """
 import os, sys
 from memleash_diagnoser import collect, plan
 order, folder = plan.parse(sys.argv[1]), sys.argv[2]
@@ -124,7 +124,7 @@ def measured(name: str, python: str, times: int, most: int) -> Row:
 
 
 def diagnosed(pid: int, folder: Path, times: int, *, native: bool) -> str:
-    """Run the collector so often; return what went wrong."""
+    """Run the diagnoser so often; return what went wrong."""
     order = plan.Plan(
         run="bench",
         agent="bench",
@@ -140,7 +140,7 @@ def diagnosed(pid: int, folder: Path, times: int, *, native: bool) -> str:
         work_root=str(folder),
     )
     (folder / "reports").mkdir()
-    argv = [sys.executable, "-c", COLLECTOR, plan.text(order), str(folder / "reports"), str(times)]
+    argv = [sys.executable, "-c", DIAGNOSER, plan.text(order), str(folder / "reports"), str(times)]
     env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # py-spy
     done = subprocess.run(argv, check=False, capture_output=True, text=True, env=env)
     return done.stderr.strip().rpartition("\n")[2][:300]

@@ -1,4 +1,4 @@
-"""The collector's verbs; each prints one line of JSON. Run by the responder over SSH.
+"""The diagnoser's verbs; each prints one line of JSON. Run by the responder over SSH.
 
 start PLAN      begin a diagnosis in the background; the same run again begins nothing
 status PLAN     {"state": "running" | "done" | "refused" | "died" | "unknown", ...}

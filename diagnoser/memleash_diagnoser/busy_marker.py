@@ -1,7 +1,7 @@
 """The busy marker: while it stands, the exporter says busy, and nobody pings or restarts.
 
-Its form is the exporter's: JSON in <root>/<agent>/. It names the collector's own life and a time,
-so that it is dead when the collector is, whatever killed it.
+Its form is the exporter's: JSON in <root>/<agent>/. It names the diagnoser's own life and a time,
+so that it is dead when the diagnoser is, whatever killed it.
 """
 
 import contextlib

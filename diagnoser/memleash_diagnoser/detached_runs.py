@@ -91,7 +91,7 @@ def _read(plan: Plan, offset: str) -> Reply:
     """Give a piece of the report's tar.gz, which is made when its beginning is asked for.
 
     Pieces, since little of a command's output is kept; and no SFTP, since hosts do without it,
-    and since the folder is root's where the collector runs by sudo.
+    and since the folder is root's where the diagnoser runs by sudo.
     """
     folder = _folder(plan)
     report, packed = os.path.join(folder, "report"), os.path.join(folder, "report.tar.gz")

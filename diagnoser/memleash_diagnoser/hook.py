@@ -10,10 +10,10 @@ It takes no signal and starts no thread until it is asked: it looks into its mai
 garbage collector begins, which it does all the time in a process that makes objects. Until it is
 asked it costs one file descriptor, and less than a microsecond for each collection. While it works
 it is one thread, which leaves when it is told to, and by itself when nobody renews the lease. Where
-the settings allow it, the collector runs the same file through sys.remote_exec (3.14).
+the settings allow it, the diagnoser runs the same file through sys.remote_exec (3.14).
 
 The mailbox is a memfd, so that it needs no folder, no rights and leaves nothing behind: the
-first REQUEST_BYTES hold the collector's request (JSON, padded), answers follow, one JSON a line.
+first REQUEST_BYTES hold the diagnoser's request (JSON, padded), answers follow, one JSON a line.
 
 request: {"run": "…", "round": 2, "kinds": ["types", "sites"], "names": [],
           "lease_until": <CLOCK_MONOTONIC>, "stop": false}

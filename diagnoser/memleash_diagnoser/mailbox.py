@@ -1,4 +1,4 @@
-"""The collector's end of the hook's mailbox: a memfd of the agent, reached through /proc."""
+"""The diagnoser's end of the hook's mailbox: a memfd of the agent, reached through /proc."""
 
 import json
 import math
@@ -141,7 +141,7 @@ def find(process: Process, name: str) -> typing.Optional[Mailbox]:
             continue
         try:
             # Held before it is looked at: between the two, a hostile agent could put another file
-            # in its place, which the collector, often root, would open and write into.
+            # in its place, which the diagnoser, often root, would open and write into.
             path = f"/proc/self/fd/{held}"
             if os.readlink(path).startswith(f"/memfd:{name} "):
                 return Mailbox(path)

@@ -1,4 +1,4 @@
-"""What the collector is asked to do: JSON from the responder, checked here once more."""
+"""What the diagnoser is asked to do: JSON from the responder, checked here once more."""
 
 import json
 import re

@@ -41,7 +41,7 @@ def of_python(process: Process, *, with_locals: bool) -> bytes:
 def of_native(process: Process) -> bytes:
     """Return the native stack of every thread. Raises tools.Refused, Gone.
 
-    eu-stack is never ended in the middle, not even when the collector is: it takes some 0.1 s and
+    eu-stack is never ended in the middle, not even when the diagnoser is: it takes some 0.1 s and
     has an alarm. Killed by somebody else between the SIGSTOP that attaches it and the agent's stop,
     it would leave the agent stopped (2 times in 100): then the agent is told to go on.
     """

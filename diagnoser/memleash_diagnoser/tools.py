@@ -51,7 +51,7 @@ def run(
     """Return what ``argv`` printed, at most MOST_OUTPUT_BYTES. Raises Refused.
 
     ``exits`` are the exit codes of a tool that did its work. It must be over in ``seconds``; then,
-    or when the collector is told to end or dies, it gets SIGTERM, and SIGKILL if it stays on. One
+    or when the diagnoser is told to end or dies, it gets SIGTERM, and SIGKILL if it stays on. One
     that ``ends_itself`` is left to it instead, with an alarm of its own, and waited for. The output
     goes to a file, not a pipe: a tool that nobody listens to any more must not stop.
     """
@@ -110,13 +110,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _end_with_parent() -> None:
-    """Have the kernel send SIGTERM to this new child when the collector dies."""
+    """Have the kernel send SIGTERM to this new child when the diagnoser dies."""
     _unbind_memory()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _unbind_memory() -> None:
-    """Take the collector's own bound on memory from a new child."""
+    """Take the diagnoser's own bound on memory from a new child."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
@@ -137,7 +137,7 @@ def ptrace_advice() -> str:
         return "kernel.yama.ptrace_scope is 3, which forbids attaching until the next boot"
     if os.geteuid() != 0:
         return (
-            "this user may not trace the agent; run the collector as root through sudo (python:"
+            "this user may not trace the agent; run the diagnoser as root through sudo (python:"
             " sudo -n python3) or give the tool CAP_SYS_PTRACE"
             + (f" (kernel.yama.ptrace_scope is {scope})" if scope else "")
         )

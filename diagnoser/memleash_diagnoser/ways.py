@@ -3,7 +3,7 @@
 own hook      the agent's author, or its environment, has the hook (hook.py): exact.
 remote exec   sys.remote_exec of CPython 3.14, where the settings allow it: exact. It writes the
               path of a script into the agent and sets a flag there, by CPython's own interface.
-census        the collector's own reading of the agent's memory (census.py): close, and it says
+census        the diagnoser's own reading of the agent's memory (census.py): close, and it says
               how sure it is. It needs nothing of the agent.
 """
 
@@ -29,7 +29,7 @@ HEARS_SECONDS = 20.0
 TURN_UP_SECONDS = 5.0
 REMOTE_EXEC_SECONDS = 30.0
 CENSUS_SHARE = 0.7
-"""Of the CPU time that the collector may take; the rest is for all else."""
+"""Of the CPU time that the diagnoser may take; the rest is for all else."""
 
 Tick = typing.Callable[[], None]
 """Called about every second: renews the busy marker, and ends the run by raising."""

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable
 from typing import assert_never
 
-from memleash_responder.adapters.diagnoser_program import Order, Verb, command, packed
+from memleash_responder.adapters.diagnoser_program import Plan, Verb, command, packed
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.adapters.ssh.commands import SshClient
 from memleash_responder.core.facts import Host
@@ -143,11 +143,11 @@ class Diagnoser:
         self._ssh = ssh
         self._seconds_left = seconds_left
 
-    def tell(self, host: Host, verb: Verb, order: Order, python: str, *arguments: str) -> Answer:
+    def tell(self, host: Host, verb: Verb, plan: Plan, python: str, *arguments: str) -> Answer:
         """Return the diagnoser's answer to ``verb``. Raises SshError or DiagnoserError."""
         result = self._ssh.run(
             host,
-            command(verb, order, python, *arguments),
+            command(verb, plan, python, *arguments),
             stdin=packed() if verb is Verb.START else None,
             timeout_seconds=self._seconds_left(),
         )
@@ -161,16 +161,16 @@ class Diagnoser:
                 f" {verb.value}, and {error}; {said}{hint}"
             ) from error
 
-    def fetch(self, host: Host, order: Order, python: str) -> bytes:
+    def fetch(self, host: Host, plan: Plan, python: str) -> bytes:
         """Return the report's tar.gz. Raises SshError, DiagnoserError or BadReport."""
         content = b""
         while True:
-            answer = self.tell(host, Verb.READ, order, python, str(len(content)))
+            answer = self.tell(host, Verb.READ, plan, python, str(len(content)))
             if answer.state is not State.READ:
                 raise BadReport(f"the host says {answer.state} instead of giving it")
             content += answer.piece
-            if max(answer.whole_bytes, len(content)) > order.max_report_bytes:
-                raise BadReport(f"its tar is larger than {order.max_report_bytes} bytes")
+            if max(answer.whole_bytes, len(content)) > plan.max_report_bytes:
+                raise BadReport(f"its tar is larger than {plan.max_report_bytes} bytes")
             if len(content) >= answer.whole_bytes:
                 return content
             if len(answer.piece) < LEAST_PIECE_BYTES:

@@ -75,7 +75,7 @@ def packed() -> bytes:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Order:
+class Plan:
     """One diagnosis as the diagnoser's plan understands it (its plan.py has the defaults)."""
 
     run: str
@@ -103,11 +103,11 @@ class Order:
     work_root: str
 
 
-def command(verb: Verb, order: Order, python: str = "python3", *arguments: str) -> str:
+def command(verb: Verb, plan: Plan, python: str = "python3", *arguments: str) -> str:
     """Return the shell command for ``verb``. ``python`` may be more words: ``sudo -n python3``."""
     if verb is Verb.START:
         program = [_START]
     else:
-        program = [_LATER, f"{order.work_root}/{order.run}/collector.zip"]
-    plan = json.dumps(dataclasses.asdict(order), separators=(",", ":"))
-    return f"{python} {shlex.join(['-c', *program, verb.value, plan, *arguments])}"
+        program = [_LATER, f"{plan.work_root}/{plan.run}/collector.zip"]
+    words = json.dumps(dataclasses.asdict(plan), separators=(",", ":"))
+    return f"{python} {shlex.join(['-c', *program, verb.value, words, *arguments])}"

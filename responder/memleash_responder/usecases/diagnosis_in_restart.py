@@ -13,7 +13,7 @@ import time
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.diagnoser import Diagnoser, DiagnoserError, State
-from memleash_responder.adapters.diagnoser_program import Order, Verb
+from memleash_responder.adapters.diagnoser_program import Plan, Verb
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.core.diagnoses import Diagnose
 from memleash_responder.core.diagnosis_rounds import SHARE_OF_THE_TIME, within
@@ -21,7 +21,7 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.progress import Progress
 from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import SshError
-from memleash_responder.usecases.diagnosis_plan import order_of
+from memleash_responder.usecases.diagnosis_plan import plan_of
 from memleash_responder.usecases.diagnosis_requests import settings_of
 from memleash_responder.usecases.services import Services
 
@@ -48,8 +48,8 @@ def before_restart(services: Services, restart: Restart, progress: Progress) -> 
     try:
         taken = _taken_before(services, restart, settings, progress.life, until)
         if not taken:
-            order = _order(restart, settings, progress)
-            taken = _take(services, host, restart, settings.python, order, until=until)
+            plan = _plan(restart, settings, progress)
+            taken = _take(services, host, restart, settings.python, plan, until=until)
     except (SshError, DiagnoserError, BadReport, OSError) as error:
         taken = f"not taken: {error}"
         log.warning("no evidence before restart", extra={"id": restart.id, "reason": str(error)})
@@ -73,36 +73,36 @@ def _taken_before(
 
 
 def _take(
-    services: Services, host: Host, restart: Restart, python: str, order: Order, *, until: float
+    services: Services, host: Host, restart: Restart, python: str, plan: Plan, *, until: float
 ) -> str:
     """Begin, wait, fetch, clean up; return the report's name. Raises what its parts raise."""
     diagnoser = Diagnoser(services.outside.ssh, lambda: max(1.0, until - time.monotonic()))
-    answer = diagnoser.tell(host, Verb.START, order, python)
+    answer = diagnoser.tell(host, Verb.START, plan, python)
     try:
         while answer.state is State.RUNNING and time.monotonic() < until:
             services.sleep(POLL_SECONDS)
-            answer = diagnoser.tell(host, Verb.STATUS, order, python)
+            answer = diagnoser.tell(host, Verb.STATUS, plan, python)
         if answer.state is not State.DONE:
             why = f": {answer.refusal}: {answer.detail}" if answer.refusal else ""
             raise DiagnoserError(f"{host.name}: the diagnoser's state is {answer.state}{why}")
-        tar = diagnoser.fetch(host, order, python)
+        tar = diagnoser.fetch(host, plan, python)
     finally:
-        diagnoser.tell(host, Verb.STOP, order, python)
+        diagnoser.tell(host, Verb.STOP, plan, python)
     put = services.outside.reports.put(
-        restart.host, restart.agent, services.clock.now(), tar, order.max_report_bytes
+        restart.host, restart.agent, services.clock.now(), tar, plan.max_report_bytes
     )
-    diagnoser.tell(host, Verb.CLEAN, order, python)
+    diagnoser.tell(host, Verb.CLEAN, plan, python)
     return put.time
 
 
-def _order(restart: Restart, settings: Diagnose, progress: Progress) -> Order:
+def _plan(restart: Restart, settings: Diagnose, progress: Progress) -> Plan:
     life = progress.life
     diagnosis = Diagnosis(restart.id, restart.host, restart.agent, restart.requested_at, life=life)
     seconds = settings.before_restart_timeout * SHARE_OF_THE_TIME
     rounds = within(settings, seconds / 2, "before a restart")
     small = settings.require_evidence and progress.resident_bytes <= settings.max_rss
     return dataclasses.replace(
-        order_of(diagnosis, settings),
+        plan_of(diagnosis, settings),
         rounds=rounds.count if small else 0,
         interval_seconds=rounds.interval_seconds,
         max_seconds=seconds,

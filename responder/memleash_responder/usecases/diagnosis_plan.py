@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
-from memleash_responder.adapters.diagnoser_program import Order
+from memleash_responder.adapters.diagnoser_program import Plan
 from memleash_responder.core.diagnoses import Diagnose
 
 SLACK_SECONDS = 300.0
@@ -13,12 +13,12 @@ MAX_CPU_SECONDS = 300
 MAX_REPORT_BYTES = 16 * 1024**2
 
 
-def order_of(diagnosis: Diagnosis, settings: Diagnose) -> Order:
+def plan_of(diagnosis: Diagnosis, settings: Diagnose) -> Plan:
     """Return what the diagnoser is told for ``diagnosis``."""
     ((discover, target),) = settings.discover.given().items()
     rounds = settings.rounds if diagnosis.rounds is None else diagnosis.rounds
     interval_seconds = diagnosis.interval_seconds or settings.interval
-    return Order(
+    return Plan(
         run=diagnosis.id,
         agent=diagnosis.agent,
         discover=discover,

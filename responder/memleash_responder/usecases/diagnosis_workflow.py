@@ -14,7 +14,7 @@ from collections.abc import Callable
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable, run_step
 from memleash_responder.adapters.diagnoser import Answer, Diagnoser, DiagnoserError, State
-from memleash_responder.adapters.diagnoser_program import Order, Verb
+from memleash_responder.adapters.diagnoser_program import Plan, Verb
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
@@ -23,7 +23,7 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import AWAITING_APPROVAL, WAITING
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
-from memleash_responder.usecases.diagnosis_plan import order_of
+from memleash_responder.usecases.diagnosis_plan import plan_of
 from memleash_responder.usecases.diagnosis_requests import (
     DiagnosisRequests,
     judge,
@@ -169,7 +169,7 @@ class DiagnosisWorkflow:
         """
         case = self._case(diagnosis_id)
         self._services.memory.diagnoses.advance(diagnosis_id, "wait")
-        clock, patience_seconds = self._services.clock, case.order.max_seconds + PATIENCE_SECONDS
+        clock, patience_seconds = self._services.clock, case.plan.max_seconds + PATIENCE_SECONDS
         begun = clock.stamp()
         problem, nonsense, hurried = "the diagnoser did not end in time", 0, ""
         while begun.age_seconds(clock.stamp()) < patience_seconds and nonsense < NONSENSE_AT_MOST:
@@ -187,7 +187,7 @@ class DiagnosisWorkflow:
                 if answer.state is not State.RUNNING:
                     return _end(answer, hurried)
                 nonsense = 0
-            self._services.sleep(min(POLL_SECONDS, case.order.interval_seconds))
+            self._services.sleep(min(POLL_SECONDS, case.plan.interval_seconds))
         return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, problem)
 
     def _must_give_way(self, case: _Case) -> bool:
@@ -210,13 +210,13 @@ class DiagnosisWorkflow:
             if attempt:
                 self._services.sleep(POLL_SECONDS)
             try:
-                tar = self._collector().fetch(case.host, case.order, case.settings.python)
+                tar = self._diagnoser().fetch(case.host, case.plan, case.settings.python)
                 put = self._services.outside.reports.put(
                     case.diagnosis.host,
                     case.diagnosis.agent,
                     case.diagnosis.requested_at,
                     tar,
-                    case.order.max_report_bytes,
+                    case.plan.max_report_bytes,
                 )
             except BadReport as error:
                 return DiagnosisStepResult(
@@ -253,12 +253,12 @@ class DiagnosisWorkflow:
         settings = settings_of(services, diagnosis.agent)
         if host is None or settings is None:
             raise DiagnoserError("the host or the agent's diagnose left the configuration")
-        return _Case(diagnosis, host, settings, order_of(diagnosis, settings))
+        return _Case(diagnosis, host, settings, plan_of(diagnosis, settings))
 
     def _tell(self, case: _Case, verb: Verb) -> Answer:
-        return self._collector().tell(case.host, verb, case.order, case.settings.python)
+        return self._diagnoser().tell(case.host, verb, case.plan, case.settings.python)
 
-    def _collector(self) -> Diagnoser:
+    def _diagnoser(self) -> Diagnoser:
         return Diagnoser(self._services.outside.ssh)
 
 
@@ -269,7 +269,7 @@ class _Case:
     diagnosis: Diagnosis
     host: Host
     settings: Diagnose
-    order: Order
+    plan: Plan
 
 
 def _end(answer: Answer, hurried: str = "") -> DiagnosisStepResult:

@@ -1,4 +1,4 @@
-"""Real agents that leak, and the collector as the responder sends it, without SSH between."""
+"""Real agents that leak, and the diagnoser as the responder sends it, without SSH between."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from demo.stack.leaking_agents import AGENTS, MOST_STALL_SECONDS, compiled, hear
 from demo.stack.processes import ENDING_WITH_US, wait_until
 from memleash_diagnoser import hook
 from memleash_responder.adapters import diagnoser_program as shipping
-from memleash_responder.adapters.diagnoser_program import Order, Verb
+from memleash_responder.adapters.diagnoser_program import Plan, Verb
 
 PACKAGED_HOOK = Path(__file__).parents[3] / "packaging" / "hook"
 
@@ -67,17 +67,17 @@ def agent(tmp_path: Path, heart: Heart) -> Iterator[Agent]:
 
 
 @dataclasses.dataclass
-class Collector:
+class Diagnosis:
     """What the responder would do over SSH, done by a local shell."""
 
-    order: Order
+    plan: Plan
     python: str = sys.executable
     path: str = ""
 
     def tell(self, verb: Verb, *arguments: str) -> dict[str, Any]:
-        """Return the collector's answer."""
+        """Return the diagnoser's answer."""
         done = subprocess.run(
-            shipping.command(verb, self.order, self.python, *arguments),
+            shipping.command(verb, self.plan, self.python, *arguments),
             shell=True,
             input=shipping.packed() if verb is Verb.START else b"",
             capture_output=True,
@@ -110,7 +110,7 @@ class Collector:
 
     def markers(self) -> list[Path]:
         """Return the busy markers that stand."""
-        folder = Path(self.order.marker_root, self.order.agent)
+        folder = Path(self.plan.marker_root, self.plan.agent)
         return [file for file in folder.glob("*") if not file.name.startswith(".")]
 
     def working(self) -> None:
@@ -149,11 +149,11 @@ def heart() -> Iterator[Heart]:
 
 
 @pytest.fixture
-def collector(tmp_path: Path) -> Callable[..., Collector]:
-    """Make a collector for a pid, with short rounds; other keys of the order as given."""
+def diagnosis_of(tmp_path: Path) -> Callable[..., Diagnosis]:
+    """Make a diagnosis of a pid, with short rounds; other keys of the plan as given."""
 
-    def make(pid: int, profile: str = "python", **changes: Any) -> Collector:
-        order = Order(
+    def make(pid: int, profile: str = "python", **changes: Any) -> Diagnosis:
+        plan = Plan(
             run=f"run-{pid}",
             agent="demo",
             discover="pid",
@@ -178,6 +178,6 @@ def collector(tmp_path: Path) -> Callable[..., Collector]:
             marker_root=str(tmp_path / "busy"),
             work_root=str(tmp_path / "work"),
         )
-        return Collector(dataclasses.replace(order, **changes))
+        return Diagnosis(dataclasses.replace(plan, **changes))
 
     return make

@@ -11,18 +11,18 @@ import pytest
 from demo.stack.leaking_agents import EVENTLET_PATHS, PYTHONS
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.diagnoser_program import Verb
-from tests.integration.diagnose.conftest import Agent, Collector, Heart
+from tests.integration.diagnose.conftest import Agent, Diagnosis, Heart
 
 pytestmark = pytest.mark.integration
 
-Collectors = Callable[..., Collector]
+Diagnoses = Callable[..., Diagnosis]
 
 
-def diagnosed(collector: Collector) -> dict[str, Any]:
-    wait_until("the agent is past its start", lambda: holds_much(collector.order.target))
-    collector.tell(Verb.START)
-    assert collector.ended() == {"state": "done", "outcome": "complete"}
-    return collector.report()
+def diagnosed(diagnosis: Diagnosis) -> dict[str, Any]:
+    wait_until("the agent is past its start", lambda: holds_much(diagnosis.plan.target))
+    diagnosis.tell(Verb.START)
+    assert diagnosis.ended() == {"state": "done", "outcome": "complete"}
+    return diagnosis.report()
 
 
 def holds_much(pid: str) -> bool:
@@ -53,9 +53,9 @@ def first_suspect(report: dict[str, Any]) -> str:
 @pytest.mark.alone
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_list_that_grows_is_named_with_what_is_in_it(
-    agent: Agent, collector: Collectors, heart: Heart, python: str
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, python: str
 ) -> None:
-    report = diagnosed(collector(agent("leaks_a_list.py", python=python).pid))
+    report = diagnosed(diagnosis_of(agent("leaks_a_list.py", python=python).pid))
 
     assert report["way"] == "census"
     assert first_suspect(report).startswith("- list `__main__.SESSIONS` grew by ")
@@ -68,9 +68,9 @@ def test_a_list_that_grows_is_named_with_what_is_in_it(
 @pytest.mark.alone
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_cache_without_a_limit_is_named_while_the_main_thread_sleeps(
-    agent: Agent, collector: Collectors, heart: Heart, python: str
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, python: str
 ) -> None:
-    report = diagnosed(collector(agent("leaks_a_cache.py", python=python).pid))
+    report = diagnosed(diagnosis_of(agent("leaks_a_cache.py", python=python).pid))
 
     assert first_suspect(report).startswith("- dict `Store.answers` grew by ")
     assert report["grown"]["types"][0]["name"] == "builtins.list"
@@ -80,9 +80,9 @@ def test_a_cache_without_a_limit_is_named_while_the_main_thread_sleeps(
 @pytest.mark.alone
 @pytest.mark.parametrize("python", PYTHONS)
 def test_cycles_with_del_are_named_by_their_type(
-    agent: Agent, collector: Collectors, heart: Heart, python: str
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, python: str
 ) -> None:
-    report = diagnosed(collector(agent("leaks_cycles.py", python=python).pid))
+    report = diagnosed(diagnosis_of(agent("leaks_cycles.py", python=python).pid))
 
     assert first_suspect(report).startswith("- type `__main__.Node` grew by ")
     assert report["containers"] == []
@@ -92,12 +92,12 @@ def test_cycles_with_del_are_named_by_their_type(
 @pytest.mark.alone
 @pytest.mark.parametrize("python", EVENTLET_PATHS)
 def test_what_an_eventlet_agent_keeps_is_named_while_its_main_thread_sleeps(
-    agent: Agent, collector: Collectors, heart: Heart, python: str
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, python: str
 ) -> None:
     words = ("leaks_under_green_threads.py", "eventlet")
     child = agent(*words, python=python, path=EVENTLET_PATHS[python])
 
-    report = diagnosed(collector(child.pid))
+    report = diagnosed(diagnosis_of(child.pid))
 
     assert report["way"] == "census"
     assert first_suspect(report).startswith("- list `Queue.done` grew by ")
@@ -110,9 +110,9 @@ def test_what_an_eventlet_agent_keeps_is_named_while_its_main_thread_sleeps(
 
 @pytest.mark.alone
 def test_a_busy_agent_that_leaks_nothing_has_an_empty_growth_list(
-    agent: Agent, collector: Collectors, heart: Heart
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart
 ) -> None:
-    report = diagnosed(collector(agent("is_busy.py").pid, rounds=6))
+    report = diagnosed(diagnosis_of(agent("is_busy.py").pid, rounds=6))
 
     assert report["grown"] == {"types": []}
     assert report["containers"] == []
@@ -122,25 +122,25 @@ def test_a_busy_agent_that_leaks_nothing_has_an_empty_growth_list(
 
 @pytest.mark.alone
 def test_with_the_hook_growth_is_exact_and_sites_are_named_by_file_and_line(
-    agent: Agent, collector: Collectors, heart: Heart
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart
 ) -> None:
     child = agent("has_a_hook.py")
 
-    report = diagnosed(collector(child.pid, kinds=("types", "sites")))
+    report = diagnosed(diagnosis_of(child.pid, kinds=("types", "sites")))
 
     assert report["way"] == "own hook"
     assert report["unsure_looks"] == 0
     assert "has_a_hook.py:12` allocated" in first_suspect(report)
     assert report["containers"][0]["name"] == "__main__.HELD"
-    assert diagnosed(collector(child.pid, run="second"))["containers"]
+    assert diagnosed(diagnosis_of(child.pid, run="second"))["containers"]
     assert heart.goes_on()
 
 
 @pytest.mark.alone
 def test_what_a_c_program_holds_is_told_by_chunk_size_and_mapping(
-    agent: Agent, collector: Collectors, heart: Heart, leaking_c: Path
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, leaking_c: Path
 ) -> None:
-    report = diagnosed(collector(agent(leaking_c).pid, profile="native"))
+    report = diagnosed(diagnosis_of(agent(leaking_c).pid, profile="native"))
 
     assert first_suspect(report).startswith("- malloc chunks of size `1024` grew by ")
     assert [one["name"] for one in report["grown"]["mappings"]] == ["[heap] rw-p"]
@@ -149,10 +149,10 @@ def test_what_a_c_program_holds_is_told_by_chunk_size_and_mapping(
 
 
 def test_a_busy_c_program_that_leaks_nothing_has_an_empty_growth_list(
-    agent: Agent, collector: Collectors, leaking_c: Path
+    agent: Agent, diagnosis_of: Diagnoses, leaking_c: Path
 ) -> None:
     child = agent(leaking_c, "gives-everything-back")
 
-    report = diagnosed(collector(child.pid, profile="native", rounds=6))
+    report = diagnosed(diagnosis_of(child.pid, profile="native", rounds=6))
 
     assert report["grown"] == {"chunks": [], "mappings": []}

@@ -17,11 +17,11 @@ from demo.stack.processes import wait_until
 from memleash_diagnoser import process
 from memleash_exporter.decisions import markers
 from memleash_responder.adapters.diagnoser_program import Verb
-from tests.integration.diagnose.conftest import Agent, Collector, Heart
+from tests.integration.diagnose.conftest import Agent, Diagnosis, Heart
 
 pytestmark = pytest.mark.integration
 
-Collectors = Callable[..., Collector]
+Diagnoses = Callable[..., Diagnosis]
 
 
 def in_force(marker: Path) -> bool:
@@ -42,8 +42,8 @@ def hook_works(pid: int) -> bool:
     return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
 
 
-def at_work(diagnosis: Collector, agent_pid: int) -> int:
-    """Start, wait until the hook is in the agent, and return the collector's pid."""
+def at_work(diagnosis: Diagnosis, agent_pid: int) -> int:
+    """Start, wait until the hook is in the agent, and return the diagnoser's pid."""
     started = diagnosis.tell(Verb.START)
     wait_until("the hook is in the agent", lambda: hook_works(agent_pid))
     return int(started["pid"])
@@ -58,19 +58,19 @@ def hooked(agent: Agent, heart: Heart) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture
-def slow(hooked: subprocess.Popen[bytes], collector: Collectors) -> Collector:
+def slow(hooked: subprocess.Popen[bytes], diagnosis_of: Diagnoses) -> Diagnosis:
     """A diagnosis that would take minutes."""
-    return collector(hooked.pid, interval_seconds=100.0)
+    return diagnosis_of(hooked.pid, interval_seconds=100.0)
 
 
-def target(diagnosis: Collector) -> int:
-    return int(diagnosis.order.target)
+def target(diagnosis: Diagnosis) -> int:
+    return int(diagnosis.plan.target)
 
 
 def test_the_exporter_says_busy_while_it_runs_and_idle_afterwards(
-    hooked: subprocess.Popen[bytes], collector: Collectors
+    hooked: subprocess.Popen[bytes], diagnosis_of: Diagnoses
 ) -> None:
-    diagnosis = collector(hooked.pid)
+    diagnosis = diagnosis_of(hooked.pid)
 
     at_work(diagnosis, target(diagnosis))
     (marker,) = diagnosis.markers()
@@ -84,19 +84,19 @@ def test_the_exporter_says_busy_while_it_runs_and_idle_afterwards(
 
 
 def test_cleaning_up_leaves_nothing_on_the_host(
-    hooked: subprocess.Popen[bytes], collector: Collectors
+    hooked: subprocess.Popen[bytes], diagnosis_of: Diagnoses
 ) -> None:
-    diagnosis = collector(hooked.pid)
+    diagnosis = diagnosis_of(hooked.pid)
     diagnosis.tell(Verb.START)
     diagnosis.ended()
 
     assert diagnosis.tell(Verb.CLEAN) == {"state": "unknown"}
 
-    assert not Path(diagnosis.order.work_root).exists()
+    assert not Path(diagnosis.plan.work_root).exists()
     assert diagnosis.tell(Verb.STATUS) == {"state": "unknown"}
 
 
-def test_starting_the_same_run_twice_starts_one(slow: Collector) -> None:
+def test_starting_the_same_run_twice_starts_one(slow: Diagnosis) -> None:
     first = slow.tell(Verb.START)
 
     assert slow.tell(Verb.START) == first
@@ -104,7 +104,7 @@ def test_starting_the_same_run_twice_starts_one(slow: Collector) -> None:
     slow.ended()
 
 
-def test_a_running_diagnosis_is_not_cleaned_away(slow: Collector) -> None:
+def test_a_running_diagnosis_is_not_cleaned_away(slow: Diagnosis) -> None:
     at_work(slow, target(slow))
 
     assert "still running" in slow.tell(Verb.CLEAN)["error"]
@@ -112,7 +112,7 @@ def test_a_running_diagnosis_is_not_cleaned_away(slow: Collector) -> None:
     assert slow.ended()["state"] == "done"
 
 
-def test_told_to_stop_it_lets_go_at_once_and_keeps_what_it_has(slow: Collector) -> None:
+def test_told_to_stop_it_lets_go_at_once_and_keeps_what_it_has(slow: Diagnosis) -> None:
     at_work(slow, target(slow))
 
     slow.tell(Verb.STOP)
@@ -126,9 +126,9 @@ def test_told_to_stop_it_lets_go_at_once_and_keeps_what_it_has(slow: Collector) 
 
 
 def test_at_its_deadline_it_lets_go_and_keeps_what_it_has(
-    hooked: subprocess.Popen[bytes], collector: Collectors
+    hooked: subprocess.Popen[bytes], diagnosis_of: Diagnoses
 ) -> None:
-    diagnosis = collector(hooked.pid, interval_seconds=100.0, max_seconds=4.0)
+    diagnosis = diagnosis_of(hooked.pid, interval_seconds=100.0, max_seconds=4.0)
 
     diagnosis.tell(Verb.START)
 
@@ -138,7 +138,7 @@ def test_at_its_deadline_it_lets_go_and_keeps_what_it_has(
 
 
 def test_killed_outright_its_marker_is_dead_and_the_hook_leaves_by_itself(
-    slow: Collector,
+    slow: Diagnosis,
 ) -> None:
     pid = at_work(slow, target(slow))
     (marker,) = slow.markers()
@@ -151,9 +151,9 @@ def test_killed_outright_its_marker_is_dead_and_the_hook_leaves_by_itself(
 
 
 def test_when_the_agent_ends_so_does_the_diagnosis(
-    hooked: subprocess.Popen[bytes], collector: Collectors
+    hooked: subprocess.Popen[bytes], diagnosis_of: Diagnoses
 ) -> None:
-    diagnosis = collector(hooked.pid, interval_seconds=100.0)
+    diagnosis = diagnosis_of(hooked.pid, interval_seconds=100.0)
     at_work(diagnosis, hooked.pid)
 
     hooked.kill()
@@ -175,9 +175,9 @@ def test_when_the_agent_ends_so_does_the_diagnosis(
     ],
 )
 def test_what_must_not_be_looked_at_is_refused_untouched(
-    hooked: subprocess.Popen[bytes], collector: Collectors, changes: dict[str, Any], reason: str
+    hooked: subprocess.Popen[bytes], diagnosis_of: Diagnoses, changes: dict[str, Any], reason: str
 ) -> None:
-    diagnosis = collector(hooked.pid, **changes)
+    diagnosis = diagnosis_of(hooked.pid, **changes)
 
     diagnosis.tell(Verb.START)
 
@@ -188,19 +188,19 @@ def test_what_must_not_be_looked_at_is_refused_untouched(
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(
-    hooked: subprocess.Popen[bytes], collector: Collectors
+    hooked: subprocess.Popen[bytes], diagnosis_of: Diagnoses
 ) -> None:
-    diagnosis = collector(hooked.pid)
-    Path(diagnosis.order.work_root).mkdir(mode=0o700)
-    Path(diagnosis.order.work_root).chmod(0o777)
+    diagnosis = diagnosis_of(hooked.pid)
+    Path(diagnosis.plan.work_root).mkdir(mode=0o700)
+    Path(diagnosis.plan.work_root).chmod(0o777)
 
     assert "only this user" in diagnosis.tell(Verb.START)["error"]
 
 
 def test_secrets_of_the_environment_are_not_in_the_report(
-    hooked: subprocess.Popen[bytes], collector: Collectors
+    hooked: subprocess.Popen[bytes], diagnosis_of: Diagnoses
 ) -> None:
-    diagnosis = collector(hooked.pid, rounds=1, locals=True)
+    diagnosis = diagnosis_of(hooked.pid, rounds=1, locals=True)
 
     diagnosis.tell(Verb.START)
     diagnosis.ended()
@@ -211,9 +211,9 @@ def test_secrets_of_the_environment_are_not_in_the_report(
 
 
 def test_tools_that_are_missing_are_lines_in_the_report(
-    hooked: subprocess.Popen[bytes], collector: Collectors, tmp_path: Path
+    hooked: subprocess.Popen[bytes], diagnosis_of: Diagnoses, tmp_path: Path
 ) -> None:
-    diagnosis = collector(hooked.pid)
+    diagnosis = diagnosis_of(hooked.pid)
     diagnosis.path = str(tmp_path / "no-tools")
 
     diagnosis.tell(Verb.START)

@@ -18,11 +18,11 @@ from demo.stack.leaking_agents import compiled
 from demo.stack.processes import wait_until
 from memleash_diagnoser import process, stacks, tools
 from memleash_responder.adapters import diagnoser_program as shipping
-from tests.integration.diagnose.conftest import MIB, Agent, Collector, Heart
+from tests.integration.diagnose.conftest import MIB, Agent, Diagnosis, Heart
 
 pytestmark = pytest.mark.integration
 
-Collectors = Callable[..., Collector]
+Diagnoses = Callable[..., Diagnosis]
 FORCE = re.compile(
     r"PTRACE_(?:POKE|SETREG|SETFPREG|SETSIGINFO|SYSCALL|SINGLESTEP)|process_vm_writev\("
     r"|/proc/\d+/(?:task/\d+/)?mem\", O_(?:RDWR|WRONLY)"
@@ -34,13 +34,13 @@ TRACED = (
 )
 
 
-def traced(collector: Collector, folder: Path) -> str:
+def traced(diagnosis: Diagnosis, folder: Path) -> str:
     """Run a whole diagnosis in the foreground under strace; return all it and its tools did."""
     archive, trace = folder / "collector.zip", folder / "trace"
     archive.write_bytes(shipping.packed())
-    run = Path(collector.order.work_root, collector.order.run)
+    run = Path(diagnosis.plan.work_root, diagnosis.plan.run)
     run.mkdir(parents=True)
-    plan = json.dumps(dataclasses.asdict(collector.order))
+    plan = json.dumps(dataclasses.asdict(diagnosis.plan))
     argv = [sys.executable, str(archive), "collect", plan]
     subprocess.run(
         ["strace", "-f", "-e", TRACED, "-e", "signal=none", "-o", str(trace), *argv],
@@ -66,12 +66,12 @@ def programs(trace: str) -> set[str]:
 @pytest.mark.alone
 @pytest.mark.parametrize("name", ["leaks_a_list.py", "leaks_a_cache.py", "has_a_hook.py"])
 def test_a_python_agent_is_only_read(
-    agent: Agent, collector: Collectors, heart: Heart, tmp_path: Path, name: str
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, tmp_path: Path, name: str
 ) -> None:
     child = agent(name)
     wait_until("the agent works", lambda: heart.beats() > 20)
 
-    trace = traced(collector(child.pid, native_stacks=True), tmp_path)
+    trace = traced(diagnosis_of(child.pid, native_stacks=True), tmp_path)
 
     assert FORCE.findall(trace) == []
     assert sent_to(child.pid, trace) == []
@@ -82,12 +82,12 @@ def test_a_python_agent_is_only_read(
 
 @pytest.mark.alone
 def test_a_native_agent_is_only_read(
-    agent: Agent, collector: Collectors, heart: Heart, leaking_c: Path, tmp_path: Path
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, leaking_c: Path, tmp_path: Path
 ) -> None:
     child = agent(leaking_c)
     wait_until("the agent works", lambda: heart.beats() > 20)
 
-    trace = traced(collector(child.pid, profile="native"), tmp_path)
+    trace = traced(diagnosis_of(child.pid, profile="native"), tmp_path)
 
     assert FORCE.findall(trace) == []
     assert sent_to(child.pid, trace) == []
@@ -158,13 +158,13 @@ def test_an_agent_that_a_killed_tool_left_stopped_goes_on(
 AGAIN_AND_AGAIN = """
 import os, sys
 from memleash_diagnoser import collect, plan
-order, folder = plan.parse(sys.argv[1]), sys.argv[2]
+asked, folder = plan.parse(sys.argv[1]), sys.argv[2]
 for number in range(int(sys.argv[3])):
     path = os.path.join(folder, str(number))
     os.mkdir(path)
-    evidence = collect.collect(order, path)
+    evidence = collect.collect(asked, path)
     assert evidence.outcome == "complete", evidence.notes
-    assert evidence.way or order.profile == "native", evidence.notes
+    assert evidence.way or asked.profile == "native", evidence.notes
 """
 
 
@@ -183,13 +183,13 @@ print(evidence.outcome)
 
 @pytest.mark.alone
 @pytest.mark.parametrize("more_bytes", [0, 12 * MIB])
-def test_a_collector_that_may_take_no_more_memory_still_reports(
-    agent: Agent, collector: Collectors, heart: Heart, tmp_path: Path, more_bytes: int
+def test_a_diagnoser_that_may_take_no_more_memory_still_reports(
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, tmp_path: Path, more_bytes: int
 ) -> None:
     """The first has no memory for its thread, the second none for what it reads of the agent."""
     child = agent("leaks_a_list.py")
     wait_until("the agent holds 6,000 sessions", lambda: heart.beats() > 300)
-    words = json.dumps(dataclasses.asdict(collector(child.pid).order))
+    words = json.dumps(dataclasses.asdict(diagnosis_of(child.pid).plan))
 
     argv = [sys.executable, "-c", WITHOUT_MEMORY, words, str(tmp_path), str(more_bytes)]
     done = subprocess.run(argv, check=True, cwd=Path(__file__).parents[3], capture_output=True)
@@ -212,12 +212,12 @@ def test_a_collector_that_may_take_no_more_memory_still_reports(
     ],
 )
 def test_an_agent_lives_through_many_diagnoses_in_a_row(
-    agent: Agent, collector: Collectors, heart: Heart, tmp_path: Path, name: str, times: int
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, tmp_path: Path, name: str, times: int
 ) -> None:
     is_native = name == "leaks.c"
     child = agent(compiled(tmp_path) if is_native else name)
     wait_until("the agent works", lambda: heart.beats() > 20)
-    order = collector(
+    plan = diagnosis_of(
         child.pid,
         profile="native" if is_native else "python",
         rounds=1,
@@ -225,9 +225,9 @@ def test_an_agent_lives_through_many_diagnoses_in_a_row(
         max_seconds=600.0,
         max_cpu_seconds=3600,
         free_disk_bytes=1,
-    ).order
+    ).plan
     (tmp_path / "runs").mkdir()
-    words = json.dumps(dataclasses.asdict(order))
+    words = json.dumps(dataclasses.asdict(plan))
 
     subprocess.run(
         [sys.executable, "-c", AGAIN_AND_AGAIN, words, str(tmp_path / "runs"), str(times)],

@@ -16,12 +16,12 @@ import pytest
 from demo.stack.leaking_agents import AGENTS, PYTHONS
 from demo.stack.processes import wait_until
 from memleash_diagnoser import hook
-from tests.integration.diagnose.conftest import PACKAGED_HOOK, Agent, Collector, Heart
+from tests.integration.diagnose.conftest import PACKAGED_HOOK, Agent, Diagnosis, Heart
 from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
 
 pytestmark = pytest.mark.integration
 
-Collectors = Callable[..., Collector]
+Diagnoses = Callable[..., Diagnosis]
 WITH_VENV = [python for python in PYTHONS if not python.endswith("/run")]
 """But for the one that was unpacked, which is started by its own loader and makes no venv."""
 
@@ -37,7 +37,7 @@ def hook_folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("python", WITH_VENV)
 def test_a_pth_file_in_its_environment_gives_it_to_an_agent(
-    agent: Agent, collector: Collectors, hook_folder: Path, tmp_path: Path, python: str
+    agent: Agent, diagnosis_of: Diagnoses, hook_folder: Path, tmp_path: Path, python: str
 ) -> None:
     subprocess.run([python, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     (packages,) = (tmp_path / "venv").glob("lib/python3.*/site-packages")
@@ -45,14 +45,14 @@ def test_a_pth_file_in_its_environment_gives_it_to_an_agent(
         shutil.copyfile(hook_folder / name, packages / name)
 
     child = agent("leaks_a_list.py", python=tmp_path / "venv/bin/python", path="")
-    report = diagnosed(collector(child.pid))
+    report = diagnosed(diagnosis_of(child.pid))
 
     assert report["way"] == "own hook"
     assert first_suspect(report).startswith("- list `__main__.SESSIONS` grew by ")
 
 
 def test_a_folder_in_pythonpath_gives_it_and_keeps_the_sitecustomize_that_was_there(
-    agent: Agent, collector: Collectors, hook_folder: Path, tmp_path: Path
+    agent: Agent, diagnosis_of: Diagnoses, hook_folder: Path, tmp_path: Path
 ) -> None:
     theirs, proof = tmp_path / "theirs", tmp_path / "proof"
     theirs.mkdir()
@@ -60,18 +60,18 @@ def test_a_folder_in_pythonpath_gives_it_and_keeps_the_sitecustomize_that_was_th
 
     child = agent("leaks_a_list.py", path=f"{hook_folder}:{theirs}")
 
-    assert diagnosed(collector(child.pid))["way"] == "own hook"
+    assert diagnosed(diagnosis_of(child.pid))["way"] == "own hook"
     assert proof.exists()
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("green", ["eventlet", "gevent"])
 def test_green_threads_do_not_wait_for_it(
-    agent: Agent, collector: Collectors, heart: Heart, hook_folder: Path, green: str
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, hook_folder: Path, green: str
 ) -> None:
     child = agent("leaks_under_green_threads.py", green, path=str(hook_folder))
 
-    report = diagnosed(collector(child.pid))
+    report = diagnosed(diagnosis_of(child.pid))
 
     assert report["way"] == "own hook"
     assert report["grown"]["types"][0]["name"] in ("__main__.Job", "builtins.list")
@@ -93,9 +93,9 @@ def daemon(hook_folder: Path, tmp_path: Path) -> Iterator[int]:
 
 
 def test_an_agent_that_forks_closes_all_files_and_takes_all_signals_still_has_it(
-    daemon: int, collector: Collectors
+    daemon: int, diagnosis_of: Diagnoses
 ) -> None:
-    report = diagnosed(collector(daemon))
+    report = diagnosed(diagnosis_of(daemon))
 
     assert report["way"] == "own hook"
     assert first_suspect(report).startswith("- list `__main__.KEPT` grew by ")

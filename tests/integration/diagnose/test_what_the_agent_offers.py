@@ -13,11 +13,11 @@ from demo.stack.processes import wait_until
 from memleash_diagnoser import ask_agent
 from memleash_responder.adapters.diagnoser_program import Verb
 from memleash_responder.core.diagnoses import AgentCommand, AgentSignal
-from tests.integration.diagnose.conftest import Agent, Collector
+from tests.integration.diagnose.conftest import Agent, Diagnosis
 
 pytestmark = pytest.mark.integration
 
-Collectors = Callable[..., Collector]
+Diagnoses = Callable[..., Diagnosis]
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def offers(agent: Agent, tmp_path: Path) -> Callable[..., tuple[int, str, Path]]
     return start
 
 
-def asked_for(collector: Collector) -> dict[str, Any]:
-    collector.tell(Verb.START)
-    assert collector.ended() == {"state": "done", "outcome": "complete"}
-    return collector.report()
+def asked_for(diagnosis: Diagnosis) -> dict[str, Any]:
+    diagnosis.tell(Verb.START)
+    assert diagnosis.ended() == {"state": "done", "outcome": "complete"}
+    return diagnosis.report()
 
 
 def order(**changes: Any) -> dict[str, Any]:
@@ -45,11 +45,11 @@ def order(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("how", ["stays", "rotate"])
 def test_the_new_lines_of_its_log_are_fetched_also_when_the_log_is_rotated(
-    offers: Callable[..., tuple[int, str, Path]], collector: Collectors, how: str
+    offers: Callable[..., tuple[int, str, Path]], diagnosis_of: Diagnoses, how: str
 ) -> None:
     pid, _, log = offers(how)
 
-    report = asked_for(collector(pid, **order(signal=AgentSignal("USR2", str(log)))))
+    report = asked_for(diagnosis_of(pid, **order(signal=AgentSignal("USR2", str(log)))))
 
     dump = "the dump begins\nthe dump ends, password=<redacted>\n"
     assert report["texts"]["raw/signal-first.txt"] == dump
@@ -57,11 +57,11 @@ def test_the_new_lines_of_its_log_are_fetched_also_when_the_log_is_rotated(
 
 
 def test_a_signal_that_would_end_the_agent_is_not_sent(
-    offers: Callable[..., tuple[int, str, Path]], collector: Collectors
+    offers: Callable[..., tuple[int, str, Path]], diagnosis_of: Diagnoses
 ) -> None:
     pid, _, log = offers()
 
-    report = asked_for(collector(pid, **order(signal=AgentSignal("USR1", str(log)))))
+    report = asked_for(diagnosis_of(pid, **order(signal=AgentSignal("USR1", str(log)))))
 
     note = "signal-first: it does not catch SIGUSR1, which would end it: not sent"
     assert note in report["notes"]
@@ -69,11 +69,11 @@ def test_a_signal_that_would_end_the_agent_is_not_sent(
 
 
 def test_a_url_is_fetched_before_and_after_the_rounds(
-    offers: Callable[..., tuple[int, str, Path]], collector: Collectors
+    offers: Callable[..., tuple[int, str, Path]], diagnosis_of: Diagnoses
 ) -> None:
     pid, url, _ = offers()
 
-    report = asked_for(collector(pid, **order(urls=(f"{url}/heap",))))
+    report = asked_for(diagnosis_of(pid, **order(urls=(f"{url}/heap",))))
 
     assert report["files"] == ["raw/url-1-first.bin", "raw/url-1-last.bin"]
     assert [look["seconds"] for look in report["memory"]] != []
@@ -88,22 +88,22 @@ def test_a_url_is_fetched_before_and_after_the_rounds(
     ],
 )
 def test_a_url_that_leads_elsewhere_or_has_no_end_is_a_line_in_the_report(
-    offers: Callable[..., tuple[int, str, Path]], collector: Collectors, path: str, told: str
+    offers: Callable[..., tuple[int, str, Path]], diagnosis_of: Diagnoses, path: str, told: str
 ) -> None:
     pid, url, _ = offers()
 
-    report = asked_for(collector(pid, **order(rounds=0, urls=(f"{url}/{path}",))))
+    report = asked_for(diagnosis_of(pid, **order(rounds=0, urls=(f"{url}/{path}",))))
 
     assert report["notes"] == [f"url-1-first: {url}/{path} {told}"]
 
 
 def test_a_command_is_told_the_pid_and_its_output_is_kept(
-    offers: Callable[..., tuple[int, str, Path]], collector: Collectors
+    offers: Callable[..., tuple[int, str, Path]], diagnosis_of: Diagnoses
 ) -> None:
     pid, _, _ = offers()
     command = AgentCommand((sys.executable, "-c", "import sys; print(sys.argv[1])", "{pid}"))
 
-    report = asked_for(collector(pid, **order(rounds=0, command=command)))
+    report = asked_for(diagnosis_of(pid, **order(rounds=0, command=command)))
 
     assert report["texts"]["raw/command-first.txt"] == f"{pid}\n"
 
@@ -118,13 +118,13 @@ def test_a_command_is_told_the_pid_and_its_output_is_kept(
 )
 def test_a_command_that_fails_or_hangs_is_a_line_in_the_report(
     offers: Callable[..., tuple[int, str, Path]],
-    collector: Collectors,
+    diagnosis_of: Diagnoses,
     argv: tuple[str, ...],
     told: str,
 ) -> None:
     pid, _, _ = offers()
 
     command = AgentCommand(argv, timeout=1.0)  # type: ignore[arg-type]
-    report = asked_for(collector(pid, **order(rounds=0, command=command)))
+    report = asked_for(diagnosis_of(pid, **order(rounds=0, command=command)))
 
     assert report["notes"] == [f"command-first: {told}"]

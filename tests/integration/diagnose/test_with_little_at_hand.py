@@ -18,12 +18,12 @@ from memleash_responder.adapters.diagnoser_program import Verb
 from memleash_responder.adapters.ssh.commands import SshClient
 from memleash_responder.core.diagnoses import AgentSignal
 from tests.integration.adapters import neighbours
-from tests.integration.diagnose.conftest import Agent, Collector, Heart
+from tests.integration.diagnose.conftest import Agent, Diagnosis, Heart
 from tests.integration.diagnose.test_leaks_are_named import diagnosed, first_suspect
 
 pytestmark = pytest.mark.integration
 
-Collectors = Callable[..., Collector]
+Diagnoses = Callable[..., Diagnosis]
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 NOBODY = (*AS_ROOT, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 ROOT_THAT_MAY_NOT_TRACE = (*AS_ROOT, "setpriv", "--bounding-set=-sys_ptrace", "--")
@@ -39,9 +39,9 @@ def no_tools(tmp_path: Path) -> str:
 
 @pytest.mark.alone
 def test_without_any_tool_growth_is_named_all_the_same(
-    agent: Agent, collector: Collectors, heart: Heart, no_tools: str
+    agent: Agent, diagnosis_of: Diagnoses, heart: Heart, no_tools: str
 ) -> None:
-    diagnosis = collector(agent("leaks_a_list.py").pid, native_stacks=True)
+    diagnosis = diagnosis_of(agent("leaks_a_list.py").pid, native_stacks=True)
     diagnosis.path = no_tools
 
     report = diagnosed(diagnosis)
@@ -55,29 +55,29 @@ def test_without_any_tool_growth_is_named_all_the_same(
 @pytest.mark.parametrize(
     ("user", "advice"),
     [
-        (NOBODY, "run the collector as root through sudo"),
+        (NOBODY, "run the diagnoser as root through sudo"),
         (ROOT_THAT_MAY_NOT_TRACE, "not even root may trace here"),
     ],
     ids=["nobody", "root"],
 )
 def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
-    agent: Agent, heart: Heart, collector: Collectors, user: tuple[str, ...], advice: str
+    agent: Agent, heart: Heart, diagnosis_of: Diagnoses, user: tuple[str, ...], advice: str
 ) -> None:
     child = agent("leaks_a_list.py")
     wait_until("the agent works", lambda: heart.beats() > 20)
-    order = dataclasses.replace(
-        collector(child.pid, native_stacks=True).order,
+    plan = dataclasses.replace(
+        diagnosis_of(child.pid, native_stacks=True).plan,
         marker_root="",
         work_root=f"/var/tmp/memleash-test-{child.pid}",
     )
-    diagnosis = Collector(order, python=" ".join([*user, "/usr/bin/python3"]))
+    diagnosis = Diagnosis(plan, python=" ".join([*user, "/usr/bin/python3"]))
 
     try:
         diagnosis.tell(Verb.START)
         assert diagnosis.ended() == {"state": "done", "outcome": "complete"}
         report = diagnosis.report()
     finally:
-        subprocess.run([*AS_ROOT, "rm", "-rf", order.work_root], check=True)
+        subprocess.run([*AS_ROOT, "rm", "-rf", plan.work_root], check=True)
 
     assert report["facts"]["status"]["Name"].startswith("python")
     notes = "\n".join(report["notes"])
@@ -89,7 +89,7 @@ def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
 
 
 def test_a_sudo_that_wants_a_terminal_is_told_what_to_set(
-    collector: Collectors, tmp_path: Path
+    diagnosis_of: Diagnoses, tmp_path: Path
 ) -> None:
     """No terminal here, whatever ssh.pty says: the program comes over standard input."""
     python = f"{neighbours.sudo_with_requiretty(tmp_path)} python3"
@@ -97,18 +97,18 @@ def test_a_sudo_that_wants_a_terminal_is_told_what_to_set(
         sshd = neighbours.start_sshd(stack, tmp_path)
         diagnoser = Diagnoser(SshClient(sshd.settings(pty=True)))
         with pytest.raises(DiagnoserError, match="requiretty, and a diagnosis never has"):
-            diagnoser.tell(sshd.host, Verb.START, collector(1).order, python)
+            diagnoser.tell(sshd.host, Verb.START, diagnosis_of(1).plan, python)
 
 
 @pytest.mark.parametrize("python", PYTHONS_2)
 def test_an_agent_of_python_2_has_stacks_a_census_and_its_own_dump(
-    agent: Agent, collector: Collectors, tmp_path: Path, python: str
+    agent: Agent, diagnosis_of: Diagnoses, tmp_path: Path, python: str
 ) -> None:
     log = tmp_path / "agent.log"
     child = agent("leaks_on_python_2.py", log, python=python)
     wait_until("the agent works", log.exists)
 
-    report = diagnosed(collector(child.pid, signal=AgentSignal("USR2", str(log))))
+    report = diagnosed(diagnosis_of(child.pid, signal=AgentSignal("USR2", str(log))))
 
     assert report["way"] == "census"
     assert report["grown"]["types"][0]["name"] in ("__main__.Session", "builtins.dict")

@@ -35,7 +35,7 @@ def test_a_plan_that_makes_no_sense_is_refused(changes: dict[str, object], probl
 
 
 def test_an_order_and_a_plan_have_the_same_keys() -> None:
-    keys = [field.name for field in dataclasses.fields(shipping.Order)]
+    keys = [field.name for field in dataclasses.fields(shipping.Plan)]
 
     assert sorted(keys) == sorted(plan.Plan._fields)
 
