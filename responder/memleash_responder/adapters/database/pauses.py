@@ -7,8 +7,16 @@ import dataclasses
 import sqlalchemy as sa
 
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.schema import pauses
-from memleash_responder.core.pauses import Pause
+from memleash_responder.adapters.database.schema import flags, pauses
+from memleash_responder.core.pauses import DEFAULT, Pause
+
+FORMER_SWITCH = "paused"
+"""The flag by which the release before pauses. It goes one release later.
+
+Replicas of both run beside each other for a while, and a pause holds on all of them: the flag
+stands while there is any, and where it stands alone, such a replica has set it.
+"""
+_UNSAID = "yes"
 
 
 class Pauses:
@@ -20,7 +28,12 @@ class Pauses:
     def all(self) -> list[Pause]:
         """Return every pause; whether it still holds, it says itself."""
         with self._database.read() as connection:
-            return [Pause(**row) for row in connection.execute(sa.select(pauses)).mappings()]
+            found = [Pause(**row) for row in connection.execute(sa.select(pauses)).mappings()]
+            switch = None if found else connection.execute(_SWITCH).first()
+        if switch is not None:
+            reason = "" if switch.value == _UNSAID else switch.value
+            found = [Pause(DEFAULT, switch.changed_by, reason, switch.changed_at, None)]
+        return found
 
     def put(self, pause: Pause) -> None:
         """Keep a pause, in the place of the one of the same name."""
@@ -28,6 +41,12 @@ class Pauses:
         keys = {"name": values.pop("name")}
         with self._database.write() as connection:
             self._database.upsert(connection, pauses, keys, values)
+            switch = {
+                "value": pause.reason or _UNSAID,
+                "changed_at": pause.since,
+                "changed_by": pause.by,
+            }
+            self._database.upsert(connection, flags, {"name": FORMER_SWITCH}, switch)
 
     def end(self, name: str) -> bool:
         """End the pause called ``name``; whether there was one."""
@@ -39,4 +58,11 @@ class Pauses:
 
     def _delete(self, *conditions: sa.ColumnElement[bool]) -> bool:
         with self._database.write() as connection:
-            return connection.execute(pauses.delete().where(*conditions)).rowcount > 0
+            connection.execute(_SWITCH.with_for_update())  # who pauses meanwhile comes after this
+            ended = connection.execute(pauses.delete().where(*conditions)).rowcount > 0
+            if connection.execute(sa.select(pauses.c.name).limit(1)).first() is None:
+                connection.execute(flags.delete().where(flags.c.name == FORMER_SWITCH))
+            return ended
+
+
+_SWITCH = sa.select(flags).where(flags.c.name == FORMER_SWITCH)

@@ -1,0 +1,52 @@
+"""A pause holds on the replicas of this release and of the one before, whichever set it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from memleash_responder.adapters.database.cluster import Flags
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.migrations import upgrade
+from memleash_responder.adapters.database.pauses import FORMER_SWITCH, Pauses
+from memleash_responder.core.pauses import DEFAULT, Pause
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+def test_the_former_release_is_paused_as_long_as_any_pause_stands(database: Database) -> None:
+    pauses, flags = Pauses(database), Flags(database)
+    pauses.put(Pause("storage", "ann", "new switches", 1.0, None))
+    assert flags.all()[FORMER_SWITCH] == ("new switches", 1.0, "ann")
+    pauses.put(Pause("network", "bob", "", 2.0, 3.0))
+    assert flags.all()[FORMER_SWITCH] == ("yes", 2.0, "bob")
+    assert pauses.end("storage")
+    assert FORMER_SWITCH in flags.all()
+    assert pauses.forget(Pause("network", "bob", "", 2.0, 3.0))
+    assert FORMER_SWITCH not in flags.all()
+    assert pauses.all() == []
+
+
+@pytest.mark.parametrize(("value", "reason"), [("yes", ""), ("new disks", "new disks")])
+def test_a_pause_of_the_former_release_holds_here_and_ends_here(
+    database: Database, value: str, reason: str
+) -> None:
+    pauses, flags = Pauses(database), Flags(database)
+    flags.set(FORMER_SWITCH, value, "ann", 1.0)
+    assert pauses.all() == [Pause(DEFAULT, "ann", reason, 1.0, None)]
+    pauses.put(Pause("storage", "bob", "", 2.0, None))
+    assert [one.name for one in pauses.all()] == ["storage"]
+    assert pauses.end("storage")
+    assert pauses.all() == []
+    flags.set(FORMER_SWITCH, value, "ann", 1.0)
+    assert not pauses.end(DEFAULT)
+    assert pauses.all() == []
