@@ -58,11 +58,13 @@ def grown_containers(
 ) -> typing.List[GrownContainer]:
     """Return the containers (id to (type, length)) that got longer in every look they were in.
 
-    One that became large enough to be listed late counts from then on, but must have been seen
-    in three looks at least, or in all of them when there were fewer.
+    One that became large enough to be listed late counts from then on, but must have been seen in
+    two thirds of the looks, and in four at least: a busy agent puts one dict after another at the
+    same address, and of three lengths every sixth row rises by chance.
     """
     if len(looks) < 2:
         return []
+    enough = min(len(looks), max(4, -(-2 * len(looks) // 3)))
     found = []
     for key, (kind, _) in looks[-1].items():
         lengths: typing.List[int] = []
@@ -71,7 +73,7 @@ def grown_containers(
                 break
             lengths.insert(0, int(look[key][1]))
         entry = GrownContainer(key, kind, lengths)
-        if len(lengths) >= min(3, len(looks)) and _rises(lengths) and entry.growth >= least:
+        if len(lengths) >= enough and _rises(lengths) and entry.growth >= least:
             found.append(entry)
     return sorted(found, key=lambda entry: entry.growth, reverse=True)
 
