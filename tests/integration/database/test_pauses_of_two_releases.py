@@ -1,4 +1,4 @@
-"""A pause holds on the replicas of this release and of the one before, whichever set it."""
+"""A pause holds on the replicas of the release before, too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memleash_responder.adapters.database.cluster import Flags
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.pauses import FORMER_SWITCH, Pauses
-from memleash_responder.core.pauses import DEFAULT, Pause
+from memleash_responder.core.pauses import Pause
 
 pytestmark = pytest.mark.integration
 
@@ -33,20 +33,4 @@ def test_the_former_release_is_paused_as_long_as_any_pause_stands(database: Data
     assert FORMER_SWITCH in flags.all()
     assert pauses.forget(Pause("network", "bob", "", 2.0, 3.0))
     assert FORMER_SWITCH not in flags.all()
-    assert pauses.all() == []
-
-
-@pytest.mark.parametrize(("value", "reason"), [("yes", ""), ("new disks", "new disks")])
-def test_a_pause_of_the_former_release_holds_here_and_ends_here(
-    database: Database, value: str, reason: str
-) -> None:
-    pauses, flags = Pauses(database), Flags(database)
-    flags.set(FORMER_SWITCH, value, "ann", 1.0)
-    assert pauses.all() == [Pause(DEFAULT, "ann", reason, 1.0, None)]
-    pauses.put(Pause("storage", "bob", "", 2.0, None))
-    assert [one.name for one in pauses.all()] == ["storage"]
-    assert pauses.end("storage")
-    assert pauses.all() == []
-    flags.set(FORMER_SWITCH, value, "ann", 1.0)
-    assert not pauses.end(DEFAULT)
     assert pauses.all() == []

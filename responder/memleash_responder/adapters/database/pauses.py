@@ -8,13 +8,13 @@ import sqlalchemy as sa
 
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import flags, pauses
-from memleash_responder.core.pauses import DEFAULT, Pause
+from memleash_responder.core.pauses import Pause
 
 FORMER_SWITCH = "paused"
 """The flag by which the release before pauses. It goes one release later.
 
-Replicas of both run beside each other for a while, and a pause holds on all of them: the flag
-stands while there is any, and where it stands alone, such a replica has set it.
+Replicas of both run beside each other for a while, and a pause of ours holds on all of them: the
+flag stands while there is any.
 """
 _UNSAID = "yes"
 
@@ -28,12 +28,7 @@ class Pauses:
     def all(self) -> list[Pause]:
         """Return every pause; whether it still holds, it says itself."""
         with self._database.read() as connection:
-            found = [Pause(**row) for row in connection.execute(sa.select(pauses)).mappings()]
-            switch = None if found else connection.execute(_SWITCH).first()
-        if switch is not None:
-            reason = "" if switch.value == _UNSAID else switch.value
-            found = [Pause(DEFAULT, switch.changed_by, reason, switch.changed_at, None)]
-        return found
+            return [Pause(**row) for row in connection.execute(sa.select(pauses)).mappings()]
 
     def put(self, pause: Pause) -> None:
         """Keep a pause, in the place of the one of the same name."""
