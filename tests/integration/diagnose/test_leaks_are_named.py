@@ -133,7 +133,8 @@ def test_with_the_hook_growth_is_exact_and_sites_are_named_by_file_and_line(
     assert "has_a_hook.py:12` allocated" in first_suspect(report)
     assert report["containers"][0]["name"] == "__main__.HELD"
     assert diagnosed(diagnosis_of(child.pid, run="second"))["containers"]
-    assert heart.goes_on()
+    # Sites are traced in the agent: it stands still while tracemalloc copies what it traced.
+    assert heart.works_on()
 
 
 @pytest.mark.alone
