@@ -61,6 +61,8 @@ class Peers:
         self.firing: dict[str, int] = {}
         """How often each alert fires, as Prometheus has it."""
         self.exposition = b"this is no exporter {"
+        self._drains: set[tuple[str, str]] = set()
+        """(controller, host) of each drain that was asked for and has not ended."""
         self._lock = threading.Lock()
         self.url = ""
 
@@ -87,14 +89,9 @@ class Peers:
             return [(controller, call) for controller, call, about in self.calls if about == host]
 
     def drained(self, host: str) -> set[str]:
-        """Return the controllers that hold ``host`` drained."""
-        drained: set[str] = set()
-        for controller, call in self.of(host):
-            if call == "drain":
-                drained.add(controller)
-            elif call == "undrain":
-                drained.discard(controller)
-        return drained
+        """Return the controllers that hold ``host`` drained: until an undrain goes well."""
+        with self._lock:
+            return {controller for controller, about in self._drains if about == host}
 
     def silenced(self, host: str) -> bool:
         """Whether a silence for ``host`` is in force."""
@@ -124,7 +121,12 @@ class Peers:
             if call == "reconnect":
                 self.reconnects.append((peer, json.loads(body)))
             default = NO_TASKS if call == "tasks" else GOOD
-            return self._fault(f"{peer} {call}", host) or self._fault(call, host) or default
+            reply = self._fault(f"{peer} {call}", host) or self._fault(call, host) or default
+            if call == "drain":
+                self._drains.add((peer, host))
+            elif call == "undrain" and reply.status == 200 and not reply.cut:
+                self._drains.discard((peer, host))
+            return reply
 
     def _fault(self, call: str, host: str) -> Reply | None:
         planned = self.faults.get((call, host))
