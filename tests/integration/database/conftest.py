@@ -1,4 +1,4 @@
-"""A responder on a database that is to fail."""
+"""A responder on a database that is to fail, and a database of each kind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 from demo.stack.ports import free_port
 from demo.stack.postgres import Postgres, running_postgres
 from demo.stack.responder import Responder, lonely, responder
+from memleash_responder.adapters.database.engine import Database
+from memleash_responder.adapters.database.migrations import upgrade
 
 Start = Callable[..., Responder]
 
@@ -46,3 +48,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     with running_postgres() as server:
         yield server.url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """One of each kind, opened, with its tables."""
+    opened = Database(database_url)
+    upgrade(opened)
+    yield opened
+    opened.close()

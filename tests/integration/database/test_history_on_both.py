@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.database.sent_commands import SentCommands
@@ -17,14 +15,6 @@ from memleash_responder.core.outcomes import BEGUN, Outcome
 from memleash_responder.core.restarts import Restart
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    one = Database(database_url)
-    upgrade(one)
-    yield one
-    one.close()
 
 
 @pytest.fixture

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from memleash_responder.adapters.database.cluster import Flags
 from memleash_responder.adapters.database.engine import Database
-from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.database.pauses import FORMER_SWITCH, Pauses
 from memleash_responder.core.pauses import Pause
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    upgrade(opened)
-    yield opened
-    opened.close()
 
 
 def test_the_former_release_is_paused_as_long_as_any_pause_stands(database: Database) -> None:
