@@ -221,7 +221,7 @@ class Responder:
                 Part.SYNCHRONIZE_MUTES,
                 self._muting.synchronize,
                 lambda: services.settings.mute.interval,
-                of_mutes=True,
+                when_mutes_change=True,
             ),
             Duty(Part.LOOK_AT_WAITING, self._admission.look_at_waiting, lambda: 1.0),
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),

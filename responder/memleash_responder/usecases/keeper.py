@@ -24,12 +24,12 @@ TOGETHER_SECONDS = 0.25
 
 @dataclasses.dataclass(slots=True)
 class Duty:
-    """Something that is due every ``every_seconds``; ``of_mutes``: also when mutes change."""
+    """Something that is due every ``every_seconds``, and if so said when mutes change."""
 
     part: Part
     work: Callable[[], object]
     every_seconds: Callable[[], float]
-    of_mutes: bool = False
+    when_mutes_change: bool = False
     aside: Executor | None = None
     """Who runs what waits for hosts, so that it holds up no other duty; never twice at once."""
     due_at: float = 0.0
@@ -66,7 +66,8 @@ class Keeper:
             services.stopping.wait(TOGETHER_SECONDS)
             services.mutes_changed.clear()
             for duty in self._duties:
-                duty.due_at = 0.0 if duty.of_mutes else duty.due_at
+                if duty.when_mutes_change:
+                    duty.due_at = 0.0
 
     def tick(self) -> None:
         """Run each duty that is due."""

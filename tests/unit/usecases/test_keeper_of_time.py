@@ -120,7 +120,7 @@ def test_mutes_that_change_are_seen_to_at_once_and_nothing_else_is(world: World)
             twice.set()
 
     duties = [
-        Duty(Part.SYNCHRONIZE_MUTES, synchronize, lambda: 1000.0, of_mutes=True),
+        Duty(Part.SYNCHRONIZE_MUTES, synchronize, lambda: 1000.0, when_mutes_change=True),
         Duty(Part.PRUNE, lambda: ran.update(["prunes"]), lambda: 1000.0),
     ]
     thread = threading.Thread(target=Keeper(world.services, duties, always).run)

@@ -14,7 +14,7 @@ from memleash_responder.core.access import Role
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import RESTART_OUTCOMES, HostState, Outcome
 from memleash_responder.core.pauses import DEFAULT
-from memleash_responder.core.restarts import AWAITING_APPROVAL
+from memleash_responder.core.restarts import AWAITING_APPROVAL, NOT_BEGUN
 from memleash_responder.usecases import fleet, overview
 from memleash_responder.usecases.explain import explain_host
 from memleash_responder.usecases.operator import known_host, known_restart
@@ -153,7 +153,10 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
     def restart(restart_id: str) -> str:
         found = known_restart(services, restart_id)
         return render_template(
-            "restart.html", one=found, refresh=None if found.outcome else LIVE_SECONDS
+            "restart.html",
+            one=found,
+            not_begun=NOT_BEGUN,
+            refresh=None if found.outcome else LIVE_SECONDS,
         )
 
 
