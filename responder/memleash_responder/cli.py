@@ -45,7 +45,7 @@ from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.replicas import Liveness
 from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import FORMER_QUEUE, WORKFLOW, RestartWorkflow
-from memleash_responder.usecases.services import Memory, Outside, Services
+from memleash_responder.usecases.services import Outside, Services, Tables
 from memleash_responder.usecases.slow_work import SlowWork
 from memleash_responder.web.app import create_app
 from memleash_responder.web.listening import Listening
@@ -167,7 +167,7 @@ class Responder:
         self._durable = Durable(database.url, executor_id=_executor_id(database))
         self._services = services = Services(
             outside=outside,
-            memory=Memory.on(database, max_backlog=configured.webhook.max_backlog),
+            tables=Tables.on(database, max_backlog=configured.webhook.max_backlog),
             telemetry=Telemetry(),
             clock=Clock(),
             executor_id=self._durable.executor_id,
@@ -253,21 +253,21 @@ class Responder:
         return [Duty(Part.TAKE_OVER, self._liveness.look, lambda: replicas.heartbeat)]
 
     def _prunes(self) -> list[Callable[[], object]]:
-        services, memory = self._services, self._services.memory
+        services, tables = self._services, self._services.tables
 
         def kept_since() -> float:
             return services.clock.now() - services.settings.retention.age
 
         def prune_requests() -> None:
             counted = settings.counted_seconds(services.settings)
-            memory.restart_history.prune(
+            tables.restart_history.prune(
                 before=kept_since(),
                 keep=services.settings.retention.restarts,
                 counted_since=services.clock.now() - counted,
             )
 
         def prune_alerts() -> None:
-            memory.alerts.prune(before=kept_since(), keep=services.settings.retention.alerts)
+            tables.alerts.prune(before=kept_since(), keep=services.settings.retention.alerts)
 
         def prune_workflows() -> None:
             before = services.clock.now() - WORKFLOW_RECORD_SECONDS
@@ -276,7 +276,7 @@ class Responder:
         return [
             prune_requests,
             prune_alerts,
-            lambda: memory.diagnoses.prune(before=kept_since()),
+            lambda: tables.diagnoses.prune(before=kept_since()),
             prune_workflows,
         ]
 
@@ -332,7 +332,7 @@ class Responder:
                     )
 
     def _abandoned(self, restart_ids: Collection[str]) -> set[str]:
-        versions = self._services.memory.replicas.versions()
+        versions = self._services.tables.replicas.versions()
         return self._durable.abandoned(WORKFLOW, restart_ids, versions | {STEPS_VERSION})
 
     def _cancel(self, restart_id: str) -> None:
@@ -378,7 +378,7 @@ class Responder:
         """Start every part. Raises what any of them raises, with threads of others running."""
         if self._liveness is not None:  # before any work: who dies with some must have lived
             self._liveness.show()
-        self._services.memory.hosts.forget_attempts(self._services.executor_id)
+        self._services.tables.hosts.forget_attempts(self._services.executor_id)
         self._durable.launch()
         self._work_off(FORMER_QUEUE)
         self._diagnosis.size_queue()

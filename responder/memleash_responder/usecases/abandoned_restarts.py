@@ -44,7 +44,7 @@ class AbandonedRestarts:
         services = self._services
         begun = {
             restart.attempt_id: restart
-            for restart in services.memory.restarts.all_open()
+            for restart in services.tables.restarts.all_open()
             if restart.step not in NOT_BEGUN
         }
         abandoned = [begun[one] for one in self._abandoned(list(begun))] if begun else []
@@ -59,7 +59,7 @@ class AbandonedRestarts:
 
 
 def _end_abandoned(services: Services, restart: Restart) -> None:
-    current = services.memory.restarts.get(restart.id)
+    current = services.tables.restarts.get(restart.id)
     if current is None or (current.attempt, current.step) != (restart.attempt, restart.step):
         return
     why = f"its workflow was left at step {restart.step}, and no living replica can go on with it"

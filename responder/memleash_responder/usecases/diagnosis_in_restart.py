@@ -53,7 +53,7 @@ def before_restart(services: Services, restart: Restart, progress: Progress) -> 
     except (SshError, DiagnoserError, BadReport, OSError) as error:
         taken = f"not taken: {error}"
         log.warning("no evidence before restart", extra={"id": restart.id, "reason": str(error)})
-    services.memory.restarts.note(restart.id, {"evidence": taken})
+    services.tables.restarts.note(restart.id, {"evidence": taken})
     return progress
 
 
@@ -63,12 +63,12 @@ def _taken_before(
     """Return the name of the report that this life has, or soon has; empty: it has none."""
     if not settings.require_evidence:
         return ""
-    memory = services.memory.diagnoses
-    opened = memory.open_on(restart.host)
+    diagnoses = services.tables.diagnoses
+    opened = diagnoses.open_on(restart.host)
     while opened and opened.agent == restart.agent and time.monotonic() < until:
         services.sleep(POLL_SECONDS)
-        opened = memory.open_on(restart.host)
-    found = memory.report_of(restart.host, restart.agent, life)
+        opened = diagnoses.open_on(restart.host)
+    found = diagnoses.report_of(restart.host, restart.agent, life)
     return found.artifact if found else ""
 
 

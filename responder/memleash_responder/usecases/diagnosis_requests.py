@@ -47,28 +47,28 @@ class DiagnosisRequests:
         agent = services.settings.agents[alert.agent]
         if agent.diagnose is None:
             return None
-        last = services.memory.diagnoses.last_of(alert.host, alert.agent)
+        last = services.tables.diagnoses.last_of(alert.host, alert.agent)
         if last is not None and now - (last.finished_at or now) < agent.guards.retry_after:
             return None
-        if services.memory.restart_history.restarted_since(
+        if services.tables.restart_history.restarted_since(
             alert.host, alert.agent, alert.starts_at
         ):
             return None
         new = Diagnosis(new_id(), alert.host, alert.agent, requested_at=now)
-        return new if services.memory.diagnoses.open(new) else None
+        return new if services.tables.diagnoses.open(new) else None
 
     def ask_for_person(self, host: str, agent: str, by: str) -> Diagnosis | None:
         """Open a diagnosis, or join the one of this agent; None: another agent's is open there."""
         services = self._services
         new = Diagnosis(new_id(), host, agent, services.clock.now(), by)
-        if services.memory.diagnoses.open(new):
+        if services.tables.diagnoses.open(new):
             return new
-        opened = services.memory.diagnoses.open_on(host)
+        opened = services.tables.diagnoses.open_on(host)
         return opened if opened is not None and opened.agent == agent else None
 
     def consider(self, diagnosis_id: str, enqueue: Callable[[str], None]) -> None:
         """Look at an open diagnosis: queue it, or give it its final word."""
-        diagnosis = self._services.memory.diagnoses.get(diagnosis_id)
+        diagnosis = self._services.tables.diagnoses.get(diagnosis_id)
         if diagnosis is None or diagnosis.outcome is not None:
             return
         judged = judge(self._services, diagnosis)
@@ -79,7 +79,7 @@ class DiagnosisRequests:
 
     def finish(self, diagnosis_id: str, outcome: Outcome, reason: str, artifact: str = "") -> None:
         """Give a diagnosis its final word, once; it is logged and counted with the same word."""
-        memory, reason = self._services.memory.diagnoses, line(reason, REASON_CHARACTERS)
+        memory, reason = self._services.tables.diagnoses, line(reason, REASON_CHARACTERS)
         diagnosis = memory.get(diagnosis_id)
         if diagnosis is None or not memory.finish(
             diagnosis_id, outcome, reason, artifact, self._services.clock.now()
@@ -127,8 +127,8 @@ def judge(services: Services, diagnosis: Diagnosis) -> Refusal | Subject:
     situation = DiagnosisSituation(
         agent=facts,
         mode=services.settings.agents[diagnosis.agent].mode,
-        pauses=holding(services.memory.pauses.all(), services.clock.now()),
-        diagnosed_lives=services.memory.diagnoses.lives_of(
+        pauses=holding(services.tables.pauses.all(), services.clock.now()),
+        diagnosed_lives=services.tables.diagnoses.lives_of(
             diagnosis.host, diagnosis.agent, but=diagnosis.id
         ),
         maintenance=standing.reason if standing.state is HostState.MAINTENANCE else None,

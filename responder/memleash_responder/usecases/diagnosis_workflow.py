@@ -87,15 +87,15 @@ class DiagnosisWorkflow:
         What was begun and has no workflow any more is given its final word, so that the host can
         be diagnosed again. One that cannot be looked at holds up no other.
         """
-        memory = self._services.memory
+        tables = self._services.tables
         before = self._services.clock.now() - QUIET_SECONDS
-        opened = memory.diagnoses.all_open()
+        opened = tables.diagnoses.all_open()
         for diagnosis in opened:
             if diagnosis.life is None:
                 try_one(self._services, Part.SWEEP, diagnosis.id, self.consider, diagnosis.id)
         begun = [one.id for one in opened if one.life is not None and one.requested_at < before]
         if begun:
-            versions = memory.replicas.versions() | {STEPS_VERSION}
+            versions = tables.replicas.versions() | {STEPS_VERSION}
             for lost in self._durable.abandoned(WORKFLOW, begun, versions):
                 self._diagnosing.finish(lost, Outcome.COLLECTOR_FAILED, "its workflow was lost")
 
@@ -151,7 +151,7 @@ class DiagnosisWorkflow:
             if isinstance(judged, Refusal):
                 return DiagnosisStepResult(judged.outcome, judged.reason)
             rounds = rounds_of(self._services, case.diagnosis.agent, case.settings, judged)
-            self._services.memory.diagnoses.begin(diagnosis_id, judged.process.start_time, rounds)
+            self._services.tables.diagnoses.begin(diagnosis_id, judged.process.start_time, rounds)
             case = self._case(diagnosis_id)
             log.info("diagnosis begun", extra={"id": diagnosis_id, "pace": str(rounds)})
         try:
@@ -168,7 +168,7 @@ class DiagnosisWorkflow:
         A restart that is asked for meanwhile ends it early: what was found until then is kept.
         """
         case = self._case(diagnosis_id)
-        self._services.memory.diagnoses.advance(diagnosis_id, "wait")
+        self._services.tables.diagnoses.advance(diagnosis_id, "wait")
         clock, patience_seconds = self._services.clock, case.plan.max_seconds + PATIENCE_SECONDS
         begun = clock.stamp()
         problem, nonsense, hurried = "the diagnoser did not end in time", 0, ""
@@ -192,7 +192,7 @@ class DiagnosisWorkflow:
 
     def _must_give_way(self, case: _Case) -> bool:
         """Whether a restart of the agent waits, for so long as it may be kept waiting."""
-        restart = self._services.memory.restarts.open_of(case.diagnosis.host, case.diagnosis.agent)
+        restart = self._services.tables.restarts.open_of(case.diagnosis.host, case.diagnosis.agent)
         if restart is None or restart.step == AWAITING_APPROVAL:
             return False
         if restart.step == WAITING and restart.waits_for is not Outcome.BUSY:
@@ -204,7 +204,7 @@ class DiagnosisWorkflow:
     def _fetch(self, diagnosis_id: str, ended: DiagnosisStepResult) -> DiagnosisStepResult:
         """Bring the report to its place; return how it ended, with the report's name there."""
         case = self._case(diagnosis_id)
-        self._services.memory.diagnoses.advance(diagnosis_id, "fetch")
+        self._services.tables.diagnoses.advance(diagnosis_id, "fetch")
         problem = ""
         for attempt in range(FETCH_ATTEMPTS):
             if attempt:
@@ -246,7 +246,7 @@ class DiagnosisWorkflow:
     def _case(self, diagnosis_id: str) -> _Case:
         """Return all that is known of a diagnosis. Raises DiagnoserError when it left the files."""
         services = self._services
-        diagnosis = services.memory.diagnoses.get(diagnosis_id)
+        diagnosis = services.tables.diagnoses.get(diagnosis_id)
         if diagnosis is None:
             raise DiagnoserError(f"diagnosis {diagnosis_id} was pruned")
         host = services.outside.inventory.get(diagnosis.host)

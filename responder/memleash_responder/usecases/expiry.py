@@ -15,17 +15,17 @@ def forget_over(services: Services) -> None:
 
     1. pauses: the end is the last change of the switch; 2. maintenances: mutes follow.
     """
-    memory, now = services.memory, services.clock.now()
-    for pause in memory.pauses.all():
-        if pause.until is None or pause.holds(now) or not memory.pauses.forget(pause):
+    tables, now = services.tables, services.clock.now()
+    for pause in tables.pauses.all():
+        if pause.until is None or pause.holds(now) or not tables.pauses.forget(pause):
             continue
-        memory.flags.set(RESUMED, "yes", f"the end of pause {pause.name}", pause.until)
+        tables.flags.set(RESUMED, "yes", f"the end of pause {pause.name}", pause.until)
         log.warning(
             "pause ended by itself",
             extra={"pause": pause.name, "by": pause.by, "until": rfc3339(pause.until)},
         )
-    for host, one in memory.maintenance.all().items():
-        if one.until is None or one.holds(now) or not memory.maintenance.forget(host, one):
+    for host, one in tables.maintenance.all().items():
+        if one.until is None or one.holds(now) or not tables.maintenance.forget(host, one):
             continue
         services.mutes_changed.set()
         log.info(

@@ -202,14 +202,14 @@ class Remembered:
 
 def remembered(services: Services) -> Remembered:
     """Read it. Raises DatabaseUnavailable."""
-    memory, guarded = services.memory, situation.stored_facts(services)
+    tables, guarded = services.tables, situation.stored_facts(services)
     now = services.clock.now()
-    times_bought = memory.restart_history.times_bought(since=now - SHOWN_SECONDS)
+    times_bought = tables.restart_history.times_bought(since=now - SHOWN_SECONDS)
     return Remembered(
         now=now,
         guarded=guarded,
         claims=all_claims(services, guarded.hosts),
-        open_restarts={(one.host, one.agent): one.id for one in memory.restarts.all_open()},
+        open_restarts={(one.host, one.agent): one.id for one in tables.restarts.all_open()},
         times_bought=seconds_by_agent(times_bought),
     )
 

@@ -29,7 +29,7 @@ def undrain(services: Services, host_name: str, agent: str, restart_id: str | No
     its drain back. A host that left the inventory meanwhile is owed it all the same: controllers
     are told names alone.
     """
-    record = services.memory.hosts.get(host_name)
+    record = services.tables.hosts.get(host_name)
     if not record.drained or record.restart_id != restart_id:
         return True
     host = services.outside.inventory.get(host_name) or Host(host_name, "", "", {})
@@ -39,5 +39,5 @@ def undrain(services: Services, host_name: str, agent: str, restart_id: str | No
 def _undrain(services: Services, host: Host, agent: str, restart_id: str | None) -> None:
     controllers = services.outside.controllers
     controllers.undrain(host, agent)
-    if not services.memory.hosts.undrained(host.name, restart_id):
+    if not services.tables.hosts.undrained(host.name, restart_id):
         controllers.drain(host, agent)

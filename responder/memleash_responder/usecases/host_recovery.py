@@ -47,7 +47,7 @@ class Recovery:
     def look(self) -> None:
         """Begin what is due: reconnects of lost hosts, and undrains that are owed."""
         services, now = self._services, self._services.clock.now()
-        needy = services.memory.hosts.in_need()
+        needy = services.tables.hosts.in_need()
         known = known_hosts(services) if needy else None
         for record in needy:
             if known and known.state(record.host) is HostState.MAINTENANCE:
@@ -61,7 +61,7 @@ class Recovery:
             self._workers.submit(self._mend, record)
 
     def _mend(self, record: HostRecord) -> None:
-        services, hosts = self._services, self._services.memory.hosts
+        services, hosts = self._services, self._services.tables.hosts
         try:
             if record.state is HostState.DISCONNECTED and not _has_left(services, record):
                 if hosts.begin_attempt(record.host, services.executor_id):
@@ -91,7 +91,7 @@ def reconnect(services: Services, host: str) -> str | None:
 
     The caller has begun the attempt (``Hosts.begin_attempt``); it is over when this returns.
     """
-    record = services.memory.hosts.get(host)
+    record = services.tables.hosts.get(host)
     problem: str | None = "something went wrong; the responder's log says what"
     try:
         problem = _reconnect(services, record)
@@ -109,12 +109,12 @@ def _conclude(services: Services, record: HostRecord, problem: str | None) -> No
             "host stays disconnected",
             extra={"host": record.host, "reason": problem, "attempts": record.attempts + 1},
         )
-    services.memory.hosts.end_attempt(record.host)
+    services.tables.hosts.end_attempt(record.host)
 
 
 def _plan_next(services: Services, record: HostRecord, problem: str) -> None:
     """Remember why it was in vain, and when to try again; never, where a person is wanted."""
-    hosts = services.memory.hosts
+    hosts = services.tables.hosts
     due = services.clock.now() + next_attempt_seconds(record.attempts + 1)
     stops = hosts.get(record.host).wants_a_person
     hosts.plan_attempt(record, None if stops else due, line(problem))
@@ -152,9 +152,9 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
         return problem
     undrain(services, record.host, record.agent, record.restart_id)
     now, restart_id = services.clock.now(), record.restart_id or ""
-    services.memory.hosts.give_back(record.host, restart_id, now)
+    services.tables.hosts.give_back(record.host, restart_id, now)
     if record.vouched_by is not None:
-        services.memory.restarts.note(restart_id, {"taken_back_by": record.vouched_by})
+        services.tables.restarts.note(restart_id, {"taken_back_by": record.vouched_by})
     return None
 
 
@@ -164,13 +164,13 @@ def _loops(services: Services, record: HostRecord, facts: AgentFacts | Unknown) 
     if life is None:  # a person's word may stand in for it
         return None
     changes = changes_in_a_row(record.life_changes, record.asked_life, life)
-    services.memory.hosts.note_asked(record, life, changes)
+    services.tables.hosts.note_asked(record, life, changes)
     return WANTS_A_PERSON if changes >= MOST_CHANGES else None
 
 
 def _missing(services: Services, record: HostRecord, facts: AgentFacts | Unknown) -> str | None:
     """Return what is missing for a lost host's agent to count as back; None when nothing is."""
-    restart = services.memory.restarts.get(record.restart_id or "")
+    restart = services.tables.restarts.get(record.restart_id or "")
     if record.vouched_by is None:
         if restart is None:
             return "the request that lost the host is not in the record any more; reconnect by hand"

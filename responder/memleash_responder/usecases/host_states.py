@@ -78,7 +78,7 @@ class KnownHosts:
 
 def known_hosts(services: Services, host: str | None = None) -> KnownHosts:
     """Read it, of all hosts or of one alone. Raises DatabaseUnavailable."""
-    memory, now = services.memory, services.clock.now()
+    tables, now = services.tables, services.clock.now()
     inventory = services.outside.inventory.hosts()
     controllers = services.outside.controllers.states_by_controller.keys()
     if host is not None:
@@ -86,11 +86,11 @@ def known_hosts(services: Services, host: str | None = None) -> KnownHosts:
     return KnownHosts(
         read_at=now,
         inventory=inventory,
-        records=memory.hosts.all() if host is None else {host: memory.hosts.get(host)},
-        maintenance=memory.maintenance.holding(now, host),
-        controller_states=memory.controller_states.believed(now, controllers, host),
-        failing_pings=memory.failing_pings.believed(now, host),
-        claims=memory.mutes.all() if host is None else {host: memory.mutes.of_host(host)},
+        records=tables.hosts.all() if host is None else {host: tables.hosts.get(host)},
+        maintenance=tables.maintenance.holding(now, host),
+        controller_states=tables.controller_states.believed(now, controllers, host),
+        failing_pings=tables.failing_pings.believed(now, host),
+        claims=tables.mutes.all() if host is None else {host: tables.mutes.of_host(host)},
     )
 
 

@@ -98,7 +98,7 @@ class ControllerWatch:
         rounds.asked_at.update(dict.fromkeys(words, uptime))
         now = services.clock.now()
         until = now + believed_seconds(lap_seconds)
-        changes = services.memory.controller_states.put(name, words, now, until)
+        changes = services.tables.controller_states.put(name, words, now, until)
         for host, state in changes.items():
             said = {"controller": name, "host": host, "state": state}
             log.info("what a controller calls a host", extra=said)
@@ -117,7 +117,7 @@ def watch_pings(services: Services) -> None:
     """Ask Prometheus whose pings fail, and store it. Raises FactsUnavailable."""
     now = services.clock.now()
     failing = services.outside.prometheus.hosts_with_alerts(ping_alerts(services), now)
-    changes = services.memory.failing_pings.put(
+    changes = services.tables.failing_pings.put(
         failing & services.outside.inventory.hosts().keys(), now
     )
     for host, fail in changes.items():

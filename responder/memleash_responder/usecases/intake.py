@@ -92,7 +92,7 @@ class Intake:
         Raises PayloadError (nothing is stored), BacklogFull or DatabaseUnavailable.
         """
         received = Received(self._services.clock.now(), decode(body))
-        self._queue(self._services.memory.inbox.put(body, received.at), received)
+        self._queue(self._services.tables.inbox.put(body, received.at), received)
 
     def run(self) -> None:
         """Handle notifications until the process stops."""
@@ -119,7 +119,7 @@ class Intake:
 
     def sweep(self, *, before: float) -> None:
         """Queue what was received before a unix time and never handled."""
-        for notification_id in self._services.memory.inbox.waiting(before=before):
+        for notification_id in self._services.tables.inbox.waiting(before=before):
             self._queue(notification_id, None)
 
     def _queue(self, notification_id: int, received: Received | None) -> None:
@@ -143,7 +143,7 @@ class Intake:
 
         What was ``received`` by this process is not decoded a second time.
         """
-        stored = self._services.memory.inbox.get(notification_id)
+        stored = self._services.tables.inbox.get(notification_id)
         if stored is None:
             self._queued.discard(notification_id)
             return
@@ -153,7 +153,7 @@ class Intake:
         left_out = self._left_out(notification)
         alerts = [*notification.alerts, *(left_out or ())]
         judged = [(alert, self._unknown(alert)) for alert in alerts]
-        self._services.memory.alerts.record(judged, self._services.clock.now())
+        self._services.tables.alerts.record(judged, self._services.clock.now())
         self.watch_for_storm()
         for alert, unknown in judged:
             self._count(alert, unknown)
@@ -174,7 +174,7 @@ class Intake:
 
     def _ended(self, notification_id: int, *, handled: bool) -> None:
         """Take a notification out of the inbox, or leave it to the sweep, but not for ever."""
-        inbox, now = self._services.memory.inbox, self._services.clock.now()
+        inbox, now = self._services.tables.inbox, self._services.clock.now()
         self._queued.discard(notification_id)  # first: once the row is gone, its id may come again
         try:
             if handled or notification_id in inbox.waiting(before=now - LEFT_OUT_SECONDS):
@@ -246,13 +246,13 @@ class Intake:
         """Open the storm breaker, or close it when the fleet is calm."""
         services = self._services
         fleet, now = services.settings.fleet, services.clock.now()
-        over = services.memory.alerts.hosts_to_restart(
+        over = services.tables.alerts.hosts_to_restart(
             since=now - fleet.storm_window, until=now + SKEW_SECONDS
         )
-        before = services.memory.flags.all().get(STORM, ("", 0.0, ""))[0]
+        before = services.tables.flags.all().get(STORM, ("", 0.0, ""))[0]
         state = after_count(before, over, len(services.outside.inventory.hosts()), fleet)
         if state != before:
-            services.memory.flags.set(STORM, state, "storm breaker", now)
+            services.tables.flags.set(STORM, state, "storm breaker", now)
             log.warning("storm breaker", extra={"state": state or "calm", "hosts_over": over})
 
     def _left_out(self, notification: Notification) -> list[Alert] | None:

@@ -73,7 +73,7 @@ class Muting:
             return
         facts = read_agent(services, host, agent)
         policy, now = services.settings.mute, services.clock.now()
-        before, claim = services.memory.mutes.change(
+        before, claim = services.tables.mutes.change(
             host_name, claimant, lambda before: after_look(before, agent, facts, policy, now)
         )
         if claim == before:
@@ -92,7 +92,7 @@ class Muting:
 
     def renew(self) -> None:
         """Begin to look again at every claim that is held and not being looked at."""
-        for host, claims in self._services.memory.mutes.all().items():
+        for host, claims in self._services.tables.mutes.all().items():
             for claim in claims:
                 key = (host, claim.claimant)
                 if key not in self._renewing:
@@ -108,7 +108,7 @@ class Muting:
             elif claimant.removeprefix(_BUSY) in self._services.settings.agents:
                 self.look(host, claimant.removeprefix(_BUSY))
             else:
-                self._services.memory.mutes.drop(host, claimant)
+                self._services.tables.mutes.drop(host, claimant)
         except Exception as error:  # a worker's boundary: the claim is looked at again
             self._services.telemetry.failures.labels(Part.RENEW_MUTES).inc()
             log.warning("mute not renewed", extra={"host": host, "reason": str(error)})
@@ -118,16 +118,16 @@ class Muting:
 
     def _renew_restart(self, host: str, claimant: str) -> None:
         services = self._services
-        restart = services.memory.restarts.get(claimant.removeprefix(_RESTART))
+        restart = services.tables.restarts.get(claimant.removeprefix(_RESTART))
         goes_on = restart is not None and restart.outcome is None
         policy, now = services.settings.mute, services.clock.now()
-        services.memory.mutes.change(
+        services.tables.mutes.change(
             host, claimant, lambda claim: after_restart_look(claim, policy, now, goes_on=goes_on)
         )
 
     def _forget_if_over(self, host: str, claimant: str) -> None:
         now = self._services.clock.now()
-        self._services.memory.mutes.change(
+        self._services.tables.mutes.change(
             host, claimant, lambda claim: claim if claim and claim.in_force(now) else None
         )
 
@@ -138,10 +138,10 @@ class Muting:
         was idle once, or is a new process, or another restart begins.
         """
         services = self._services
-        now, claims = services.clock.now(), services.memory.mutes.of_host(host)
+        now, claims = services.clock.now(), services.tables.mutes.of_host(host)
         if mute_in_force(claims, now) is None:
             return False
-        services.memory.mutes.put(host, ended_by_hand(claims, services.settings.mute, now))
+        services.tables.mutes.put(host, ended_by_hand(claims, services.settings.mute, now))
         services.mutes_changed.set()
         return True
 
@@ -189,7 +189,7 @@ class Muting:
         """
         services = self._services
         alertmanager, now = services.outside.alertmanager, services.clock.now()
-        mute = mute_in_force((*services.memory.mutes.of_host(host), *derived), now)
+        mute = mute_in_force((*services.tables.mutes.of_host(host), *derived), now)
         wanted = matchers_of(host, services.settings.mute)
         right = [silence for silence in held if _is_as_written(silence, wanted, now)]
         plan = plan_silence(
@@ -229,7 +229,7 @@ class Muting:
         """End the silences of a host that left the inventory, then forget why it had them."""
         for silence in held:
             self._services.outside.alertmanager.expire(silence.id or "")
-        self._services.memory.mutes.drop_host(host)
+        self._services.tables.mutes.drop_host(host)
         log.info("mute ends: the host left the inventory", extra={"host": host})
 
 

@@ -55,7 +55,7 @@ class Operator:
                 "Over already",
                 f"the pause would end at {rfc3339(until or 0.0)}, and it is {rfc3339(now)}",
             )
-        self._services.memory.pauses.put(pause)
+        self._services.tables.pauses.put(pause)
         self._admission.look_at_waiting(at_once=True)
         ends = rfc3339(until) if until is not None else None
         log.warning("paused", extra={"by": by, "pause": name, "reason": reason, "until": ends})
@@ -65,8 +65,8 @@ class Operator:
 
         Who finds the default pause ended already has what they wanted.
         """
-        flags, now = self._services.memory.flags, self._services.clock.now()
-        if not self._services.memory.pauses.end(name) and name != DEFAULT:
+        flags, now = self._services.tables.flags, self._services.clock.now()
+        if not self._services.tables.pauses.end(name) and name != DEFAULT:
             raise NotFound("Not paused", f"there is no pause called {name!r}")
         flags.set(RESUMED, "yes", by, now)
         if name == DEFAULT and standing_storm(flags.all()) is not None:
@@ -125,11 +125,11 @@ class Operator:
 
     def _reconnect(self, host: str, by: str) -> str | None:
         services = self._services
-        begins = services.memory.hosts.begin_attempt(host, services.executor_id, by)
+        begins = services.tables.hosts.begin_attempt(host, services.executor_id, by)
         log.info("reconnect asked for", extra={"host": host, "by": by})
         if begins:
             return reconnect(services, host)
-        services.memory.hosts.vouch(host, by)
+        services.tables.hosts.vouch(host, by)
         raise Conflict(
             "Being reconnected",
             f"the controllers are being asked to take {host} back; if that does not bring it back,"
@@ -139,7 +139,7 @@ class Operator:
     def reconnect_soon(self, host: str, by: str) -> None:
         """Make the next attempt to take a lost host back due now, and wait for nothing."""
         self._must_be_lost(host)
-        self._services.memory.hosts.vouch(host, by)
+        self._services.tables.hosts.vouch(host, by)
         log.info("reconnect asked for", extra={"host": host, "by": by})
 
     def _must_be_lost(self, host: str) -> None:
@@ -156,7 +156,7 @@ class Operator:
         known_host(self._services, host)
         if not new.holds(self._services.clock.now()):
             raise Conflict("Over already", "the maintenance would end before it begins")
-        self._services.memory.maintenance.begin(host, new)
+        self._services.tables.maintenance.begin(host, new)
         log.info("maintenance", extra={"host": host, "by": new.by, "reason": str(new)})
         self._services.mutes_changed.set()
 
@@ -168,13 +168,13 @@ class Operator:
             standing = known.standing(host)
             why = standing.reason if standing.state is HostState.MAINTENANCE else "it is in service"
             raise Conflict("Not in maintenance by a person", f"{host}: {why}")
-        self._services.memory.maintenance.end(host)
+        self._services.tables.maintenance.end(host)
         log.info("maintenance ends", extra={"host": host, "by": by})
         self._services.mutes_changed.set()
 
     def clear_quarantine(self, host: str, agent: str, by: str) -> None:
         """Allow an agent to be restarted again."""
-        if not self._services.memory.quarantine.clear(host, agent):
+        if not self._services.tables.quarantine.clear(host, agent):
             raise NotFound("Not quarantined", f"{agent} on {host} is not quarantined")
         log.info("quarantine cleared", extra={"host": host, "agent": agent, "by": by})
 
@@ -197,7 +197,7 @@ def known_agent(services: Services, host: str, agent: str) -> Host:
 
 def known_restart(services: Services, restart_id: str) -> Restart:
     """Return a request of the record. Raises NotFound."""
-    restart = services.memory.restarts.get(restart_id)
+    restart = services.tables.restarts.get(restart_id)
     if restart is None:
         raise NotFound("Unknown restart", f"there is no restart {restart_id!r}")
     return restart
@@ -205,7 +205,7 @@ def known_restart(services: Services, restart_id: str) -> Restart:
 
 def known_diagnosis(services: Services, diagnosis_id: str) -> Diagnosis:
     """Return a diagnosis of the record. Raises NotFound."""
-    diagnosis = services.memory.diagnoses.get(diagnosis_id)
+    diagnosis = services.tables.diagnoses.get(diagnosis_id)
     if diagnosis is None:
         raise NotFound("Unknown diagnosis", f"there is no diagnosis {diagnosis_id!r}")
     return diagnosis

@@ -40,11 +40,11 @@ class Status:
 
 def status(services: Services) -> Status:
     """Return the state of the whole."""
-    memory = services.memory
-    flags = memory.flags.all()
-    pauses = holding(memory.pauses.all(), services.clock.now())
+    tables = services.tables
+    flags = tables.flags.all()
+    pauses = holding(tables.pauses.all(), services.clock.now())
     by, at = _last_change(pauses, flags)
-    open_restarts = memory.restarts.all_open()
+    open_restarts = tables.restarts.all_open()
     hosts = known_hosts(services)
     states = {name: hosts.state(name) for name in sorted(hosts.inventory)}
     return Status(
@@ -57,7 +57,7 @@ def status(services: Services) -> Status:
         open_restarts=len(open_restarts),
         awaiting_approval=sum(one.step == AWAITING_APPROVAL for one in open_restarts),
         muted_hosts=len(held_mutes(services, hosts)),
-        quarantined=len(memory.quarantine.all()),
+        quarantined=len(tables.quarantine.all()),
         disconnected=[one for one in states if states[one] is HostState.DISCONNECTED],
         maintenance=[one for one in states if states[one] is HostState.MAINTENANCE],
     )
@@ -126,7 +126,7 @@ class Quarantine:
 
 def quarantined(services: Services) -> list[Quarantine]:
     """Return what is quarantined."""
-    found = sorted(services.memory.quarantine.all().items())
+    found = sorted(services.tables.quarantine.all().items())
     return [Quarantine(host, agent, since, reason) for (host, agent), (since, reason) in found]
 
 
@@ -181,7 +181,7 @@ def report(services: Services, since: float) -> Report:
     done: dict[tuple[str, Outcome | None], list[str]] = defaultdict(list)
     observed: dict[tuple[str, Outcome], list[str]] = defaultdict(list)
     total = 0
-    for host, agent, outcome, facts in services.memory.restart_history.outcomes(since=since):
+    for host, agent, outcome, facts in services.tables.restart_history.outcomes(since=since):
         total += 1
         done[agent, Outcome(outcome) if outcome else None].append(host)
         if outcome == Outcome.OBSERVE_MODE:
@@ -204,7 +204,7 @@ def report(services: Services, since: float) -> Report:
 
 def _bought(services: Services, since: float) -> list[Bought]:
     found: dict[str, list[float]] = defaultdict(list)
-    for one in services.memory.restart_history.times_bought(since=since):
+    for one in services.tables.restart_history.times_bought(since=since):
         found[one.agent].append(one.seconds)
     return [
         Bought(agent, len(times), min(times), median(times), max(times))

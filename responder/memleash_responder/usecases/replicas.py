@@ -47,18 +47,18 @@ class Liveness:
         services, replicas = self._services, self._services.settings.replicas
         uptime_seconds = services.clock.stamp().uptime_seconds
         if uptime_seconds >= self._lease_due_at:
-            lease = services.memory.replicas.lease
+            lease = services.tables.replicas.lease
             self._has_lease = lease(LEASE, services.executor_id, replicas.dead_after)
             self._lease_due_at = uptime_seconds + replicas.heartbeat
         return self._has_lease
 
     def show(self) -> None:
         """Show one sign of life."""
-        self._services.memory.replicas.beat(self._services.executor_id, self._version)
+        self._services.tables.replicas.beat(self._services.executor_id, self._version)
 
     def retire(self) -> None:
         """Say that this replica stops, so that its work is taken over at once."""
-        self._services.memory.replicas.retire(self._services.executor_id)
+        self._services.tables.replicas.retire(self._services.executor_id)
 
     def beat(self) -> None:
         """Show signs of life until the process stops: a thread of its own, held up by nothing.
@@ -67,7 +67,7 @@ class Liveness:
         """
         services = self._services
         while not services.stopping.is_set():
-            replicas, settings = services.memory.replicas, services.settings.replicas
+            replicas, settings = services.tables.replicas, services.settings.replicas
             try:
                 self.show()
                 signs = replicas.signs()
@@ -101,12 +101,12 @@ class Liveness:
             return
         dead = silent(watch, services.executor_id, services.settings.replicas.dead_after)
         # Whoever was forgotten already has no row any more, and a row that is written again lives.
-        still_there = services.memory.replicas.signs()
+        still_there = services.tables.replicas.signs()
         dead = [name for name in dead if still_there.get(name) == watch.signs[name][0]]
         if not dead:
             return
         count = self._take_over(dead)
-        services.memory.replicas.forget(dead)
+        services.tables.replicas.forget(dead)
         log.warning("took over", extra={"replicas": ",".join(dead), "restarts": count})
 
 

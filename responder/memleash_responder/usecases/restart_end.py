@@ -29,7 +29,7 @@ def finish(
     Who comes second changes nothing. With ``at`` only a restart that is at one of these steps ends.
     """
     now = services.clock.now()
-    if services.memory.restarts.finish(restart.id, outcome, reason, now, at=at):
+    if services.tables.restarts.finish(restart.id, outcome, reason, now, at=at):
         tell(services, restart, outcome, reason)
 
 
@@ -51,9 +51,9 @@ def tell(services: Services, restart: Restart, outcome: Outcome, reason: str) ->
 
 def give_back(services: Services, restart: Restart) -> None:
     """Give a host what a restart that sent no command took: undrained, as it was, unmuted."""
-    if services.memory.hosts.get(restart.host).restart_id == restart.id:
+    if services.tables.hosts.get(restart.host).restart_id == restart.id:
         undrain(services, restart.host, restart.agent, restart.id)
-        services.memory.hosts.give_back(restart.host, restart.id, services.clock.now())
+        services.tables.hosts.give_back(restart.host, restart.id, services.clock.now())
     try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
 
 

@@ -78,7 +78,7 @@ def look_and_send(services: Services, restart: Restart, admitted_life: float) ->
     def refuse(sent: Sequence[SentCommand], now: Stamp) -> Refusal | None:
         return refusal_at(Step.RESTART, with_sent(situation, sent, now), policy, now.at)
 
-    noted = services.memory.sent_commands.note_sent(
+    noted = services.tables.sent_commands.note_sent(
         restart,
         services.clock.stamp,
         refuse,
@@ -103,7 +103,7 @@ def _see(
 ) -> tuple[Situation, RestartPolicy]:
     """Read everything afresh, the request itself included. Raises Refused."""
     agent_of(services, restart)
-    current = services.memory.restarts.get(restart.id) or restart
+    current = services.tables.restarts.get(restart.id) or restart
     situation = read_situation(services, current, step, admitted_life)
     return situation, restart_policy(services.settings, restart.agent)
 

@@ -12,13 +12,13 @@ def claim_mute(services: Services, restart: Restart, now: float) -> None:
     until = deadline(services.settings.mute, 0, now)
     reason = f"{restart.agent} is being restarted"
     claim = Claim(f"restart:{restart.id}", now, until, reason)
-    services.memory.mutes.change(restart.host, claim.claimant, lambda before: before or claim)
+    services.tables.mutes.change(restart.host, claim.claimant, lambda before: before or claim)
     services.mutes_changed.set()
 
 
 def drop_mute(services: Services, restart: Restart) -> None:
     """End this restart's claim at once."""
-    services.memory.mutes.drop(restart.host, f"restart:{restart.id}")
+    services.tables.mutes.drop(restart.host, f"restart:{restart.id}")
     services.mutes_changed.set()
 
 
@@ -26,7 +26,7 @@ def end_mute(services: Services, restart: Restart) -> None:
     """End this restart's claim after the configured tail."""
     now, tail_seconds = services.clock.now(), services.settings.mute.tail
     reason = f"{restart.agent} was restarted"
-    services.memory.mutes.change(
+    services.tables.mutes.change(
         restart.host,
         f"restart:{restart.id}",
         lambda claim: with_tail(claim, tail_seconds, now, reason),

@@ -69,15 +69,15 @@ class RestartRequests:
         in one write and without a look at any host.
         """
         services, now = self._services, self._services.clock.now()
-        last = services.memory.restart_history.last_for_alerts([one.fingerprint for one in alerts])
+        last = services.tables.restart_history.last_for_alerts([one.fingerprint for one in alerts])
         new = [_request(alert, now) for alert in alerts if self._is_due(alert, last, now)]
-        storm = standing_storm(services.memory.flags.all())
+        storm = standing_storm(services.tables.flags.all())
         if storm is not None:
             new = [
                 dataclasses.replace(one, outcome=Outcome.STORM, reason=storm, finished_at=now)
                 for one in new
             ]
-        stored = services.memory.restarts.open_all(new)
+        stored = services.tables.restarts.open_all(new)
         for one in new:
             self._log_request(one, created=one.id in stored)
             if storm is not None:
@@ -110,10 +110,10 @@ class RestartRequests:
             approval=APPROVED,
             approval_by=by,
         )
-        restart, created = self._services.memory.restarts.open(new)
+        restart, created = self._services.tables.restarts.open(new)
         self._log_request(dataclasses.replace(new, id=restart.id), created=created)
         if not created:
-            self._services.memory.restarts.endorse(restart.id, by, forced=forced)
+            self._services.tables.restarts.endorse(restart.id, by, forced=forced)
             self._take_up_if_decided(restart.id)
         return restart
 
@@ -135,7 +135,7 @@ class RestartRequests:
 
         Whatever another thread made of it meanwhile stands. Raises DatabaseUnavailable alone.
         """
-        restart = self._services.memory.restarts.get(restart_id)
+        restart = self._services.tables.restarts.get(restart_id)
         if restart is None or restart.outcome is not None or restart.step not in _LOOKED_AT:
             return
         try:
@@ -155,7 +155,7 @@ class RestartRequests:
         elif refusal.outcome is Outcome.AWAITING_APPROVAL:
             self._put_to_a_person(restart, facts)
         elif (ending := ends_with(self._services, restart, refusal)) is not None:
-            self._services.memory.restarts.note(restart.id, facts, at=_LOOKED_AT)
+            self._services.tables.restarts.note(restart.id, facts, at=_LOOKED_AT)
             finish(self._services, restart, ending.outcome, ending.reason, at=_LOOKED_AT)
         else:
             wait(self._services, restart, refusal, facts, at=_LOOKED_AT)
@@ -174,7 +174,7 @@ class RestartRequests:
 
     def _goes_on(self, restart: Restart, facts: Mapping[str, object], step: str) -> bool:
         """Let a request that was looked at, and waits no more, go on to ``step``."""
-        return self._services.memory.restarts.move(
+        return self._services.tables.restarts.move(
             restart,
             facts,
             to=step,
@@ -202,7 +202,7 @@ class RestartRequests:
 
     def resume_open(self, *, before: float) -> None:
         """Look again at what was opened before a unix time and never got on."""
-        for restart in self._services.memory.restarts.all_open():
+        for restart in self._services.tables.restarts.all_open():
             if restart.requested_at < before:
                 try_one(self._services, Part.ADMISSION, restart.id, self._resume, restart)
         self._workflow.begin_queued()
@@ -218,7 +218,7 @@ class RestartRequests:
     def look_at_waiting(self, *, at_once: bool = False) -> None:
         """Begin the looks that are due at what waits; ``at_once``: at all of it."""
         uptime, due = self._services.clock.stamp().uptime_seconds, self._looks_due
-        all_open = self._services.memory.restarts.all_open()
+        all_open = self._services.tables.restarts.all_open()
         waiting = {one.id: one for one in all_open if one.step == WAITING}
         for gone in due.keys() - waiting.keys():
             due.pop(gone, None)
@@ -247,7 +247,7 @@ class RestartRequests:
 
     def resolve(self, alert: Alert) -> None:
         """Cancel what an alert asked for, as far as it has not begun; start nothing."""
-        requests = self._services.memory.restarts
+        requests = self._services.tables.restarts
         if requests.resolve(alert.fingerprint, alert.starts_at) == 0:
             return
         restart = requests.open_of(alert.host, alert.agent)
@@ -257,7 +257,7 @@ class RestartRequests:
 
     def approve(self, restart_id: str, by: str) -> bool:
         """Approve a waiting request, which is then looked at again; False: it does not wait."""
-        if not self._services.memory.restarts.decide(restart_id, APPROVED, by):
+        if not self._services.tables.restarts.decide(restart_id, APPROVED, by):
             return False
         log.info("restart approved", extra={"id": restart_id, "by": by})
         self._take_up(restart_id)
@@ -265,7 +265,7 @@ class RestartRequests:
 
     def deny(self, restart_id: str, by: str) -> bool:
         """Deny a request that has not begun; False: it has, or is over."""
-        requests = self._services.memory.restarts
+        requests = self._services.tables.restarts
         restart = requests.get(restart_id)
         if restart is None or not requests.decide(restart_id, DENIED, by):
             return False
@@ -274,7 +274,7 @@ class RestartRequests:
 
     def _take_up_if_decided(self, restart_id: str) -> None:
         """Look again at a request that waits for a word that it has by now."""
-        current = self._services.memory.restarts.get(restart_id)
+        current = self._services.tables.restarts.get(restart_id)
         if current is None or current.outcome is not None:
             return
         if current.step == WAITING:
@@ -284,7 +284,7 @@ class RestartRequests:
 
     def _take_up(self, restart_id: str) -> None:
         """Look again at a request that a person decided on."""
-        self._services.memory.restarts.advance(restart_id, REQUESTED, before=AWAITING_APPROVAL)
+        self._services.tables.restarts.advance(restart_id, REQUESTED, before=AWAITING_APPROVAL)
         self.consider(restart_id)
 
 

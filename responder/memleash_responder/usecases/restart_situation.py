@@ -76,14 +76,14 @@ class StoredFacts:
 
 def stored_facts(services: Services, *, but: str | None = None) -> StoredFacts:
     """Read it, without the command that request ``but`` sent. Raises DatabaseUnavailable."""
-    memory = services.memory
+    tables = services.tables
     now = services.clock.stamp()
-    sent = memory.sent_commands.sent(counted_seconds(services.settings), now, but=but)
+    sent = tables.sent_commands.sent(counted_seconds(services.settings), now, but=but)
     of_agents, of_fleet = _ages(sent, now)
     return StoredFacts(
-        pauses=holding(memory.pauses.all(), now.at),
-        storm=standing_storm(memory.flags.all()),
-        quarantined=memory.quarantine.all(),
+        pauses=holding(tables.pauses.all(), now.at),
+        storm=standing_storm(tables.flags.all()),
+        quarantined=tables.quarantine.all(),
         hosts=known_hosts(services),
         agent_restart_ages=of_agents,
         fleet_restart_ages=of_fleet,

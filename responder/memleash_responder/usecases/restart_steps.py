@@ -68,8 +68,8 @@ def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
     """
     host, now = host_of(services, restart), services.clock.now()
     agent_of(services, restart)
-    if not services.memory.hosts.hold(restart.host, restart.id, restart.agent, now):
-        state = services.memory.hosts.get(restart.host).state
+    if not services.tables.hosts.hold(restart.host, restart.id, restart.agent, now):
+        state = services.tables.hosts.get(restart.host).state
         raise Refused(Outcome.HOST_NOT_CONNECTED, f"the host is {state}")
     claim_mute(services, restart, now)
     try:
@@ -101,7 +101,7 @@ def run_command(services: Services, restart: Restart, progress: Progress) -> Pro
         try:
             return _run_command(services, restart, progress)
         except (Overtaken, Refused) as error:
-            current = services.memory.restarts.get(restart.id) or restart
+            current = services.tables.restarts.get(restart.id) or restart
             if isinstance(error, Refused) and current.command_sent == restart.command_sent:
                 raise
             if current.outcome is not None:
@@ -135,7 +135,7 @@ def _run_command(services: Services, restart: Restart, progress: Progress) -> Pr
         raise Failed(error.outcome, str(error), saw) from error
     except SshError as error:
         if noted is not None:
-            services.memory.sent_commands.not_sent(restart, noted)
+            services.tables.sent_commands.not_sent(restart, noted)
         raise Refused(error.outcome, str(error), saw) from error
     saw["command"] = dataclasses.asdict(result) | {
         "stdout": output(result.stdout),
@@ -215,7 +215,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
     _quarantine_if_it_helps_less(services, restart, guards.shrinking_ratio)
     held_bytes = shown(facts.limited_bytes) or 0
     if held_bytes > guards.futile_ratio * progress.hard_limit_bytes:
-        services.memory.quarantine.add(
+        services.tables.quarantine.add(
             restart.host,
             restart.agent,
             f"a fresh process holds {format_size(held_bytes)} of the hard limit"
@@ -224,17 +224,17 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
         )
         log.warning("quarantined", extra={"host": restart.host, "agent": restart.agent})
     undrain(services, restart.host, restart.agent, restart.id)
-    services.memory.hosts.give_back(restart.host, restart.id, now)
+    services.tables.hosts.give_back(restart.host, restart.id, now)
     end_mute(services, restart)
     return progress
 
 
 def _quarantine_if_it_helps_less(services: Services, restart: Restart, ratio: float) -> None:
-    history, host, agent = services.memory.restart_history, restart.host, restart.agent
+    history, host, agent = services.tables.restart_history, restart.host, restart.agent
     times = history.times_bought(host=host, agent=agent)
     why = shrinking([one.seconds for one in times], ratio)
     if why is not None:
-        services.memory.quarantine.add(host, agent, why, services.clock.now())
+        services.tables.quarantine.add(host, agent, why, services.clock.now())
         log.warning("quarantined", extra={"host": host, "agent": agent, "reason": why})
 
 

@@ -40,7 +40,7 @@ def wait(
         return True
     now = services.clock.stamp()
     next_attempt = {"attempt": restart.attempt + 1, "steps": []} if begun else {}
-    noted = services.memory.restarts.move(
+    noted = services.tables.restarts.move(
         restart,
         {**facts, "waits": recorded_waits(restart, refusal, now)},
         to=WAITING,

@@ -51,7 +51,7 @@ class RestartWorkflow:
     def begin_queued(self) -> None:
         """Begin what is queued, the oldest first, as far as the fleet has places for it."""
         places = self._services.settings.fleet.max_concurrent_restarts
-        while (restart := self._services.memory.restarts.begin_next(places)) is not None:
+        while (restart := self._services.tables.restarts.begin_next(places)) is not None:
             try_one(self._services, Part.ADMISSION, restart.id, self.begin, restart)
 
     def begin(self, restart: Restart) -> None:
@@ -78,7 +78,7 @@ class RestartWorkflow:
     def _of_attempt(self, attempt_id: str) -> Restart | None:
         """Return the restart, unless another attempt at it has begun, or may, since."""
         restart_id, _, attempt = attempt_id.partition(":")
-        restart = self._services.memory.restarts.get(restart_id)
+        restart = self._services.tables.restarts.get(restart_id)
         return restart if restart is not None and restart.attempt == int(attempt or 0) else None
 
     def _attempt(self, step: Step, attempt_id: str, progress: Progress) -> RestartStepResult:
@@ -108,7 +108,7 @@ class RestartWorkflow:
         services.telemetry.step_seconds.labels(step).observe(seconds)
         timing = {"step": step, "started_at": began, "seconds": round(seconds, 4)}
         next_step = None if refusal else _NEXT.get(step)
-        note = functools.partial(services.memory.restarts.note, restart_id, next_step=next_step)
+        note = functools.partial(services.tables.restarts.note, restart_id, next_step=next_step)
         if not try_one(services, Part.STEP, restart_id, lambda: note(made.facts(), timing)):
             note({}, timing)  # the history is for people: what it cannot hold stops nothing
         return RestartStepResult(refusal, begun, made)
@@ -119,7 +119,7 @@ class RestartWorkflow:
         From then on its word is this workflow's to give, and each step's end names the next.
         """
         if step is Step.ADMIT:
-            return self._services.memory.restarts.advance(restart.id, step)
+            return self._services.tables.restarts.advance(restart.id, step)
         return restart.outcome is None
 
     def _conclude(self, attempt_id: str, result: RestartStepResult) -> None:
@@ -147,5 +147,5 @@ def _success(progress: Progress) -> str:
 
 
 def _command_was_sent(services: Services, restart_id: str) -> bool:
-    restart = services.memory.restarts.get(restart_id)
+    restart = services.tables.restarts.get(restart_id)
     return restart is not None and restart.command_sent is not None

@@ -80,8 +80,8 @@ class Outside:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Memory:
-    """What is remembered, on the database."""
+class Tables:
+    """Access to every table of the database."""
 
     database: Database
     inbox: Inbox
@@ -101,7 +101,7 @@ class Memory:
     replicas: Replicas
 
     @classmethod
-    def on(cls, database: Database, *, max_backlog: int) -> Memory:
+    def on(cls, database: Database, *, max_backlog: int) -> Tables:
         """Build every table's access on one database."""
         return cls(
             database,
@@ -128,7 +128,7 @@ class Services:
     """What every use case is given. ``outside`` alone is replaced, by a reload, as a whole."""
 
     outside: Outside
-    memory: Memory
+    tables: Tables
     telemetry: Telemetry
     clock: Clock
     executor_id: str

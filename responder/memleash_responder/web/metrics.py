@@ -46,7 +46,7 @@ class StateCollector(Collector):
             up.add_metric([], 0)
             yield up
             return
-        up.add_metric([], float(self._services.memory.database.writable() is None))
+        up.add_metric([], float(self._services.tables.database.writable() is None))
         yield up
         yield from families
 
@@ -76,9 +76,9 @@ class StateCollector(Collector):
         yield from (active, deadlines)
 
     def _restarts(self, now: float) -> Iterator[Metric]:
-        memory = self._services.memory
+        tables = self._services.tables
         # An alert that is told again opens a new request: until that has its word, the last stands.
-        under_way, ended = memory.restarts.all_open(), memory.restart_history.last_ended()
+        under_way, ended = tables.restarts.all_open(), tables.restart_history.last_ended()
         yield _gauge(
             "restart_in_progress",
             "Open requests for a restart, by the step they are at.",
@@ -97,7 +97,7 @@ class StateCollector(Collector):
                 if why in NEEDS_A_PERSON and self._is_ours(host, agent)
             },
         )
-        times_bought = memory.restart_history.times_bought(since=now - SHOWN_SECONDS)
+        times_bought = tables.restart_history.times_bought(since=now - SHOWN_SECONDS)
         yield _gauge(
             "restart_time_bought_seconds",
             "How long the last restart of 30 days with a known end kept an agent below its limit.",
@@ -114,7 +114,7 @@ class StateCollector(Collector):
             ["host", "agent", "outcome"],
             {
                 (one.host, one.agent, str(one.outcome)): one.finished_at or 0.0
-                for one in (*memory.restart_history.last_ended(BEGUN), *ended)
+                for one in (*tables.restart_history.last_ended(BEGUN), *ended)
             },
         )
 
@@ -133,7 +133,7 @@ class StateCollector(Collector):
             "1 for each agent that a restart did not help.",
             labels=["host", "agent"],
         )
-        for host, agent in self._services.memory.quarantine.all():
+        for host, agent in self._services.tables.quarantine.all():
             if self._is_ours(host, agent):
                 quarantined.add_metric([host, agent], 1)
         yield from (states, quarantined)
@@ -144,8 +144,8 @@ class StateCollector(Collector):
         return known_host and agent in self._services.settings.agents
 
     def _flags(self) -> Iterator[Metric]:
-        memory = self._services.memory
-        flags, pauses = memory.flags.all(), holding(memory.pauses.all(), self._services.clock.now())
+        tables = self._services.tables
+        flags, pauses = tables.flags.all(), holding(tables.pauses.all(), self._services.clock.now())
         paused = GaugeMetricFamily(f"{PREFIX}_paused", "1 while any pause holds.")
         paused.add_metric([], float(bool(pauses)))
         yield _gauge(
@@ -162,7 +162,7 @@ class StateCollector(Collector):
         queue = GaugeMetricFamily(
             f"{PREFIX}_queue_length", "Notifications stored and not handled yet."
         )
-        queue.add_metric([], self._services.memory.inbox.length())
+        queue.add_metric([], self._services.tables.inbox.length())
         return queue
 
 

@@ -16,7 +16,7 @@ from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.core.facts import Host
 from memleash_responder.settings import InventorySettings, Settings
-from memleash_responder.usecases.services import Memory
+from memleash_responder.usecases.services import Tables
 from memleash_responder.web.metrics import StateCollector
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +34,7 @@ def published(tmp_path: Path) -> set[str]:
         controllers=ControllerClients(()),
     )
     services: Any = SimpleNamespace(
-        memory=Memory.on(database, max_backlog=1),
+        tables=Tables.on(database, max_backlog=1),
         outside=outside,
         clock=Clock(),
         settings=Settings(InventorySettings(()), {}),

@@ -23,7 +23,7 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make
 
     def end_last() -> None:
         if last is not None:
-            last.services.memory.database.close()
+            last.services.tables.database.close()
 
     def make(**how: Any) -> World:
         nonlocal last

@@ -167,13 +167,13 @@ class Conditions(RuleBasedStateMachine):
         self.world.kill_at = None
         now = self.world.clock.now()
         self.pauses[name] = None if seconds is None else now + seconds
-        self.world.services.memory.pauses.put(Pause(name, "ann", "", now, self.pauses[name]))
+        self.world.services.tables.pauses.put(Pause(name, "ann", "", now, self.pauses[name]))
 
     @rule(name=PAUSES)
     def is_resumed(self, name: str) -> None:
         self.world.kill_at = None
         self.pauses.pop(name, None)
-        self.world.services.memory.pauses.end(name)
+        self.world.services.tables.pauses.end(name)
 
     def a_pause_holds(self) -> bool:
         now = self.world.clock.now()
@@ -202,7 +202,7 @@ class Conditions(RuleBasedStateMachine):
             self.maintenance.pop(host, None)  # killed in between, nobody knows which one is told
             now = self.world.clock.now()
             told = Maintenance("ann", "new disks", now, now + seconds)
-            self.world.services.memory.maintenance.begin(host, told)
+            self.world.services.tables.maintenance.begin(host, told)
             self.maintenance[host] = now + seconds
             return
         if who == "the inventory":
@@ -219,7 +219,7 @@ class Conditions(RuleBasedStateMachine):
     def put_back_into_service(self, host: str, who: str) -> None:
         if who == "a person":
             self.maintenance.pop(host, None)
-            self.world.services.memory.maintenance.end(host)
+            self.world.services.tables.maintenance.end(host)
         elif who == "the inventory":
             self.world.labels.pop(host, None)
         elif self.world.nodes[host].state is HostState.MAINTENANCE:

@@ -64,7 +64,7 @@ def test_who_joins_while_the_alert_is_looked_at_is_not_asked_again(make_world: M
         return facts(*args, **how)
 
     exporter.facts = interrupted
-    (notification,) = world.services.memory.inbox.waiting(before=float("inf"))
+    (notification,) = world.services.tables.inbox.waiting(before=float("inf"))
     world.intake.handle(notification)
     world.engine.run_pending()  # and no sweep
     assert world.outcomes() == ["restarted"]
@@ -94,7 +94,7 @@ def test_what_has_been_denied_stays_denied(make_world: MakeWorld) -> None:
     world = make_world(agent={"mode": Mode.APPROVE})
     leak(world)
     world.run()
-    requests = world.services.memory.restarts
+    requests = world.services.tables.restarts
     (request,) = world.history()
     assert requests.decide(request.id, "denied", "bob")  # and its word is about to be written
     ask(world, forced=True)

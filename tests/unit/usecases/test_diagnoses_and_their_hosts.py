@@ -84,7 +84,7 @@ class Site:
         assert opened is not None
         while self.engine.queued:
             self.engine.bodies[workflow.WORKFLOW](self.engine.queued.pop())
-        found = self.world.services.memory.diagnoses.get(opened.id)
+        found = self.world.services.tables.diagnoses.get(opened.id)
         assert found is not None
         return found
 
@@ -205,7 +205,7 @@ def test_rubbish_of_any_kind_ends_with_a_word_and_no_diagnosis_stays_open(
 
     assert ended.outcome is not None
     assert len(ended.reason) <= 1000
-    assert site.world.services.memory.diagnoses.all_open() == []
+    assert site.world.services.tables.diagnoses.all_open() == []
 
 
 def test_an_error_that_nobody_foresaw_ends_it_with_a_word(site: Site) -> None:
@@ -223,7 +223,7 @@ def test_an_error_that_nobody_foresaw_ends_it_with_a_word(site: Site) -> None:
 def test_one_whose_workflow_was_lost_is_closed_by_the_next_sweep(site: Site) -> None:
     opened = site.work.ask_for_person("node-1", AGENT, "anna")
     assert opened is not None
-    memory = site.world.services.memory.diagnoses
+    memory = site.world.services.tables.diagnoses
     memory.begin(opened.id, 1.0, Rounds(5, 300.0, "no growth"))
     site.engine.lost = {opened.id}
 

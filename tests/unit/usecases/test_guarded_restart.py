@@ -195,13 +195,13 @@ def test_who_waits_for_idle_hears_of_a_pause_or_the_alerts_end_within_a_second(
 
     def end() -> None:
         if what == "paused":
-            world.services.memory.pauses.put(
+            world.services.tables.pauses.put(
                 Pause("rack-7", "ann", "it moves", world.clock.now(), None)
             )
             world.admission.look_at_waiting(at_once=True)
         else:
             world.tell(resolved(world))
-            (notification,) = world.services.memory.inbox.waiting(before=float("inf"))
+            (notification,) = world.services.tables.inbox.waiting(before=float("inf"))
             world.intake.handle(notification)
 
     world.later(10, end)
@@ -328,11 +328,11 @@ def test_a_fresh_process_above_the_futile_ratio_is_quarantined_until_a_person_cl
     leak_and_fire(world)
     world.run()
     assert world.outcomes()[1:] == ["quarantined"]
-    assert world.services.memory.quarantine.clear("node-1", AGENT)
+    assert world.services.tables.quarantine.clear("node-1", AGENT)
     leak_and_fire(world, fresh_bytes=int(0.7 * LIMIT))
     world.run()
     assert world.outcomes()[2:] == ["restarted"]
-    assert not world.services.memory.quarantine.all(), "just at the ratio is not above it"
+    assert not world.services.tables.quarantine.all(), "just at the ratio is not above it"
 
 
 def test_an_agent_that_left_the_configuration_meanwhile_has_its_word(world: World) -> None:
@@ -370,7 +370,7 @@ def test_no_number_of_refusals_makes_a_cooldown_forgotten(make_world: MakeWorld)
         world.run()
     now = world.clock.now()
     counted = settings.counted_seconds(world.settings)
-    world.services.memory.restart_history.prune(before=now - 1, keep=1, counted_since=now - counted)
+    world.services.tables.restart_history.prune(before=now - 1, keep=1, counted_since=now - counted)
     assert world.outcomes() == ["restarted", "cooldown"]
     leak_and_fire(world)
     world.run()
@@ -384,14 +384,14 @@ def test_what_is_limited_decides_and_not_the_resident_memory(world: World) -> No
     assert world.outcomes() == ["restarted"]
     facts = world.history()[0].facts
     assert (facts["resident_bytes"], facts["limited_bytes"]) == (SMALL, LARGE)
-    assert (facts["new_limited_bytes"], world.services.memory.quarantine.all()) == (SMALL, {})
+    assert (facts["new_limited_bytes"], world.services.tables.quarantine.all()) == (SMALL, {})
 
 
 def test_what_is_limited_decides_whether_a_restart_helped(world: World) -> None:
     leak_and_fire(world, limited_bytes=LARGE, fresh_limited_bytes=LARGE - 1)
     world.run()
     assert world.outcomes() == ["restarted"]
-    assert ("node-1", AGENT) in world.services.memory.quarantine.all()
+    assert ("node-1", AGENT) in world.services.tables.quarantine.all()
 
 
 def test_a_restart_is_no_success_while_what_it_holds_is_unknown(world: World) -> None:

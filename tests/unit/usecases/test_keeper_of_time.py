@@ -105,7 +105,7 @@ def test_who_does_not_hold_the_lease_does_nothing(world: World) -> None:
     leads = Liveness(world.services, "1", len).leads
     one = Keeper(world.services, [Duty(Part.PRUNE, lambda: done.append(0.0), lambda: 1.0)], leads)
     patience_seconds = world.services.settings.replicas.dead_after
-    assert world.services.memory.replicas.lease(LEASE, "another", patience_seconds)
+    assert world.services.tables.replicas.lease(LEASE, "another", patience_seconds)
     one.tick()
     assert done == []
 
@@ -134,7 +134,7 @@ def test_mutes_that_change_are_seen_to_at_once_and_nothing_else_is(world: World)
 
 def test_the_lease_is_asked_for_as_often_as_a_heartbeat_is_shown(world: World) -> None:
     liveness = Liveness(world.services, "1", len)
-    leases = world.services.memory.replicas
+    leases = world.services.tables.replicas
     assert liveness.leads()
     world.clock.advance(world.services.settings.replicas.heartbeat - 0.1)
     assert leases.lease(LEASE, world.services.executor_id, -1.0)  # it is over

@@ -18,7 +18,7 @@ from tests.unit.usecases.world import AGENT, World, leak_and_fire
 def begin_waiting(world: World) -> Restart:
     """Have node-1's request wait for its busy agent, and return it."""
     leak_and_fire(world, busy=True)
-    (notification,) = world.services.memory.inbox.waiting(before=float("inf"))
+    (notification,) = world.services.tables.inbox.waiting(before=float("inf"))
     world.intake.handle(notification)
     (waits,) = world.history()
     assert waits.step == WAITING
@@ -66,7 +66,7 @@ def test_what_has_not_begun_may_be_denied(make_world: MakeWorld, step: str) -> N
     world = make_world()
     request = begin_waiting(world)
     if step == QUEUED:
-        world.services.memory.restarts.advance(request.id, QUEUED)
+        world.services.tables.restarts.advance(request.id, QUEUED)
     assert world.admission.deny(request.id, "ann")
     world.node.busy = False
     world.run()
@@ -78,7 +78,7 @@ def test_what_has_not_begun_may_be_denied(make_world: MakeWorld, step: str) -> N
 
 def test_what_has_begun_is_not_denied(world: World) -> None:
     request = begin_waiting(world)
-    world.services.memory.restarts.advance(request.id, Step.HOLD)
+    world.services.tables.restarts.advance(request.id, Step.HOLD)
     assert not world.admission.deny(request.id, "ann")
 
 
@@ -98,7 +98,7 @@ def abandoned_at(world: World, step: str) -> tuple[AbandonedRestarts, Restart]:
     """Return what ends abandoned restarts, which has seen one at ``step``."""
     world.node.resident_bytes = LARGE
     request = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
-    world.services.memory.restarts.advance(request.id, step)
+    world.services.tables.restarts.advance(request.id, step)
     abandoned = AbandonedRestarts(world.services, set, lambda _: None)
     world.clock.advance(86_400)  # it waited for its window until now
     abandoned.end()
@@ -108,7 +108,7 @@ def abandoned_at(world: World, step: str) -> tuple[AbandonedRestarts, Restart]:
 
 def test_only_what_stays_abandoned_at_a_step_is_ended(world: World) -> None:
     abandoned, request = abandoned_at(world, Step.ADMIT)
-    world.services.memory.restarts.advance(request.id, Step.HOLD)
+    world.services.tables.restarts.advance(request.id, Step.HOLD)
     world.clock.advance(QUIET_SECONDS)
     abandoned.end()
     assert world.outcomes() == ["open"], "it went on meanwhile"
@@ -121,7 +121,7 @@ def test_what_goes_on_while_it_is_looked_at_is_not_ended(world: World) -> None:
     abandoned, request = abandoned_at(world, Step.HOLD)
 
     def goes_on(_attempt_id: str) -> None:
-        world.services.memory.restarts.advance(request.id, Step.VERIFY)
+        world.services.tables.restarts.advance(request.id, Step.VERIFY)
 
     abandoned._cancel = goes_on
     world.clock.advance(QUIET_SECONDS)

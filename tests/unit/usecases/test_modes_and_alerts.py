@@ -68,7 +68,7 @@ def test_a_resolved_alert_after_the_command_changes_nothing(world: World) -> Non
 
     def resolve_and_be_ready() -> None:
         world.node.ready = True
-        if not world.services.memory.inbox.length():
+        if not world.services.tables.inbox.length():
             world.tell(resolved(world))
 
     world.clock.on_advance.append(resolve_and_be_ready)

@@ -57,7 +57,7 @@ def opened(world: World, *hosts: str) -> list[str]:
         Restart(f"r-{host}", host, AGENT, now + number, "alice", False, "requested")
         for number, host in enumerate(hosts)
     ]
-    return sorted(world.services.memory.restarts.open_all(requests))
+    return sorted(world.services.tables.restarts.open_all(requests))
 
 
 def test_requests_that_a_crash_left_are_looked_at_though_one_raises(
@@ -86,7 +86,7 @@ def test_an_error_beneath_the_looking_leaves_the_others_their_turn(
         taken.append(restart_id)
 
     for one in ids:
-        two.services.memory.restarts.advance(one, QUEUED)
+        two.services.tables.restarts.advance(one, QUEUED)
     monkeypatch.setattr(two.engine, "start", start)
     two.admission.resume_open(before=float("inf"))
     assert taken == ids[1:]
@@ -143,7 +143,7 @@ def test_a_mute_that_cannot_be_ended_keeps_nobody_from_the_word(
         raise ValueError(claimant)
 
     two.nodes["node-1"].ssh = "refused"
-    monkeypatch.setattr(two.services.memory.mutes, "drop", drop)
+    monkeypatch.setattr(two.services.tables.mutes, "drop", drop)
     two.alert("node-1")
     two.run()
     assert two.outcomes("node-1") == ["ssh_unreachable"]
@@ -153,7 +153,7 @@ def test_a_mute_that_cannot_be_ended_keeps_nobody_from_the_word(
 def test_what_the_history_cannot_hold_stops_no_restart(
     two: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests = two.services.memory.restarts
+    requests = two.services.tables.restarts
     note = requests.note
 
     def picky(restart_id: str, facts: Any, *args: Any, **how: Any) -> bool:
@@ -174,8 +174,8 @@ def test_an_orphan_that_cannot_be_ended_keeps_none_from_its_end(
 ) -> None:
     ids = opened(two, "node-1", "node-2")
     for one in ids:
-        two.services.memory.restarts.advance(one, Step.HOLD)
-    finish = two.services.memory.restarts.finish
+        two.services.tables.restarts.advance(one, Step.HOLD)
+    finish = two.services.tables.restarts.finish
 
     def picky(restart_id: str, *args: Any, **how: Any) -> bool:
         if restart_id == ids[0]:
@@ -185,7 +185,7 @@ def test_an_orphan_that_cannot_be_ended_keeps_none_from_its_end(
     def no_such_workflow(restart_id: str) -> None:
         raise LookupError(restart_id)
 
-    monkeypatch.setattr(two.services.memory.restarts, "finish", picky)
+    monkeypatch.setattr(two.services.tables.restarts, "finish", picky)
     abandoned = AbandonedRestarts(two.services, set, no_such_workflow)
     abandoned.end()
     assert counted(two, Part.SWEEP) == 0, "they may be between two records"
@@ -211,7 +211,7 @@ def stop_after_two_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_heartbeat_that_is_missed_is_followed_by_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replicas = world.services.memory.replicas
+    replicas = world.services.tables.replicas
     beat = replicas.beat
 
     def flaky(*args: str) -> None:
@@ -232,7 +232,7 @@ def test_a_keeper_that_misses_a_turn_has_the_next(
     leads = Liveness(world.services, "1", len).leads
     duties = [Duty(Part.PRUNE, lambda: done.append("x"), lambda: 1.0)]
     keeper = Keeper(world.services, duties, leads)
-    replicas = world.services.memory.replicas
+    replicas = world.services.tables.replicas
     lease = replicas.lease
 
     def flaky(*args: Any) -> bool:
@@ -249,11 +249,11 @@ def test_a_keeper_that_misses_a_turn_has_the_next(
 def test_a_host_whose_recovery_raises_keeps_no_other_from_its_own(
     two: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hosts, now = two.services.memory.hosts, two.clock.now()
+    hosts, now = two.services.tables.hosts, two.clock.now()
     for name in two.nodes:
         (request,) = opened(two, name)
         assert hosts.hold(name, request, AGENT, now)
-        two.services.memory.restarts.finish(request, Outcome.BUSY, "over", now)
+        two.services.tables.restarts.finish(request, Outcome.BUSY, "over", now)
     give_back = hosts.give_back
 
     def picky(host: str, *args: Any) -> Any:
@@ -285,7 +285,7 @@ def test_a_host_whose_silence_cannot_be_written_keeps_no_other_from_its_own(two:
     now = two.clock.now()
     for name in two.nodes:
         claim = Claim(f"busy:{AGENT}", now, int(now) + 600, "busy")
-        two.services.memory.mutes.put(name, claim)
+        two.services.tables.mutes.put(name, claim)
     muting = Muting(two.services, Inline(), Inline())
     with pytest.raises(AlertmanagerError, match="node-1: date value out of range"):
         wait_until("the silences to agree", lambda: agreed(muting))

@@ -104,7 +104,7 @@ class Restarts(Conditions):
     def teardown(self) -> None:
         if hasattr(self, "world"):
             self.settle()
-            self.world.services.memory.database.close()
+            self.world.services.tables.database.close()
             self.patch.undo()
             self.folder.cleanup()
 
@@ -118,12 +118,12 @@ class Restarts(Conditions):
         mine = self.sent_by_others(request.id, node.name)
         everyone = self.sent_by_others(request.id, None)
         begun = [at for sent_id, _, at in self.commands if sent_id == request.id]
-        memory = self.world.services.memory
-        storm = standing_storm(memory.flags.all())
+        tables = self.world.services.tables
+        storm = standing_storm(tables.flags.all())
         holds = {
             "never where it is only observed": self.mode is not Mode.OBSERVE,
             "never in a storm": storm is None,
-            "never while quarantined": place not in memory.quarantine.all(),
+            "never while quarantined": place not in tables.quarantine.all(),
             "never while busy": request.forced or node.busy is False,
             "never with a running task": request.forced or not host.running,
             "never while new work may begin": (
@@ -150,7 +150,7 @@ class Restarts(Conditions):
 
     def check_waiting(self, restart: Restart) -> None:
         node, host = self.world.nodes[restart.host], restart.host
-        owed = self.world.services.memory.hosts.get(host).drained  # the controller did not answer
+        owed = self.world.services.tables.hosts.get(host).drained  # the controller did not answer
         holds = {
             "no host held while it waits": self.world.state(host) != "connecting",
             "no host drained while it waits": not node.drained or owed,
@@ -165,7 +165,7 @@ class Restarts(Conditions):
         """Of lost hosts; for a loop counts only what is asked for without a person's word."""
         world = self.world
         (host, _) = world.place(node.name)
-        record = world.services.memory.hosts.get(host)
+        record = world.services.tables.hosts.get(host)
         if record.state is not HostState.DISCONNECTED:
             return
         if host in self.out_of_service:
@@ -251,7 +251,7 @@ class Restarts(Conditions):
     def resolve_now(self, payload: dict[str, Any]) -> None:
         (alert,) = payload["alerts"]
         starts_at = datetime.fromisoformat(alert["startsAt"]).timestamp()
-        self.world.services.memory.restarts.resolve(alert["fingerprint"], starts_at)
+        self.world.services.tables.restarts.resolve(alert["fingerprint"], starts_at)
 
     @rule(host=HOSTS, forced=st.booleans(), kill=KILLS)
     def is_asked_for_by_a_person(self, host: str, forced: bool, kill: int | None) -> None:
@@ -274,7 +274,7 @@ class Restarts(Conditions):
         try:
             act()
         except Killed:
-            self.world.services.memory.database.close()
+            self.world.services.tables.database.close()
             self.world.start()
 
     @rule(host=HOSTS, fault=FAULTS)
@@ -316,7 +316,7 @@ class Restarts(Conditions):
     @rule(host=HOSTS)
     def has_its_quarantine_cleared(self, host: str) -> None:
         self.world.kill_at = None
-        self.world.services.memory.quarantine.clear(*self.world.place(host))
+        self.world.services.tables.quarantine.clear(*self.world.place(host))
 
     @rule(kill=KILLS)
     def runs(self, kill: int | None) -> None:
@@ -349,7 +349,7 @@ class Restarts(Conditions):
             self.told[host].append(self.world.last_alert)
             self.runs(kill)
         if self.world.outcomes(host)[-5:] == ["restarted"] * 5:
-            assert self.world.place(host) in self.world.services.memory.quarantine.all()
+            assert self.world.place(host) in self.world.services.tables.quarantine.all()
 
     @rule(seconds=st.sampled_from([-86_400, -3600, 3600, 86_400]))
     def the_wall_clock_is_set(self, seconds: int) -> None:
@@ -364,7 +364,7 @@ class Restarts(Conditions):
         for host in {self.world.place(name)[0] for name in self.world.nodes}:
             if self.world.state(host) == "disconnected":
                 assert host in sent
-                self.world.services.memory.hosts.vouch(host, "ann")
+                self.world.services.tables.hosts.vouch(host, "ann")
                 self.reconnected.clear()
 
     # -- what must be so always ---------------------------------------------------------------
@@ -376,7 +376,7 @@ class Restarts(Conditions):
     @invariant()
     def an_agent_has_at_most_one_open_request(self) -> None:
         if hasattr(self, "world"):
-            of = [(one.host, one.agent) for one in self.world.services.memory.restarts.all_open()]
+            of = [(one.host, one.agent) for one in self.world.services.tables.restarts.all_open()]
             assert len(of) == len({*of})
 
     def settle(self) -> None:

@@ -166,7 +166,7 @@ def test_a_database_that_is_gone_at_its_end_does_not_keep_an_attempt_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lose(world, becomes_ready=False)
-    hosts = world.services.memory.hosts
+    hosts = world.services.tables.hosts
     plan, tries = hosts.plan_attempt, itertools.count()
 
     def plan_later(*args: Any) -> None:
@@ -183,7 +183,7 @@ def test_a_database_that_is_gone_at_its_end_does_not_keep_an_attempt_for_ever(
 def test_what_a_process_of_that_name_was_about_ends_with_it(world: World) -> None:
     lose(world, becomes_ready=False)
     world.node.ready = True
-    hosts = world.services.memory.hosts
+    hosts = world.services.tables.hosts
     assert hosts.begin_attempt("node-1", world.services.executor_id)
     assert looked_at(world) == "disconnected"
     hosts.forget_attempts(world.services.executor_id)
@@ -220,11 +220,11 @@ def test_what_lost_a_host_stays_in_the_record_until_the_host_is_back(world: Worl
     lose(world, ssh="fails")
     world.clock.advance(1e6)
     now = world.clock.now()
-    world.services.memory.restart_history.prune(before=now, keep=0, counted_since=now)
+    world.services.tables.restart_history.prune(before=now, keep=0, counted_since=now)
     assert len(world.history()) == 1
     world.restart_agent(world.node)
     assert looked_at(world) == "connected"
-    world.services.memory.restart_history.prune(before=now, keep=0, counted_since=now)
+    world.services.tables.restart_history.prune(before=now, keep=0, counted_since=now)
     assert world.history() == []
 
 
@@ -375,28 +375,28 @@ def held(world: World, restart_id: str) -> None:
         forced=False,
         step="hold",
     )
-    assert world.services.memory.restarts.open(request)[1]
-    assert world.services.memory.hosts.hold("node-1", restart_id, AGENT, now)
+    assert world.services.tables.restarts.open(request)[1]
+    assert world.services.tables.hosts.hold("node-1", restart_id, AGENT, now)
 
 
 def ended(world: World, restart_id: str) -> None:
     """Give a request its word and nothing back."""
-    requests = world.services.memory.restarts
+    requests = world.services.tables.restarts
     assert requests.finish(restart_id, Outcome.BUSY, "it was busy", world.clock.now())
 
 
 def test_an_ended_request_cannot_hold_a_host(world: World) -> None:
     """Seen: a replica that was frozen before it held the host held it after the restart's end."""
     held(world, "first")
-    assert world.services.memory.hosts.give_back("node-1", "first", world.clock.now())
+    assert world.services.tables.hosts.give_back("node-1", "first", world.clock.now())
     ended(world, "first")
-    assert not world.services.memory.hosts.hold("node-1", "first", AGENT, world.clock.now())
+    assert not world.services.tables.hosts.hold("node-1", "first", AGENT, world.clock.now())
     assert world.state() == "connected"
 
 
 def test_an_owed_undrain_does_not_undrain_a_restart_that_began_meanwhile(world: World) -> None:
     """Seen: the late undrain took the new restart's drain away, and its owed undrain with it."""
-    hosts, now = world.services.memory.hosts, world.clock.now()
+    hosts, now = world.services.tables.hosts, world.clock.now()
     held(world, "first")
     assert hosts.give_back("node-1", "first", now)
     ended(world, "first")

@@ -50,10 +50,10 @@ def test_an_alert_that_resolves_while_the_host_is_held_does_not_leave_it_held(
 
     def resolve() -> None:
         world.tell(resolved)
-        for one in world.services.memory.inbox.waiting(before=float("inf")):
+        for one in world.services.tables.inbox.waiting(before=float("inf")):
             world.intake.handle(one)
 
-    for one in world.services.memory.inbox.waiting(before=float("inf")):
+    for one in world.services.tables.inbox.waiting(before=float("inf")):
         world.intake.handle(one)
     before_facts(world, resolve)
     world.engine.run_pending()
@@ -73,7 +73,7 @@ def test_a_slow_second_look_does_not_close_a_request_that_was_taken_on(world: Wo
 
     before_facts(world, meanwhile)
     world.admission.consider(restart.id)
-    after = world.services.memory.restarts.get(restart.id)
+    after = world.services.tables.restarts.get(restart.id)
     assert after is not None
     assert (after.outcome, after.step) == (None, Step.ADMIT)
 
@@ -84,11 +84,11 @@ def test_a_second_look_does_not_put_a_running_request_back_into_the_queue(world:
 
     def meanwhile() -> None:
         world.admission.consider(restart.id)
-        world.services.memory.restarts.advance(restart.id, "verify")
+        world.services.tables.restarts.advance(restart.id, "verify")
 
     before_facts(world, meanwhile)
     world.admission.consider(restart.id)
-    after = world.services.memory.restarts.get(restart.id)
+    after = world.services.tables.restarts.get(restart.id)
     assert after is not None
     assert after.step == "verify"
 
@@ -217,10 +217,10 @@ def test_a_second_request_joins_the_first_and_gets_its_result(world: World) -> N
 
 def test_a_request_has_one_final_word(world: World) -> None:
     restart = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
-    requests, now = world.services.memory.restarts, world.clock.now()
+    requests, now = world.services.tables.restarts, world.clock.now()
     assert requests.finish(restart.id, Outcome.DENIED, "no", now)
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
-    commands = world.services.memory.sent_commands
+    commands = world.services.tables.sent_commands
     with pytest.raises(Overtaken):
         commands.note_sent(restart, world.clock.stamp, lambda *_: None, **SENDING)
     after = requests.get(restart.id)
@@ -230,7 +230,7 @@ def test_a_request_has_one_final_word(world: World) -> None:
 
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
     first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
-    requests, commands = world.services.memory.restarts, world.services.memory.sent_commands
+    requests, commands = world.services.tables.restarts, world.services.tables.sent_commands
     noted = commands.note_sent(first, world.clock.stamp, lambda *_: None, **SENDING)
     assert noted == world.clock.stamp()
     first = requests.get(first.id) or first
@@ -263,7 +263,7 @@ def test_a_restart_that_two_work_on_at_once_sends_one_command(world: World) -> N
 
     def another_does_it_all() -> None:
         world.node.life = lives  # systemd is slow to stop it: the old life is still there
-        restart = world.services.memory.restarts.open_of("node-1", AGENT)
+        restart = world.services.tables.restarts.open_of("node-1", AGENT)
         assert restart is not None
         run_command(world.services, restart, Progress(life=lives))
 
@@ -280,9 +280,9 @@ def test_who_comes_second_to_a_restart_watches_what_the_first_ones_command_does(
     world.node.resident_bytes = LARGE
 
     def another_only_notes() -> None:
-        restart = world.services.memory.restarts.open_of("node-1", AGENT)
+        restart = world.services.tables.restarts.open_of("node-1", AGENT)
         assert restart is not None
-        world.services.memory.sent_commands.note_sent(
+        world.services.tables.sent_commands.note_sent(
             restart, world.clock.stamp, lambda *_: None, **SENDING
         )
         world.later(10, lambda: world.restart_agent(world.node))
@@ -308,26 +308,26 @@ def test_a_busy_alert_stays_in_the_inbox_until_its_agent_was_looked_at(world: Wo
     busy = {**world._payload("node-1", firing=True, at=world.clock.now())}
     busy["alerts"][0]["labels"] |= {"alertname": "AgentBusy", "remediation": "mute"}
     world.tell(busy)
-    (notification,) = world.services.memory.inbox.waiting(before=float("inf"))
+    (notification,) = world.services.tables.inbox.waiting(before=float("inf"))
     world.intake.take(notification)
-    assert world.services.memory.inbox.length() == 1
+    assert world.services.tables.inbox.length() == 1
     world.intake.take(notification)
-    assert world.services.memory.inbox.length() == 0
+    assert world.services.tables.inbox.length() == 0
     assert looked == ["node-1", "node-1"]
 
 
 def test_a_notification_that_nobody_can_handle_leaves_the_inbox_after_an_hour(world: World) -> None:
-    notification = world.services.memory.inbox.put(b"no notification at all", world.clock.now())
+    notification = world.services.tables.inbox.put(b"no notification at all", world.clock.now())
     world.intake.take(notification)
-    assert world.services.memory.inbox.length() == 1
+    assert world.services.tables.inbox.length() == 1
     world.clock.advance(LEFT_OUT_SECONDS + 1)
     world.intake.take(notification)
-    assert world.services.memory.inbox.length() == 0
+    assert world.services.tables.inbox.length() == 0
 
 
 def test_a_notification_whose_handling_always_fails_is_tried_ten_times(world: World) -> None:
     """Seen: it was tried for an hour, and each try told the storm breaker of its alerts anew."""
-    inbox = world.services.memory.inbox
+    inbox = world.services.tables.inbox
     notification = inbox.put(b"no notification at all", world.clock.now())
     for _ in range(MOST_TRIES - 1):
         world.intake.take(notification)
@@ -338,7 +338,7 @@ def test_a_notification_whose_handling_always_fails_is_tried_ten_times(world: Wo
 
 def test_an_id_that_comes_again_is_handled_again(world: World) -> None:
     """Seen: SQLite gives an id anew once its row is gone, and nobody looked at the second."""
-    inbox, intake = world.services.memory.inbox, world.intake
+    inbox, intake = world.services.tables.inbox, world.intake
     first = inbox.put(json.dumps(world._payload("node-1", firing=True, at=0.0)).encode(), 0.0)
     intake.sweep(before=float("inf"))
     inbox.done(first)
@@ -352,7 +352,7 @@ def test_what_was_received_at_another_moment_is_not_taken_for_the_stored_row(wor
     """SQLite gives the id of a row that is gone to a new one."""
     world.node.resident_bytes = LARGE
     world.alert()
-    (notification_id,) = world.services.memory.inbox.waiting(before=float("inf"))
+    (notification_id,) = world.services.tables.inbox.waiting(before=float("inf"))
     stranger = Received(at=1.0, notification=Notification("responder", {}, 0, ()))
     world.intake.handle(notification_id, stranger)
     assert len(world.history()) == 1

@@ -56,7 +56,7 @@ def forced(world: World) -> None:
 
 def second_controller_comes_back(world: World) -> None:
     assert world.node.drained
-    assert world.services.memory.hosts.get("node-1").drained, "the undrain is owed"
+    assert world.services.tables.hosts.get("node-1").drained, "the undrain is owed"
     world.node.second_controller_dead = False
     world.clock.advance(1000)
 

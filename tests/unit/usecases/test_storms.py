@@ -17,7 +17,7 @@ def storm(make_world: MakeWorld) -> World:
         node.resident_bytes = LARGE
         world.alert(name)
     world.run()
-    assert STORM in world.services.memory.flags.all()
+    assert STORM in world.services.tables.flags.all()
     return world
 
 
@@ -26,7 +26,7 @@ def test_a_storm_restarts_nothing_until_a_person_resumes(make_world: MakeWorld) 
     late = [name for name in world.nodes if name != "node-1"]  # whose alert alone was no storm
     assert {word for name in late for word in world.outcomes(name)} == {"storm"}
     assert not any(world.nodes[name].commands for name in late)
-    world.services.memory.flags.set(STORM, IGNORED, "ann", world.clock.now())
+    world.services.tables.flags.set(STORM, IGNORED, "ann", world.clock.now())
     world.clock.advance(Guards().retry_after)
     for name in late:
         world.alert(name, age=60 + Guards().retry_after)
@@ -39,10 +39,10 @@ def test_a_storm_calms_by_itself_when_nobody_tells_of_it_any_more(make_world: Ma
     world = storm(make_world)
     world.clock.advance(2 * 330)  # told again after 300 s, in turns of 15 s; one time was lost
     world.intake.watch_for_storm()
-    assert STORM in world.services.memory.flags.all()
+    assert STORM in world.services.tables.flags.all()
     world.clock.advance(1)
     world.intake.watch_for_storm()
-    assert STORM not in world.services.memory.flags.all()
+    assert STORM not in world.services.tables.flags.all()
 
 
 def test_a_clock_that_was_set_back_does_not_make_a_storm_last(make_world: MakeWorld) -> None:
@@ -50,4 +50,4 @@ def test_a_clock_that_was_set_back_does_not_make_a_storm_last(make_world: MakeWo
     world = storm(make_world)
     world.clock.wall_offset -= 86_400
     world.intake.watch_for_storm()
-    assert STORM not in world.services.memory.flags.all()
+    assert STORM not in world.services.tables.flags.all()

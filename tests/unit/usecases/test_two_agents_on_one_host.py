@@ -59,7 +59,7 @@ def test_who_is_asked_for_while_the_host_is_held_is_queued_behind_that(
     def second_is_over() -> None:
         world.nodes["node-2"].resident_bytes = LARGE
         world.alert("node-2")
-        for one in world.services.memory.inbox.waiting(before=float("inf")):
+        for one in world.services.tables.inbox.waiting(before=float("inf")):
             world.intake.handle(one)
         steps.append(world.history("node-2")[0].step)
 
@@ -85,10 +85,10 @@ def test_a_held_host_hides_nothing_else_that_speaks_against_the_second(
     now = world.clock.now()
     world.node.resident_bytes = LARGE
     first = world.admission.ask_for_person("node-1", "kvmagent", "ann", forced=False)
-    assert world.services.memory.hosts.hold("node-1", first.id, "kvmagent", now)
+    assert world.services.tables.hosts.hold("node-1", first.id, "kvmagent", now)
     world.nodes["node-2"].resident_bytes = LARGE
     world.alert("node-2")
-    for one in world.services.memory.inbox.waiting(before=float("inf")):
+    for one in world.services.tables.inbox.waiting(before=float("inf")):
         world.intake.handle(one)
     (second,) = world.history("node-2")
     assert (second.step, second.outcome) == told

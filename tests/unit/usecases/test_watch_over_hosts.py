@@ -219,7 +219,7 @@ def test_a_round_that_cannot_be_stored_is_counted_and_begun_again(
         def no_disk(*_: object) -> None:
             raise DatabaseUnavailable("the disk is full")
 
-        broken.setattr(type(world.services.memory.controller_states), "put", no_disk)
+        broken.setattr(type(world.services.tables.controller_states), "put", no_disk)
         rounds.look()
     failures = world.services.telemetry.failures.labels(Part.WATCH_HOSTS)
     assert failures._value.get() == 1

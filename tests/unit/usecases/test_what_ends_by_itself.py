@@ -24,8 +24,8 @@ def test_a_maintenance_that_ends_by_itself_is_logged_once_and_mutes_follow(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     services, now = world.services, world.clock.now()
-    services.memory.maintenance.begin("node-1", Maintenance("ann", "new disks", now, now + 60))
-    services.memory.maintenance.begin("node-2", Maintenance("bob", "a new rack", now, None))
+    services.tables.maintenance.begin("node-1", Maintenance("ann", "new disks", now, now + 60))
+    services.tables.maintenance.begin("node-2", Maintenance("bob", "a new rack", now, None))
     world.clock.advance(59.5)
     assert ends(world, caplog) == []
     assert not services.mutes_changed.is_set()
@@ -36,11 +36,11 @@ def test_a_maintenance_that_ends_by_itself_is_logged_once_and_mutes_follow(
     world.clock.advance(3600)
     assert ends(world, caplog) == []
     assert not services.mutes_changed.is_set()
-    assert services.memory.maintenance.all().keys() == {"node-2"}
+    assert services.tables.maintenance.all().keys() == {"node-2"}
 
 
 def test_a_maintenance_that_is_renewed_at_its_end_goes_on(world: World) -> None:
-    kept, now = world.services.memory.maintenance, world.clock.now()
+    kept, now = world.services.tables.maintenance, world.clock.now()
     over = Maintenance("ann", "new disks", now - 60, now)
     kept.begin("node-1", dataclasses.replace(over, until=now + 60))
     assert not kept.forget("node-1", over)
@@ -51,9 +51,9 @@ def test_a_pause_that_ends_by_itself_is_logged_once(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = world.clock.now()
-    world.services.memory.pauses.put(Pause("rack-7", "ann", "it moves", now, now + 60))
+    world.services.tables.pauses.put(Pause("rack-7", "ann", "it moves", now, now + 60))
     assert ends(world, caplog) == []
     world.clock.advance(60)
     assert ends(world, caplog) == ["pause ended by itself"]
     assert ends(world, caplog) == []
-    assert world.services.memory.pauses.all() == []
+    assert world.services.tables.pauses.all() == []

@@ -38,7 +38,7 @@ def restarted_after(world: World, hours: float, *, age: float = 0.0) -> None:
 
 
 def bought(world: World) -> list[float]:
-    times = world.services.memory.restart_history.times_bought()
+    times = world.services.tables.restart_history.times_bought()
     return [round(one.seconds / HOUR, 2) for one in times]
 
 
@@ -98,18 +98,18 @@ def test_three_restarts_in_a_row_that_bought_under_half_of_the_first_quarantine_
 ) -> None:
     world = make_world(guards=AT_ONCE)
     for hours in (1.0, 6.0, 2.0, 2.0, 2.0):
-        assert not world.services.memory.quarantine.all()
+        assert not world.services.tables.quarantine.all()
         restarted_after(world, hours)
-    ((_, why),) = world.services.memory.quarantine.all().values()
+    ((_, why),) = world.services.tables.quarantine.all().values()
     assert why == "restarts help less and less: one bought 6h, the last three 2h, 2h, 2h"
     restarted_after(world, 2)
     assert world.outcomes()[-2:] == ["restarted", "quarantined"]
-    assert world.services.memory.quarantine.clear("node-1", AGENT)
+    assert world.services.tables.quarantine.clear("node-1", AGENT)
     for hours in (2.0, 0.5, 0.5):
         restarted_after(world, hours)
         assert world.outcomes()[-1] == "restarted", "a person's word counts for three such times"
     restarted_after(world, 0.5)
-    assert "one bought 2h" in str(world.services.memory.quarantine.all())
+    assert "one bought 2h" in str(world.services.tables.quarantine.all())
 
 
 def test_people_are_told_what_restarts_bought(make_world: MakeWorld) -> None:

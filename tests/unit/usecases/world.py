@@ -31,7 +31,7 @@ from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import RestartWorkflow
-from memleash_responder.usecases.services import Memory, Outside, Services
+from memleash_responder.usecases.services import Outside, Services, Tables
 from tests.unit.usecases.outside import (
     LARGE,
     FakeClock,
@@ -210,7 +210,7 @@ class World:
         """Start the responder's process (again): what was only in memory is gone."""
         before: Services | None = getattr(self, "services", None)
         if before is not None:
-            before.memory.database.close()
+            before.tables.database.close()
         database = KillableDatabase(f"sqlite:///{self._file}")
         event.listen(database.engine, "connect", _no_sync)
         upgrade(database)
@@ -230,7 +230,7 @@ class World:
             object.__setattr__(outside, name, part)
         self.services = WorldServices(
             outside=outside,
-            memory=Memory.on(database, max_backlog=1000),
+            tables=Tables.on(database, max_backlog=1000),
             telemetry=Telemetry(),
             clock=cast(Any, self.clock),
             executor_id="local",
@@ -238,7 +238,7 @@ class World:
         workflow = RestartWorkflow(self.services, cast(Any, self.engine), Inline())
         self.admission = RestartRequests(self.services, workflow, Inline())
         muting = Muting(self.services, Inline(), Inline())
-        self.services.memory.hosts.forget_attempts(self.services.executor_id)
+        self.services.tables.hosts.forget_attempts(self.services.executor_id)
         self.recovery = Recovery(self.services, Inline())
         self.intake = Intake(
             self.services, self.admission, muting, diagnosis=cast(Any, None), workers=Inline()
@@ -269,7 +269,7 @@ class World:
                 return
 
     def _work(self) -> None:
-        for notification in self.services.memory.inbox.waiting(before=float("inf")):
+        for notification in self.services.tables.inbox.waiting(before=float("inf")):
             self.intake.handle(notification)
         self.admission.resume_open(before=float("inf"))
         self.engine.run_pending()
@@ -278,7 +278,7 @@ class World:
 
     def _wait(self) -> None:
         """Let time pass, as the keeper does, until no request waits any more."""
-        restarts = self.services.memory.restarts
+        restarts = self.services.tables.restarts
         while True:
             self.admission.look_at_waiting()
             self.engine.run_pending()
@@ -300,7 +300,7 @@ class World:
         """Deliver a notification; killed while it is stored, Alertmanager delivers it again."""
         while True:
             try:
-                self.services.memory.inbox.put(
+                self.services.tables.inbox.put(
                     json.dumps(payload).encode(), self.services.clock.now()
                 )
             except Killed:
@@ -367,11 +367,11 @@ class World:
 
     def history(self, name: str = "node-1") -> list[Restart]:
         """Return a node's requests in the order in which they were made, whatever the clock."""
-        with self.services.memory.database.read() as connection:
+        with self.services.tables.database.read() as connection:
             ids = connection.scalars(sa.text("SELECT id FROM memleash_restarts ORDER BY rowid"))
             order = {restart_id: number for number, restart_id in enumerate(ids)}
         host, agent = self.place(name)
-        found = self.services.memory.restart_history.page(host=host, agent=agent, limit=1000)
+        found = self.services.tables.restart_history.page(host=host, agent=agent, limit=1000)
         return sorted(found, key=lambda one: order[one.id])
 
     def outcomes(self, name: str = "node-1") -> list[str]:
@@ -379,11 +379,11 @@ class World:
         return [str(one.outcome or "open") for one in self.history(name)]
 
     def state(self, name: str = "node-1") -> str:
-        return str(self.services.memory.hosts.get(self.place(name)[0]).state)
+        return str(self.services.tables.hosts.get(self.place(name)[0]).state)
 
     def muted(self, name: str = "node-1") -> bool:
         now = self.clock.now()
-        claims = self.services.memory.mutes.of_host(self.place(name)[0])
+        claims = self.services.tables.mutes.of_host(self.place(name)[0])
         return any(one.in_force(now) for one in claims)
 
 

@@ -33,9 +33,9 @@ def test_a_refusal_stands_until_the_next_request_has_its_word(world: World) -> N
     world.run()
     assert told(world, "restart_blocked", "reason") == {"controller_unreachable"}
     again(world)
-    for notification in world.services.memory.inbox.waiting(before=float("inf")):
+    for notification in world.services.tables.inbox.waiting(before=float("inf")):
         world.intake.handle(notification)
-    assert world.services.memory.restarts.open_of("node-1", AGENT) is not None
+    assert world.services.tables.restarts.open_of("node-1", AGENT) is not None
     assert told(world, "restart_blocked", "reason") == {"controller_unreachable"}
     world.node.controller_answers = True
     world.run()
@@ -43,7 +43,7 @@ def test_a_refusal_stands_until_the_next_request_has_its_word(world: World) -> N
 
 
 def test_no_series_is_told_twice(world: World) -> None:
-    requests = world.services.memory.restarts
+    requests = world.services.tables.restarts
     for alert in "ab":  # two alerts about one agent, told and refused in one go
         requests.open_all([_refused(world, alert)])
     families: Any = list(StateCollector(world.services).collect())

@@ -27,7 +27,7 @@ def queries(world: World) -> Iterator[list[str]]:
         if statement.startswith("SELECT"):
             seen.append(" ".join(statement.split()))
 
-    engine = world.services.memory.database.engine
+    engine = world.services.tables.database.engine
     event.listen(engine, "before_cursor_execute", note)
     yield seen
     event.remove(engine, "before_cursor_execute", note)

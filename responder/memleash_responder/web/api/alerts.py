@@ -96,6 +96,6 @@ def add_alerts(routes: Routes, services: Services, intake: Intake) -> None:
         )
     )
     def alerts(limit: int, offset: int, **narrowed: Any) -> models.AlertPage:
-        rows = services.memory.alerts.page(limit=limit + 1, offset=offset, **narrowed)
+        rows = services.tables.alerts.page(limit=limit + 1, offset=offset, **narrowed)
         found = [models.Alert.of(row) for row in rows]
         return models.AlertPage(*models.cut(found, limit, offset))

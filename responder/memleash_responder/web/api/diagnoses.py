@@ -53,7 +53,7 @@ def _add_history(routes: Routes, services: Services) -> None:
     def diagnoses(
         host: str | None, agent: str | None, limit: int, offset: int
     ) -> models.DiagnosisPage:
-        rows = services.memory.diagnoses.page(host, agent, limit=limit + 1, offset=offset)
+        rows = services.tables.diagnoses.page(host, agent, limit=limit + 1, offset=offset)
         found = [models.Diagnosis.of(row) for row in rows]
         return models.DiagnosisPage(*models.cut(found, limit, offset))
 

@@ -53,7 +53,7 @@ def _add_history(routes: Routes, services: Services, since: Query) -> None:
         )
     )
     def restarts(limit: int, offset: int, **narrowed: Any) -> models.RestartPage:
-        rows = services.memory.restart_history.page(**narrowed, limit=limit + 1, offset=offset)
+        rows = services.tables.restart_history.page(**narrowed, limit=limit + 1, offset=offset)
         found = [models.Restart.of(row) for row in rows]
         return models.RestartPage(*models.cut(found, limit, offset))
 

@@ -95,7 +95,7 @@ def _add_resume(routes: Routes, services: Services, operator: Operator) -> None:
 
 
 def _switched(services: Services) -> models.Switched:
-    pauses = holding(services.memory.pauses.all(), services.clock.now())
+    pauses = holding(services.tables.pauses.all(), services.clock.now())
     return models.Switched(bool(pauses), pauses)
 
 
@@ -141,7 +141,7 @@ def health_and_reload(services: Services, reload: Callable[[], None]) -> Bluepri
     @blueprint.get("/-/ready")
     @restricted(None)
     def ready() -> Response:
-        unready = services.memory.database.writable()
+        unready = services.tables.database.writable()
         if unready is not None:
             return problem(503, "Not ready", unready)
         return Response("memleash-responder is ready.\n", content_type="text/plain")

@@ -39,35 +39,35 @@ _SIGNED = b"form"
 
 def seen_of(services: Services, act: str, *about: str) -> str:
     """Return the state that ``act`` changes, in a text that is another one after each change."""
-    memory = services.memory
+    tables = services.tables
     if act in (PAUSE, RESUME):
-        resumed = memory.flags.all().get(RESUMED, ("", 0.0, ""))
-        return "/".join(map(repr, [*about, resumed, *memory.pauses.all()]))
+        resumed = tables.flags.all().get(RESUMED, ("", 0.0, ""))
+        return "/".join(map(repr, [*about, resumed, *tables.pauses.all()]))
     if act in (APPROVE, DENY):
         (restart_id,) = about
-        restart = memory.restarts.get(restart_id)
+        restart = tables.restarts.get(restart_id)
         return f"{restart_id}/{restart.step}/{restart.approval}" if restart else ""
     if act == RESTART:
         host, agent = about
-        newest = memory.restart_history.page(host=host, agent=agent, limit=1)
+        newest = tables.restart_history.page(host=host, agent=agent, limit=1)
         return "/".join([host, agent, *(f"{one.id}/{one.outcome}" for one in newest)])
     if act == DIAGNOSE:
         host, agent = about
-        last = memory.diagnoses.last_of(host, agent)
+        last = tables.diagnoses.last_of(host, agent)
         return "/".join([host, agent, *([last.id, str(last.outcome)] if last else [])])
     if act == UNMUTE:
         (host,) = about
-        claims = sorted(f"{one.claimant}@{one.since!r}" for one in memory.mutes.of_host(host))
+        claims = sorted(f"{one.claimant}@{one.since!r}" for one in tables.mutes.of_host(host))
         return "/".join([host, *claims])
     if act == RECONNECT:
         (host,) = about
-        record = memory.hosts.get(host)
+        record = tables.hosts.get(host)
         return f"{host}/{record.state}/{record.changed_at!r}/{record.next_attempt_at!r}"
     if act in (MAINTAIN, RETURN):
         (host,) = about
-        return f"{host}/{memory.maintenance.holding(services.clock.now()).get(host)!r}"
+        return f"{host}/{tables.maintenance.holding(services.clock.now()).get(host)!r}"
     host, agent = about
-    return f"{host}/{agent}/{memory.quarantine.all().get((host, agent))!r}"
+    return f"{host}/{agent}/{tables.quarantine.all().get((host, agent))!r}"
 
 
 def buttons(services: Services, operator: Operator, forms: Forms) -> Blueprint:
@@ -194,7 +194,7 @@ class Forms:
         return _Signer(self._key(), purpose, self._services.clock.now)
 
     def _key(self) -> str:
-        flags = self._services.memory.flags
+        flags = self._services.tables.flags
         known = flags.all().get(FORM_KEY)
         if known is None:
             flags.set(FORM_KEY, secrets.token_hex(32), "responder", self._services.clock.now())

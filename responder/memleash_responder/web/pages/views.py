@@ -91,7 +91,7 @@ def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetRead
         asked = parse_query(_FLEET_QUERY, empty_is_absent=True)
         known, snapshot = fleet.remembered(services), reader.snapshot()
         rows = fleet.rows(services, snapshot, known, lambda row: _wanted(row, asked))
-        opened = services.memory.restarts.all_open()
+        opened = services.tables.restarts.all_open()
         inventory = services.outside.inventory.hosts()
         going_on = [one for one in opened if one.step != AWAITING_APPROVAL]
         return render_template(
@@ -109,7 +109,7 @@ def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetRead
             lost=_lost(known, inventory),
             quarantined=sorted(known.quarantined.items()),
             mutes=_mutes(known),
-            recent=services.memory.restart_history.page(limit=RECENT),
+            recent=services.tables.restart_history.page(limit=RECENT),
             refresh=LIVE_SECONDS if going_on else CALM_SECONDS,
         )
 
@@ -125,7 +125,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
             agent: fleet.as_reading(one.agent, one.hard_limit_bytes, known.now)
             for agent, one in situations.items()
         }
-        diagnoses = services.memory.diagnoses.page(host, limit=RECENT)
+        diagnoses = services.tables.diagnoses.page(host, limit=RECENT)
         return render_template(
             "host.html",
             host=known_one,
@@ -141,7 +141,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
                 {agent: one.alerts_firing for agent, one in situations.items()},
             ),
             explained=explained,
-            recent=services.memory.restart_history.page(host=host, limit=RECENT),
+            recent=services.tables.restart_history.page(host=host, limit=RECENT),
             reports=services.outside.reports.all(host)[:RECENT],
             diagnoses=diagnoses,
             diagnosable=_diagnosable(services, diagnoses),
@@ -165,7 +165,7 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
     @restricted(Role.READ)
     def restarts() -> str:
         asked = parse_query(_HISTORY_QUERY, empty_is_absent=True)
-        found = services.memory.restart_history.page(**{**asked, "limit": asked["limit"] + 1})
+        found = services.tables.restart_history.page(**{**asked, "limit": asked["limit"] + 1})
         return render_template(
             "restarts.html",
             asked=asked,
@@ -179,7 +179,7 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
     @restricted(Role.READ)
     def alerts() -> str:
         asked = parse_query(_ALERTS_QUERY, empty_is_absent=True)
-        found = services.memory.alerts.page(**{**asked, "limit": asked["limit"] + 1})
+        found = services.tables.alerts.page(**{**asked, "limit": asked["limit"] + 1})
         return render_template(
             "alerts.html",
             asked=asked,
