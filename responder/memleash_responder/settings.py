@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from memleash_responder.core.access import Access, Links
-from memleash_responder.core.diagnoses import Diagnose
+from memleash_responder.core.diagnosis_settings import Diagnose
 from memleash_responder.core.facts import Host
 from memleash_responder.core.libvirtd import LibvirtdChoice, LibvirtdRule, choose_libvirtd
-from memleash_responder.core.outcomes import Mode
-from memleash_responder.core.policy import Fleet, Guards, Mute, RestartPolicy
+from memleash_responder.core.policy import Fleet, Guards, Mode, Mute, RestartPolicy
 from memleash_responder.core.restart_windows import parse_window
 from memleash_responder.core.values import (
     AlertSelector,

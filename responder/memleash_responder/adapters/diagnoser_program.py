@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 
 import memleash_diagnoser
-from memleash_responder.core.diagnoses import AgentCommand, AgentSignal
+from memleash_responder.core.diagnosis_settings import AgentCommand, AgentSignal
 
 _MAIN = (
     "import sys\nfrom memleash_diagnoser.detached_runs import main\nsys.exit(main(sys.argv[1:]))\n"

@@ -14,7 +14,7 @@ from typing import Any
 from memleash_responder.adapters.http import client as http
 from memleash_responder.core.matchers import Matcher
 from memleash_responder.core.moments import SKEW_SECONDS, rfc3339, unix_seconds
-from memleash_responder.core.policy import OWN_ALERTS
+from memleash_responder.core.own_alerts import OWN_ALERTS
 from memleash_responder.core.untrusted import decimal, line, listed, size_bytes
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import Prometheus

@@ -13,7 +13,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from memleash_responder.core.outcomes import DIAGNOSIS_OUTCOMES, RESTART_OUTCOMES, Outcome, Step
+from memleash_responder.core.outcomes import DIAGNOSIS_OUTCOMES, RESTART_OUTCOMES, Outcome
+from memleash_responder.core.steps import Step
 
 
 class Part(StrEnum):

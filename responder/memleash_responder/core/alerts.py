@@ -7,14 +7,25 @@ Labels are never more than look-up keys: no address, command or path is made of 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 
 from memleash_responder.core import moments
-from memleash_responder.core.outcomes import Remediation
 from memleash_responder.core.untrusted import line
+
+
+class Remediation(enum.StrEnum):
+    """What an alert's ``remediation`` label asks for."""
+
+    RESTART = "restart"
+    """Look whether the agent is to be restarted."""
+    MUTE = "mute"
+    """Look whether the host's pings are to be muted."""
+    DIAGNOSE = "diagnose"
+    """Look whether evidence is to be taken."""
 
 
 class PayloadError(ValueError):

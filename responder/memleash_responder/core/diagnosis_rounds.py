@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from memleash_responder.core.diagnoses import Diagnose
+from memleash_responder.core.diagnosis_settings import Diagnose
 from memleash_responder.core.facts import Process, Unknown
 from memleash_toolkit.units import format_duration, format_size
 

@@ -6,11 +6,11 @@ A check that passes returns None. Facts that are unknown never come here (see gu
 from __future__ import annotations
 
 from memleash_responder.core.facts import same_life
-from memleash_responder.core.host_states import Standing
+from memleash_responder.core.host_states import HostState, Standing
 from memleash_responder.core.moments import rfc3339
-from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.pauses import Pause, why_paused
-from memleash_responder.core.policy import RestartPolicy
+from memleash_responder.core.policy import Mode, RestartPolicy
 from memleash_responder.core.restart_windows import is_open, opens_at
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Life, Memory, Tasks

@@ -13,10 +13,11 @@ from typing import TypeVar
 from memleash_responder.core import guard_checks as checks
 from memleash_responder.core import situation as facts
 from memleash_responder.core.facts import Unknown
-from memleash_responder.core.outcomes import WAITED_FOR, Outcome, Refusal, Step
+from memleash_responder.core.outcomes import WAITED_FOR, Outcome, Refusal
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Situation
+from memleash_responder.core.steps import Step
 
 F = TypeVar("F")
 

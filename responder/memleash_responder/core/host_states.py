@@ -11,10 +11,23 @@ connected --------> connecting ----------------------> disconnected
 from __future__ import annotations
 
 import dataclasses
+import enum
 
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.maintenance import Maintenance
-from memleash_responder.core.outcomes import HostState
+
+
+class HostState(enum.StrEnum):
+    """Whether the controllers and people count on a host. A restart wants connected."""
+
+    CONNECTED = "connected"
+    """In service."""
+    CONNECTING = "connecting"
+    """A restart holds it; no new work may begin."""
+    DISCONNECTED = "disconnected"
+    """A restart ended badly; taken back once the agent is ready and the controllers agree."""
+    MAINTENANCE = "maintenance"
+    """Out of service by a person's word: not pinged, not restarted, not diagnosed."""
 
 
 def by_restarts(*, is_held: bool, holder_is_open: bool) -> HostState:

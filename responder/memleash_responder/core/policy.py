@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 
 from memleash_responder.core.matchers import check_mute_matchers, parse_matcher
-from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.own_alerts import TRIGGERS
 from memleash_responder.core.restart_windows import Window
 from memleash_responder.core.values import AlertSelector, MatcherText, WindowText
 from memleash_toolkit.values import Count, Duration, DurationOrZero, Share, Size
 
 GIB = 1024**3
 
-OWN_ALERTS = (
-    *("AgentDown", "AgentNotReady", "AgentSampleFailed", "MemleashExporterDown"),
-    *("AgentMemoryAboveThreshold", "AgentMemoryGrowing", "AgentMemoryHardLimitPredicted"),
-    *("AgentMemoryHardLimitExceeded", "AgentBusy", "AgentBusyTooLong", "HostPingFailed"),
-    *("MemleashResponderDown", "MemleashResponderPaused", "AgentRestartFailed"),
-    *("AgentRestartBlocked", "AgentRestartLoop"),
-)
-"""Alerts of memleash's own rules: none of them holds a restart back."""
 
-TRIGGERS = ("AgentMemoryHardLimitExceeded", "AgentMemoryGrowing", "AgentBusy")
-"""Alerts that the responder itself acts on: no mute may cover them."""
+class Mode(enum.StrEnum):
+    """What the responder may do about an agent."""
+
+    OBSERVE = "observe"
+    """Only say what would be done."""
+    APPROVE = "approve"
+    """Restart after a person approved."""
+    ENFORCE = "enforce"
+    """Restart when every guard passes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.diagnoser import Diagnoser, DiagnoserError, State
 from memleash_responder.adapters.diagnoser_program import Plan, Verb
 from memleash_responder.adapters.reports import BadReport
-from memleash_responder.core.diagnoses import Diagnose
 from memleash_responder.core.diagnosis_rounds import SHARE_OF_THE_TIME, within
+from memleash_responder.core.diagnosis_settings import Diagnose
 from memleash_responder.core.facts import Host
 from memleash_responder.core.progress import Progress
 from memleash_responder.core.restarts import Restart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.diagnoser_program import Plan
-from memleash_responder.core.diagnoses import Diagnose
+from memleash_responder.core.diagnosis_settings import Diagnose
 
 SLACK_SECONDS = 300.0
 """What a diagnosis may take beyond its rounds: then it keeps what it has."""

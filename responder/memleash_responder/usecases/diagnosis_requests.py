@@ -10,10 +10,12 @@ from collections.abc import Callable
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.restarts import new_id
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.diagnoses import Diagnose, DiagnosisSituation, may_be_diagnosed
+from memleash_responder.core.diagnoses import DiagnosisSituation, may_be_diagnosed
 from memleash_responder.core.diagnosis_rounds import Rounds, rounds_for
+from memleash_responder.core.diagnosis_settings import Diagnose
 from memleash_responder.core.facts import Host, Process, Unknown
-from memleash_responder.core.outcomes import REASON_CHARACTERS, HostState, Outcome, Refusal
+from memleash_responder.core.host_states import HostState
+from memleash_responder.core.outcomes import REASON_CHARACTERS, Outcome, Refusal
 from memleash_responder.core.pauses import holding
 from memleash_responder.core.untrusted import line
 from memleash_responder.errors import FactsUnavailable

@@ -18,7 +18,8 @@ from memleash_responder.adapters.diagnoser_program import Plan, Verb
 from memleash_responder.adapters.reports import BadReport
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
-from memleash_responder.core.diagnoses import WITH_REPORT, Diagnose, DiagnosisStepResult
+from memleash_responder.core.diagnoses import WITH_REPORT, DiagnosisStepResult
+from memleash_responder.core.diagnosis_settings import Diagnose
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import AWAITING_APPROVAL, WAITING

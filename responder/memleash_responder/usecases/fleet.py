@@ -14,9 +14,11 @@ from concurrent.futures import Executor
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, shown
 from memleash_responder.core.guards import deciding, refusals
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.moments import unix_seconds
 from memleash_responder.core.mutes import Claim, mute_in_force
-from memleash_responder.core.outcomes import HostState, Mode, Refusal
+from memleash_responder.core.outcomes import Refusal
+from memleash_responder.core.policy import Mode
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import tasks as read_tasks
 from memleash_responder.core.time_bought import SHOWN_SECONDS, seconds_by_agent

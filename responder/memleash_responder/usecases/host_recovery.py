@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import AgentFacts, Unknown, shown
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.proof import missing_proof
 from memleash_responder.core.reconnects import (
     LONGEST_SECONDS,

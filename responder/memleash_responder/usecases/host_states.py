@@ -14,6 +14,7 @@ from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.host_states import (
     ControllerState,
     HostFacts,
+    HostState,
     Standing,
     standing,
 )
@@ -21,7 +22,6 @@ from memleash_responder.core.inventory_labels import MAINTENANCE, yes_or_no
 from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.matchers import Matcher, parse_matcher
 from memleash_responder.core.mutes import Claim, maintenance_claim, mute_in_force
-from memleash_responder.core.outcomes import HostState
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.usecases.services import Services
 

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.controller_rounds import believed_seconds, in_turn
 from memleash_responder.core.facts import Host, Unknown
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.host_states import HostState
 from memleash_responder.errors import ResponderError
 from memleash_responder.usecases.host_states import ping_alerts
 from memleash_responder.usecases.services import Services

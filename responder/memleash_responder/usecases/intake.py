@@ -19,11 +19,12 @@ from memleash_responder.core.alerts import (
     Alert,
     Notification,
     PayloadError,
+    Remediation,
     parse_alert,
     parse_notification,
 )
 from memleash_responder.core.moments import SKEW_SECONDS
-from memleash_responder.core.outcomes import Outcome, Remediation
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.storms import after_count
 from memleash_responder.errors import AlertmanagerError, DatabaseUnavailable
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow

@@ -7,9 +7,9 @@ import threading
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.core.facts import Host
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.moments import rfc3339
-from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.pauses import DEFAULT, Pause
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.storms import IGNORED

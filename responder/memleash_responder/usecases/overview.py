@@ -9,9 +9,10 @@ from importlib import metadata
 from statistics import median
 from typing import Literal
 
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.moments import Moment
 from memleash_responder.core.mutes import mute_in_force
-from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases.host_states import KnownHosts, all_claims, known_hosts

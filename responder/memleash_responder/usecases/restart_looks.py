@@ -13,12 +13,13 @@ from typing import Any
 from memleash_responder.core.facts import AgentFacts, Host, Unknown, same_life
 from memleash_responder.core.guards import gone_past, refusal_at
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import Outcome, Refusal, Step
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.policy import RestartPolicy
 from memleash_responder.core.progress import Refused, Seen
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import Memory, Situation
 from memleash_responder.core.situation import memory as memory_of
+from memleash_responder.core.steps import Step
 from memleash_responder.settings import Agent, counted_seconds, restart_policy
 from memleash_responder.usecases.agent_facts import read_agent
 from memleash_responder.usecases.restart_situation import read_situation, seen, with_sent

@@ -14,9 +14,10 @@ from memleash_responder.adapters.database.restarts import new_id
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.guards import deciding, refusals
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
-from memleash_responder.core.policy import Guards
+from memleash_responder.core.outcomes import Outcome, Refusal
+from memleash_responder.core.policy import Guards, Mode
 from memleash_responder.core.restarts import (
     APPROVED,
     AWAITING_APPROVAL,
@@ -27,6 +28,7 @@ from memleash_responder.core.restarts import (
     WAITING,
     Restart,
 )
+from memleash_responder.core.steps import Step
 from memleash_responder.core.waiting import (
     first_look_seconds,
     next_look_seconds,

@@ -11,10 +11,10 @@ from memleash_responder.core.facts import AgentFacts, ControllerTasks, Unknown, 
 from memleash_responder.core.guards import is_read
 from memleash_responder.core.host_states import HostFacts
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import Step
 from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.core.situation import NOT_ASKED, Situation
+from memleash_responder.core.steps import Step
 from memleash_responder.settings import counted_seconds
 from memleash_responder.usecases.agent_facts import read_agent, read_firing, read_hard_limit
 from memleash_responder.usecases.host_states import KnownHosts, known_hosts, read_pings

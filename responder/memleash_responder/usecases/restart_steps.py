@@ -15,10 +15,11 @@ from typing import Any
 from memleash_responder.adapters.ssh.commands import CommandResult
 from memleash_responder.core.facts import AgentFacts, Unknown, same_life, shown
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import Outcome, Refusal, Step
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.progress import Failed, Progress, Refused
 from memleash_responder.core.proof import missing_after_restart, missing_at_the_end
 from memleash_responder.core.restarts import Restart
+from memleash_responder.core.steps import Step
 from memleash_responder.core.time_bought import shrinking
 from memleash_responder.core.untrusted import output
 from memleash_responder.errors import (

@@ -15,9 +15,10 @@ from typing import Any
 
 from memleash_responder.adapters.dbos_engine import Durable, run_step
 from memleash_responder.adapters.telemetry import Part
-from memleash_responder.core.outcomes import Outcome, Refusal, Step
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.progress import Ended, Failed, Progress, RestartStepResult
 from memleash_responder.core.restarts import Restart
+from memleash_responder.core.steps import Step
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.restart_end import finish, give_back, lose

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from memleash_responder.core.moments import Moment
-from memleash_responder.core.outcomes import FAILED, Outcome, Step
+from memleash_responder.core.outcomes import FAILED, Outcome
 from memleash_responder.core.restarts import Restart
+from memleash_responder.core.steps import Step
 from memleash_responder.usecases.restart_steps import STEPS
 
 

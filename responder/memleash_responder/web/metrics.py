@@ -10,8 +10,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.mutes import mute_in_force
-from memleash_responder.core.outcomes import BEGUN, NEEDS_A_PERSON, HostState
+from memleash_responder.core.outcomes import BEGUN, NEEDS_A_PERSON
 from memleash_responder.core.pauses import holding
 from memleash_responder.core.time_bought import SHOWN_SECONDS
 from memleash_responder.errors import DatabaseUnavailable

@@ -11,8 +11,8 @@ import pytest
 
 from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.core.facts import Task, Unknown
-from memleash_responder.core.host_states import ControllerState
-from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.core.host_states import ControllerState, HostState
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import ControllerError
 from memleash_responder.settings import Controller
 from memleash_toolkit.values import Duration

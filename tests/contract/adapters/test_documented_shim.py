@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.core.facts import Host, Task, Unknown
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.host_states import HostState
 from memleash_responder.errors import ControllerError, ReconnectFailed
 from memleash_responder.settings import Controller
 

@@ -25,11 +25,11 @@ from memleash_responder.adapters.database.pauses import Pauses
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.database.sent_commands import SentCommands
 from memleash_responder.core.facts import Unknown
-from memleash_responder.core.host_states import ControllerState
+from memleash_responder.core.host_states import ControllerState, HostState
 from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.mutes import Claim
-from memleash_responder.core.outcomes import HostState, Outcome, Refusal
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.restarts import Restart, SentCommand
 from memleash_responder.errors import Overtaken

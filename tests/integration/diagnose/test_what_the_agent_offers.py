@@ -12,7 +12,7 @@ import pytest
 from demo.stack.processes import wait_until
 from memleash_diagnoser import ask_agent
 from memleash_responder.adapters.diagnoser_program import Verb
-from memleash_responder.core.diagnoses import AgentCommand, AgentSignal
+from memleash_responder.core.diagnosis_settings import AgentCommand, AgentSignal
 from tests.integration.diagnose.conftest import Agent, Diagnosis
 
 pytestmark = pytest.mark.integration

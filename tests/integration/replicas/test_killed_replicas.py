@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from demo.stack.replicas import Site, halted_in_a_restart, is_restarted_once
-from memleash_responder.core.outcomes import Step
+from memleash_responder.core.steps import Step
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ from demo.stack.fake_peers import Reply
 from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import CallFailed, post
 from demo.stack.processes import wait_until
-from memleash_responder.core.outcomes import Step
+from memleash_responder.core.steps import Step
 from tests.support.windows import closed, write_windows
 
 pytestmark = pytest.mark.integration

@@ -22,7 +22,7 @@ from demo.stack.fleet import Fleet, Member, Patience, running
 from demo.stack.http import Json, get, post
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
-from memleash_responder.core.outcomes import Step
+from memleash_responder.core.steps import Step
 from tests.integration.adapters.fake_sshd import FakeSshd
 from tests.integration.adapters.neighbours import keygen, start_sshd
 from tests.integration.restart.faults import FAULTS, Row

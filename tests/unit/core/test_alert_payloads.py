@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.core.alerts import PayloadError, parse_alert, parse_notification
-from memleash_responder.core.outcomes import Remediation
+from memleash_responder.core.alerts import (
+    PayloadError,
+    Remediation,
+    parse_alert,
+    parse_notification,
+)
 
 ALERT: dict[str, Any] = {
     "status": "firing",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from memleash_responder.core.guards import GUARDS, Guard
-from memleash_responder.core.outcomes import RESTART_OUTCOMES, Outcome, Step
+from memleash_responder.core.outcomes import RESTART_OUTCOMES, Outcome
+from memleash_responder.core.steps import Step
 
 PAGE = (Path(__file__).parents[3] / "docs/guards.md").read_text(encoding="utf-8")
 TABLE = PAGE.split("## Guards")[1].split("## Host states")[0]

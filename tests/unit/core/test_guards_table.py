@@ -9,14 +9,15 @@ import pytest
 
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
 from memleash_responder.core.guards import GUARDS, Guard, gone_past, is_read, refusal_at, refusals
-from memleash_responder.core.host_states import ControllerState, HostFacts
+from memleash_responder.core.host_states import ControllerState, HostFacts, HostState
 from memleash_responder.core.maintenance import Maintenance
-from memleash_responder.core.outcomes import HostState, Mode, Outcome, Refusal, Step
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.pauses import Pause
-from memleash_responder.core.policy import GIB, Fleet, Guards, RestartPolicy
+from memleash_responder.core.policy import GIB, Fleet, Guards, Mode, RestartPolicy
 from memleash_responder.core.restart_windows import parse_window
 from memleash_responder.core.restarts import APPROVED, DENIED, Restart
 from memleash_responder.core.situation import NOT_ASKED, Situation, tasks
+from memleash_responder.core.steps import Step
 
 NOW = 1_800_000_000.0
 LIFE = NOW - 86_400

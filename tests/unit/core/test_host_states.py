@@ -11,11 +11,11 @@ from memleash_responder.core.facts import Unknown
 from memleash_responder.core.host_states import (
     ControllerState,
     HostFacts,
+    HostState,
     by_restarts,
     standing,
 )
 from memleash_responder.core.maintenance import Maintenance
-from memleash_responder.core.outcomes import HostState
 
 CONNECTED, CONNECTING, DISCONNECTED, MAINTENANCE = HostState
 WELL = HostFacts(

@@ -13,7 +13,8 @@ from memleash_responder.core.outcomes import (
     RESTART_OUTCOMES,
     Outcome,
 )
-from memleash_responder.core.policy import GIB, OWN_ALERTS, Fleet, Guards, Mute
+from memleash_responder.core.own_alerts import OWN_ALERTS
+from memleash_responder.core.policy import GIB, Fleet, Guards, Mute
 
 RULES = Path(__file__).parents[3] / "rules"
 

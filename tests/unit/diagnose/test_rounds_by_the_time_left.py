@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from memleash_responder.core.diagnoses import GIB, MIB, Diagnose, Discover
 from memleash_responder.core.diagnosis_rounds import rounds_for
+from memleash_responder.core.diagnosis_settings import GIB, MIB, Diagnose, Discover
 from memleash_responder.core.facts import Process, Unknown
 from memleash_toolkit.values import Duration
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memleash_diagnoser import plan
-from memleash_responder.core.diagnoses import Diagnose
+from memleash_responder.core.diagnosis_settings import Diagnose
 from memleash_toolkit.settings import ConfigError, build
 
 DISCOVER = {"pidfile": "/run/a.pid"}

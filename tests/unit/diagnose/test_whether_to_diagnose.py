@@ -7,16 +7,15 @@ import dataclasses
 import pytest
 
 from memleash_responder.core.diagnoses import (
-    GIB,
-    Diagnose,
     DiagnosisSituation,
     DiagnosisStepResult,
-    Discover,
     may_be_diagnosed,
 )
+from memleash_responder.core.diagnosis_settings import GIB, Diagnose, Discover
 from memleash_responder.core.facts import AgentFacts, Unknown
-from memleash_responder.core.outcomes import Mode, Outcome, Refusal
+from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.pauses import Pause
+from memleash_responder.core.policy import Mode
 
 PAUSE = Pause("default", "ann", "", 1.0, None)
 NO_SAMPLE = Unknown("no sample")

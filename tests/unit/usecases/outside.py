@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from memleash_responder.adapters.ssh.commands import CommandResult
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Task, Unknown
-from memleash_responder.core.host_states import ControllerState
+from memleash_responder.core.host_states import ControllerState, HostState
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import HostState
 from memleash_responder.core.policy import GIB
 from memleash_responder.errors import (
     CommandLost,

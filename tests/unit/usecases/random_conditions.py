@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from memleash_responder.core.facts import Unknown
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.maintenance import Maintenance
-from memleash_responder.core.outcomes import HostState, Step
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Situation
+from memleash_responder.core.steps import Step
 from memleash_responder.usecases.host_states import KnownHosts, known_hosts
 from memleash_responder.usecases.restart_situation import read_situation
 from memleash_responder.usecases.services import Services

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.policy import Mode
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE, Node
 from tests.unit.usecases.world import AGENT, World

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.reports import Reports
 from memleash_responder.adapters.ssh.commands import CommandResult
-from memleash_responder.core.diagnoses import GIB, Diagnose, Discover
 from memleash_responder.core.diagnosis_rounds import Rounds
-from memleash_responder.core.outcomes import Mode, Outcome
+from memleash_responder.core.diagnosis_settings import GIB, Diagnose, Discover
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.policy import Mode
 from memleash_responder.usecases import diagnosis_workflow as workflow
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow

@@ -9,9 +9,10 @@ import pytest
 
 from memleash_responder import settings
 from memleash_responder.core.facts import Unknown
-from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import Guards
+from memleash_responder.core.steps import Step
 from memleash_responder.settings import Readiness
 from memleash_responder.usecases.explain import explain
 from memleash_toolkit.values import Duration

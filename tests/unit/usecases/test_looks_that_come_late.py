@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.core.outcomes import Mode, Step
+from memleash_responder.core.policy import Mode
 from memleash_responder.core.restarts import QUEUED, WAITING, Restart
+from memleash_responder.core.steps import Step
 from memleash_responder.usecases.abandoned_restarts import QUIET_SECONDS, AbandonedRestarts
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memleash_responder.core.outcomes import Mode
+from memleash_responder.core.policy import Mode
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE, LIMIT
 from tests.unit.usecases.world import World, leak_and_fire, resolved

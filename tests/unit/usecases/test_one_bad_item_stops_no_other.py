@@ -12,9 +12,10 @@ from memleash_responder.adapters.alertmanager import Silence
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host
 from memleash_responder.core.mutes import Claim
-from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.policy import Fleet
 from memleash_responder.core.restarts import QUEUED, Restart
+from memleash_responder.core.steps import Step
 from memleash_responder.errors import AlertmanagerError
 from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.abandoned_restarts import QUIET_SECONDS, AbandonedRestarts

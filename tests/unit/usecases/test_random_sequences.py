@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from memleash_responder.core.facts import Unknown
-from memleash_responder.core.outcomes import HostState, Mode
-from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.host_states import HostState
+from memleash_responder.core.policy import Fleet, Guards, Mode
 from memleash_responder.core.reconnects import MOST_CHANGES
 from memleash_responder.core.restarts import AWAITING_APPROVAL, Restart
 from memleash_responder.core.waiting import waited_seconds

@@ -10,10 +10,11 @@ import pytest
 
 from memleash_responder.core.alerts import Notification
 from memleash_responder.core.facts import AgentFacts, Host
-from memleash_responder.core.outcomes import Mode, Outcome, Refusal, Step
-from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.outcomes import Outcome, Refusal
+from memleash_responder.core.policy import Fleet, Guards, Mode
 from memleash_responder.core.progress import Progress
 from memleash_responder.core.restarts import AWAITING_APPROVAL
+from memleash_responder.core.steps import Step
 from memleash_responder.errors import DatabaseUnavailable, Overtaken
 from memleash_responder.usecases import restart_looks as looks
 from memleash_responder.usecases.intake import LEFT_OUT_SECONDS, MOST_TRIES, Received

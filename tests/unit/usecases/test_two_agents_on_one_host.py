@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from memleash_responder.core.outcomes import Mode
-from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.policy import Fleet, Guards, Mode
 from memleash_responder.core.progress import Progress
 from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED
 from memleash_responder.usecases.restart_steps import release

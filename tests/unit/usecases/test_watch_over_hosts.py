@@ -11,7 +11,7 @@ import pytest
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host, Unknown
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.host_states import HostState
 from memleash_responder.errors import DatabaseUnavailable, FactsUnavailable
 from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.host_watch import (

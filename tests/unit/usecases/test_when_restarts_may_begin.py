@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from memleash_responder.core.outcomes import Mode, Outcome
-from memleash_responder.core.policy import Fleet, Guards
+from memleash_responder.core.outcomes import Outcome
+from memleash_responder.core.policy import Fleet, Guards, Mode
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.settings import Agent, InventorySettings, Settings, restart_policy
 from memleash_responder.usecases.explain import explain

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from memleash_responder.core.alerts import Alert, parse_notification
-from memleash_responder.core.diagnoses import Diagnose, Discover
+from memleash_responder.core.diagnosis_settings import Diagnose, Discover
 from memleash_responder.core.policy import Guards
 from memleash_responder.core.time_bought import SHOWN_SECONDS
 from memleash_responder.usecases import overview

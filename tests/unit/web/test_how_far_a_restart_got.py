@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import AWAITING_APPROVAL, Restart
+from memleash_responder.core.steps import Step
 from memleash_responder.usecases.restart_steps import STEPS
 from memleash_responder.usecases.shown_steps import StepState, step_states
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.moments import Moment
-from memleash_responder.core.outcomes import HostState
 from memleash_responder.web.api.json_schema import (
     Keyword,
     as_json,

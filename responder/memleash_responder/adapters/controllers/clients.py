@@ -16,8 +16,7 @@ from memleash_responder.adapters.controllers.controller import Controller, Wait
 from memleash_responder.adapters.controllers.http import HttpController
 from memleash_responder.adapters.http.client import HttpError
 from memleash_responder.core.facts import ControllerTasks, Host, Unknown
-from memleash_responder.core.host_states import ControllerState
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.host_states import ControllerState, HostState
 from memleash_responder.errors import ControllerError, ReconnectFailed
 
 _ASKED_AT_ONCE = 2

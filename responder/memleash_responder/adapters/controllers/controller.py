@@ -8,7 +8,7 @@ from typing import Protocol
 
 from memleash_responder.adapters.http.client import HttpError
 from memleash_responder.core.facts import ControllerTasks, Host, Unknown
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.host_states import HostState
 
 
 class Controller(Protocol):

@@ -13,7 +13,7 @@ import requests
 from memleash_responder.adapters.controllers.controller import Wait
 from memleash_responder.adapters.http import client as http
 from memleash_responder.core.facts import ControllerTasks, Host, Task, Unknown
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.untrusted import NAME_CHARACTERS, line, number
 from memleash_responder.settings import Authorization, Controller, HttpConfig
 

@@ -17,9 +17,8 @@ from memleash_responder.adapters.database.schema import (
 )
 from memleash_responder.core.controller_rounds import BELIEVED_SECONDS, LONGEST_BELIEVED_SECONDS
 from memleash_responder.core.facts import Unknown
-from memleash_responder.core.host_states import ControllerState
+from memleash_responder.core.host_states import ControllerState, HostState
 from memleash_responder.core.maintenance import Maintenance
-from memleash_responder.core.outcomes import HostState
 
 
 class Maintenances:

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import hosts, quarantine, replicas, restarts
 from memleash_responder.core.heartbeats import RETIRED
-from memleash_responder.core.host_states import by_restarts
-from memleash_responder.core.outcomes import HostState
+from memleash_responder.core.host_states import HostState, by_restarts
 from memleash_responder.core.reconnects import MOST_CHANGES
 
 

@@ -12,8 +12,7 @@ import sqlalchemy as sa
 
 from memleash_responder.adapters.database.engine import PATIENCE_SECONDS, Database
 from memleash_responder.adapters.database.schema import alerts, notifications
-from memleash_responder.core.alerts import Alert
-from memleash_responder.core.outcomes import Remediation
+from memleash_responder.core.alerts import Alert, Remediation
 from memleash_responder.errors import BacklogFull, DatabaseUnavailable, ResponderError
 
 _COUNT = sa.select(sa.func.count()).select_from(notifications)

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.restarts import batches, restart_of
 from memleash_responder.adapters.database.schema import hosts, restarts
-from memleash_responder.core.outcomes import HostState, Outcome
+from memleash_responder.core.host_states import HostState
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.time_bought import TimeBought, times_bought
 

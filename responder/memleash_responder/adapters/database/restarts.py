@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.schema import restarts
 from memleash_responder.core.moments import Stamp
-from memleash_responder.core.outcomes import Outcome, Step
+from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import (
     APPROVED,
     AWAITING_APPROVAL,
@@ -21,6 +21,7 @@ from memleash_responder.core.restarts import (
     QUEUED,
     Restart,
 )
+from memleash_responder.core.steps import Step
 
 _LOCK = 7367
 """The same in every release."""

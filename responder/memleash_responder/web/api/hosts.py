@@ -7,8 +7,8 @@ from typing import Annotated
 
 from memleash_responder.core.access import Role
 from memleash_responder.core.facts import Host, Unknown
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.maintenance import Maintenance
-from memleash_responder.core.outcomes import HostState
 from memleash_responder.usecases import fleet
 from memleash_responder.usecases.explain import explain
 from memleash_responder.usecases.operator import Operator, known_agent, known_host

@@ -12,22 +12,17 @@ from typing import Annotated, Any, Literal, TypeVar
 from memleash_responder.adapters.database import diagnoses
 from memleash_responder.adapters.reports import Report
 from memleash_responder.core import restarts
+from memleash_responder.core.alerts import Remediation
 from memleash_responder.core.facts import Host as KnownHost
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.guards import GUARDS
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.core.moments import Moment
 from memleash_responder.core.mutes import Claim, mute_in_force
-from memleash_responder.core.outcomes import (
-    DIAGNOSIS_OUTCOMES,
-    RESTART_OUTCOMES,
-    HostState,
-    Mode,
-    Outcome,
-    Refusal,
-    Remediation,
-)
+from memleash_responder.core.outcomes import DIAGNOSIS_OUTCOMES, RESTART_OUTCOMES, Outcome, Refusal
 from memleash_responder.core.pauses import DEFAULT, Pause
+from memleash_responder.core.policy import Mode
 from memleash_responder.core.untrusted import LINE_CHARACTERS
 from memleash_responder.usecases import explain, fleet, overview
 from memleash_responder.usecases.shown_steps import StepProgress, step_states

@@ -11,8 +11,9 @@ from flask import Blueprint, Response, g, render_template, send_from_directory
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.access import Role
+from memleash_responder.core.host_states import HostState
 from memleash_responder.core.mutes import mute_in_force
-from memleash_responder.core.outcomes import RESTART_OUTCOMES, HostState, Outcome
+from memleash_responder.core.outcomes import RESTART_OUTCOMES, Outcome
 from memleash_responder.core.pauses import DEFAULT
 from memleash_responder.core.restarts import AWAITING_APPROVAL, NOT_BEGUN
 from memleash_responder.usecases import fleet, overview

@@ -1,0 +1,13 @@
+"""The alerts of memleash's own rules, by name."""
+
+OWN_ALERTS = (
+    *("AgentDown", "AgentNotReady", "AgentSampleFailed", "MemleashExporterDown"),
+    *("AgentMemoryAboveThreshold", "AgentMemoryGrowing", "AgentMemoryHardLimitPredicted"),
+    *("AgentMemoryHardLimitExceeded", "AgentBusy", "AgentBusyTooLong", "HostPingFailed"),
+    *("MemleashResponderDown", "MemleashResponderPaused", "AgentRestartFailed"),
+    *("AgentRestartBlocked", "AgentRestartLoop"),
+)
+"""Alerts of memleash's own rules: none of them holds a restart back."""
+
+TRIGGERS = ("AgentMemoryHardLimitExceeded", "AgentMemoryGrowing", "AgentBusy")
+"""Alerts that the responder itself acts on: no mute may cover them."""
