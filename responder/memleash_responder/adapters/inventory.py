@@ -6,11 +6,12 @@ Format: https://prometheus.io/docs/prometheus/latest/configuration/configuration
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import logging
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,18 +28,38 @@ log = logging.getLogger(__name__)
 _HOST = re.compile(r"(?!\.{1,2}$)[^\x00-\x20\x7f-\x9f/\\\ud800-\udfff]{1,253}")
 _GROUP_KEYS = ("targets", "labels")
 
-_Signature = tuple[tuple[str, int, int, int], ...]
+PATIENCE_SECONDS = 0.2
+"""How long who asks for all hosts waits for a new version; longer for a large file alone."""
+
+_Signature = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _File:
+    """One file as it was read."""
+
+    signature: _Signature | None
+    """What changes when the file does; None: it cannot be looked at."""
+    groups: Sequence[tuple[str, Host]] = ()
+    """Each host with the place of its group."""
 
 
 class Inventory:
-    """The hosts as the files have them now; many threads may ask."""
+    """The hosts as the files have them now; many threads may ask.
+
+    A new version is read by a thread of its own, and of it the files alone that changed. Who asks
+    for one host waits for it. Who asks for all of them, such as a page, goes on with the version
+    before where it takes longer than a moment.
+    """
 
     def __init__(self, settings: InventorySettings) -> None:
         """Read the files. Raises ConfigError."""
-        self._files = settings.files
-        self._reloading = threading.Lock()
-        self._seen = _signature(self._files)
-        self._hosts = load(self._files)
+        self._patterns = settings.files
+        self._lock = threading.Lock()
+        self._reader: threading.Thread | None = None
+        self._seen = _signatures(self._patterns)
+        self._files: Mapping[Path, _File] = {}
+        self._files, self._hosts = _read(self._patterns, self._files)
         self._valid = True
 
     @property
@@ -47,35 +68,38 @@ class Inventory:
         return self._valid
 
     def hosts(self) -> Mapping[str, Host]:
-        """Return the hosts by name, read again first when a file changed.
+        """Return the hosts by name. Who finds that files changed waits PATIENCE_SECONDS.
 
-        A new version that is not valid is logged once, and the old one stays. While one thread
-        reads a large new version, the others go on with the old one.
+        A new version that is not valid is logged once, and the old one stays.
         """
-        if self._reloading.acquire(blocking=False):
-            try:
-                seen = _signature(self._files)
-                if seen != self._seen:
-                    self._seen = seen
-                    self._reload()
-            finally:
-                self._reloading.release()
+        reader, is_new = self._look()
+        if reader is not None and is_new:
+            reader.join(PATIENCE_SECONDS)
         return self._hosts
 
     def get(self, name: str) -> Host | None:
-        """Return the host called ``name``, if there is one.
+        """Return the host called ``name``, if there is one, by the files as they are now."""
+        reader, _ = self._look()
+        if reader is not None:
+            reader.join()
+        return self._hosts.get(name)
 
-        A name that is not known yet waits for a new version that is being read.
-        """
-        host = self.hosts().get(name)
-        if host is None:
-            with self._reloading:
-                host = self._hosts.get(name)
-        return host
+    def _look(self) -> tuple[threading.Thread | None, bool]:
+        """Return who reads a new version, if there is one, and whether that begins only now."""
+        with self._lock:
+            if self._reader is not None and self._reader.is_alive():
+                return self._reader, False
+            seen = _signatures(self._patterns)
+            if seen == self._seen:
+                return None, False
+            reader = threading.Thread(target=self._reload, name="inventory", daemon=True)
+            reader.start()
+            self._seen, self._reader = seen, reader
+            return reader, True
 
     def _reload(self) -> None:
         try:
-            self._hosts = load(self._files)
+            self._files, self._hosts = _read(self._patterns, self._files)
         except ConfigError as error:
             self._valid = False
             log.error("inventory is not valid, the old one stays", extra={"problem": str(error)})  # noqa: TRY400 - the message says it all
@@ -86,20 +110,37 @@ class Inventory:
 
 def load(files: Iterable[Path]) -> Mapping[str, Host]:
     """Return the hosts in ``files`` by name. Raises ConfigError with file, path and value."""
+    return _read(files, {})[1]
+
+
+def _read(
+    patterns: Iterable[Path], before: Mapping[Path, _File]
+) -> tuple[Mapping[Path, _File], Mapping[str, Host]]:
+    """Return the files and their hosts by name; what is as it was ``before`` is not read again."""
+    files = {file: _current(file, before.get(file)) for file in _expanded(patterns)}
     hosts: dict[str, Host] = {}
-    places: dict[str, str] = {}
-    for file in _expanded(files):
-        for place, group in _groups(file):
-            host = _host(group, file, place)
-            known = hosts.setdefault(host.name, host)
-            first = places.setdefault(host.name, f"{file}: {place}")
-            if known != host:
+    places: dict[str, tuple[Path, str]] = {}
+    for file, read in files.items():
+        for place, host in read.groups:
+            if hosts.setdefault(host.name, host) != host:
+                first_file, first = places[host.name]
                 raise ConfigError(
                     str(file),
                     place,
-                    f"host {host.name!r} is given twice and not alike, first at {first}",
+                    f"host {host.name!r} is given twice and not alike,"
+                    f" first at {first_file}: {first}",
                 )
-    return MappingProxyType(hosts)
+            places.setdefault(host.name, (file, place))
+    return files, MappingProxyType(hosts)
+
+
+def _current(file: Path, before: _File | None) -> _File:
+    """Return ``file`` as it is now. Raises ConfigError."""
+    signature = _signature(file)  # before it is read: what is written meanwhile is read again
+    if before is not None and signature is not None and signature == before.signature:
+        return before
+    groups = [(place, _host(group, file, place)) for place, group in _groups(file)]
+    return _File(signature, groups)
 
 
 def _expanded(files: Iterable[Path]) -> list[Path]:
@@ -116,16 +157,20 @@ def _expanded(files: Iterable[Path]) -> list[Path]:
     return result
 
 
-def _signature(files: Iterable[Path]) -> _Signature:
-    """Return what changes when any of ``files`` does."""
-    signature = []
+def _signatures(patterns: Iterable[Path]) -> Mapping[Path, _Signature | None]:
+    """Return what changes when any file of ``patterns`` does, comes or goes."""
     try:
-        for file in _expanded(files):
-            stat = file.stat()
-            signature.append((str(file), stat.st_mtime_ns, stat.st_size, stat.st_ino))
-    except (OSError, ConfigError):
-        return ()  # load says what is wrong
-    return tuple(signature)
+        return {file: _signature(file) for file in _expanded(patterns)}
+    except ConfigError:
+        return {}  # whoever reads them says what is wrong
+
+
+def _signature(file: Path) -> _Signature | None:
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _groups(file: Path) -> list[tuple[str, dict[str, object]]]:
@@ -163,13 +208,14 @@ def _host(group: Mapping[str, object], file: Path, place: str) -> Host:
             else "is missing; every group names its host",
         )
     target, address = _target(group.get("targets"), file, f"{place}.targets")
-    ssh_address = labels.get("ssh_address", address)
-    try:
-        parse_ssh_address(ssh_address)
-    except ValueError as error:
-        at = f"{place}.labels.ssh_address"
-        raise ConfigError(str(file), at, f"{show(ssh_address)} {error}") from error
-    return Host(name, target, ssh_address, labels)
+    ssh_address = labels.get("ssh_address")
+    if ssh_address is not None:
+        try:
+            parse_ssh_address(ssh_address)
+        except ValueError as error:
+            at = f"{place}.labels.ssh_address"
+            raise ConfigError(str(file), at, f"{show(ssh_address)} {error}") from error
+    return Host(name, target, ssh_address if ssh_address is not None else address, labels)
 
 
 def _labels(raw: object, file: Path, place: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from memleash_exporter.settings import Settings as ExporterSettings
 from memleash_responder.adapters import inventory
 from memleash_responder.core.alerts import PayloadError, parse_notification
 from memleash_responder.settings import Settings as ResponderSettings
+from memleash_toolkit import documents
 from memleash_toolkit.settings import ConfigError, build, parse_yaml
 
 HERE = Path("fuzz.yml")
@@ -47,6 +48,17 @@ TREES: st.SearchStrategy[Any] = st.recursive(
 )
 MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FILES = st.binary(max_size=100) | TREES.map(yaml.safe_dump).map(str.encode)
+
+
+PIECES = (
+    """[ ] { } , : ? - a b a: <<: = "x" 'y' !!str !x &a *a 07 1.5 ~ yes 2026-01-31 2026-13-99"""
+    " .nan --- ... |"
+)
+LINES = st.lists(
+    st.sampled_from([*PIECES.split(" "), " ", "\n", "\n  "]),
+    max_size=14,
+).map("".join)
+"""Pieces of YAML, of which many fit together by chance."""
 
 
 def complaint(read: Callable[[], object]) -> str | None:
@@ -95,3 +107,15 @@ def test_payloads(raw: object) -> None:
     body = json.dumps(raw)
     said = complaint(lambda: parse_notification(json.loads(body)))
     assert said is None or said.partition(" ")[0]
+
+
+@MANY
+@given(LINES | TREES.map(yaml.safe_dump))
+def test_the_short_way_to_read_yaml_reads_what_pyyaml_reads(text: str) -> None:
+    def read(by: Callable[[str], object]) -> str:
+        try:
+            return repr(by(text))
+        except documents.DocumentError as error:
+            return f"refused: {error}"
+
+    assert read(documents.parse_yaml) == read(documents._any_document)

@@ -6,8 +6,7 @@ import json
 import logging
 import os
 import re
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -218,12 +217,14 @@ def test_a_bad_new_version_keeps_the_old_one_and_is_logged_once(
         file.unlink()
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
+            assert inventory.get("node-9") is None  # waits until the new version is read
             hosts = inventory.hosts()
     assert set(hosts) == {"node-7", "node-8"}
     assert [record.getMessage() for record in caplog.records] == [
         "inventory is not valid, the old one stays"
     ]
     write("- {targets: ['a:1'], labels: {host: mended}}")
+    assert inventory.get("mended") is not None
     assert set(inventory.hosts()) == {"mended"}
 
 
@@ -232,35 +233,50 @@ def test_the_given_mapping_cannot_be_changed(inventory: Inventory) -> None:
         inventory.hosts()["evil"] = NODE_7  # type: ignore[index]
 
 
-def test_a_name_that_is_not_known_yet_waits_for_the_version_that_is_being_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_list_goes_on_with_the_old_version_and_one_name_waits_for_the_new(
+    tmp_path: Path,
 ) -> None:
     """Seen: an alert about a new host came in the milliseconds in which its file was read."""
-    file = tmp_path / "hosts.yml"
-    file.write_text("[]")
+    file, slow = tmp_path / "hosts.yml", tmp_path / "slow"
+    file.write_text(GOOD)
     asked = Inventory(InventorySettings((file,)))
-    reading, read_on = threading.Event(), threading.Event()
-
-    def slow(files: Iterable[Path]) -> Mapping[str, Host]:
-        reading.set()
-        assert read_on.wait(60)
-        return load(files)
-
-    monkeypatch.setattr("memleash_responder.adapters.inventory.load", slow)
-    file.write_text(json.dumps([{"targets": ["a:1"], "labels": {"host": "new"}}]))
-    with ThreadPoolExecutor(2) as pool:
-        reader = pool.submit(asked.hosts)
-        assert reading.wait(60)
-        assert asked.hosts() == {}, "who wants the list goes on with the old one"
-        waiting = pool.submit(asked.get, "new")
-        read_on.set()
-        assert waiting.result() is not None
-        assert list(reader.result()) == ["new"]
+    os.mkfifo(slow)  # is read as slowly as it is written
+    slow.replace(file)
+    with ThreadPoolExecutor(1) as pool:
+        assert set(asked.hosts()) == {"node-7", "node-8"}
+        waiting = pool.submit(asked.get, "node-9")
+        assert set(asked.hosts()) == {"node-7", "node-8"}
+        assert not waiting.done()
+        with file.open("w") as written:  # opens once the reader has opened it
+            written.write(GOOD.replace("node-7", "node-9"))
+        node = waiting.result(timeout=60)
+    assert node is not None
+    assert node.name == "node-9"
 
 
-@pytest.mark.parametrize(("written", "label"), [("true", "true"), ("No", "false"), ("'Y'", "Y")])
-def test_a_yes_or_no_needs_no_quotes_as_prometheus_reads_it(
-    write: Callable[..., Path], written: str, label: str
-) -> None:
-    file = write(f"- {{targets: ['a:1'], labels: {{host: a, maintenance: {written}}}}}")
-    assert load([file])["a"].labels["maintenance"] == label
+def test_only_the_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    unchanged, changed = tmp_path / "1.yml", tmp_path / "2.yml"
+    unchanged.write_text("- {targets: ['a:1'], labels: {host: a}}")
+    changed.write_text("- {targets: ['b:1'], labels: {host: b}}")
+    asked = Inventory(InventorySettings((tmp_path / "*.yml",)))
+    times = unchanged.stat()
+    unchanged.write_text("- {targets: ['x:1'], labels: {host: x}}")  # as nobody can see
+    os.utime(unchanged, ns=(times.st_atime_ns, times.st_mtime_ns))
+    changed.write_text("- {targets: ['new:1'], labels: {host: new}}")
+
+    assert asked.get("new") is not None
+    assert set(asked.hosts()) == {"a", "new"}
+    changed.unlink()
+    assert asked.get("new") is None
+    assert set(asked.hosts()) == {"a"}
+
+
+def test_a_file_that_was_left_alone_still_counts_for_a_host_given_twice(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.yml", tmp_path / "2.yml"
+    first.write_text("- {targets: ['a:1'], labels: {host: a}}")
+    second.write_text("- {targets: ['b:1'], labels: {host: b}}")
+    asked = Inventory(InventorySettings((first, second)))
+    second.write_text("- {targets: ['other:1'], labels: {host: a}}")
+
+    assert asked.get("b") is not None
+    assert not asked.valid

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,63 @@ def test_anchors_are_understood() -> None:
         "d": "text",
         "e": "text",
     }
+
+
+READ = """
+import json, sys
+if sys.argv[1] == "without libyaml":
+    sys.modules["yaml._yaml"] = None
+from memleash_toolkit import documents
+assert (documents._SafeLoader.__name__ == "SafeLoader") == (sys.argv[1] == "without libyaml")
+for text in json.load(sys.stdin):
+    try:
+        print(repr(documents.parse_yaml(text)))
+    except documents.DocumentError as error:
+        print(error)
+"""
+
+
+def test_without_libyaml_everything_is_read_alike() -> None:
+    texts = [
+        "- targets: ['a:1']\n  labels: {host: a, n: 07, on: yes, f: 1e3, x: 0x1f, z: ~}\n",
+        "a: &a {x: 1}\nb: *a\nc: {<<: *a}\nd: !!str 7\ne: 2026-01-31\nf: |\n  two\n  lines\n",
+        "{1: a, 2.5: b, null: c, true: d}",
+        "",
+        nested(MAX_DEPTH + 1),
+        "a: 1\nb: 2\na: 3\n",
+        "? [a]\n: b",
+        "a: 1\nb: 2026-13-99\n",
+    ]
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", READ, with_or_without],
+            input=json.dumps(texts),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for with_or_without in ("with libyaml", "without libyaml")
+    ]
+    assert len(said[0]) == len(texts)
+    for by_libyaml, by_python in zip(*said, strict=True):
+        assert by_python.startswith(by_libyaml), "PyYAML's own parser goes on to show the place"
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake", "line"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "key 'a' is given twice", 3),
+        ("- a\n- {b: 1,\n", "expected", 3),
+        ("a:\n  - b\n c: d\n", "expected", 3),
+        ("a: 1\n---\nb: 2\n", "expected a single document", 2),
+        ("a: 1\n? [b]\n: c", "a key must be plain text", 2),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(text: str, mistake: str, line: int) -> None:
+    with pytest.raises(
+        DocumentError, match=f"is not valid YAML: .*{mistake}.* line {line}, column"
+    ):
+        parse_yaml(text)
 
 
 def test_aliases_count_as_what_they_grow_to(monkeypatch: pytest.MonkeyPatch) -> None:
