@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -120,9 +122,20 @@ class Inline(Executor):
 
 
 class KillableDatabase(Database):
-    """The real database, with a boundary around every transaction."""
+    """The real database, with a boundary around every transaction.
+
+    A statement is compiled once for all of them, not once for each: these tests make hundreds.
+    """
 
     boundary: Callable[[str], None] = staticmethod(lambda _: None)
+    _compiled: ClassVar[dict[Any, Any]] = {}
+    _dialect: ClassVar[sa.Dialect | None] = None
+
+    def _engine(self, pool_size: int, connect_args: Mapping[str, object]) -> sa.Engine:
+        made = super()._engine(pool_size, connect_args)
+        KillableDatabase._dialect = KillableDatabase._dialect or made.dialect
+        options = {"compiled_cache": self._compiled}
+        return sa.Engine(made.pool, KillableDatabase._dialect, self.url, execution_options=options)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -176,6 +189,7 @@ class World:
         """What happens the next time that a boundary of this name is passed."""
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._file = folder / "world.db"
+        self._file.write_bytes(_new_database())
         self.engine = Ledger(self.boundary)
         self.settings = settings.Settings(
             inventory=settings.InventorySettings(()),
@@ -212,7 +226,6 @@ class World:
             before.tables.database.close()
         database = KillableDatabase(f"sqlite:///{self._file}")
         event.listen(database.engine, "connect", _no_sync)
-        upgrade(database)
         database.boundary = self.boundary
         outside: Any = Outside.__new__(Outside)
         for name, part in {
@@ -384,6 +397,17 @@ class World:
         now = self.clock.now()
         claims = self.services.tables.mutes.of_host(self.place(name)[0])
         return any(one.in_force(now) for one in claims)
+
+
+@functools.cache
+def _new_database() -> bytes:
+    """Return the file that a responder's first start makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "new.db"
+        database = Database(f"sqlite:///{file}")
+        upgrade(database)
+        database.close()
+        return file.read_bytes()
 
 
 def leak_and_fire(world: World, **node: Any) -> None:
