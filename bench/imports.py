@@ -1,21 +1,40 @@
-"""What each library costs in memory, on top of all else that the program imports.
+"""What each library costs in memory, and what it costs to begin.
 
-    python -m bench.imports
+    python -m bench.imports [memory|starts]
 
-For a library that is used: the others are imported first, and what the program takes of the
-standard library, then it. For one that another brings: all of these first. For one that was not
-taken: the whole program first. Each in a fresh interpreter, the median of five. One that is not
-installed here is left out. Prints a table.
+Memory is on top of all else that the program imports. For a library that is used: the others are
+imported first, and what the program takes of the standard library, then it. For one that another
+brings: all of these first. For one that was not taken: the whole program first. Each in a fresh
+interpreter, the median of five. One that is not installed here is left out.
+
+A start is the processor time of a program that is asked for its help, or of one command that finds
+no responder, and beside it that of an interpreter that imports requests and does nothing. They
+take turns, so that what else the machine does falls on all alike. Prints a table of each.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import resource
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 ROUNDS = 5
+STARTS = 15
+REQUESTS = (sys.executable, "-c", "import requests")
+_UNUSED = "http://127.0.0.1:9"
+_SCRIPTS = Path(sys.executable).parent
+COMMANDS = (
+    (sys.executable, "-c", "pass"),
+    REQUESTS,
+    ("memleashctl", "--help"),
+    ("memleashctl", "--url", _UNUSED, "status"),
+    ("memleash-responder", "--help"),
+    ("memleash-exporter", "--help"),
+    ("memleash-busy", "--help"),
+)
 PROGRAMS = {
     "exporter": ("memleash_exporter.cli", ("yaml", "h11", "psutil", "prometheus_client", "bcrypt")),
     "responder": (
@@ -43,6 +62,39 @@ print(resident() - before)
 
 def main() -> None:
     """Measure and print."""
+    wanted = sys.argv[1:] or ["memory", "starts"]
+    if "starts" in wanted:
+        print_starts()
+    if "memory" in wanted:
+        print_memory()
+
+
+def print_starts() -> None:
+    """Print the median processor time of each command, and its ratio to that of requests."""
+    seconds: dict[tuple[str, ...], list[float]] = {command: [] for command in COMMANDS}
+    for _ in range(STARTS):
+        for command, taken in seconds.items():
+            taken.append(processor_seconds(command))
+    medians = {command: statistics.median(taken) for command, taken in seconds.items()}
+    print("| command | CPU ms | to an import of requests |")
+    print("|---|---:|---:|")
+    for command, median in medians.items():
+        shown = " ".join(command).replace(sys.executable, "python")
+        print(f"| `{shown}` | {1000 * median:.0f} | {median / medians[REQUESTS]:.2f} |")
+    print()
+
+
+def processor_seconds(command: tuple[str, ...]) -> float:
+    """Return what ``command`` takes of the processor, in seconds of user and system."""
+    program, *rest = command
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([_SCRIPTS / program, *rest], capture_output=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def print_memory() -> None:
+    """Print what each library adds."""
     print("| program | library | MiB |")
     print("|---|---|---:|")
     for program, (module, used) in PROGRAMS.items():

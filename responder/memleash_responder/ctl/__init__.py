@@ -3,6 +3,7 @@
 main            the group, its flags, completion, and the boundary where errors become exit codes
 context         what every command is given
 config, client  where the responder is and how to speak to it
+errors          what ends a command early, and its exit code
 answers         what the responder answers, checked
 output          tables and JSON; nothing from outside reaches the terminal raw
 fleet, restarts, switches, checks, diagnostics   the commands

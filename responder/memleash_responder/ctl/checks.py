@@ -1,4 +1,8 @@
-"""check config, check inventory: what can be wrong, before the responder meets it."""
+"""check config, check inventory: what can be wrong, before the responder meets it.
+
+These alone need the responder's settings and its SSH library, which cost more to import than all
+else of memleashctl together: they are imported where they are used.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,10 @@ from pathlib import Path
 
 import click
 
-from memleash_responder import settings
-from memleash_responder.adapters import inventory
-from memleash_responder.adapters.ssh import commands as ssh
-from memleash_responder.ctl.client import CtlError, Exit
 from memleash_responder.ctl.context import Ctl, output_option, pass_ctl
+from memleash_responder.ctl.errors import CtlError, Exit
 from memleash_responder.ctl.output import plain, say
-from memleash_responder.web.authentication import Gate
 from memleash_toolkit.settings import ConfigError
-from memleash_toolkit.web_config import WebConfig
 
 _files = click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE..."
@@ -36,6 +35,12 @@ def check() -> None:
 @pass_ctl
 def check_config(ctl: Ctl, files: tuple[Path, ...], web_config_file: Path | None) -> None:
     """Check the responder's configuration, with its inventory and its tokens."""
+    from memleash_responder import settings  # noqa: PLC0415 - see above
+    from memleash_responder.adapters import inventory  # noqa: PLC0415
+    from memleash_responder.adapters.ssh import commands as ssh  # noqa: PLC0415
+    from memleash_responder.web.authentication import Gate  # noqa: PLC0415
+    from memleash_toolkit.web_config import WebConfig  # noqa: PLC0415
+
     checked = []
     for file in files:
         try:
@@ -56,6 +61,8 @@ def check_config(ctl: Ctl, files: tuple[Path, ...], web_config_file: Path | None
 @pass_ctl
 def check_inventory(ctl: Ctl, files: tuple[Path, ...]) -> None:
     """Check inventory files, as they are read together."""
+    from memleash_responder.adapters import inventory  # noqa: PLC0415 - see above
+
     try:
         hosts = inventory.load(files)
     except ConfigError as error:

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
-from memleash_responder.settings import Authorization, HttpConfig
+from memleash_responder.http_settings import Authorization, HttpConfig
 from memleash_toolkit import settings as toolkit_settings
 from memleash_toolkit.values import BaseUrl, Duration
 

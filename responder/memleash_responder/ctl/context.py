@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from memleash_responder.ctl.answers import Host
-from memleash_responder.ctl.client import Client, CtlError
 from memleash_responder.ctl.config import CtlConfig
+from memleash_responder.ctl.errors import CtlError
 from memleash_responder.ctl.output import print_json
+
+if TYPE_CHECKING:
+    from memleash_responder.ctl.client import Client
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,6 +33,9 @@ class Ctl:
     def client(self) -> Client:
         """The responder's API."""
         if self._client is None:
+            # It brings requests, half of what an import of memleashctl would cost with it.
+            from memleash_responder.ctl.client import Client  # noqa: PLC0415 - --help needs none
+
             self._client = Client(self.config)
         return self._client
 

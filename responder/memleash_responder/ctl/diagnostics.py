@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from memleash_responder.ctl.answers import Answered, Diagnosis, Diagnostic
-from memleash_responder.ctl.client import CtlError, Exit
 from memleash_responder.ctl.context import (
     Ctl,
     agent_argument,
@@ -16,6 +15,7 @@ from memleash_responder.ctl.context import (
     output_option,
     pass_ctl,
 )
+from memleash_responder.ctl.errors import CtlError, Exit
 from memleash_responder.ctl.output import ago, plain, print_json, print_table, say, size
 from memleash_toolkit.units import parse_duration
 

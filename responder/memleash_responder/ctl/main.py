@@ -11,10 +11,10 @@ import click
 from click.shell_completion import get_completion_class
 
 from memleash_responder.ctl.checks import check
-from memleash_responder.ctl.client import CtlError, Exit
 from memleash_responder.ctl.config import load
 from memleash_responder.ctl.context import Ctl
 from memleash_responder.ctl.diagnostics import diagnose, diagnostics
+from memleash_responder.ctl.errors import CtlError, Exit
 from memleash_responder.ctl.fleet import explain, hosts, maintenance, quarantine, reconnect, status
 from memleash_responder.ctl.output import CannotWrite, abandon_output, complain, flush, plain, say
 from memleash_responder.ctl.restarts import report, restart, restarts

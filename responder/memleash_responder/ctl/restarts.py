@@ -7,7 +7,6 @@ import time
 import click
 
 from memleash_responder.ctl.answers import Answered, Bought, Report, Restart
-from memleash_responder.ctl.client import CtlError, Exit
 from memleash_responder.ctl.context import (
     Ctl,
     agent_argument,
@@ -15,6 +14,7 @@ from memleash_responder.ctl.context import (
     output_option,
     pass_ctl,
 )
+from memleash_responder.ctl.errors import CtlError, Exit
 from memleash_responder.ctl.output import ago, moment, plain, print_table, say
 from memleash_toolkit.units import format_duration, parse_duration
 

@@ -8,7 +8,8 @@ from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.core.facts import AgentFacts, Host
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import FactsUnavailable
-from memleash_responder.settings import BasicAuth, Exporter
+from memleash_responder.http_settings import BasicAuth
+from memleash_responder.settings import Exporter
 from memleash_toolkit.values import Duration
 from tests.contract.adapters.peer import Peer, Raw, Reply
 

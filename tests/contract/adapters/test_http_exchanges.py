@@ -14,7 +14,7 @@ import trustme
 
 from demo.http_server import as_json, serving
 from memleash_responder.adapters.http import client as http
-from memleash_responder.settings import Authorization, BasicAuth, HttpConfig, TlsConfig
+from memleash_responder.http_settings import Authorization, BasicAuth, HttpConfig, TlsConfig
 from tests.contract.adapters.peer import Peer, Raw, Reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"

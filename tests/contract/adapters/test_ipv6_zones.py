@@ -9,7 +9,7 @@ import pytest
 from demo.http_server import Reply, Request, as_json, serving
 from memleash_exporter.adapters import probes
 from memleash_responder.adapters.http import client as http
-from memleash_responder.settings import HttpConfig
+from memleash_responder.http_settings import HttpConfig
 from memleash_toolkit.addresses import parse_host_and_port, parse_url
 from tests.support.clean_environment import has_ipv6
 

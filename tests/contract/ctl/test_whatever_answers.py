@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from memleash_responder.ctl import answers
 from memleash_responder.ctl.answers import NotUnderstood, understood
-from memleash_responder.ctl.client import Exit
+from memleash_responder.ctl.errors import Exit
 from memleash_responder.ctl.main import CLOSED_PIPE, cli, run
 from memleash_responder.usecases import overview
 from memleash_responder.usecases.shown_steps import StepProgress

@@ -1,4 +1,7 @@
-"""memleashctl as a program: odd terminals, full disks, closed pipes, bytes as arguments, Ctrl-C."""
+"""memleashctl as a program: odd terminals, full disks, closed pipes, bytes as arguments, Ctrl-C.
+
+And what it imports, so that it begins at once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import wait_until
-from memleash_responder.ctl.client import Exit
+from memleash_responder.ctl.errors import Exit
 from memleash_responder.ctl.main import CLOSED_PIPE
 from tests.contract.ctl.server import Server, http
 
@@ -144,3 +147,33 @@ def test_ctrl_c_ends_it_without_a_word() -> None:
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=60)
     assert (running.returncode, out, err) == (-signal.SIGINT, b"", b"")
+
+
+WHAT_THE_RESPONDER_NEEDS = {"sqlalchemy", "dbos", "flask", "fabric", "paramiko", "psycopg"}
+
+
+def imported(*words: str) -> set[str]:
+    """Return the modules of memleashctl at its end; the command must be done."""
+    program = "from memleash_responder.ctl import main\ntry: main()\n"
+    program += "finally: import sys; print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return set(done.stderr.split())
+
+
+def test_help_imports_neither_the_responders_libraries_nor_those_of_http() -> None:
+    modules = imported("--help")
+    assert "click" in modules
+    assert not modules & {*WHAT_THE_RESPONDER_NEEDS, "requests", "memleash_responder.settings"}
+
+
+def test_a_command_imports_http_and_none_of_the_responders_libraries(responder: Server) -> None:
+    modules = imported("--url", responder.url, "status")
+    assert "requests" in modules
+    assert not modules & {*WHAT_THE_RESPONDER_NEEDS, "memleash_responder.settings"}

@@ -15,7 +15,8 @@ from memleash_responder.adapters.http import client as http
 from memleash_responder.core.facts import ControllerTasks, Host, Task, Unknown
 from memleash_responder.core.host_states import HostState
 from memleash_responder.core.untrusted import NAME_CHARACTERS, line, number
-from memleash_responder.settings import Authorization, Controller, HttpConfig
+from memleash_responder.http_settings import Authorization, HttpConfig
+from memleash_responder.settings import Controller
 
 NO_HOST = "memleash-asks.invalid"
 """A host that does not exist (RFC 6761): no controller knows it."""

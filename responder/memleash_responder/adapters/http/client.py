@@ -27,7 +27,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from memleash_responder.adapters.http.deadline import DeadlineAdapter, deadline
 from memleash_responder.core.untrusted import line
-from memleash_responder.settings import HttpConfig
+from memleash_responder.http_settings import HttpConfig
 from memleash_toolkit.documents import DocumentError, parse_json
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
