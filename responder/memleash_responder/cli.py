@@ -31,7 +31,7 @@ from memleash_responder.adapters.ssh import commands as ssh
 from memleash_responder.adapters.telemetry import Part, Telemetry
 from memleash_responder.core.moments import as_datetime
 from memleash_responder.errors import DatabaseUnavailable
-from memleash_responder.usecases import host_watch
+from memleash_responder.usecases import diagnosis_workflow, host_watch, restart_workflow
 from memleash_responder.usecases.abandoned_restarts import AbandonedRestarts
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
@@ -44,7 +44,7 @@ from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.replicas import Liveness
 from memleash_responder.usecases.restart_requests import RestartRequests
-from memleash_responder.usecases.restart_workflow import FORMER_QUEUE, WORKFLOW, RestartWorkflow
+from memleash_responder.usecases.restart_workflow import RestartWorkflow
 from memleash_responder.usecases.services import Outside, Services, Tables
 from memleash_responder.usecases.slow_work import SlowWork
 from memleash_responder.web.app import create_app
@@ -178,7 +178,9 @@ class Responder:
         self._workflow = RestartWorkflow(services, self._durable, slow.share(1))
         self._muting = Muting(services, slow.share(RENEWALS), slow.share(1))
         self._admission = RestartRequests(services, self._workflow, slow.share(WAITING_LOOKS))
-        self._diagnosis = DiagnosisWorkflow(services, self._durable, DiagnosisRequests(services))
+        self._diagnosis = DiagnosisWorkflow(
+            services, self._durable, DiagnosisRequests(services), slow.share(1)
+        )
         self._intake = Intake(
             services, self._admission, self._muting, self._diagnosis, self._workers
         )
@@ -308,10 +310,9 @@ class Responder:
         self._services.telemetry.reload_successful.set(1)
         self._services.telemetry.reloaded_at.set(self._services.clock.now())
 
-    def _work_off(self, queue: str) -> None:
+    def _work_off(self, queue: str, places: int) -> None:
         """Go on with what an older release queued, if one ran on this database."""
         if self._durable.has_queue(queue):
-            places = self._services.settings.fleet.max_concurrent_restarts
             self._durable.queue(queue, concurrency=places, polling_seconds=FORMER_QUEUE_SECONDS)
 
     def _reload_and_log(self) -> None:
@@ -333,10 +334,12 @@ class Responder:
 
     def _abandoned(self, restart_ids: Collection[str]) -> set[str]:
         versions = self._services.tables.replicas.versions()
-        return self._durable.abandoned(WORKFLOW, restart_ids, versions | {STEPS_VERSION})
+        return self._durable.abandoned(
+            restart_workflow.WORKFLOW, restart_ids, versions | {STEPS_VERSION}
+        )
 
     def _cancel(self, restart_id: str) -> None:
-        self._durable.cancel(WORKFLOW, restart_id)
+        self._durable.cancel(restart_workflow.WORKFLOW, restart_id)
 
     def _threads(self) -> dict[str, Callable[[], None]]:
         threads = {
@@ -380,8 +383,9 @@ class Responder:
             self._liveness.show()
         self._services.tables.hosts.forget_attempts(self._services.executor_id)
         self._durable.launch()
-        self._work_off(FORMER_QUEUE)
-        self._diagnosis.size_queue()
+        places = self._services.settings.fleet.max_concurrent_restarts
+        self._work_off(restart_workflow.FORMER_QUEUE, places)
+        self._work_off(diagnosis_workflow.FORMER_QUEUE, diagnosis_workflow.CONCURRENCY)
         everything = self._services.clock.now() + 1
         self._intake.sweep(before=everything)
         self._workers.submit(self._admission.resume_open, before=everything)

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import sys
 
+from dbos import DBOS
+
 from demo.stack import faulty_responder
 from memleash_responder import cli
+from memleash_responder.adapters.dbos_engine import STEPS_VERSION
 from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases import restart_workflow
 from memleash_responder.usecases.restart_workflow import FORMER_QUEUE, WORKFLOW, RestartWorkflow
@@ -20,7 +23,15 @@ from memleash_responder.usecases.restart_workflow import FORMER_QUEUE, WORKFLOW,
 def enqueue(self: RestartWorkflow, restart: Restart) -> None:
     """Begin a restart by way of the queue."""
     self._durable.queue(FORMER_QUEUE, concurrency=8, polling_seconds=0.25)
-    self._durable.enqueue(FORMER_QUEUE, WORKFLOW, restart.attempt_id)
+    DBOS.enqueue_workflow_with_options(
+        {
+            "workflow_name": WORKFLOW,
+            "queue_name": FORMER_QUEUE,
+            "workflow_id": f"{WORKFLOW}:{restart.attempt_id}",
+            "app_version": STEPS_VERSION,
+        },
+        restart.attempt_id,
+    )
 
 
 def main() -> int:

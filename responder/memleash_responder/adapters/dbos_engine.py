@@ -24,7 +24,7 @@ STEPS_VERSION = "1"
 """To be raised when a workflow's sequence of steps changes."""
 
 UNUSED_POLL_SECONDS = 10.0
-"""By default DBOS looks 100 times a second, on PostgreSQL."""
+"""Between two looks for messages, which nobody sends."""
 
 _PRUNED_AT_ONCE = 1000
 
@@ -35,9 +35,9 @@ _POSTGRESQL = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-"""A server that is gone is noticed in seconds, also by who only listens, and not as TCP would after
-minutes. DBOS has no deadline for a server that is there and hangs; its work waits, the webhook's
-and the pages' own connections do not (see database.timed_postgres).
+"""A server that is gone is noticed in seconds, and not after minutes, as TCP would. DBOS has no
+deadline for a server that is there and hangs; its work waits, the webhook's and the pages' own
+connections do not (see database.timed_postgres).
 """
 
 Workflow = Callable[[str], None]
@@ -75,9 +75,10 @@ class Durable:
             serializer=_Json(),
             log_level="WARNING",
             sys_db_pool_size=10,
-            # Messages between workflows, which are not used, are looked for this often.
+            # Workflows send each other no messages here. Listening for some wakes psycopg ten times
+            # a second, on a connection of its own; a look for them every 10 s is the least.
+            use_listen_notify=False,
             notification_listener_polling_interval_sec=UNUSED_POLL_SECONDS,
-            notification_coalesce_sec=UNUSED_POLL_SECONDS,
         )
         if url.get_backend_name() == "postgresql":
             config["db_engine_kwargs"] = {"connect_args": dict(_POSTGRESQL)}
@@ -111,7 +112,7 @@ class Durable:
             dbos_log.removeFilter(_untold)
 
     def queue(self, name: str, *, concurrency: int, polling_seconds: float) -> None:
-        """Create the queue ``name``, or bring its fleet-wide concurrency up to date."""
+        """Work the queue ``name`` of an older release off."""
         DBOS.register_queue(
             name,
             global_concurrency=concurrency,
@@ -127,18 +128,6 @@ class Durable:
     def has_queue(self, name: str) -> bool:
         """Whether this or an older release created the queue ``name``."""
         return DBOS.retrieve_queue(name) is not None
-
-    def enqueue(self, queue: str, workflow: str, work_id: str) -> None:
-        """Queue a workflow; a second time for the same id changes nothing."""
-        DBOS.enqueue_workflow_with_options(
-            {
-                "workflow_name": workflow,
-                "queue_name": queue,
-                "workflow_id": f"{workflow}:{work_id}",
-                "app_version": STEPS_VERSION,
-            },
-            work_id,
-        )
 
     def abandoned(
         self, workflow: str, work_ids: Collection[str], versions: Collection[str]

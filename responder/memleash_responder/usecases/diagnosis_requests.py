@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.restarts import new_id
@@ -68,7 +67,7 @@ class DiagnosisRequests:
         opened = services.tables.diagnoses.open_on(host)
         return opened if opened is not None and opened.agent == agent else None
 
-    def consider(self, diagnosis_id: str, enqueue: Callable[[str], None]) -> None:
+    def consider(self, diagnosis_id: str) -> None:
         """Look at an open diagnosis: queue it, or give it its final word."""
         diagnosis = self._services.tables.diagnoses.get(diagnosis_id)
         if diagnosis is None or diagnosis.outcome is not None:
@@ -77,7 +76,7 @@ class DiagnosisRequests:
         if isinstance(judged, Refusal):
             self.finish(diagnosis_id, judged.outcome, judged.reason)
         else:
-            enqueue(diagnosis_id)
+            self._services.tables.diagnoses.queue(diagnosis_id)
 
     def finish(self, diagnosis_id: str, outcome: Outcome, reason: str, artifact: str = "") -> None:
         """Give a diagnosis its final word, once; it is logged and counted with the same word."""

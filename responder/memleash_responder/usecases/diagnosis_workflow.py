@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable, run_step
@@ -22,7 +23,7 @@ from memleash_responder.core.diagnoses import WITH_REPORT, DiagnosisStepResult
 from memleash_responder.core.diagnosis_settings import Diagnose
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome, Refusal
-from memleash_responder.core.restarts import AWAITING_APPROVAL, WAITING
+from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED, REQUESTED, WAITING
 from memleash_responder.errors import CommandLost, DatabaseUnavailable, SshError
 from memleash_responder.usecases.diagnosis_plan import plan_of
 from memleash_responder.usecases.diagnosis_requests import (
@@ -36,7 +37,8 @@ from memleash_responder.usecases.unforeseen import patiently, try_one, unforesee
 
 log = logging.getLogger(__name__)
 
-QUEUE = "memleash_diagnoses"
+FORMER_QUEUE = "memleash_diagnoses"
+"""Of the engine, where older releases queued diagnoses; now their rows are the queue."""
 WORKFLOW = "diagnose"
 CONCURRENCY = 20
 """Diagnoses at once over the whole fleet; most of one is waiting."""
@@ -57,15 +59,19 @@ GOES_ON = DiagnosisStepResult()
 class DiagnosisWorkflow:
     """The workflow of one process. Build it before DBOS is launched."""
 
-    def __init__(self, services: Services, durable: Durable, diagnosing: DiagnosisRequests) -> None:
+    def __init__(
+        self,
+        services: Services,
+        durable: Durable,
+        diagnosing: DiagnosisRequests,
+        aside: Executor,
+    ) -> None:
+        """``aside`` begins the next diagnosis when one has ended."""
         self._services = services
         self._durable = durable
         self._diagnosing = diagnosing
+        self._aside = aside
         durable.workflow(WORKFLOW, self._body)
-
-    def size_queue(self) -> None:
-        """Create the queue; call once DBOS runs."""
-        self._durable.queue(QUEUE, concurrency=CONCURRENCY, polling_seconds=2.0)
 
     def ask(self, alert: Alert) -> Diagnosis | None:
         """Open a diagnosis for a firing alert; None: there is nothing new to do."""
@@ -79,11 +85,18 @@ class DiagnosisWorkflow:
         return opened
 
     def consider(self, diagnosis_id: str) -> None:
-        """Look at an open diagnosis: queue it, or give it its final word."""
-        self._diagnosing.consider(diagnosis_id, self._enqueue)
+        """Look at an open diagnosis: queue it, or give it its final word; begin what may begin."""
+        self._diagnosing.consider(diagnosis_id)
+        self.begin_queued()
+
+    def begin_queued(self) -> None:
+        """Begin what is queued, the oldest first, as far as the fleet has places for it."""
+        diagnoses = self._services.tables.diagnoses
+        while (begun := diagnoses.begin_next(CONCURRENCY)) is not None:
+            try_one(self._services, Part.ADMISSION, begun.id, self._start, begun.id)
 
     def resume_open(self) -> None:
-        """Look again at what was opened and never got on; queueing twice changes nothing.
+        """Look again at what was opened and never got on; starting twice changes nothing.
 
         What was begun and has no workflow any more is given its final word, so that the host can
         be diagnosed again. One that cannot be looked at holds up no other.
@@ -91,17 +104,19 @@ class DiagnosisWorkflow:
         tables = self._services.tables
         before = self._services.clock.now() - QUIET_SECONDS
         opened = tables.diagnoses.all_open()
-        for diagnosis in opened:
-            if diagnosis.life is None:
-                try_one(self._services, Part.SWEEP, diagnosis.id, self.consider, diagnosis.id)
+        for one in opened:
+            if one.life is None:
+                look = self.consider if one.step in (REQUESTED, QUEUED) else self._start
+                try_one(self._services, Part.SWEEP, one.id, look, one.id)
+        self.begin_queued()
         begun = [one.id for one in opened if one.life is not None and one.requested_at < before]
         if begun:
             versions = tables.replicas.versions() | {STEPS_VERSION}
             for lost in self._durable.abandoned(WORKFLOW, begun, versions):
                 self._diagnosing.finish(lost, Outcome.COLLECTOR_FAILED, "its workflow was lost")
 
-    def _enqueue(self, diagnosis_id: str) -> None:
-        self._durable.enqueue(QUEUE, WORKFLOW, diagnosis_id)
+    def _start(self, diagnosis_id: str) -> None:
+        self._durable.start(WORKFLOW, diagnosis_id)
 
     def _body(self, diagnosis_id: str) -> None:
         result = self._step("begin", self._begin, diagnosis_id)
@@ -112,6 +127,7 @@ class DiagnosisWorkflow:
         if result.outcome in WITH_REPORT or result.outcome is Outcome.COLLECTOR_FAILED:
             self._step("clean", self._clean, diagnosis_id)
         self._step("finish", self._finish, diagnosis_id, result)
+        self._aside.submit(self.begin_queued)
 
     def _step(
         self,

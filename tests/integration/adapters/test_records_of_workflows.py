@@ -26,9 +26,8 @@ def durable(tmp_path: Path) -> Iterator[Durable]:
     made.workflow("work", lambda _: None)
     made.launch()
     try:
-        made.queue("queue", concurrency=2, polling_seconds=0.05)
         for work_id in IDS:
-            made.enqueue("queue", "work", work_id)
+            made.start("work", work_id)
         wait_until("the work to end", lambda: made.abandoned("work", IDS, {STEPS_VERSION}) == IDS)
         yield made
     finally:
@@ -51,3 +50,28 @@ def test_records_of_what_has_ended_are_pruned_when_they_are_old(
     assert records(tmp_path) == len(IDS)
     durable.prune(before=datetime.now(UTC) + timedelta(seconds=1))
     assert records(tmp_path) == 0
+
+
+def test_what_an_older_release_queued_runs_once_though_it_is_started_too(tmp_path: Path) -> None:
+    ran: list[str] = []
+    made = Durable(sa.make_url(f"sqlite:///{tmp_path / 'records.db'}"), "local")
+    made.workflow("work", ran.append)
+    made.launch()
+    try:
+        made.queue("queue", concurrency=1, polling_seconds=0.05)
+        for work_id in ("first", "second"):
+            DBOS.enqueue_workflow_with_options(
+                {
+                    "workflow_name": "work",
+                    "queue_name": "queue",
+                    "workflow_id": f"work:{work_id}",
+                    "app_version": STEPS_VERSION,
+                },
+                work_id,
+            )
+            made.start("work", work_id)
+        both = {"first", "second"}
+        wait_until("the work to end", lambda: made.abandoned("work", both, {STEPS_VERSION}) == both)
+        assert sorted(ran) == ["first", "second"]
+    finally:
+        DBOS.destroy()

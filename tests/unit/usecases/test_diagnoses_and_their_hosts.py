@@ -28,7 +28,7 @@ from memleash_responder.core.policy import Mode
 from memleash_responder.usecases import diagnosis_workflow as workflow
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
-from tests.unit.usecases.world import AGENT, World
+from tests.unit.usecases.world import AGENT, Inline, World
 
 RUNNING = json.dumps({"state": "running"})
 DONE = json.dumps({"state": "done", "outcome": "complete"})
@@ -55,13 +55,16 @@ class Engine:
     def __init__(self) -> None:
         self.bodies: dict[str, Callable[[str], None]] = {}
         self.lost: set[str] = set()
-        self.queued: list[str] = []
+        self.started: list[str] = []
+        self.to_run: list[str] = []
 
     def workflow(self, name: str, body: Callable[[str], None]) -> None:
         self.bodies[name] = body
 
-    def enqueue(self, _queue: str, _workflow: str, work_id: str) -> None:
-        self.queued.append(work_id)
+    def start(self, _workflow: str, work_id: str) -> None:
+        if work_id not in self.started:
+            self.started.append(work_id)
+            self.to_run.append(work_id)
 
     def abandoned(self, _workflow: str, ids: list[str], _versions: object) -> set[str]:
         return self.lost & set(ids)
@@ -79,12 +82,17 @@ class Site:
     engine: Engine
     work: DiagnosisWorkflow
 
+    def run_started(self) -> None:
+        """Run what was started, and first what died half-way, as DBOS does."""
+        while self.engine.to_run:
+            self.engine.bodies[workflow.WORKFLOW](self.engine.to_run[0])
+            self.engine.to_run.pop(0)
+
     def asked(self, by: str = "anna") -> Diagnosis:
-        """Ask as a person does, run what was queued, and return what became of it."""
+        """Ask as a person does, run what was started, and return what became of it."""
         opened = self.work.ask_for_person("node-1", AGENT, by)
         assert opened is not None
-        while self.engine.queued:
-            self.engine.bodies[workflow.WORKFLOW](self.engine.queued.pop())
+        self.run_started()
         found = self.world.services.tables.diagnoses.get(opened.id)
         assert found is not None
         return found
@@ -98,7 +106,9 @@ def site(make_world: Callable[..., World], tmp_path: Path, monkeypatch: pytest.M
     object.__setattr__(made.services.outside, "ssh", ssh)
     object.__setattr__(made.services.outside, "reports", Reports(tmp_path, 10, GIB))
     monkeypatch.setattr(workflow, "run_step", engine.run_step)
-    work = DiagnosisWorkflow(made.services, cast(Any, engine), DiagnosisRequests(made.services))
+    work = DiagnosisWorkflow(
+        made.services, cast(Any, engine), DiagnosisRequests(made.services), Inline()
+    )
     return Site(made, ssh, engine, work)
 
 
@@ -114,6 +124,38 @@ def report(*names: str) -> str:
 def piece(content: bytes) -> str:
     data = base64.b64encode(content).decode()
     return json.dumps({"state": "read", "data": data, "bytes": len(content)})
+
+
+def test_no_more_begin_than_there_are_places_and_the_next_begins_when_one_ends(site: Site) -> None:
+    table = site.world.services.tables.diagnoses
+    names = [f"d-{number:02}" for number in range(workflow.CONCURRENCY + 2)]
+    for number, name in enumerate(names):
+        table.open(Diagnosis(name, f"host-{name}", AGENT, requested_at=float(number)))
+        table.queue(name)
+
+    site.work.begin_queued()
+    assert site.engine.started == names[:-2]
+
+    table.finish(names[3], Outcome.DISK_FULL, "", "", now=99.0)
+    site.work.begin_queued()
+    assert site.engine.started == names[:-1]
+
+
+def test_what_a_crash_kept_from_its_start_is_started_and_again_changes_nothing(site: Site) -> None:
+    table = site.world.services.tables.diagnoses
+    table.open(Diagnosis("d-1", "node-1", AGENT, requested_at=site.world.clock.now()))
+    table.queue("d-1")
+    assert table.begin_next(places=1) is not None  # and the process dies here
+    site.ssh.answers = {"status": lambda: DONE, "read": report}
+
+    site.work.resume_open()
+    site.work.resume_open()
+    assert site.engine.started == ["d-1"]
+    site.run_started()
+
+    ended = table.get("d-1")
+    assert ended is not None
+    assert ended.outcome is Outcome.DIAGNOSED
 
 
 def test_a_report_is_fetched_and_the_host_is_cleaned(site: Site) -> None:

@@ -14,7 +14,12 @@ from memleash_responder.core.diagnoses import TRY_AGAIN
 from memleash_responder.core.diagnosis_rounds import Rounds
 from memleash_responder.core.facts import same_life
 from memleash_responder.core.outcomes import Outcome
-from memleash_responder.core.restarts import ALERT
+from memleash_responder.core.restarts import ALERT, QUEUED, REQUESTED
+
+_LOCK = "memleash_diagnoses"
+
+BEGIN = "begin"
+"""The first step of what is under way."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Diagnosis:
     requested_at: float
     requested_by: str = ALERT
     """The person who asked, or ALERT."""
-    step: str = "requested"
+    step: str = REQUESTED
     life: float | None = None
     """Start time of the process that is, or was, looked at."""
     rounds: int | None = None
@@ -115,6 +120,31 @@ class Diagnoses:
         conditions = [column == value for column, value in asked if value is not None]
         return self._select(*conditions, limit=limit, offset=offset)
 
+    def queue(self, diagnosis_id: str) -> None:
+        """Let a diagnosis that was only requested wait for its place."""
+        self._update(diagnosis_id, diagnoses.c.step == REQUESTED, step=QUEUED)
+
+    def begin_next(self, places: int) -> Diagnosis | None:
+        """Begin the oldest that is queued, if fewer than ``places`` are under way; None: neither.
+
+        Looking and beginning are one transaction that no second one overlaps, in any replica.
+        """
+        is_open = diagnoses.c.outcome.is_(None)
+        under_way = sa.select(sa.func.count()).where(
+            is_open, diagnoses.c.step.not_in((REQUESTED, QUEUED))
+        )
+        queued = sa.select(diagnoses.c.id).where(is_open, diagnoses.c.step == QUEUED)
+        with self._database.write() as connection:
+            self._database.lock(connection, _LOCK)
+            if (connection.scalar(under_way) or 0) >= places:
+                return None
+            next_id = connection.scalar(queued.order_by(diagnoses.c.requested_at).limit(1))
+            if next_id is None:
+                return None
+            begin = diagnoses.update().where(diagnoses.c.id == next_id).values(step=BEGIN)
+            connection.execute(begin)
+        return self.get(next_id)
+
     def advance(self, diagnosis_id: str, step: str) -> None:
         """Note which step an open diagnosis is at."""
         self._update(diagnosis_id, step=step)
@@ -123,7 +153,7 @@ class Diagnoses:
         """Note which life an open diagnosis looks at, and how often."""
         self._update(
             diagnosis_id,
-            step="begin",
+            step=BEGIN,
             life=life,
             rounds=rounds.count,
             interval_seconds=rounds.interval_seconds,
@@ -147,8 +177,12 @@ class Diagnoses:
         with self._database.write() as connection:
             connection.execute(diagnoses.delete().where(diagnoses.c.finished_at < before))
 
-    def _update(self, diagnosis_id: str, **values: object) -> bool:
-        is_open = sa.and_(diagnoses.c.id == diagnosis_id, diagnoses.c.outcome.is_(None))
+    def _update(
+        self, diagnosis_id: str, *conditions: sa.ColumnElement[bool], **values: object
+    ) -> bool:
+        is_open = sa.and_(
+            diagnoses.c.id == diagnosis_id, diagnoses.c.outcome.is_(None), *conditions
+        )
         with self._database.write() as connection:
             return connection.execute(diagnoses.update().where(is_open).values(values)).rowcount > 0
 
