@@ -65,7 +65,8 @@ class AlertmanagerClient:
         2. When it stays unclear whether a peer took it, it is looked for before it is posted again,
            there or at another peer.
 
-        Alertmanager gives another id when it could not renew in place. Raises AlertmanagerError.
+        Alertmanager renews in place what has the start and the matchers that it listed; else it
+        ends the old one and gives another id. Raises AlertmanagerError.
         """
         unclear = False
 
@@ -92,9 +93,8 @@ class AlertmanagerClient:
             answer = self._ask(peer, "DELETE", f"silence/{silence_id}")
             if answer.ok or answer.status == 404:
                 return
-            if self._stored(peer, silence_id) is None:  # 0.25 answers 500 for one that is over
-                return
-            raise _refused(answer)
+            if self._is_live(peer, silence_id):
+                raise _refused(answer)  # 0.25 answers 500 for one that is over, too
 
         self._first(expire)
 
@@ -152,19 +152,11 @@ class AlertmanagerClient:
             raise AlertmanagerError(f"{peer}: the answer is not a list of silences") from error
 
     def _put(self, peer: str, silence: Silence) -> str:
-        """Post once; a silence that is known keeps its start, or it could not be renewed."""
-        wanted = silence
-        if silence.id is not None:
-            stored = self._stored(peer, silence.id)
-            wanted = (
-                dataclasses.replace(silence, id=None)
-                if stored is None
-                else dataclasses.replace(silence, starts_at=stored.starts_at)
-            )
-        answer = self._ask(peer, "POST", "silences", json=_body(wanted))
-        if answer.status == 404 and wanted.id is not None:  # gone since we looked
-            wanted = dataclasses.replace(wanted, id=None)
-            answer = self._ask(peer, "POST", "silences", json=_body(wanted))
+        """Post once; an id that the peer does not know, once more without it."""
+        answer = self._ask(peer, "POST", "silences", json=_body(silence))
+        if answer.status == 404 and silence.id is not None:
+            created = dataclasses.replace(silence, id=None)
+            answer = self._ask(peer, "POST", "silences", json=_body(created))
         if not answer.ok:
             raise _refused(answer)
         try:
@@ -172,17 +164,16 @@ class AlertmanagerClient:
         except (http.HttpError, LookupError, TypeError) as error:
             raise _Unclear(f"{peer}: no silenceID in the answer: {answer.excerpt()}") from error
 
-    def _stored(self, peer: str, silence_id: str) -> Silence | None:
-        """Return the silence if it is active or pending."""
+    def _is_live(self, peer: str, silence_id: str) -> bool:
+        """Return whether the silence is active or pending."""
         answer = self._ask(peer, "GET", f"silence/{silence_id}")
         if answer.status == 404:
-            return None
+            return False
         if not answer.ok:
             raise _refused(answer)
         try:
-            raw = answer.json()
-            return _silence(raw) if raw["status"]["state"] in _LIVE else None
-        except (http.HttpError, LookupError, TypeError, ValueError, AttributeError) as error:
+            return answer.json()["status"]["state"] in _LIVE
+        except (http.HttpError, LookupError, TypeError) as error:
             raise AlertmanagerError(f"{peer}: the answer is not a silence") from error
 
     def _get(self, peer: str, path: str, parameters: Mapping[str, Any] | None = None) -> Any:

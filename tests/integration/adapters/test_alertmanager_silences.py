@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -55,9 +56,14 @@ def mute(host: str = "node-1", minutes: float = 5) -> Silence:
     )
 
 
-def longer(silence: Silence, silence_id: str, minutes: float = 5) -> Silence:
-    later = silence.ends_at + timedelta(minutes=minutes)
-    return dataclasses.replace(silence, id=silence_id, ends_at=later)
+def made(alertmanager: AlertmanagerClient, wanted: Silence | None = None) -> Silence:
+    """Create a silence, and return it as it is listed then."""
+    silence_id = alertmanager.put(wanted or mute())
+    return next(one for one in alertmanager.silences() if one.id == silence_id)
+
+
+def longer(silence: Silence, minutes: float = 5) -> Silence:
+    return dataclasses.replace(silence, ends_at=silence.ends_at + timedelta(minutes=minutes))
 
 
 def states(am: Alertmanager) -> dict[str, str]:
@@ -107,33 +113,31 @@ def test_silences_of_people_and_ended_ones_are_not_listed(am: Alertmanager) -> N
 
 
 def test_a_silence_is_renewed_in_place_under_the_same_id(am: Alertmanager) -> None:
-    alertmanager, wanted = client(am.url), mute()
-    silence_id = alertmanager.put(wanted)
+    alertmanager = client(am.url)
+    silence = made(alertmanager)
     for minutes in (10, 20):
-        assert alertmanager.put(longer(wanted, silence_id, minutes)) == silence_id
+        assert alertmanager.put(longer(silence, minutes)) == silence.id
     (listed,) = alertmanager.silences()
-    expected = wanted.ends_at + timedelta(minutes=20)
+    expected = silence.ends_at + timedelta(minutes=20)
     assert abs(listed.ends_at - expected) <= timedelta(milliseconds=1)
-    assert states(am) == {silence_id: "active"}
+    assert states(am) == {silence.id: "active"}
 
 
-def test_a_renewal_that_is_wrong_about_the_start_is_still_in_place(am: Alertmanager) -> None:
-    alertmanager, wanted = client(am.url), mute()
-    silence_id = alertmanager.put(wanted)
-    elsewhen = dataclasses.replace(
-        longer(wanted, silence_id), starts_at=wanted.starts_at - timedelta(hours=1)
-    )
-    assert alertmanager.put(elsewhen) == silence_id
-    assert states(am) == {silence_id: "active"}
-
-
-def test_a_silence_that_cannot_be_renewed_in_place_gets_another_id(am: Alertmanager) -> None:
-    alertmanager, wanted = client(am.url), mute()
-    old = alertmanager.put(wanted)
-    other = dataclasses.replace(longer(wanted, old), matchers=mute("node-2").matchers)
-    new = alertmanager.put(other)
-    assert new != old
-    assert states(am) == {old: "expired", new: "active"}
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"matchers": mute("node-2").matchers},
+        {"starts_at": datetime.now(UTC) - timedelta(hours=1)},
+    ],
+    ids=["other matchers", "another start"],
+)
+def test_a_silence_that_cannot_be_renewed_in_place_is_replaced(
+    am: Alertmanager, changes: dict[str, Any]
+) -> None:
+    alertmanager = client(am.url)
+    old = made(alertmanager)
+    new = alertmanager.put(dataclasses.replace(longer(old), **changes))
+    assert states(am) == {old.id: "expired", new: "active"}
 
 
 def test_an_unknown_id_is_created_anew(am: Alertmanager) -> None:
@@ -142,30 +146,30 @@ def test_an_unknown_id_is_created_anew(am: Alertmanager) -> None:
 
 
 def test_an_expired_id_is_created_anew(am: Alertmanager) -> None:
-    alertmanager, wanted = client(am.url), mute()
-    old = alertmanager.put(wanted)
-    alertmanager.expire(old)
-    new = alertmanager.put(longer(wanted, old))
-    assert states(am) == {old: "expired", new: "active"}
+    alertmanager = client(am.url)
+    old = made(alertmanager)
+    alertmanager.expire(old.id or "")
+    new = alertmanager.put(longer(old))
+    assert states(am) == {old.id: "expired", new: "active"}
 
 
 def test_an_alertmanager_that_forgot_everything_gets_it_anew(am: Alertmanager) -> None:
-    alertmanager, wanted = client(am.url), mute()
-    old = alertmanager.put(wanted)
+    alertmanager = client(am.url)
+    old = made(alertmanager)
     am.stop(forget=True)
     with pytest.raises(AlertmanagerError, match="no Alertmanager took it"):
-        alertmanager.put(longer(wanted, old))
+        alertmanager.put(longer(old))
     am.start()
-    new = alertmanager.put(longer(wanted, old))
+    new = alertmanager.put(longer(old))
     assert states(am) == {new: "active"}
 
 
 def test_a_silence_survives_a_restart_and_is_renewed_in_place(am: Alertmanager) -> None:
-    alertmanager, wanted = client(am.url), mute()
-    silence_id = alertmanager.put(wanted)
+    alertmanager = client(am.url)
+    silence = made(alertmanager)
     am.program.stop()  # it writes its silences when it is asked to end
     am.start()
-    assert alertmanager.put(longer(wanted, silence_id)) == silence_id
+    assert alertmanager.put(longer(silence)) == silence.id
 
 
 def test_expiring_is_fine_once_twice_and_for_what_never_was(am: Alertmanager) -> None:
@@ -240,11 +244,10 @@ def test_a_post_whose_answer_is_lost_makes_one_silence(
 def test_a_renewal_whose_answer_is_lost_is_found_in_place(
     am: Alertmanager, proxy: Proxy, spoilt: Reply | Raw
 ) -> None:
-    wanted = mute()
-    silence_id = client(am.url).put(wanted)
+    silence = made(client(am.url))
     proxy.spoilt = [spoilt]
-    assert client(proxy.url, timeout_seconds=1).put(longer(wanted, silence_id)) == silence_id
-    assert states(am) == {silence_id: "active"}
+    assert client(proxy.url, timeout_seconds=1).put(longer(silence)) == silence.id
+    assert states(am) == {silence.id: "active"}
     assert proxy.posts() == 1
 
 
@@ -294,13 +297,14 @@ def test_a_cluster_is_told_once_and_goes_on_when_one_is_down(
     cluster: tuple[Alertmanager, Alertmanager],
 ) -> None:
     first, second = cluster
-    alertmanager, wanted = client(first.url, second.url), mute()
-    silence_id = alertmanager.put(wanted)
+    alertmanager = client(first.url, second.url)
+    silence = made(alertmanager)
+    silence_id = silence.id or ""
     wait_until("the second hears of it", lambda: states(second) == {silence_id: "active"})
     first.stop()
-    assert alertmanager.put(longer(wanted, silence_id)) == silence_id
+    assert alertmanager.put(longer(silence)) == silence_id
     first.start()
-    ends = (wanted.ends_at + timedelta(minutes=5)).isoformat()[:19]
+    ends = longer(silence).ends_at.isoformat()[:19]
     wait_until("the first hears of the renewal", lambda: ends in raw_silences(first))
     assert states(first) == states(second) == {silence_id: "active"}
     alertmanager.expire(silence_id)
