@@ -69,8 +69,9 @@ def after_look(
         return None if claim and claim.ending and not claim.in_force(now) else claim
     if facts.busy:
         goes_on = claim is not None and not claim.ending and not _began_before(claim, facts)
-        since = min(claim.since, now) if claim and goes_on else now
-        until = min(deadline(policy, facts.resident_bytes, now), last_second(policy, since))
+        before = claim if goes_on else None
+        since = min(before.since, now) if before else now
+        until = _renewed(before, policy, since, deadline(policy, facts.resident_bytes, now))
         return Claim(f"busy:{agent}", since, until, f"{agent} is busy")
     if claim is None:
         return None
@@ -85,6 +86,19 @@ def after_look(
 def _began_before(claim: Claim, facts: AgentFacts) -> bool:
     """Whether ``claim`` is about a former life of the agent."""
     return not isinstance(facts.start_time, Unknown) and facts.start_time > claim.since
+
+
+def _renewed(before: Claim | None, policy: Mute, since: float, until: int) -> int:
+    """Return the deadline of a stretch that could last ``until``, never beyond ``max_hold``.
+
+    It stays as it was until it can be a quarter of ``base`` later: each change is written to the
+    database and to Alertmanager. One that is earlier holds at once, and so does the last.
+    """
+    last = last_second(policy, since)
+    if before is None or until >= last:
+        return min(until, last)
+    is_due = until < before.until or until - before.until >= policy.base / 4
+    return until if is_due else before.until
 
 
 def last_second(policy: Mute, since: float) -> int:
@@ -102,7 +116,7 @@ def after_restart_look(
         return claim if claim.in_force(now) else None
     if not goes_on:
         return None
-    until = min(deadline(policy, 0, now), last_second(policy, claim.since))
+    until = _renewed(claim, policy, claim.since, deadline(policy, 0, now))
     return dataclasses.replace(claim, until=until)
 
 

@@ -21,7 +21,7 @@ from demo.stack.responder import UNUSED, Responder, alert, responder
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply
 from tests.integration.adapters import neighbours
 from tests.integration.adapters.neighbours import Alertmanager
-from tests.integration.mutes.nodes import AGENT, Node
+from tests.integration.mutes.nodes import AGENT, GIB, Node
 
 ALERTMANAGER_CONFIG = "route: {receiver: people}\nreceivers: [{name: people}]\n"
 QUICK = {"base": "3s", "longest": "6s", "max_hold": "1h", "tail": "1s", "interval": "1s"}
@@ -210,13 +210,17 @@ class Site:
         return wait_until(f"a silence of {node.name}", look)
 
     def renewals(self, node: Node, count: int) -> list[float]:
-        """Return the ends of the node's one silence over ``count`` renewals of it."""
+        """Return the ends of the node's one silence over ``count`` renewals of it.
+
+        The agent grows by a step each time: else a quarter of ``base`` goes by between two of them.
+        """
         ends: list[float] = []
 
         def look() -> bool:
             end = ends_at(self.one_silence(node))
             if end not in ends:
                 ends.append(end)
+                node.resident_bytes += 4 * GIB
             return len(ends) > count
 
         wait_until(f"{count} renewals", look, seen=lambda: ends)

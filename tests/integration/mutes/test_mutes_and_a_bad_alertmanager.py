@@ -16,6 +16,7 @@ from demo.stack.processes import wait_until
 from tests.contract.adapters.peer import Raw, Reply
 from tests.integration.adapters import neighbours
 from tests.integration.adapters.neighbours import Alertmanager
+from tests.integration.mutes.nodes import GIB
 from tests.integration.mutes.site import ALERTMANAGER_CONFIG, QUICK, Json, Site
 from tests.support.stacks import ONE_AGE
 
@@ -131,6 +132,7 @@ def test_a_silence_that_was_made_and_not_heard_of_is_not_made_twice(
     site.proxy.spoilt = [spoilt]
     silence = site.gets_busy(node)
     wait_until("it is spoilt", lambda: not site.proxy.spoilt)
+    node.resident_bytes = 4 * GIB
     wait_until("a renewal", lambda: site.one_silence(node)["endsAt"] > silence["endsAt"])
     assert [one["id"] for one in site.silences(node, "active", "expired")] == [silence["id"]]
 
@@ -213,12 +215,14 @@ def test_an_alertmanager_that_hangs_does_not_hold_up_the_renewals(site: Site) ->
     wait_until("it to hang", lambda: site.proxy.asked("GET") > asked)
     changes: list[float] = []
     deadlines = {site.until(node)}
+    node.resident_bytes += 4 * GIB
 
     def look() -> bool:
         until = site.until(node)
         if until not in deadlines:
             deadlines.add(until)
             changes.append(time.monotonic())
+            node.resident_bytes += 4 * GIB
         return len(changes) >= 6
 
     wait_until("six renewals", look, seen=lambda: changes)
@@ -280,6 +284,7 @@ def test_a_cluster_with_one_down_has_one_silence_and_none_in_the_end(
         (silence_id,) = wait_until("the silence in both", lambda: _both(first, second, "active"))
         first.stop()
         end = _ends(second)[silence_id]
+        node.resident_bytes = 4 * GIB
         wait_until("a renewal at the other", lambda: _ends(second)[silence_id] > end)
         first.start()
         site.unmute(node)

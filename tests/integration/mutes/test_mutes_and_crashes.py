@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from demo.stack.processes import wait_until
-from tests.integration.mutes.nodes import Node
-from tests.integration.mutes.site import Hold, Site, ends_at
+from tests.integration.mutes.nodes import GIB, Node
+from tests.integration.mutes.site import Hold, Site
 from tests.support.stacks import ONE_AGE
 
 pytestmark = [pytest.mark.integration, ONE_AGE]
@@ -22,13 +21,7 @@ def _killed_at(site: Site, hold: Hold) -> None:
 
 def _agreed(site: Site, node: Node) -> None:
     """Wait until the responder has compared notes with Alertmanager twice, renewing ``node``."""
-    seen: set[float] = set()
-
-    def look() -> bool:
-        seen.add(ends_at(site.one_silence(node)))
-        return len(seen) > 2
-
-    wait_until("two renewals", look, seen=lambda: seen)
+    site.renewals(node, 2)
 
 
 @pytest.mark.parametrize("passed_on", [False, True], ids=["not made", "made, not heard of"])
@@ -47,7 +40,9 @@ def test_killed_while_it_renews_a_mute_it_goes_on_with_the_same_silence(
 ) -> None:
     node = site.add()
     silence = site.gets_busy(node)
-    _killed_at(site, site.proxy.hold_at("POST", node.name, passed_on=passed_on))
+    hold = site.proxy.hold_at("POST", node.name, passed_on=passed_on)
+    node.resident_bytes = 4 * GIB
+    _killed_at(site, hold)
     _agreed(site, node)
     assert [one["id"] for one in site.silences(node, "active", "expired")] == [silence["id"]]
 

@@ -71,6 +71,39 @@ def test_each_look_at_a_busy_agent_overwrites_the_deadline_also_with_an_earlier_
     assert (renewed.since, renewed.until) == (later.since, NOW + 300)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "is_renewed"), [(15, False), (74, False), (75, True), (90, True), (4000, True)]
+)
+def test_a_deadline_is_set_anew_once_it_is_a_quarter_of_base_later(
+    seconds: float, is_renewed: bool
+) -> None:
+    """Each change is a write to the database and one to Alertmanager."""
+    busy = Claim("busy:kvmagent", NOW, int(NOW + 300), "kvmagent is busy")
+    restart = dataclasses.replace(busy, claimant="restart:1")
+    looks = [
+        after_look(busy, "kvmagent", BUSY, POLICY, NOW + seconds),
+        after_restart_look(restart, POLICY, NOW + seconds, goes_on=True),
+    ]
+    for before, after in zip([busy, restart], looks, strict=True):
+        until = NOW + seconds + 300 if is_renewed else before.until
+        assert after == dataclasses.replace(before, until=int(until))
+
+
+def test_a_larger_agent_gets_its_later_deadline_at_once() -> None:
+    grown = dataclasses.replace(BUSY, resident_bytes=4 * GIB)
+    renewed = after_look(CLAIM, "kvmagent", grown, POLICY, NOW)
+    assert renewed is not None
+    assert renewed.until == NOW + 600
+
+
+def test_the_last_deadline_of_a_stretch_is_max_hold_to_the_second() -> None:
+    since = NOW - POLICY.max_hold + 250
+    before = dataclasses.replace(CLAIM, since=since, until=int(NOW + 240))
+    assert after_look(before, "kvmagent", BUSY, POLICY, NOW) == dataclasses.replace(
+        before, until=int(NOW + 250)
+    )
+
+
 def test_no_stretch_of_being_busy_is_muted_beyond_max_hold() -> None:
     since = NOW - POLICY.max_hold
     at_the_end = after_look(

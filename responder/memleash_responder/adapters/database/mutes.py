@@ -42,13 +42,17 @@ class Mutes:
     ) -> tuple[Claim | None, Claim | None]:
         """Read a claim and write what ``decide`` makes of it (None: forget it), all in one turn.
 
-        Return the claim as it was and as it is. No other replica writes it in between.
+        Return the claim as it was and as it is. No other replica writes it in between. ``decide``
+        may be asked twice: where it leaves a claim as it is, there is no transaction at all.
         """
         this = sa.and_(mutes.c.host == host, mutes.c.claimant == claimant)
+        with self._database.read() as connection:
+            before = _first(connection, this)
+        if decide(before) == before:
+            return before, before
         with self._database.write() as connection:
             self._database.lock(connection, f"mute of {host} by {claimant}")
-            row = connection.execute(sa.select(mutes).where(this)).first()
-            before = _claim(row) if row else None
+            before = _first(connection, this)
             after = decide(before)
             if after is None and before is not None:
                 connection.execute(mutes.delete().where(this))
@@ -69,6 +73,11 @@ class Mutes:
         values = dataclasses.asdict(claim)
         keys = {"host": host, "claimant": values.pop("claimant")}
         self._database.upsert(connection, mutes, keys, values)
+
+
+def _first(connection: sa.Connection, this: sa.ColumnElement[bool]) -> Claim | None:
+    row = connection.execute(sa.select(mutes).where(this)).first()
+    return _claim(row) if row else None
 
 
 def _claim(row: sa.Row[Any]) -> Claim:
