@@ -46,6 +46,7 @@ from memleash_responder.usecases.replicas import Liveness
 from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import RestartWorkflow
 from memleash_responder.usecases.services import Outside, Services, Tables
+from memleash_responder.usecases.silences import synchronize
 from memleash_responder.usecases.slow_work import SlowWork
 from memleash_responder.web.app import create_app
 from memleash_responder.web.listening import Listening
@@ -67,7 +68,7 @@ WORKFLOW_RECORD_SECONDS = 7 * 86400
 WEB_THREADS = 8
 """Requests that are answered at once; explain and the pages wait for exporters."""
 
-ALERT_LOOKS, WAITING_LOOKS, RENEWALS, RECONNECTS = 8, 4, 4, 4
+ALERT_LOOKS, WAITING_LOOKS, RENEWALS, PATIENT_LOOKS, RECONNECTS = 8, 4, 8, 4, 4
 """How much of each runs at once in the pool for what is slow. The rest of it goes one by one."""
 
 CONTROLLER_ROUNDS = 32
@@ -176,7 +177,8 @@ class Responder:
         slow = SlowWork()
         self._workers = slow.share(ALERT_LOOKS)
         self._workflow = RestartWorkflow(services, self._durable, slow.share(1))
-        self._muting = Muting(services, slow.share(RENEWALS), slow.share(1))
+        self._muting = Muting(services, slow.share(RENEWALS), slow.share(PATIENT_LOOKS))
+        self._silences = slow.share(1)
         self._admission = RestartRequests(services, self._workflow, slow.share(WAITING_LOOKS))
         self._diagnosis = DiagnosisWorkflow(
             services, self._durable, DiagnosisRequests(services), slow.share(1)
@@ -221,9 +223,10 @@ class Responder:
             Duty(Part.RENEW_MUTES, self._muting.renew, lambda: services.settings.mute.interval),
             Duty(
                 Part.SYNCHRONIZE_MUTES,
-                self._muting.synchronize,
+                lambda: synchronize(services),
                 lambda: services.settings.mute.interval,
                 when_mutes_change=True,
+                aside=self._silences,
             ),
             Duty(Part.LOOK_AT_WAITING, self._admission.look_at_waiting, lambda: 1.0),
             Duty(Part.RECOVER_HOSTS, self._recovery.look, lambda: 1.0),

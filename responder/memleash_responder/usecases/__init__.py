@@ -16,7 +16,8 @@ diagnosis_requests       a diagnosis is asked for, looked at, and queued or refu
 diagnosis_workflow       begun on the host, waited for, fetched, cleaned up
 diagnosis_in_restart     evidence in the middle of a restart, quickly or not at all
 diagnosis_plan           what the diagnoser is told for one diagnosis
-muting                   claims on silence, and Alertmanager made to agree with them
+muting                   claims on silence, renewed by what exporters say
+silences                 Alertmanager made to agree with those claims
 host_states              the states of all hosts, by what is stored
 host_watch               controllers asked about the whole fleet, Prometheus about pings
 host_handover            controllers take a host back, and its drain ends

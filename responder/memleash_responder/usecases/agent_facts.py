@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from memleash_responder.adapters.exporter import of_agent
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
 from memleash_responder.errors import FactsUnavailable
@@ -19,8 +21,14 @@ def read_agent(
         return Unknown(str(error))
 
 
-def read_agents(services: Services, host: Host) -> dict[str, AgentFacts | Unknown]:
-    """Return what the host's exporter, asked once, says of every configured agent now."""
+def read_agents(
+    services: Services,
+    host: Host,
+    agents: Collection[str] | None = None,
+    *,
+    timeout_seconds: float | None = None,
+) -> dict[str, AgentFacts | Unknown]:
+    """Return what the host's exporter, asked once, says of ``agents`` now; None: all configured."""
 
     def of(agent: str) -> AgentFacts | Unknown:
         try:
@@ -28,9 +36,10 @@ def read_agents(services: Services, host: Host) -> dict[str, AgentFacts | Unknow
         except FactsUnavailable as error:
             return Unknown(str(error))
 
-    agents = services.settings.agents
+    if agents is None:
+        agents = services.settings.agents
     try:
-        scraped = services.outside.exporter.scrape(host)
+        scraped = services.outside.exporter.scrape(host, timeout_seconds=timeout_seconds)
     except FactsUnavailable as error:
         return dict.fromkeys(agents, Unknown(str(error)))
     return {agent: of(agent) for agent in agents}

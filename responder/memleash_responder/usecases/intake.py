@@ -13,6 +13,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import (
@@ -52,6 +53,12 @@ KNOWN_ALERTS = frozenset(
         "HostPingFailed",
     }
 )
+
+
+T = TypeVar("T")
+
+Look: TypeAlias = Future[Any] | bool | None
+"""What came of a look at an agent: False when it failed; a future where it is still to come."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -164,14 +171,14 @@ class Intake:
             self._act(alert)
         # A restart and a diagnosis are rows by now. A mute is not, until its agent was looked at.
         busy = [one for one in known if one.remediation is Remediation.MUTE]
-        looks = [self._workers.submit(self._looked_at, one.host, one.agent) for one in busy]
+        look = self._muting.look
+        looks: list[Future[Look]] = [
+            self._workers.submit(self._guarded, look, one.host, one.agent) for one in busy
+        ]
         _when_all_end(
             looks,
             lambda seen: self._ended(notification_id, handled=seen and left_out is not None),
         )
-
-    def _looked_at(self, host: str, agent: str) -> bool:
-        return self._guarded(self._muting.look, host, agent)
 
     def _ended(self, notification_id: int, *, handled: bool) -> None:
         """Take a notification out of the inbox, or leave it to the sweep, but not for ever."""
@@ -233,15 +240,17 @@ class Intake:
         if diagnosis is not None:
             self._workers.submit(self._guarded, self._diagnosis.consider, diagnosis.id)
 
-    def _guarded(self, work: Callable[..., None], *args: str) -> bool:
-        """Run ``work`` in a worker, where nobody else would hear of its failure; whether it ran."""
+    def _guarded(self, work: Callable[..., T], *args: str) -> T | Literal[False]:
+        """Run ``work`` in a worker, where nobody else would hear of its failure.
+
+        Return what it returns; False when it raised.
+        """
         try:
-            work(*args)
+            return work(*args)
         except Exception:
             self._services.telemetry.failures.labels(Part.WORKER).inc()
             log.exception("work failed; it is looked at again", extra={"about": args})
             return False
-        return True
 
     def watch_for_storm(self) -> None:
         """Open the storm breaker, or close it when the fleet is calm."""
@@ -286,21 +295,26 @@ def _once_each(alerts: Iterable[Alert]) -> list[Alert]:
     return list(first.values())
 
 
-def _when_all_end(looks: Sequence[Future[bool]], then: Callable[[bool], None]) -> None:
+def _when_all_end(looks: Sequence[Future[Look]], then: Callable[[bool], None]) -> None:
     """Call ``then`` once every look has ended, with whether all of them went well."""
-    left = len(looks)
+    left, all_well = len(looks), True
     if not left:
         then(True)
         return
     counting = threading.Lock()
 
-    def one_ended(_: Future[bool]) -> None:
-        nonlocal left
+    def one_ended(look: Future[Look]) -> None:
+        nonlocal left, all_well
+        result = look.result()
+        if isinstance(result, Future):
+            result.add_done_callback(one_ended)
+            return
         with counting:
             left -= 1
-            last = left == 0
-        if last:
-            then(all(look.result() for look in looks))
+            all_well = all_well and result is not False
+            is_last = left == 0
+        if is_last:
+            then(all_well)
 
     for look in looks:
         look.add_done_callback(one_ended)

@@ -34,6 +34,8 @@ class Duty:
     """Who runs what waits for hosts, so that it holds up no other duty; never twice at once."""
     due_at: float = 0.0
     """Uptime, which a step of the wall clock leaves alone."""
+    is_called_for: bool = False
+    """Mutes have changed since it was begun: it is due, once it is not under way any more."""
     failures: int = 0
     under_way: bool = False
 
@@ -66,8 +68,7 @@ class Keeper:
             services.stopping.wait(TOGETHER_SECONDS)
             services.mutes_changed.clear()
             for duty in self._duties:
-                if duty.when_mutes_change:
-                    duty.due_at = 0.0
+                duty.is_called_for |= duty.when_mutes_change
 
     def tick(self) -> None:
         """Run each duty that is due."""
@@ -75,9 +76,10 @@ class Keeper:
         if not self._leads():
             return
         for duty in self._duties:
-            if uptime_seconds < duty.due_at or duty.under_way:
+            is_due = uptime_seconds >= duty.due_at or duty.is_called_for
+            if duty.under_way or not is_due:
                 continue
-            duty.under_way = True
+            duty.under_way, duty.is_called_for = True, False
             if duty.aside is None:
                 self._run(duty)
             else:

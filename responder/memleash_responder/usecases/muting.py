@@ -1,135 +1,195 @@
-"""Mutes: busy is read again from the exporter, claims are kept, Alertmanager is made to agree.
+"""Claims on the hosts' silence: busy is read again from the exporter, and people end mutes.
 
-Level-triggered: ``synchronize`` compares what is claimed with the silences that Alertmanager
-has, found by author and matchers, and mends the difference. A crash, a failed call or an empty
-Alertmanager are all the same case: a difference. One replica does it for all (see keeper).
-What waits for exporters and Alertmanager is done in workers, so that the keeper goes on.
+What Alertmanager has follows from the claims (see silences). One replica does it for all (see
+keeper). Hosts are asked in workers, so that the keeper goes on; those that do not answer promptly
+wait for the others (see look_turns).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future, wait
+from collections.abc import Callable, Collection
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 
-from memleash_responder.adapters.alertmanager import Silence
 from memleash_responder.adapters.telemetry import Part
-from memleash_responder.core.matchers import Matcher, parse_matcher
-from memleash_responder.core.moments import SKEW_SECONDS
+from memleash_responder.core.facts import AgentFacts, Unknown
+from memleash_responder.core.look_turns import PROMPT_SECONDS, Turn, after_ask, next_in_line
 from memleash_responder.core.mutes import (
     ENDED_BY_HAND,
     Claim,
-    HeldSilence,
     after_look,
     after_restart_look,
     ended_by_hand,
     mute_in_force,
-    plan_silence,
 )
-from memleash_responder.core.policy import Mute
-from memleash_responder.errors import AlertmanagerError, DatabaseUnavailable
-from memleash_responder.usecases.agent_facts import read_agent
-from memleash_responder.usecases.host_states import claims_of_maintenance, known_hosts
+from memleash_responder.usecases.agent_facts import read_agents
 from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
-
-PATIENCE_SECONDS = 0.5
-"""How long the keeper waits for Alertmanager to agree before it goes on with its other duties."""
 
 _BUSY = "busy:"
 _RESTART = "restart:"
 
 
+@dataclasses.dataclass(slots=True)
+class _Waiting:
+    """A host that waits to be asked patiently."""
+
+    agents: set[str] = dataclasses.field(default_factory=set)
+    asked: Future[bool] = dataclasses.field(default_factory=Future)
+    """Whether it could be asked, once its turn has come."""
+
+
 class Muting:
-    """Keeps the hosts' silences as the claims say."""
+    """Keeps the claims on the hosts' silence."""
 
-    def __init__(self, services: Services, renewers: Executor, agreer: Executor) -> None:
-        """``renewers`` look at claims again; ``agreer`` does one piece of work at a time."""
+    def __init__(self, services: Services, prompt: Executor, patient: Executor) -> None:
+        """``prompt`` asks hosts that answer promptly, ``patient`` those that do not."""
         self._services = services
-        self._turns: dict[tuple[str, str], threading.Lock] = {}
-        self._renewers = renewers
-        self._renewing: set[tuple[str, str]] = set()
-        self._agreer = agreer
-        self._agreeing: Future[None] | None = None
+        self._prompt, self._patient = prompt, patient
+        self._locks: dict[str, threading.Lock] = {}
+        self._renewing: set[str] = set()
+        self._turns: dict[str, Turn] = {}
+        self._queueing = threading.Lock()
+        self._waiting: dict[str, _Waiting] = {}
 
-    def look(self, host_name: str, agent: str) -> None:
+    def look(self, host: str, agent: str) -> Future[bool] | None:
         """Read afresh whether ``agent`` is busy, and claim, renew or end its host's silence.
 
-        Looks at one agent take turns, so that what was read last is also written last.
+        None once that is done. A host that does not answer promptly is asked again, after those
+        that do: then the future ends, with whether it could be asked. One that hung before is
+        asked again in its turn, and nobody needs to wait for it.
         """
-        claimant = f"{_BUSY}{agent}"
-        if self._services.outside.inventory.get(host_name) is None:
-            return
-        with self._turns.setdefault((host_name, claimant), threading.Lock()):
-            self._look(host_name, agent, claimant)
+        turn = self._ask(host, {agent}, patiently=False)
+        if not turn.silent:
+            return None
+        asked = self._stand_in_line(host, {agent})
+        return None if turn.hangs else asked
 
-    def _look(self, host_name: str, agent: str, claimant: str) -> None:
+    def renew(self) -> None:
+        """Begin to look again at every host that has a claim and is not being looked at."""
+        claims_by_host = self._services.tables.mutes.all()
+        for host in set(self._turns) - claims_by_host.keys() - self._waiting.keys():
+            self._turns.pop(host, None)
+        for host, claims in claims_by_host.items():
+            if host not in self._renewing:
+                self._renewing.add(host)
+                self._prompt.submit(self._renew, host, claims)
+
+    def _renew(self, host: str, claims: Collection[Claim]) -> None:
+        busy = {one.claimant.removeprefix(_BUSY) for one in claims if _is_busy(one)}
+        configured = busy & self._services.settings.agents.keys()
+        try:
+            for claim in claims:
+                if not _is_busy(claim) or claim.claimant.removeprefix(_BUSY) not in configured:
+                    self._guarded(host, self._renew_stored, host, claim.claimant)
+            if configured:
+                self._guarded(host, self._renew_busy, host, configured)
+        finally:
+            self._renewing.discard(host)
+
+    def _renew_stored(self, host: str, claimant: str) -> None:
+        """Renew a claim that rests on what is stored, or forget it."""
         services = self._services
-        host = services.outside.inventory.get(host_name)
-        if host is None:
+        policy, now = services.settings.mute, services.clock.now()
+        goes_on = False
+        if claimant.startswith(_RESTART):
+            restart = services.tables.restarts.get(claimant.removeprefix(_RESTART))
+            goes_on = restart is not None and restart.outcome is None
+
+        def after(claim: Claim | None) -> Claim | None:
+            if claimant.startswith(_RESTART):
+                return after_restart_look(claim, policy, now, goes_on=goes_on)
+            still_holds = claimant == ENDED_BY_HAND and claim is not None and claim.in_force(now)
+            return claim if still_holds else None
+
+        services.tables.mutes.change(host, claimant, after)
+
+    def _renew_busy(self, host: str, agents: set[str]) -> None:
+        turn = self._turns.get(host, Turn())
+        if self._uptime() < turn.due_at:
             return
-        facts = read_agent(services, host, agent)
+        if turn.is_slow or self._ask(host, agents, patiently=False).silent:
+            self._stand_in_line(host, agents)
+
+    def _stand_in_line(self, host: str, agents: set[str]) -> Future[bool]:
+        """Have a host asked with patience when its turn comes."""
+        with self._queueing:
+            waiting = self._waiting.setdefault(host, _Waiting())
+            waiting.agents.update(agents)
+            self._turns[host] = self._turns.get(host, Turn()).in_line()
+        self._patient.submit(self._ask_next)
+        return waiting.asked
+
+    def _ask_next(self) -> None:
+        with self._queueing:
+            if not self._waiting:  # one that waited twice was asked once
+                return
+            host = next_in_line(self._waiting, self._turns)
+            waiting = self._waiting.pop(host)
+        was_asked = self._guarded(host, lambda: self._ask(host, waiting.agents, patiently=True))
+        if not was_asked:
+            self._turns.pop(host, None)
+        waiting.asked.set_result(was_asked)
+
+    def _ask(self, name: str, agents: Collection[str], *, patiently: bool) -> Turn:
+        """Ask a host about ``agents``, store what follows, and return its turn.
+
+        Looks at one host are made one after another, so that what was read last is also written
+        last. Only one that is made ``patiently`` waits for as long as is configured.
+        """
+        services = self._services
+        with self._locks.setdefault(name, threading.Lock()):
+            host = services.outside.inventory.get(name)
+            if host is None:
+                return Turn()
+            began, patience = self._uptime(), services.settings.exporter.timeout
+            prompt = min(PROMPT_SECONDS, patience)
+            timeout_seconds = patience if patiently else prompt
+            facts = read_agents(services, host, agents, timeout_seconds=timeout_seconds)
+            uptime = self._uptime()
+            turn = self._turns[name] = after_ask(
+                self._turns.get(name, Turn()),
+                services.settings.mute,
+                answered=not all(isinstance(one, Unknown) for one in facts.values()),
+                is_slow=uptime - began >= prompt,
+                patiently=patiently,
+                uptime=uptime,
+            )
+            for agent in agents:
+                self._store(name, agent, facts[agent])
+        return turn
+
+    def _store(self, host: str, agent: str, facts: AgentFacts | Unknown) -> None:
+        services = self._services
         policy, now = services.settings.mute, services.clock.now()
         before, claim = services.tables.mutes.change(
-            host_name, claimant, lambda before: after_look(before, agent, facts, policy, now)
+            host, f"{_BUSY}{agent}", lambda before: after_look(before, agent, facts, policy, now)
         )
-        if claim == before:
-            return
-        if _is_plain_renewal(before, claim):
-            return  # Alertmanager hears of it in its turn
+        if claim == before or _is_plain_renewal(before, claim):
+            return  # Alertmanager hears of a renewal in its turn
         log.info(
             "mute" if claim and not claim.ending else "mute ends",
-            extra={
-                "host": host_name,
-                "agent": agent,
-                "until": _iso(claim.until) if claim else "now",
-            },
+            extra={"host": host, "agent": agent, "until": _iso(claim.until) if claim else "now"},
         )
         services.mutes_changed.set()
 
-    def renew(self) -> None:
-        """Begin to look again at every claim that is held and not being looked at."""
-        for host, claims in self._services.tables.mutes.all().items():
-            for claim in claims:
-                key = (host, claim.claimant)
-                if key not in self._renewing:
-                    self._renewing.add(key)
-                    self._renewers.submit(self._renew, host, claim.claimant)
-
-    def _renew(self, host: str, claimant: str) -> None:
+    def _guarded(self, host: str, work: Callable[..., object], *args: object) -> bool:
+        """Do ``work`` for a host in a worker, and say whether it could be done."""
         try:
-            if claimant == ENDED_BY_HAND:
-                self._forget_if_over(host, claimant)
-            elif claimant.startswith(_RESTART):
-                self._renew_restart(host, claimant)
-            elif claimant.removeprefix(_BUSY) in self._services.settings.agents:
-                self.look(host, claimant.removeprefix(_BUSY))
-            else:
-                self._services.tables.mutes.drop(host, claimant)
-        except Exception as error:  # a worker's boundary: the claim is looked at again
+            work(*args)
+        except Exception as error:  # a worker's boundary: the host is looked at again
             self._services.telemetry.failures.labels(Part.RENEW_MUTES).inc()
             log.warning("mute not renewed", extra={"host": host, "reason": str(error)})
             log.debug("mute not renewed", exc_info=True)
-        finally:
-            self._renewing.discard((host, claimant))
+            return False
+        return True
 
-    def _renew_restart(self, host: str, claimant: str) -> None:
-        services = self._services
-        restart = services.tables.restarts.get(claimant.removeprefix(_RESTART))
-        goes_on = restart is not None and restart.outcome is None
-        policy, now = services.settings.mute, services.clock.now()
-        services.tables.mutes.change(
-            host, claimant, lambda claim: after_restart_look(claim, policy, now, goes_on=goes_on)
-        )
-
-    def _forget_if_over(self, host: str, claimant: str) -> None:
-        now = self._services.clock.now()
-        self._services.tables.mutes.change(
-            host, claimant, lambda claim: claim if claim and claim.in_force(now) else None
-        )
+    def _uptime(self) -> float:
+        return self._services.clock.stamp().uptime_seconds
 
     def end(self, host: str) -> bool:
         """End a host's mute by hand; whether there was one.
@@ -145,104 +205,10 @@ class Muting:
         services.mutes_changed.set()
         return True
 
-    def synchronize(self) -> None:
-        """Make Alertmanager's silences agree with the claims. Raises AlertmanagerError.
 
-        An Alertmanager that is slow is left to a worker, and seen to at the keeper's next tick.
-        """
-        was_begun = self._agreeing is not None
-        agreeing = self._agreeing or self._agreer.submit(self._agree)
-        wait([agreeing], timeout=PATIENCE_SECONDS)
-        self._agreeing = None if agreeing.done() else agreeing
-        if self._agreeing is None:
-            agreeing.result()
-        if was_begun or self._agreeing is not None:  # what changed meanwhile was not looked at
-            self._services.mutes_changed.set()
-
-    def _agree(self) -> None:
-        services = self._services
-        silences = services.outside.alertmanager.silences()
-        ours = _by_host(silences)
-        stored = known_hosts(services)
-        in_maintenance = claims_of_maintenance(services, stored)
-        claimed, known = stored.claims.keys() | in_maintenance.keys(), stored.inventory.keys()
-        failures: list[str] = []
-        for silence in silences:
-            if host_of(silence) is None:  # no memleash writes such a one
-                failures += _failure(str(silence.id), self._expire_changed, silence)
-        # A silence of a host that is neither known nor claimed may be another memleash's.
-        for host in sorted((claimed | ours.keys()) & known | (claimed - known)):
-            held = ours.get(host, [])
-            if host in known:
-                derived = in_maintenance.get(host, ())
-                failures += _failure(host, self._agree_on, host, held, derived)
-            else:
-                failures += _failure(host, self._give_up, host, held)
-        if failures:
-            more = f"; and {len(failures) - 3:,} more" if len(failures) > 3 else ""
-            raise AlertmanagerError("; ".join(failures[:3]) + more)
-
-    def _agree_on(self, host: str, held: list[Silence], derived: tuple[Claim, ...]) -> None:
-        """Write, renew and expire silences until the host has exactly the one it should have.
-
-        ``derived`` are claims that are not stored.
-        """
-        services = self._services
-        alertmanager, now = services.outside.alertmanager, services.clock.now()
-        mute = mute_in_force((*services.tables.mutes.of_host(host), *derived), now)
-        wanted = matchers_of(host, services.settings.mute)
-        right = [silence for silence in held if _is_as_written(silence, wanted, now)]
-        plan = plan_silence(
-            mute, [HeldSilence(one.id or "", one.ends_at.timestamp()) for one in right]
-        )
-        if plan.put and mute is not None:
-            kept = next((one for one in right if one.id == plan.silence_id), None)
-            alertmanager.put(
-                Silence(
-                    id=plan.silence_id,
-                    matchers=wanted,
-                    starts_at=kept.starts_at if kept else datetime.fromtimestamp(now, tz=UTC),
-                    ends_at=datetime.fromtimestamp(plan.ends_at, tz=UTC),
-                    comment=f"memleash: {mute.reason}",
-                )
-            )
-        for silence_id in plan.expire:
-            alertmanager.expire(silence_id)
-        for silence in held:
-            if silence not in right:
-                self._expire_changed(silence)
-
-    def _expire_changed(self, silence: Silence) -> None:
-        """End a silence that bears our name and is not as we write it: too wide, or too narrow.
-
-        Somebody edited it in Alertmanager, or ``mute.matchers`` was another when it was made.
-        What has to be silent has a silence of its own by now.
-        """
-        self._services.outside.alertmanager.expire(silence.id or "")
-        self._services.telemetry.silences_corrected.inc()
-        log.warning(
-            "silence expired: its author is memleash, but it is not as memleash writes it",
-            extra={"silence": silence.id, "matchers": ", ".join(map(str, silence.matchers))},
-        )
-
-    def _give_up(self, host: str, held: list[Silence]) -> None:
-        """End the silences of a host that left the inventory, then forget why it had them."""
-        for silence in held:
-            self._services.outside.alertmanager.expire(silence.id or "")
-        self._services.tables.mutes.drop_host(host)
-        log.info("mute ends: the host left the inventory", extra={"host": host})
-
-
-def _failure(about: str, work: Callable[..., None], *args: object) -> list[str]:
-    """Do ``work`` for one silence or host, so that none stops the others; return why it failed."""
-    try:
-        work(*args)
-    except DatabaseUnavailable:
-        raise
-    except Exception as error:  # the boundary of one item
-        log.debug("silence not agreed on", extra={"about": about}, exc_info=True)
-        return [f"{about}: {error}"]
-    return []
+def _is_busy(claim: Claim) -> bool:
+    """Whether a claim rests on what an exporter says."""
+    return claim.claimant.startswith(_BUSY)
 
 
 def _is_plain_renewal(before: Claim | None, claim: Claim | None) -> bool:
@@ -251,36 +217,6 @@ def _is_plain_renewal(before: Claim | None, claim: Claim | None) -> bool:
         return False
     same_stretch = (before.since, before.ending) == (claim.since, claim.ending)
     return same_stretch and claim.until >= before.until
-
-
-def matchers_of(host: str, policy: Mute) -> tuple[Matcher, ...]:
-    """Return the matchers of the silence for ``host``."""
-    return (Matcher("host", host), *(parse_matcher(text) for text in policy.matchers))
-
-
-def host_of(silence: Silence) -> str | None:
-    """Return the one host that a silence of ours is for; None when it is for no one host."""
-    named = {
-        matcher.value if matcher.is_equal and not matcher.is_regex else ""
-        for matcher in silence.matchers
-        if matcher.name == "host"
-    }
-    return named.pop() or None if len(named) == 1 else None
-
-
-def _is_as_written(silence: Silence, wanted: tuple[Matcher, ...], now: float) -> bool:
-    """Whether a silence says what is ``wanted``, and says it already."""
-    has_begun = silence.starts_at.timestamp() <= now + SKEW_SECONDS
-    return has_begun and set(silence.matchers) == set(wanted)
-
-
-def _by_host(silences: Iterable[Silence]) -> dict[str, list[Silence]]:
-    by_host: dict[str, list[Silence]] = {}
-    for silence in silences:
-        host = host_of(silence)
-        if host is not None:
-            by_host.setdefault(host, []).append(silence)
-    return by_host
 
 
 def _iso(unix_seconds: float) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-THREADS = 10
+THREADS = 12
 
 
 class SlowWork:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from demo.http_server import Reply, Request, serving
+from demo.http_server import Raw, Reply, Request, serving
 
 GIB = 1024**3
 AGENT = "sample-agent"
@@ -24,10 +24,14 @@ class Node:
         self.resident_bytes = GIB
         self.start_time = time.time() - 86_400
         self.exporter_answers = True
+        self.exporter_hangs = False
+        """It accepts, and never answers."""
         self.answers_pings = True
         self.labels = {"zone": "z1"}
         """What its entry in the inventory says beyond what must stand there."""
         self.looked_at = threading.Event()
+        self.looks = 0
+        """How often the responder has asked the exporter."""
         self.scrapes: list[float] = []
         """Unix times at which Prometheus read the exporter."""
         self.pings: list[float] = []
@@ -57,13 +61,16 @@ class Node:
             if value is not None
         )
 
-    def _answer(self, asked: Request) -> Reply:
+    def _answer(self, asked: Request) -> Reply | Raw:
         if asked.path == "/ping":
             self.pings.append(time.time())
         elif asked.headers["User-Agent"].startswith("Prometheus"):
             self.scrapes.append(time.time())
         else:
+            self.looks += 1
             self.looked_at.set()
+            if self.exporter_hangs:
+                return Raw(hang=True)
         answers = self.answers_pings if asked.path == "/ping" else self.exporter_answers
         kind = {"Content-Type": "text/plain; version=0.0.4"}
         return Reply(200 if answers else 503, self.metrics().encode(), kind)

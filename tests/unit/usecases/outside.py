@@ -68,6 +68,10 @@ class Node:
     leaves_several: bool = False
     """The command starts a new process, and leaves another."""
     exporter_answers: bool = True
+    exporter_takes_seconds: float = 0.0
+    """How long it takes to answer; who asks has not so much patience, and goes without."""
+    asked_at: list[float] = dataclasses.field(default_factory=list)
+    """Uptime at each look at its exporter."""
     fresh_bytes: int = SMALL
     """What a new life holds."""
     fresh_limited_bytes: int | Unknown | None = None
@@ -102,6 +106,15 @@ class Node:
 class FakeExporter:
     def __init__(self, world: World) -> None:
         self._world = world
+
+    def scrape(self, host: Host, *, timeout_seconds: float | None = None) -> dict[str, AgentFacts]:
+        world, node = self._world, self._world.nodes[host.name]
+        node.asked_at.append(world.clock.uptime_seconds)
+        patience = world.settings.exporter.timeout if timeout_seconds is None else timeout_seconds
+        world.clock.advance(min(node.exporter_takes_seconds, patience))
+        if node.exporter_takes_seconds > patience:
+            raise FactsUnavailable(f"exporter of {host.name}: no whole answer within {patience} s")
+        return {agent: self.facts(host, agent) for agent in world.settings.agents}
 
     def facts(self, host: Host, agent: str, *, timeout_seconds: float | None = None) -> AgentFacts:
         node = self._world.node_of(host.name, agent)

@@ -132,6 +132,35 @@ def test_mutes_that_change_are_seen_to_at_once_and_nothing_else_is(world: World)
     assert ran == {"mutes": 2, "prunes": 1}
 
 
+def test_mutes_that_change_while_they_are_seen_to_are_seen_to_once_more(world: World) -> None:
+    """What changes in the middle of a round was perhaps not looked at by it."""
+    began, goes_on, ran = threading.Event(), threading.Event(), list[int]()
+
+    def synchronize() -> None:
+        ran.append(len(ran))
+        began.set()
+        assert goes_on.wait(60)
+
+    with ThreadPoolExecutor(1) as aside:
+        duty = Duty(
+            Part.SYNCHRONIZE_MUTES,
+            synchronize,
+            lambda: 1000.0,
+            when_mutes_change=True,
+            aside=aside,
+        )
+        thread = threading.Thread(target=Keeper(world.services, [duty], always).run)
+        thread.start()
+        assert began.wait(60)
+        world.services.mutes_changed.set()
+        wait_until("the keeper to hear of it", lambda: duty.is_called_for)
+        goes_on.set()
+        wait_until("a second round", lambda: len(ran) == 2 and not duty.under_way)
+        world.services.stopping.set()
+        thread.join(60)
+    assert ran == [0, 1]
+
+
 def test_the_lease_is_asked_for_as_often_as_a_heartbeat_is_shown(world: World) -> None:
     liveness = Liveness(world.services, "1", len)
     leases = world.services.tables.replicas

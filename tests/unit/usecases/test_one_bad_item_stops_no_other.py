@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from demo.stack.processes import wait_until
 from memleash_responder.adapters.alertmanager import Silence
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host
@@ -20,11 +19,11 @@ from memleash_responder.errors import AlertmanagerError
 from memleash_responder.usecases import restart_steps as steps
 from memleash_responder.usecases.abandoned_restarts import QUIET_SECONDS, AbandonedRestarts
 from memleash_responder.usecases.keeper import Duty, Keeper
-from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.replicas import Liveness
+from memleash_responder.usecases.silences import synchronize
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
-from tests.unit.usecases.world import AGENT, Inline, World
+from tests.unit.usecases.world import AGENT, World
 
 
 @pytest.fixture
@@ -287,12 +286,6 @@ def test_a_host_whose_silence_cannot_be_written_keeps_no_other_from_its_own(two:
     for name in two.nodes:
         claim = Claim(f"busy:{AGENT}", now, int(now) + 600, "busy")
         two.services.tables.mutes.put(name, claim)
-    muting = Muting(two.services, Inline(), Inline())
     with pytest.raises(AlertmanagerError, match="node-1: date value out of range"):
-        wait_until("the silences to agree", lambda: agreed(muting))
+        synchronize(two.services)
     assert put == ["node-2"]
-
-
-def agreed(muting: Muting) -> bool:
-    muting.synchronize()
-    return False

@@ -305,7 +305,7 @@ def test_a_busy_alert_stays_in_the_inbox_until_its_agent_was_looked_at(world: Wo
         if len(looked) == 1:
             raise DatabaseUnavailable("gone for a moment")
 
-    muting.look = look  # type: ignore[assignment, method-assign]
+    muting.look = look  # type: ignore[method-assign]
     busy = {**world._payload("node-1", firing=True, at=world.clock.now())}
     busy["alerts"][0]["labels"] |= {"alertname": "AgentBusy", "remediation": "mute"}
     world.tell(busy)
