@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.integration.mutes.site import QUICK, Site, ends_at
+from demo.stack.processes import wait_until
+from tests.integration.mutes.site import QUICK, UNHURRIED, Site, ends_at
 
 pytestmark = pytest.mark.integration
 
@@ -41,8 +42,15 @@ def test_a_persons_maintenance_is_renewed_in_place_beyond_max_hold_and_a_crash(s
     ends = site.renewals(node, 2)
     assert ends == sorted(ends)
     assert ends[-1] > began + 4 + 2, "max_hold does not hold here"
+
+    def seconds_left() -> float:
+        return ends_at(site.one_silence(node)) - time.time()
+
+    site.use(UNHURRIED)  # it must outlast a start, however slow
+    wait_until("a later end", lambda: seconds_left() > 4 * 60, seen=seconds_left)
     site.restart_responder()
-    site.renewals(node, 1)
+    site.use({**UNHURRIED, "base": "1m"})
+    wait_until("a renewal after the crash", lambda: seconds_left() < 3 * 60, seen=seconds_left)
     assert site.one_silence(node)["id"] == silence["id"]
     assert site.silences(node, "expired") == []
 
