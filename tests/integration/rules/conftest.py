@@ -37,6 +37,12 @@ class Stack:
     alertmanager: str
     blackbox: str
     inventory: Path
+    server: Program
+    """The Prometheus."""
+
+    def restart_prometheus(self) -> None:
+        self.server.stop()
+        self.server.start()
 
     def watch(self, *hosts: str) -> None:
         """Adds the hosts' exporters to the scrape targets."""
@@ -120,6 +126,17 @@ def stack(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
             (folder / file.name).write_text(quick_rules(file.read_text()))
         write(folder / "alertmanager.yml", alertmanager_config(fleet))
         write(folder / "prometheus.yml", prometheus_config(folder, fleet, alertmanager))
+        server = Program(
+            "prometheus",
+            [
+                tools.prometheus,
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'prometheus'}",
+                f"--web.listen-address={prometheus}",
+            ],
+            folder / "prometheus.log",
+            lambda: answers(f"http://{prometheus}/-/ready"),
+        )
         for program in (
             Program(
                 "alertmanager",
@@ -134,17 +151,7 @@ def stack(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
                 folder / "alertmanager.log",
                 lambda: answers(f"http://{alertmanager}/-/ready"),
             ),
-            Program(
-                "prometheus",
-                [
-                    tools.prometheus,
-                    f"--config.file={folder / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={folder / 'prometheus'}",
-                    f"--web.listen-address={prometheus}",
-                ],
-                folder / "prometheus.log",
-                lambda: answers(f"http://{prometheus}/-/ready"),
-            ),
+            server,
             Program(
                 "blackbox",
                 [
@@ -164,6 +171,7 @@ def stack(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
             alertmanager=f"http://{alertmanager}",
             blackbox=f"http://{blackbox}",
             inventory=folder / "hosts.yml",
+            server=server,
         )
 
 

@@ -22,7 +22,7 @@ def test_every_rule_is_evaluated_without_an_error(stack: Stack) -> None:
     )
     groups = get(f"{stack.prometheus}/api/v1/rules")["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
-    assert len(rules) == 32
+    assert len(rules) == 31
     assert {(rule["health"], rule.get("lastError", "")) for rule in rules} == {("ok", "")}
 
 
@@ -68,6 +68,25 @@ def test_a_failed_scrape_neither_resets_nor_fires(stack: Stack) -> None:
     )
     assert stack.alerts(over, host="missing")[0]["activeAt"] == began
     assert not stack.fleet.told("responder", over, "resolved", host="missing")
+
+
+def test_a_restart_of_prometheus_forgets_nothing_of_an_agent_that_is_not_reported(
+    stack: Stack,
+) -> None:
+    stack.fleet.tell("unseen", resident_memory_bytes=11 * GIB, busy=1)
+    stack.watch("unseen")
+    wait_until("busy", lambda: stack.firing("AgentBusy", host="unseen"))
+    wait_until("over", lambda: stack.firing("AgentMemoryHardLimitExceeded", host="unseen"))
+    del stack.fleet.pages["/hosts/unseen/metrics"]
+    wait_until("failed scrapes", lambda: stack.query('up{host="unseen"} == 0'))
+    stack.restart_prometheus()
+    restarted_at = time.time()
+    for series in (
+        'ALERTS{alertname="AgentMemoryHardLimitExceeded", host="unseen", life="1700000000.5"}',
+        'ALERTS{alertname="AgentBusy", host="unseen"}',
+    ):
+        fresh = f"timestamp({series}) > {restarted_at} unless on (host) memleash_agent_up"
+        stack.evaluations(fresh, count=2)
 
 
 def test_the_same_life_pages_people_once_in_the_interval_and_a_new_life_at_once(

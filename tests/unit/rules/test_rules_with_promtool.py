@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rules.lint import RULES, read_rules
+from rules.lint import RULES, metrics_of, read_rules
 from tests.unit.rules.conftest import Run
 
 RULE_FILES = sorted(RULES.glob("*.rules.yml"))
@@ -46,6 +46,23 @@ def test_a_broken_rule_is_noticed_by_some_promtool_test(
     done = stable_promtool("test", "rules", *tests)
     assert done.returncode != 0
     assert "FAILED" in done.stdout + done.stderr
+
+
+def test_groups_read_of_each_other_only_what_may_be_one_evaluation_old() -> None:
+    recorded_by = {
+        rule.name: rule.file for rule in read_rules(RULE_FILES) if not rule.is_alert
+    }  # a file is a group
+    read = {
+        (rule.name, series)
+        for rule in read_rules(RULE_FILES)
+        for series in metrics_of(rule.expr)
+        if recorded_by.get(series, rule.file) != rule.file
+    }
+    assert read == {
+        ("AgentNotReady", "memleash:agent_busy"),
+        ("AgentRestartBlocked", "memleash:agent_limited_memory_bytes"),
+        ("AgentRestartBlocked", "memleash:agent_memory_hard_limit_bytes"),
+    }
 
 
 def test_every_alert_is_tested_silent_and_firing() -> None:
