@@ -75,9 +75,14 @@ class Muting:
         for host in set(self._turns) - claims_by_host.keys() - self._waiting.keys():
             self._turns.pop(host, None)
         for host, claims in claims_by_host.items():
-            if host not in self._renewing:
-                self._renewing.add(host)
+            if host in self._renewing:
+                continue
+            self._renewing.add(host)
+            try:
                 self._prompt.submit(self._renew, host, claims)
+            except RuntimeError:  # no thread can be had
+                self._renewing.discard(host)
+                raise
 
     def _renew(self, host: str, claims: Collection[Claim]) -> None:
         busy = {one.claimant.removeprefix(_BUSY) for one in claims if _is_busy(one)}
@@ -121,7 +126,15 @@ class Muting:
             waiting = self._waiting.setdefault(host, _Waiting())
             waiting.agents.update(agents)
             self._turns[host] = self._turns.get(host, Turn()).in_line()
-        self._patient.submit(self._ask_next)
+        try:
+            self._patient.submit(self._ask_next)
+        except RuntimeError:  # no thread can be had
+            with self._queueing:
+                left = self._waiting.pop(host, None)
+                self._turns.pop(host, None)
+            if left is not None:
+                left.asked.set_result(False)
+            raise
         return waiting.asked
 
     def _ask_next(self) -> None:

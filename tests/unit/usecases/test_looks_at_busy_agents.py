@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable
@@ -29,10 +30,14 @@ BUSY = f"busy:{AGENT}"
 class Later(Executor):
     """Keeps what it is given until it is told to run it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, threads: bool = True) -> None:
+        self.threads = threads
+        """Whether a thread can be had."""
         self._work: list[Callable[[], object]] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if not self.threads:
+            raise RuntimeError("can't start new thread")
         self._work.append(lambda: fn(*args, **kwargs))
         return Future()
 
@@ -141,6 +146,28 @@ def test_an_exporter_that_refuses_is_asked_every_interval(ten: Looks) -> None:
     node.asked_at.clear()
     ten.rounds(90)
     assert len(node.asked_at) == 6
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["promptly", "patiently"])
+def test_a_host_for_which_no_thread_could_be_had_is_looked_at_in_the_next_round(
+    world: World, *, hangs: bool
+) -> None:
+    scarce = Later(threads=False)
+    looks = Looks(world)
+    looks.muted("node-1")
+    looks.muting = (
+        Muting(world.services, Inline(), scarce)
+        if hangs
+        else Muting(world.services, scarce, looks.patient)
+    )
+    world.node.exporter_takes_seconds = HANGS if hangs else 0.0
+    world.clock.advance(90)
+    with contextlib.nullcontext() if hangs else pytest.raises(RuntimeError):
+        looks.muting.renew()
+    scarce.threads, world.node.exporter_takes_seconds = True, 3.0 if hangs else 0.0
+    looks.muting.renew()
+    scarce.run()
+    assert looks.until("node-1") > world.clock.now() + 290
 
 
 def test_idle_is_found_at_the_next_look(ten: Looks) -> None:
