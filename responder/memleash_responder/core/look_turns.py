@@ -33,9 +33,13 @@ class Turn:
         """Whether it did not answer even when it was asked with patience."""
         return self.silent > 1
 
-    def in_line(self) -> Turn:
-        """Return the turn of a host that waits to be asked, and so is not due as well."""
-        return dataclasses.replace(self, due_at=math.inf)
+    def in_line(self, *, ahead: bool = False) -> Turn:
+        """Return the turn of a host that waits to be asked, and so is not due as well.
+
+        ``ahead`` of those that hang goes one of which an alert tells: Prometheus was answered.
+        """
+        silent = min(self.silent, 1) if ahead else self.silent
+        return dataclasses.replace(self, due_at=math.inf, silent=silent)
 
 
 def after_ask(

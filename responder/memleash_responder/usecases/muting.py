@@ -64,9 +64,9 @@ class Muting:
         asked again in its turn, and nobody needs to wait for it.
         """
         turn = self._ask(host, {agent}, patiently=False)
-        if not turn.silent:
+        if not turn.is_slow:
             return None
-        asked = self._stand_in_line(host, {agent})
+        asked = self._stand_in_line(host, {agent}, ahead=True)
         return None if turn.hangs else asked
 
     def renew(self) -> None:
@@ -114,18 +114,17 @@ class Muting:
         services.tables.mutes.change(host, claimant, after)
 
     def _renew_busy(self, host: str, agents: set[str]) -> None:
-        turn = self._turns.get(host, Turn())
-        if self._uptime() < turn.due_at:
+        if self._uptime() < self._turns.get(host, Turn()).due_at:
             return
-        if turn.is_slow or self._ask(host, agents, patiently=False).silent:
+        if self._ask(host, agents, patiently=False).is_slow:
             self._stand_in_line(host, agents)
 
-    def _stand_in_line(self, host: str, agents: set[str]) -> Future[bool]:
+    def _stand_in_line(self, host: str, agents: set[str], *, ahead: bool = False) -> Future[bool]:
         """Have a host asked with patience when its turn comes."""
         with self._queueing:
             waiting = self._waiting.setdefault(host, _Waiting())
             waiting.agents.update(agents)
-            self._turns[host] = self._turns.get(host, Turn()).in_line()
+            self._turns[host] = self._turns.get(host, Turn()).in_line(ahead=ahead)
         try:
             self._patient.submit(self._ask_next)
         except RuntimeError:  # no thread can be had
@@ -152,20 +151,25 @@ class Muting:
         """Ask a host about ``agents``, store what follows, and return its turn.
 
         Looks at one host are made one after another, so that what was read last is also written
-        last. Only one that is made ``patiently`` waits for as long as is configured.
+        last. Only one that is made ``patiently`` waits for as long as is configured, and asks a
+        host that is known to be slow.
         """
         services = self._services
         with self._locks.setdefault(name, threading.Lock()):
             host = services.outside.inventory.get(name)
             if host is None:
+                self._turns.pop(name, None)
                 return Turn()
+            turn = self._turns.get(name, Turn())
+            if turn.is_slow and not patiently:
+                return turn
             began, patience = self._uptime(), services.settings.exporter.timeout
             prompt = min(PROMPT_SECONDS, patience)
             timeout_seconds = patience if patiently else prompt
             facts = read_agents(services, host, agents, timeout_seconds=timeout_seconds)
             uptime = self._uptime()
             turn = self._turns[name] = after_ask(
-                self._turns.get(name, Turn()),
+                turn,
                 services.settings.mute,
                 answered=not all(isinstance(one, Unknown) for one in facts.values()),
                 is_slow=uptime - began >= prompt,

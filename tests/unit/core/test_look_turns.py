@@ -76,3 +76,9 @@ def test_slow_hosts_go_before_silent_ones_and_the_first_before_the_next() -> Non
 
 def test_one_that_waits_in_line_is_not_due_as_well() -> None:
     assert Turn(UPTIME, 3, is_slow=True).in_line() == Turn(float("inf"), 3, is_slow=True)
+
+
+@pytest.mark.parametrize("silent", [0, 1, 5])
+def test_one_of_which_an_alert_tells_goes_ahead_of_those_that_hang(silent: int) -> None:
+    ahead = Turn(UPTIME, silent, is_slow=True).in_line(ahead=True)
+    assert ahead == Turn(float("inf"), min(silent, 1), is_slow=True)

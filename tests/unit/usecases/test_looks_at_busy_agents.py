@@ -243,7 +243,11 @@ def test_alerts_about_a_host_that_hangs_do_not_pile_up(world: World) -> None:
     world.node.exporter_takes_seconds = HANGS
     assert told_busy(looks, "node-1") == 1
     looks.patient.run()
+    began = world.clock.uptime_seconds
     assert told_busy(looks, "node-1") == 0, "it was asked, and it is asked again in its turn"
+    assert world.clock.uptime_seconds == began, "nobody waited for it"
+    looks.patient.run()
+    assert len(world.node.asked_at) == 3
 
 
 def test_a_patient_look_whose_claim_could_not_be_stored_leaves_the_alert_to_the_sweep(
