@@ -10,6 +10,7 @@ import base64
 import contextlib
 import http.client
 import json
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +48,9 @@ class World:
     hosts: Sequence[str] = HOSTS
     scrapes: int = 0
     """How often the exporter was asked."""
+    prometheus_answers: bool = True
+    queries: list[tuple[str, int]] = field(default_factory=list)
+    """What Prometheus was asked, each with the number of series that it answered."""
 
     def exposition(self) -> str:
         """Return the exporter's text."""
@@ -65,12 +69,37 @@ class World:
 
     def query(self, expression: str) -> dict[str, Any]:
         """Return Prometheus's answer to one of the responder's queries; no alert fires."""
+        result = self._series(expression)
+        self.queries.append((expression, len(result)))
+        return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+    def _series(self, expression: str) -> list[dict[str, Any]]:
         if "ALERTS{" in expression:
-            return _vector([{"metric": {"memleash_part": "alive"}, "value": [time.time(), "1"]}])
+            return [_sample({"memleash_part": "alive"}, 1)]
+        about = re.search(r'host=~("(?:[^"\\]|\\.)*")', expression)
+        hosts = re.compile(json.loads(about[1]) if about else ".*")
+        labels = [{"host": host, "agent": AGENT} for host in self.hosts if hosts.fullmatch(host)]
+        parts = re.findall(
+            r'label_replace\((max .*?), "memleash_part", "(\w+)", "", ""\)', expression
+        )
+        if parts:
+            return [
+                _sample({**of, "memleash_part": part}, self._value(asked))
+                for asked, part in parts
+                for of in labels
+            ]
+        if "== 1" in expression and not self.busy:
+            return []
+        return [_sample(of, self._value(expression)) for of in labels]
+
+    def _value(self, expression: str) -> float:
+        limited_bytes = self.limited_bytes or self.resident_bytes
+        if " / " in expression:
+            return limited_bytes / self.hard_limit_bytes
         values = {
             "timestamp(": time.time(),
             "growth_bytes_per_second": 0,
-            "limited_memory_bytes": self.limited_bytes or self.resident_bytes,
+            "limited_memory_bytes": limited_bytes,
             "resident_memory_bytes": self.resident_bytes,
             "alarm_threshold_bytes": self.alarm_threshold_bytes,
             "hard_limit_bytes": self.hard_limit_bytes,
@@ -79,16 +108,11 @@ class World:
             "agent_up": 1,
             "agent_ready": self.ready,
         }
-        value = next(value for part, value in values.items() if part in expression)
-        result = [
-            {"metric": {"host": host, "agent": AGENT}, "value": [time.time(), str(value)]}
-            for host in self.hosts
-        ]
-        return _vector(result)
+        return next(value for part, value in values.items() if part in expression)
 
 
-def _vector(result: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+def _sample(labels: dict[str, str], value: float) -> dict[str, Any]:
+    return {"metric": labels, "value": [time.time(), str(value)]}
 
 
 @contextlib.contextmanager
@@ -101,7 +125,10 @@ def peers(**said: Any) -> Iterator[World]:
             world.scrapes += 1
             return Reply(200, world.exposition().encode())
         if asked.route == "/api/v1/query":
-            return as_json(world.query(parse_qs(asked.query)["query"][0]))
+            if not world.prometheus_answers:
+                return Reply(503, b"starting")
+            form = asked.body.decode() if asked.method == "POST" else asked.query
+            return as_json(world.query(parse_qs(form)["query"][0]))
         return as_json([])
 
     with serving(answer) as served:

@@ -36,12 +36,12 @@ from memleash_responder.usecases.abandoned_restarts import AbandonedRestarts
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.expiry import forget_over
-from memleash_responder.usecases.fleet import FleetReader
 from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
+from memleash_responder.usecases.readings import FleetReader
 from memleash_responder.usecases.replicas import Liveness
 from memleash_responder.usecases.restart_requests import RestartRequests
 from memleash_responder.usecases.restart_workflow import RestartWorkflow

@@ -93,20 +93,17 @@ def parse_json(text: str | bytes) -> object:
         raise _too_deep() from error
     except ValueError as error:
         raise DocumentError(f"is not valid JSON: {error}") from error
-    level = [value]
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
-        level = [child for parent in level for child in _containers_in(parent)]
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
     if level:
         raise _too_deep()
     return value
-
-
-def _containers_in(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return [child for child in value.values() if isinstance(child, dict | list)]
-    if isinstance(value, list):
-        return [child for child in value if isinstance(child, dict | list)]
-    return []
 
 
 def parse_yaml(text: str) -> object:

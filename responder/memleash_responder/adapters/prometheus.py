@@ -8,7 +8,8 @@ Thanos, Mimir and VictoriaMetrics speak it too.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from memleash_responder.adapters.http import client as http
@@ -24,6 +25,11 @@ _PART = "memleash_part"
 
 MAX_SAMPLE_AGE_SECONDS = 300.0
 """A recorded limit older than this is not believed; Prometheus looks back as far."""
+
+MAX_URL_QUERY_CHARACTERS = 2000
+"""A longer query is sent as a form: a proxy may take URLs of 8 KiB at most."""
+MAX_FLEET_BYTES = 64 * 1024**2
+"""An answer about all agents; one figure of each of 10,000 is 1 MiB."""
 
 
 class PrometheusClient:
@@ -147,27 +153,52 @@ class PrometheusClient:
         """
         return {
             (labels.get("host", ""), labels.get("agent", "")): value
-            for labels, _, raw in self._query(f"max by (host, agent) ({expression})")
+            for labels, _, raw in self._query(
+                f"max by (host, agent) ({expression})", max_bytes=MAX_FLEET_BYTES
+            )
             if (value := decimal(raw)) is not None
         }
 
-    def _query(self, expression: str) -> list[tuple[dict[str, str], object, object]]:
+    def fields_by_agent(
+        self, expressions: Mapping[str, str]
+    ) -> dict[tuple[str, str], dict[str, float]]:
+        """Return the values of several expressions, by their names, for each (host, agent).
+
+        They are asked for in one query. What is no number is left out. Raises FactsUnavailable.
+        """
+        found: dict[tuple[str, str], dict[str, float]] = {}
+        query = " or ".join(
+            f'label_replace(max by (host, agent) ({expression}), "{_PART}", "{name}", "", "")'
+            for name, expression in expressions.items()
+        )
+        for labels, _, raw in self._query(query, max_bytes=MAX_FLEET_BYTES):
+            value = decimal(raw)
+            if value is not None:
+                of_agent = found.setdefault((labels.get("host", ""), labels.get("agent", "")), {})
+                of_agent[labels.get(_PART, "")] = value
+        return found
+
+    def _query(
+        self, expression: str, *, max_bytes: int = http.MAX_BODY_BYTES
+    ) -> list[tuple[dict[str, str], object, object]]:
         """Return labels, time of evaluation and value of each series. Raises FactsUnavailable."""
-        result = self._ask(expression)
+        result = self._ask(expression, max_bytes)
         try:
             return [(_labels(item["metric"]), *_pair(item["value"])) for item in result]
         except (LookupError, TypeError) as error:
             raise self._unavailable("the answer is not an instant vector") from error
 
-    def _ask(self, expression: str) -> Any:
+    def _ask(self, expression: str, max_bytes: int) -> Any:
         """Return ``data.result``. Raises FactsUnavailable for anything but a whole success."""
+        is_long = len(expression) > MAX_URL_QUERY_CHARACTERS
         try:
             answer = http.request(
                 self._session,
-                "GET",
+                "POST" if is_long else "GET",
                 self._url,
                 timeout_seconds=self._settings.timeout,
-                params={"query": expression},
+                max_bytes=max_bytes,
+                **{"data" if is_long else "params": {"query": expression}},
             )
             if answer.status != 200:
                 raise self._unavailable(answer.describe())
@@ -201,7 +232,7 @@ def _value_and_age(selector: str) -> str:
 
 def _labels(raw: object) -> dict[str, str]:
     """Return a series' labels. Raises TypeError."""
-    if not isinstance(raw, dict) or not all(isinstance(one, str) for one in raw.values()):
+    if not isinstance(raw, dict) or not {*map(type, raw.values())} <= {str}:
         raise TypeError("not labels")
     return raw
 
@@ -215,6 +246,11 @@ def _pair(raw: object) -> tuple[object, object]:
 
 def _told(labels: dict[str, str]) -> str:
     return line(json.dumps(labels, sort_keys=True))
+
+
+def one_of(label: str, values: Iterable[str]) -> str:
+    """Return the matcher of series whose ``label`` is one of ``values``."""
+    return f"{label}=~{_quoted('|'.join(map(re.escape, values)))}"
 
 
 def _quoted(value: str) -> str:

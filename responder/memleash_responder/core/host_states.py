@@ -57,7 +57,7 @@ class HostFacts:
     by_restarts: HostState
     """What the responder's own restarts made of it."""
     changed_at: float | None
-    """When they did, unix time."""
+    """When they did, unix time; None while it is connected as far as they go."""
     problem: str
     """Why a host that a restart lost is not back yet; empty where nobody knows."""
     labelled: bool

@@ -35,7 +35,7 @@ class KnownHosts:
     inventory: Mapping[str, Host]
     """The hosts of the inventory by name."""
     records: Mapping[str, HostRecord]
-    """Of every host that was ever held."""
+    """Of every host that is not simply in service."""
     maintenance: Mapping[str, Maintenance]
     """People's, as far as it holds."""
     controller_states: Mapping[str, tuple[ControllerState, ...]]
@@ -58,7 +58,7 @@ class KnownHosts:
         record, listed = self.record(host), self.inventory.get(host)
         return HostFacts(
             by_restarts=record.state,
-            changed_at=record.changed_at,
+            changed_at=None if record.state is HostState.CONNECTED else record.changed_at,
             problem=record.problem,
             labelled=listed is not None and yes_or_no(listed.labels, MAINTENANCE) is True,
             maintenance=self.maintenance.get(host),
@@ -75,6 +75,24 @@ class KnownHosts:
         """Return a host's state alone."""
         return self.standing(host).state
 
+    def out_of_service(self) -> dict[str, Standing]:
+        """Return the standing of each host of the inventory that is not connected, by name.
+
+        Those alone are looked at of which anybody says anything: of many hosts, few.
+        """
+        labelled = {name for name, one in self.inventory.items() if MAINTENANCE in one.labels}
+        said_of = self.records.keys() | self.maintenance.keys() | self.failing_pings.keys()
+        named = (labelled | said_of | self.controller_states.keys()) & self.inventory.keys()
+        standings = {name: self.standing(name) for name in sorted(named)}
+        return {
+            name: one for name, one in standings.items() if one.state is not HostState.CONNECTED
+        }
+
+
+def state_in(out_of_service: Mapping[str, Standing], host: str) -> HostState:
+    """Return a host's state, which is connected unless it is among those ``out_of_service``."""
+    return out_of_service[host].state if host in out_of_service else HostState.CONNECTED
+
 
 def known_hosts(services: Services, host: str | None = None) -> KnownHosts:
     """Read it, of all hosts or of one alone. Raises DatabaseUnavailable."""
@@ -82,11 +100,14 @@ def known_hosts(services: Services, host: str | None = None) -> KnownHosts:
     inventory = services.outside.inventory.hosts()
     controllers = services.outside.controllers.states_by_controller.keys()
     if host is not None:
-        inventory = {name: one for name, one in inventory.items() if name == host}
+        inventory = {host: inventory[host]} if host in inventory else {}
+        records = {host: tables.hosts.get(host)}
+    else:
+        records = {one.host: one for one in tables.hosts.in_need()}
     return KnownHosts(
         read_at=now,
         inventory=inventory,
-        records=tables.hosts.all() if host is None else {host: tables.hosts.get(host)},
+        records=records,
         maintenance=tables.maintenance.holding(now, host),
         controller_states=tables.controller_states.believed(now, controllers, host),
         failing_pings=tables.failing_pings.believed(now, host),
@@ -113,10 +134,9 @@ def read_pings(services: Services, host: str, known: KnownHosts) -> bool | Unkno
 def claims_of_maintenance(services: Services, known: KnownHosts) -> dict[str, tuple[Claim, ...]]:
     """Return the claims on silence that follow from maintenance, by host; none is stored."""
     policy = services.settings.mute
-    standings = {name: known.standing(name) for name in known.inventory}
     return {
         name: (maintenance_claim(policy, one.reason, known.read_at),)
-        for name, one in standings.items()
+        for name, one in known.out_of_service().items()
         if one.state is HostState.MAINTENANCE
     }
 

@@ -9,7 +9,7 @@ from importlib import metadata
 from statistics import median
 from typing import Literal
 
-from memleash_responder.core.host_states import HostState
+from memleash_responder.core.host_states import HostState, Standing
 from memleash_responder.core.moments import Moment
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import Outcome
@@ -39,15 +39,14 @@ class Status:
     maintenance: Sequence[str]
 
 
-def status(services: Services) -> Status:
-    """Return the state of the whole."""
+def status(services: Services, hosts: KnownHosts) -> Status:
+    """Return the state of the whole; ``hosts`` is what is known of all of them."""
     tables = services.tables
     flags = tables.flags.all()
     pauses = holding(tables.pauses.all(), services.clock.now())
     by, at = _last_change(pauses, flags)
     open_restarts = tables.restarts.all_open()
-    hosts = known_hosts(services)
-    states = {name: hosts.state(name) for name in sorted(hosts.inventory)}
+    standings = hosts.out_of_service()
     return Status(
         version=metadata.version("memleash"),
         paused=bool(pauses),
@@ -59,9 +58,13 @@ def status(services: Services) -> Status:
         awaiting_approval=sum(one.step == AWAITING_APPROVAL for one in open_restarts),
         muted_hosts=len(held_mutes(services, hosts)),
         quarantined=len(tables.quarantine.all()),
-        disconnected=[one for one in states if states[one] is HostState.DISCONNECTED],
-        maintenance=[one for one in states if states[one] is HostState.MAINTENANCE],
+        disconnected=_in_state(standings, HostState.DISCONNECTED),
+        maintenance=_in_state(standings, HostState.MAINTENANCE),
     )
+
+
+def _in_state(standings: Mapping[str, Standing], state: HostState) -> list[str]:
+    return [name for name, one in standings.items() if one.state is state]
 
 
 def _last_change(

@@ -8,9 +8,9 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from memleash_responder.usecases.fleet import FleetReader
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.operator import Operator
+from memleash_responder.usecases.readings import FleetReader
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api.alerts import add_alerts
 from memleash_responder.web.api.diagnoses import add_diagnoses

@@ -16,7 +16,12 @@ from memleash_responder.core.outcomes import BEGUN, NEEDS_A_PERSON
 from memleash_responder.core.pauses import holding
 from memleash_responder.core.time_bought import SHOWN_SECONDS
 from memleash_responder.errors import DatabaseUnavailable
-from memleash_responder.usecases.host_states import KnownHosts, all_claims, known_hosts
+from memleash_responder.usecases.host_states import (
+    KnownHosts,
+    all_claims,
+    known_hosts,
+    state_in,
+)
 from memleash_responder.usecases.services import Services, standing_storm
 from memleash_responder.web.api.table import restricted
 from memleash_toolkit.accept_header import accepted
@@ -38,7 +43,7 @@ class StateCollector(Collector):
             hosts = known_hosts(self._services)
             families = [
                 *self._mutes(hosts),
-                *self._restarts(hosts.read_at),
+                *self._restarts(hosts),
                 *self._hosts(hosts),
                 *self._flags(),
                 self._queue(),
@@ -76,7 +81,7 @@ class StateCollector(Collector):
         active.add_metric([], count)
         yield from (active, deadlines)
 
-    def _restarts(self, now: float) -> Iterator[Metric]:
+    def _restarts(self, hosts: KnownHosts) -> Iterator[Metric]:
         tables = self._services.tables
         # An alert that is told again opens a new request: until that has its word, the last stands.
         under_way, ended = tables.restarts.all_open(), tables.restart_history.last_ended()
@@ -95,10 +100,10 @@ class StateCollector(Collector):
             {
                 (host, agent, why): 1
                 for host, agent, why in (*waiting, *refused)
-                if why in NEEDS_A_PERSON and self._is_ours(host, agent)
+                if why in NEEDS_A_PERSON and self._is_ours(hosts, host, agent)
             },
         )
-        times_bought = tables.restart_history.times_bought(since=now - SHOWN_SECONDS)
+        times_bought = tables.restart_history.times_bought(since=hosts.read_at - SHOWN_SECONDS)
         yield _gauge(
             "restart_time_bought_seconds",
             "How long the last restart of 30 days with a known end kept an agent below its limit.",
@@ -106,7 +111,7 @@ class StateCollector(Collector):
             {
                 (one.host, one.agent): one.seconds
                 for one in times_bought
-                if self._is_ours(one.host, one.agent)
+                if self._is_ours(hosts, one.host, one.agent)
             },
         )
         yield _gauge(
@@ -125,8 +130,9 @@ class StateCollector(Collector):
             "1 for the state that each host of the inventory is in.",
             labels=["host", "state"],
         )
+        standings = hosts.out_of_service()
         for host in hosts.inventory:
-            current = hosts.state(host)
+            current = state_in(standings, host)
             for state in HostState:
                 states.add_metric([host, state], float(state is current))
         quarantined = GaugeMetricFamily(
@@ -135,14 +141,13 @@ class StateCollector(Collector):
             labels=["host", "agent"],
         )
         for host, agent in self._services.tables.quarantine.all():
-            if self._is_ours(host, agent):
+            if self._is_ours(hosts, host, agent):
                 quarantined.add_metric([host, agent], 1)
         yield from (states, quarantined)
 
-    def _is_ours(self, host: str, agent: str) -> bool:
+    def _is_ours(self, hosts: KnownHosts, host: str, agent: str) -> bool:
         """Whether there is anything that a person could still do about it here."""
-        known_host = self._services.outside.inventory.get(host) is not None
-        return known_host and agent in self._services.settings.agents
+        return host in hosts.inventory and agent in self._services.settings.agents
 
     def _flags(self) -> Iterator[Metric]:
         tables = self._services.tables

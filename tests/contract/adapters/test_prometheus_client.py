@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memleash_responder.adapters.prometheus import PrometheusClient
+from memleash_responder.adapters.prometheus import PrometheusClient, one_of
 from memleash_responder.core.matchers import parse_matcher
 from memleash_responder.errors import FactsUnavailable
 from memleash_responder.settings import Prometheus
@@ -148,6 +148,31 @@ def test_an_overview_leaves_out_what_is_no_number(peer: Peer) -> None:
     ]
     peer.answer = lambda _: as_json({"status": "success", "data": {"result": result}})
     assert client(peer).by_agent("up") == {("h", "a"): 1.0, ("h", "e"): 1000.0}
+
+
+def test_several_figures_of_each_agent_come_from_one_query(peer: Peer) -> None:
+    peer.answer = lambda _: vector(("up", 1), ("busy", "NaN"), ("limit", "1e10"))
+    found = client(peer).fields_by_agent({"up": "agent_up", "busy": "agent_busy", "limit": "rule"})
+
+    assert found == {("h", "a"): {"up": 1.0, "limit": 1e10}}
+    assert len(peer.asked) == 1
+    first, _, _ = asked_query(peer).split(" or ")
+    assert first == 'label_replace(max by (host, agent) (agent_up), "memleash_part", "up", "", "")'
+
+
+def test_a_long_query_is_sent_as_a_form(peer: Peer) -> None:
+    peer.answer = lambda _: vector()
+    about = one_of("host", [f"node-{number}.example.com" for number in range(200)])
+    assert client(peer).by_agent(f"up{{{about}}}") == {}
+
+    (asked,) = peer.asked
+    assert (asked.method, asked.path) == ("POST", "/api/v1/query")
+    (query,) = urllib.parse.parse_qs(asked.body.decode())["query"]
+    assert query == f"max by (host, agent) (up{{{about}}})"
+
+
+def test_values_are_matched_as_they_are() -> None:
+    assert one_of("host", ["n.1", 'q"', "a"]) == r'''host=~"n\\.1|q\"|a"'''
 
 
 def test_a_prefix_in_the_url_is_kept(peer: Peer) -> None:

@@ -12,6 +12,7 @@ from demo.stack.processes import wait_until
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.host_states import HostState
+from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import DatabaseUnavailable, FactsUnavailable
 from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.host_watch import (
@@ -22,7 +23,7 @@ from memleash_responder.usecases.host_watch import (
 )
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import FakeControllers
-from tests.unit.usecases.world import Inline, World
+from tests.unit.usecases.world import AGENT, Inline, World
 
 MAINTENANCE, DISCONNECTED, CONNECTED = (
     HostState.MAINTENANCE,
@@ -58,8 +59,10 @@ def watch(world: World, workers: Executor | None = None) -> ControllerWatch:
 def states(world: World) -> dict[str, str]:
     """Return the hosts that are not connected, and what they are."""
     known = known_hosts(world.services)
-    found = {host: str(known.state(host)) for host in world.nodes}
-    return {host: state for host, state in found.items() if state != CONNECTED}
+    found = {host: known.standing(host) for host in world.nodes}
+    odd = {host: one for host, one in found.items() if one.state is not CONNECTED}
+    assert known.out_of_service() == odd
+    return {host: str(one.state) for host, one in odd.items()}
 
 
 def test_a_controller_that_hangs_holds_up_no_other(
@@ -262,6 +265,13 @@ def test_pings_are_believed_for_five_minutes_while_prometheus_is_silent(world: W
 
 
 def test_one_host_is_read_alone_as_it_is_among_all(fleet: World) -> None:
+    hosts, now = fleet.services.tables.hosts, fleet.clock.now()
+    requests = fleet.services.tables.restarts
+    for host in ("node-4", "node-5"):
+        requests.open(Restart(f"r-{host}", host, AGENT, now))
+        assert hosts.hold(host, f"r-{host}", AGENT, now)
+    assert hosts.give_back("node-5", "r-node-5", now)
+    fleet.labels["node-6"] = {"maintenance": "true"}
     for number, state in enumerate((MAINTENANCE, DISCONNECTED), 1):
         fleet.nodes[f"node-{number}"].state = state
     fleet.nodes["node-3"].ping_alert_fires = True

@@ -12,7 +12,8 @@ from memleash_responder.core.policy import Guards
 from memleash_responder.core.time_bought import SHOWN_SECONDS
 from memleash_responder.usecases import overview
 from memleash_responder.usecases.diagnosis_requests import DiagnosisRequests
-from memleash_responder.usecases.fleet import as_reading, remembered, rows_of_host
+from memleash_responder.usecases.fleet import remembered, rows_of_host
+from memleash_responder.usecases.readings import as_reading
 from memleash_responder.web.metrics import StateCollector
 from memleash_toolkit.values import Count, Duration
 from tests.unit.usecases.conftest import MakeWorld

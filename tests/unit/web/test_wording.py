@@ -6,7 +6,7 @@ import pytest
 
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.guards import GUARDS
-from memleash_responder.usecases.fleet import Reading
+from memleash_responder.usecases.readings import Reading
 from memleash_responder.web.pages import filters as wording
 
 GIB = 1024**3

@@ -9,8 +9,9 @@ from memleash_responder.core.access import Role
 from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.host_states import HostState
 from memleash_responder.core.maintenance import Maintenance
-from memleash_responder.usecases import fleet
+from memleash_responder.usecases import fleet, readings
 from memleash_responder.usecases.explain import explain
+from memleash_responder.usecases.host_states import state_in
 from memleash_responder.usecases.operator import Operator, known_agent, known_host
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api import models
@@ -24,7 +25,7 @@ TAG = "hosts"
 
 
 def add_hosts(
-    routes: Routes, services: Services, operator: Operator, reader: fleet.FleetReader
+    routes: Routes, services: Services, operator: Operator, reader: readings.FleetReader
 ) -> None:
     """Add the operations about hosts."""
     _add_fleet(routes, services, reader)
@@ -33,7 +34,7 @@ def add_hosts(
     _add_explanation(routes, services)
 
 
-def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) -> None:
+def _add_fleet(routes: Routes, services: Services, reader: readings.FleetReader) -> None:
     @routes.add(
         Operation(
             "GET",
@@ -50,18 +51,20 @@ def _add_fleet(routes: Routes, services: Services, reader: fleet.FleetReader) ->
         )
     )
     def hosts(search: str | None, state: str | None, limit: int, offset: int) -> models.HostPage:
-        known, snapshot = fleet.remembered(services), reader.snapshot()
-        agents = services.settings.agents
-        names = [
+        known, agents = fleet.remembered(services), services.settings.agents
+        standings = known.hosts.out_of_service()
+        found = [
             host
-            for name, host in sorted(services.outside.inventory.hosts().items())
-            if matches(host, search) and state in (None, known.hosts.state(name))
+            for name, host in sorted(known.hosts.inventory.items())
+            if matches(host, search) and state in (None, state_in(standings, name))
         ]
+        page, next_offset = models.cut(found[offset : offset + limit + 1], limit, offset)
+        snapshot = reader.snapshot([host.name for host in page])
         shown = [
             _shown(services, host, snapshot.of_host(host, agents), known, snapshot.firing)
-            for host in names[offset : offset + limit + 1]
+            for host in page
         ]
-        return models.HostPage(*models.cut(shown, limit, offset))
+        return models.HostPage(shown, next_offset)
 
 
 def _add_one(routes: Routes, services: Services, operator: Operator) -> None:
@@ -167,16 +170,16 @@ def matches(host: Host, search: str | None) -> bool:
 
 
 def _read_afresh(services: Services, host: Host) -> models.Host:
-    readings, firing = fleet.read_host(services, host), fleet.read_firing_of_all(services)
-    return _shown(services, host, readings, fleet.remembered(services), firing)
+    read, firing = readings.read_host(services, host), readings.read_firing_of_all(services)
+    return _shown(services, host, read, fleet.remembered(services), firing)
 
 
 def _shown(
     services: Services,
     host: Host,
-    readings: Mapping[str, fleet.Reading | Unknown],
+    read: Mapping[str, readings.Reading | Unknown],
     known: fleet.Remembered,
-    firing: fleet.Firing,
+    firing: readings.Firing,
 ) -> models.Host:
-    rows = fleet.rows_of_host(services, host, readings, known, firing)
+    rows = fleet.rows_of_host(services, host, read, known, firing)
     return models.Host.of(host, rows, known)

@@ -25,6 +25,7 @@ from memleash_responder.core.pauses import DEFAULT, Pause
 from memleash_responder.core.policy import Mode
 from memleash_responder.core.untrusted import LINE_CHARACTERS
 from memleash_responder.usecases import explain, fleet, overview
+from memleash_responder.usecases.readings import Reading
 from memleash_responder.usecases.shown_steps import StepProgress, step_states
 from memleash_responder.web.api.json_schema import Keyword
 from memleash_responder.web.api.parameters import DURATION, TEXT
@@ -39,7 +40,7 @@ PauseReason = Annotated[str, Keyword("pattern", TEXT), Keyword("maxLength", LINE
 RestartOutcome = Annotated[Outcome, Keyword("enum", RESTART_OUTCOMES)]
 DiagnosisOutcome = Annotated[Outcome, Keyword("enum", DIAGNOSIS_OUTCOMES)]
 
-_NOTHING = fleet.Reading()
+_NOTHING = Reading()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from flask import Blueprint, Response
 from memleash_responder.core.access import Role
 from memleash_responder.core.pauses import holding
 from memleash_responder.usecases import overview
+from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api import models
@@ -46,7 +47,7 @@ def _add_status(routes: Routes, services: Services) -> None:
         )
     )
     def status() -> overview.Status:
-        return overview.status(services)
+        return overview.status(services, known_hosts(services))
 
 
 def _add_pause(routes: Routes, services: Services, operator: Operator) -> None:

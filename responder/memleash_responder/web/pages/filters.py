@@ -9,7 +9,7 @@ from memleash_responder.core.moments import as_datetime
 from memleash_responder.core.outcomes import FAILED, Outcome
 from memleash_responder.core.restarts import AWAITING_APPROVAL, QUEUED, REQUESTED, WAITING, Restart
 from memleash_responder.core.steps import Step
-from memleash_responder.usecases.fleet import Reading
+from memleash_responder.usecases.readings import Reading
 from memleash_toolkit.units import format_duration, format_size
 
 _ROOM = 1.25

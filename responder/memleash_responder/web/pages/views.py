@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, g, render_template, send_from_directory
@@ -18,7 +18,9 @@ from memleash_responder.core.pauses import DEFAULT
 from memleash_responder.core.restarts import AWAITING_APPROVAL, NOT_BEGUN
 from memleash_responder.usecases import fleet, overview
 from memleash_responder.usecases.explain import explain_host
+from memleash_responder.usecases.host_states import state_in
 from memleash_responder.usecases.operator import known_host, known_restart
+from memleash_responder.usecases.readings import FleetReader, Key, Snapshot, as_reading
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.shown_steps import step_states
 from memleash_responder.web.api.hosts import matches
@@ -51,7 +53,7 @@ _ALERTS_QUERY = (
 )
 
 
-def pages(services: Services, reader: fleet.FleetReader, forms: Forms) -> Blueprint:
+def pages(services: Services, reader: FleetReader, forms: Forms) -> Blueprint:
     """Return the routes that people look at; their buttons are in pages.buttons."""
     blueprint = Blueprint("pages", __name__)
     _add_context(blueprint, services, forms)
@@ -85,25 +87,28 @@ def _add_context(blueprint: Blueprint, services: Services, forms: Forms) -> None
         }
 
 
-def _add_fleet(blueprint: Blueprint, services: Services, reader: fleet.FleetReader) -> None:
+def _add_fleet(blueprint: Blueprint, services: Services, reader: FleetReader) -> None:
     @blueprint.get("/")
     @restricted(Role.READ)
     def home() -> str:
         asked = parse_query(_FLEET_QUERY, empty_is_absent=True)
-        known, snapshot = fleet.remembered(services), reader.snapshot()
-        rows = fleet.rows(services, snapshot, known, lambda row: _wanted(row, asked))
+        known, loads = fleet.remembered(services), reader.loads()
+        inventory = known.hosts.inventory
+        wanted = _wanted(services, known, reader, loads.value, asked)
+        keys = wanted[asked["offset"] : asked["offset"] + asked["limit"]]
+        snapshot = reader.snapshot({host for host, _ in keys})
         opened = services.tables.restarts.all_open()
-        inventory = services.outside.inventory.hosts()
         going_on = [one for one in opened if one.step != AWAITING_APPROVAL]
         return render_template(
             "home.html",
             asked=asked,
             shows=_SHOW,
-            page=rows[asked["offset"] : asked["offset"] + asked["limit"]],
-            total=len(rows),
+            page=_rows(services, known, snapshot, keys),
+            total=len(wanted),
             hosts=len(inventory),
             snapshot=snapshot,
-            status=overview.status(services),
+            problem=loads.problem or snapshot.problem,
+            status=overview.status(services, known.hosts),
             default_pause=DEFAULT,
             approvals=[one for one in opened if one.step == AWAITING_APPROVAL],
             going_on=going_on,
@@ -123,7 +128,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
         explained, known = explain_host(services, known_one), fleet.remembered(services)
         situations = {agent: one.situation for agent, one in explained.items()}
         readings = {
-            agent: fleet.as_reading(one.agent, one.hard_limit_bytes, known.now)
+            agent: as_reading(one.agent, one.hard_limit_bytes, known.now)
             for agent, one in situations.items()
         }
         diagnoses = services.tables.diagnoses.page(host, limit=RECENT)
@@ -198,20 +203,48 @@ def _diagnosable(services: Services, diagnoses: Sequence[Diagnosis]) -> set[str]
     return {name for name, settings in agents.items() if settings.diagnose is not None}
 
 
-def _wanted(row: fleet.Row, asked: dict[str, Any]) -> bool:
-    if not matches(row.host, asked["search"]):
-        return False
-    show = asked["show"]
-    if show is None:
-        return True
-    reading = row.reading if isinstance(row.reading, fleet.Reading) else None
-    found = {
-        "over": row.load > 1,
-        "busy": reading is not None and reading.busy is True,
-        "muted": row.mute is not None,
-        "unknown": reading is None or reading.limited_bytes is None,
-    }
-    return bool(found.get(show, row.state == show))
+def _wanted(
+    services: Services,
+    known: fleet.Remembered,
+    reader: FleetReader,
+    loads: Mapping[Key, float],
+    asked: Mapping[str, Any],
+) -> list[Key]:
+    """Return the agents that are asked for, in the order in which they are shown."""
+    show, hosts = asked["show"], known.hosts.inventory
+    if asked["search"]:
+        hosts = {name: one for name, one in hosts.items() if matches(one, asked["search"])}
+    if show == "muted":
+        hosts = {name: hosts[name] for name, _ in _mutes(known) if name in hosts}
+    if show in list(HostState):
+        standings = known.hosts.out_of_service()
+        hosts = {name: one for name, one in hosts.items() if state_in(standings, name) == show}
+    ordered = fleet.in_order(hosts, services.settings.agents, loads)
+    if show == "over":
+        return [key for key in ordered if loads.get(key, 0.0) > 1]
+    if show == "unknown":
+        return [key for key in ordered if key not in loads]
+    if show == "busy":
+        busy = reader.busy().value
+        return [key for key in ordered if key in busy]
+    return list(ordered)
+
+
+def _rows(
+    services: Services, known: fleet.Remembered, snapshot: Snapshot, keys: Sequence[Key]
+) -> list[fleet.Row]:
+    hosts = known.hosts.inventory
+    return [
+        row
+        for host, agent in keys
+        for row in fleet.rows_of_host(
+            services,
+            hosts[host],
+            snapshot.of_host(hosts[host], [agent]),
+            known,
+            snapshot.firing,
+        )
+    ]
 
 
 def _lost(known: fleet.Remembered, inventory: Any) -> list[HostRecord]:
