@@ -17,6 +17,7 @@ import typing
 
 from .facts import Mapping, mappings
 from .process import Process
+from .process_memory import open_for_reading
 
 _PREV_INUSE, _IS_MMAPPED = 1, 2
 _FLAGS = 7
@@ -70,10 +71,13 @@ class Heap:
 
 
 def walk(process: Process, seconds: float) -> Heap:
-    """Return what malloc holds in ``process``. Stops after ``seconds``. Raises Gone, OSError."""
+    """Return what malloc holds in ``process``. Stops after ``seconds``.
+
+    Raises Gone, OSError, or tools.Refused where this user may not read it.
+    """
     heap = Heap()
     until = time.monotonic() + seconds
-    fd = os.open(process.path("mem"), os.O_RDONLY | os.O_CLOEXEC)
+    fd = open_for_reading(process)
     try:
         for mapping in mappings(process):
             if "w" not in mapping.rights or time.monotonic() > until:

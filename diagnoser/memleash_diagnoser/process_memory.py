@@ -109,19 +109,26 @@ class Memory:
         return found
 
 
+def open_for_reading(process: Process) -> int:
+    """Return a descriptor of the memory of ``process``.
+
+    Raises Gone, or tools.Refused where this user may not read it.
+    """
+    try:
+        return os.open(process.path("mem"), os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError as error:
+        advice = tools.ptrace_advice()
+        raise tools.Refused(f"the agent's memory may not be read: {advice}") from error
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise Gone(f"process {process.pid} is gone") from error
+
+
 class ProcessMemory(Memory):
     """The memory of one life of a process."""
 
     def __init__(self, process: Process) -> None:
         """Raises Gone, or tools.Refused where this user may not read it."""
-        try:
-            self._fd = os.open(process.path("mem"), os.O_RDONLY | os.O_CLOEXEC)
-        except PermissionError as error:
-            raise tools.Refused(
-                f"the agent's memory may not be read: {tools.ptrace_advice()}"
-            ) from error
-        except (FileNotFoundError, ProcessLookupError) as error:
-            raise Gone(f"process {process.pid} is gone") from error
+        self._fd = open_for_reading(process)
         super().__init__(lambda size, address: os.pread(self._fd, size, address))
         process.check()
 

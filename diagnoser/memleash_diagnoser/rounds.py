@@ -4,7 +4,7 @@ import contextlib
 import time
 import typing
 
-from . import facts, growth, heap, mailbox, ways
+from . import facts, growth, heap, mailbox, tools, ways
 from .evidence import Evidence
 from .niced import niced
 from .plan import Plan
@@ -46,7 +46,10 @@ def python(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None
 
 
 def native(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None:
-    """Walk malloc's heaps from outside and measure the mappings, in each round."""
+    """Walk malloc's heaps from outside and measure the mappings, in each round.
+
+    The mappings alone where the memory may not be read: that needs no right to trace.
+    """
     heaps: typing.List[growth.Counts] = []
     maps: typing.List[growth.Counts] = []
     for number in range(plan.rounds + 1):
@@ -54,11 +57,15 @@ def native(process: Process, plan: Plan, evidence: Evidence, tick: Tick) -> None
             _wait(plan.interval_seconds, tick)
         _remember_memory(process, evidence)
         maps.append(facts.mapping_sizes(process))
-        found = niced(lambda: heap.walk(process, HEAP_SECONDS))
+        try:
+            found = niced(lambda: heap.walk(process, HEAP_SECONDS))
+        except tools.Refused as refusal:
+            notes = [f"chunks: {refusal}"]
+        else:
+            heaps.append(found.counts())
+            evidence.heap, notes = found.facts(), found.notes
         process.check()
-        heaps.append(found.counts())
-        evidence.heap = found.facts()
-        for line in found.notes:
+        for line in notes:
             if line not in evidence.notes:
                 evidence.note(line)
         for kind, looks in (("chunks", heaps), ("mappings", maps)):

@@ -130,16 +130,22 @@ def explain(name: str, output: str) -> str:
     return "{} failed: {}".format(name, lines[-1][:300] if lines else "it said nothing")
 
 
+_SCOPE = " (kernel.yama.ptrace_scope is {}, so not even the agent's own user may)"
+
+
 def ptrace_advice() -> str:
-    """Return what stands between this user and a ptrace attach, and what to set."""
+    """Return what keeps this user from tracing and reading the agent, and what to set."""
     scope = ptrace_scope()
     if scope == 3:
-        return "kernel.yama.ptrace_scope is 3, which forbids attaching until the next boot"
+        return (
+            "kernel.yama.ptrace_scope is 3, which forbids it to everybody, even to root, until the"
+            " host boots with a lower value; the agent's hook needs no tracing"
+        )
     if os.geteuid() != 0:
         return (
             "this user may not trace the agent; run the diagnoser as root through sudo (python:"
             " sudo -n python3) or give the tool CAP_SYS_PTRACE"
-            + (f" (kernel.yama.ptrace_scope is {scope})" if scope else "")
+            + (_SCOPE.format(scope) if scope else "")
         )
     return (
         "not even root may trace here: a container needs CAP_SYS_PTRACE, a seccomp filter that"

@@ -148,7 +148,12 @@ def begin(process: Process, plan: Plan, tick: Tick) -> typing.Tuple[Counting, ty
 def _own_hook(process: Process, _: Plan, tick: Tick) -> Counting:
     """Ask the agent's own hook, and wait until its next garbage collection has it hear."""
     own_pid = process.status("NSpid").split()[-1:] or [str(process.pid)]
-    box = mailbox.find(process, f"{MAILBOX}:{own_pid[0]}")
+    try:
+        box = mailbox.find(process, f"{MAILBOX}:{own_pid[0]}")
+    except PermissionError as error:
+        raise tools.Refused(
+            "only root and the agent's own user may see whether it has one"
+        ) from error
     if box is None:
         raise tools.Refused("the agent has none (docs/diagnostics.md says how it comes to one)")
     box.ask(mailbox.Request(0, ()))

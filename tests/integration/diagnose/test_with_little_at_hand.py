@@ -27,7 +27,7 @@ Diagnoses = Callable[..., Diagnosis]
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 NOBODY = (*AS_ROOT, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 ROOT_THAT_MAY_NOT_TRACE = (*AS_ROOT, "setpriv", "--bounding-set=-sys_ptrace", "--")
-"""As in a container. Yama's ptrace_scope 3 would do it too, until the next boot."""
+"""As in a container. Yama's ptrace_scope 3 is tried in a machine of its own (tools/machines)."""
 
 
 @pytest.fixture
@@ -86,6 +86,26 @@ def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
     assert advice in notes
     assert "CAP_SYS_PTRACE" in notes
     assert heart.goes_on()
+
+
+def test_where_its_memory_may_not_be_read_a_c_programs_mappings_are_told_all_the_same(
+    agent: Agent, heart: Heart, diagnosis_of: Diagnoses, leaking_c: Path
+) -> None:
+    plan = dataclasses.replace(
+        diagnosis_of(agent(leaking_c).pid, profile="native").plan,
+        marker_root="",
+        work_root=f"/var/tmp/memleash-test-native-{os.getpid()}",
+    )
+    diagnosis = Diagnosis(plan, python=" ".join([*ROOT_THAT_MAY_NOT_TRACE, "/usr/bin/python3"]))
+
+    try:
+        report = diagnosed(diagnosis)
+    finally:
+        subprocess.run([*AS_ROOT, "rm", "-rf", plan.work_root], check=True)
+
+    assert [one["name"] for one in report["grown"]["mappings"]] == ["[heap] rw-p"]
+    (chunks,) = (note for note in report["notes"] if note.startswith("chunks: "))
+    assert "the agent's memory may not be read: not even root may trace here" in chunks
 
 
 def test_a_sudo_that_wants_a_terminal_is_told_what_to_set(
