@@ -15,6 +15,8 @@ from .process_memory import Unreadable
 from .python_values import Item
 
 _ELEMENTS = 100
+_TRIES = 5
+"""How often elements are read until some are found."""
 _SLOTS_OF_A_SET = 4096
 _MOST_ITEMS = 1 << 20
 _MANAGED_DICT, _IS_CLASS = 1 << 4, 1 << 31
@@ -36,17 +38,23 @@ def names(objects: Objects, walk: Tracker, wanted: typing.Set[int]) -> Names:
 
 
 def elements(objects: Objects, address: int) -> typing.Tuple[str, int]:
-    """Return the commonest type of a container's last elements, and their mean bytes."""
-    try:
-        kind = objects.type(objects.memory.word(address + 8))
-        some = _LAST[kind.base](objects, address)
-    except (Unreadable, KeyError):
-        return "", 0
-    seen = [found for found in (_size(objects, one) for one in some[-_ELEMENTS:]) if found]
-    if not seen:
-        return "", 0
-    commonest = collections.Counter(name for name, _ in seen).most_common(1)[0][0]
-    return commonest, sum(size for _, size in seen) // len(seen)
+    """Return the commonest type of a container's last elements, and their mean bytes.
+
+    Reads the memory anew: a container that grows has moved its elements since it was walked over,
+    and may move them again between two reads.
+    """
+    for _ in range(_TRIES):
+        objects.memory.forget()
+        try:
+            kind = objects.type(objects.memory.word(address + 8))
+            some = _LAST[kind.base](objects, address)
+        except (Unreadable, KeyError):
+            continue
+        seen = [found for found in (_size(objects, one) for one in some[-_ELEMENTS:]) if found]
+        if seen:
+            commonest = collections.Counter(name for name, _ in seen).most_common(1)[0][0]
+            return commonest, sum(size for _, size in seen) // len(seen)
+    return "", 0
 
 
 def _size(objects: Objects, address: int) -> typing.Optional[typing.Tuple[str, int]]:
