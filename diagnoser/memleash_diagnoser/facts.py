@@ -37,18 +37,23 @@ MOST_LETTERS = 2000
 MOST_ENTRIES = 300
 """What the agent itself decides on (arguments, threads, mappings) is cut to so much."""
 _CUT = "… (cut)"
+_WHO_MAY = "only the agent's own user may, and root with CAP_SYS_PTRACE"
 
 
 def take(process: Process) -> typing.Tuple[Facts, typing.List[str]]:
     """Return the facts by name, and a line for each that could not be had. Raises Gone."""
     facts: Facts = {}
-    notes = []
+    notes, refused = [], []
     for name, read in _FACTS:
         try:
             facts[name] = bounded(read(process))
+        except PermissionError:
+            refused.append(name)
         except (OSError, ValueError, KeyError, IndexError) as error:
             notes.append(f"{name} cannot be read: {error}")
     process.check()
+    if refused:
+        notes.append(f"{', '.join(refused)} cannot be read: {_WHO_MAY}")
     return facts, notes
 
 
@@ -221,8 +226,13 @@ def _identity(process: Process) -> Facts:
     return {
         "pid": process.pid,
         "start_ticks": process.start_ticks,
-        "executable": os.readlink(process.path("exe")),
         "command_line": redact.command_line(process.read("cmdline")),
+    }
+
+
+def _program(process: Process) -> Facts:
+    return {
+        "executable": os.readlink(process.path("exe")),
         "environment": redact.environment(process.read("environ")),
         "working_directory": os.readlink(process.path("cwd")),
     }
@@ -230,6 +240,7 @@ def _identity(process: Process) -> Facts:
 
 _FACTS: typing.Tuple[typing.Tuple[str, typing.Callable[[Process], typing.Any]], ...] = (
     ("identity", _identity),
+    ("program", _program),
     ("status", status),
     ("memory_bytes", memory),
     ("limits", lambda process: process.read("limits").splitlines()),

@@ -151,11 +151,11 @@ def _memory(evidence: Evidence) -> str:
 
 def _facts(evidence: Evidence) -> str:
     facts = evidence.facts
-    identity = facts.get("identity", {"command_line": [], "executable": ""})
+    identity = facts.get("identity", {"command_line": []})
     fds = facts.get("open_fds", {})
     lines = [
         "command line: " + _code(" ".join(identity["command_line"])),
-        "executable: " + _code(identity["executable"]),
+        "executable: " + _code(facts.get("program", {"executable": ""})["executable"]),
         "threads: {}".format(facts.get("status", {}).get("Threads", "?")),
         "open files: " + ", ".join(f"{count} {kind}" for kind, count in fds.items()),
     ]

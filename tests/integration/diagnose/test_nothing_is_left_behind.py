@@ -206,7 +206,7 @@ def test_secrets_of_the_environment_are_not_in_the_report(
     diagnosis.ended()
 
     report = diagnosis.report()
-    assert report["facts"]["identity"]["environment"]["AGENT_PASSWORD"] == "<redacted>"
+    assert report["facts"]["program"]["environment"]["AGENT_PASSWORD"] == "<redacted>"
     assert all("hunter2" not in text for text in report["texts"].values())
 
 

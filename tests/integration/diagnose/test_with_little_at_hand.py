@@ -80,11 +80,14 @@ def test_a_user_without_rights_gets_the_facts_and_a_line_for_all_else(
         subprocess.run([*AS_ROOT, "rm", "-rf", plan.work_root], check=True)
 
     assert report["facts"]["status"]["Name"].startswith("python")
+    assert report["facts"]["identity"]["command_line"][1].endswith("leaks_a_list.py")
     notes = "\n".join(report["notes"])
     for what in ("stacks-python: ", "stacks-native: ", "growth: "):
         assert what in notes
     assert advice in notes
     assert "CAP_SYS_PTRACE" in notes
+    who_may = "program, maps, open_fds cannot be read: only the agent's own user may, and root"
+    assert (who_may in notes) == (user == NOBODY)
     assert heart.goes_on()
 
 

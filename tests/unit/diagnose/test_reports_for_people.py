@@ -101,7 +101,8 @@ def test_whatever_the_agents_files_say_the_report_is_small(evidence: Evidence) -
     long = "x" * 1_000_000
     evidence.facts = facts.bounded(
         {
-            "identity": {"command_line": [long] * 1000, "executable": long, "environment": {}},
+            "identity": {"command_line": [long] * 1000},
+            "program": {"executable": long, "environment": {}},
             "threads": [{"name": long}] * 10_000,
         }
     )
