@@ -5,7 +5,7 @@ TOOLS ?= stable
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean e2e dashboards bench-exporter
+.PHONY: help setup demo test lint clean e2e machines dashboards bench-exporter
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ e2e: ## the compose demo, real hosts with systemd, a salt-minion; needs root, br
 	@tools/setup-e2e
 	@tools/engine .venv/bin/python -m pytest -v tests/e2e
 	@MEMLEASH_ENGINE=installed tools/engine .venv/bin/python -m pytest -v tests/e2e/compose -k plain
+
+machines: ## the diagnoser on aarch64 and under each Yama scope, in emulated machines; wants Debian
+	@tools/setup test
+	@tools/machines
 
 dashboards: ## write grafana/dashboards from the code in grafana/
 	@tools/setup test

@@ -19,9 +19,11 @@ debian_mirror() { # prints the address of Debian's own archive among apt's sourc
     done
 }
 
-unpack_packages() { # name suite package...: below .cache/tools/NAME; fails where it cannot be had
-    local name=$1 suite=$2 private=$cache/$1-apt root=$cache/tools/$1 log=$cache/$1.log
-    local keyring mirror package
+# name suite[/architecture] package...: below .cache/tools/NAME; fails where it cannot be had
+unpack_packages() {
+    local name=$1 suite=${2%/*} private=$cache/$1-apt root=$cache/tools/$1 log=$cache/$1.log
+    local keyring mirror package architecture
+    architecture=$(case $2 in */*) echo "${2#*/}" ;; *) dpkg --print-architecture ;; esac)
     shift 2
     [ ! -e "$root/complete" ] || return 0
     keyring=$(debian_keyring || true)
@@ -33,9 +35,9 @@ unpack_packages() { # name suite package...: below .cache/tools/NAME; fails wher
     say "fetching $* of Debian's suite $suite"
     rm -rf "$private" "$root"
     mkdir -p "$private/lists/partial" "$private/archives/partial" "$private/debs" "$root"
-    echo "deb [signed-by=$keyring] $mirror $suite main" >"$private/sources.list"
-    if ! (cd "$private/debs" && private_apt "$private" update &&
-        private_apt "$private" download "$@") >"$log" 2>&1; then
+    echo "deb [arch=$architecture signed-by=$keyring] $mirror $suite main" >"$private/sources.list"
+    if ! (cd "$private/debs" && private_apt "$private" "$architecture" update &&
+        private_apt "$private" "$architecture" download "$@") >"$log" 2>&1; then
         say "could not fetch $* (see .cache/$(basename "$log"))"
         return 1
     fi
@@ -44,11 +46,12 @@ unpack_packages() { # name suite package...: below .cache/tools/NAME; fails wher
     touch "$root/complete"
 }
 
-private_apt() { # folder argument...
-    local folder=$1
-    shift
+private_apt() { # folder architecture argument...
+    local folder=$1 architecture=$2
+    shift 2
     apt-get -q -o Dir::Etc::SourceList="$folder/sources.list" \
         -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$folder/lists" \
         -o Dir::Cache="$folder" -o Dir::State::Status=/dev/null \
+        -o APT::Architecture="$architecture" -o APT::Architectures::="$architecture" \
         -o APT::Sandbox::User="$(id -un)" "$@"
 }
