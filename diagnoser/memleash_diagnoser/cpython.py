@@ -32,6 +32,8 @@ class Layout(typing.NamedTuple):
     """From the interpreter (to 3.8: from _PyRuntime) to the collector's state."""
     lists: typing.Tuple[int, ...] = (24, 48, 72, 104)
     """From the collector's state to each list of objects: young to old, then the frozen ones."""
+    other_lists: typing.Tuple[int, ...] = ()
+    """The same in later releases of the version, which align the heads to 4 bytes, not to 8."""
     statistics: int = 128
     """From the collector's state to what it counts of each generation; then: is it at work."""
     next: int = 0
@@ -65,7 +67,14 @@ LAYOUTS: typing.Dict[typing.Tuple[int, int], Layout] = {
     (3, 10): Layout(interpreters=32, gc=616, qualname=864),
     (3, 11): Layout(40, 648, qualname=864, keys="3.11", attributes="3.11"),
     (3, 12): Layout(40, 112, qualname=872, ascii=40, compact=56, keys="3.11", attributes="3.12"),
-    (3, 13): Layout(qualname=872, ascii=40, compact=56, keys="3.11", attributes="3.13"),
+    (3, 13): Layout(
+        other_lists=(20, 44, 68, 104),
+        qualname=872,
+        ascii=40,
+        compact=56,
+        keys="3.11",
+        attributes="3.13",
+    ),
     (3, 14): Layout(
         lists=(24, 48, 72, 96),  # the same for the generations and for the incremental collector
         statistics=120,
@@ -141,12 +150,23 @@ def find(process: Process, memory: Memory) -> Interpreter:
             if runtime is None:
                 continue
             found = _interpreter(memory, image, runtime)
-            if all(_is_list(memory, head) for head in found.collectors(memory)[0].lists):
-                return found
+            fitting = fitted(memory, found)
+            if fitting is not None:
+                return fitting
             reason = f"CPython {found.version} in it is not laid out as its release is"
         except (Unreadable, IndexError):
             reason = "the CPython in it is not up yet, or a build that is not known"
     raise tools.Refused(reason)
+
+
+def fitted(memory: Memory, found: Interpreter) -> typing.Optional[Interpreter]:
+    """Return ``found`` with the lists where its release has them; None: nowhere. Unreadable."""
+    for lists in (found.layout.lists, found.layout.other_lists):
+        fitting = found._replace(layout=found.layout._replace(lists=lists))
+        heads = fitting.collectors(memory)[0].lists
+        if heads and all(_is_list(memory, head) for head in heads):
+            return fitting
+    return None
 
 
 def _interpreter(memory: Memory, image: elf.Image, runtime: int) -> Interpreter:

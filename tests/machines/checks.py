@@ -42,7 +42,7 @@ A_LIST = "- list `__main__.SESSIONS` grew by "
 AGENTS: dict[str, tuple[str, list[str]]] = {
     "leaks_a_list.py": (A_LIST, ["__main__.Session"]),
     "leaks_a_cache.py": ("- dict `Store.answers` grew by ", ["builtins.list"]),
-    "leaks_cycles.py": ("- type `__main__.Node` grew by ", ["__main__.Node"]),
+    "leaks_cycles.py": ("- type `__main__.Node` grew by ", ["builtins.list"]),
     "is_busy.py": ("Nothing did.", []),
 }
 """How the report's first line begins, and which type grew most."""
@@ -177,7 +177,7 @@ def processor(checks: Checks) -> None:
             ]
             return f"{found['first']}; {checks.live_on(agent, twin)}"
 
-    for root in ["/", *map(str, sorted(Path("/pythons").iterdir()))]:
+    for root in [*map(str, sorted(Path("/pythons").iterdir(), reverse=True)), "/"]:
         version = Path(root).name or "3.11"
         for script in AGENTS:
             checks.check(f"CPython {version}, {script}", named, version, root, script)
