@@ -13,7 +13,7 @@ from pathlib import Path
 MOST = int(os.environ.get("MOST", "100000"))
 """How many things an agent keeps before it leaks no more."""
 PAUSE_SECONDS = float(os.environ.get("PAUSE", "0.01"))
-"""Longer on an emulated processor: looking at the time and the waits alone takes it milliseconds."""
+"""Longer on an emulated processor, where looking at the time and the waits takes milliseconds."""
 AT_ONCE_SECONDS = PAUSE_SECONDS / 2
 
 
