@@ -153,7 +153,7 @@ class Fleet:
             watched["limits"] = {"hard_limit": LIMIT_MIB * MIB}
         return watched
 
-    def responder_config(self, database: Path, **changes: Any) -> Json:
+    def responder_config(self, database: Path, /, **changes: Any) -> Json:
         """Return a configuration for the whole fleet at a quick pace."""
         return {
             "prometheus": {
