@@ -1,8 +1,8 @@
 """Many guarded restarts, with faults: what each costs, and what grows: `python -m bench.soak`.
 
 Real agents on loopback leak past their limit, and a responder restarts them through a real sshd;
-Prometheus, Alertmanager and the controllers are stand-ins. Each fault of ``_OF_PEERS``,
-``_OF_COMMANDS`` and ``_OF_ALL`` comes in 2 of 100 restarts. The responder is killed in the first
+Prometheus, Alertmanager and the controllers are stand-ins. Each fault of peers, of the command and
+of what all hosts share comes in 2 of 100 restarts. The responder is killed in the first
 third alone, so that the process that is measured at the end has done two thirds of the work. First
 on SQLite, then on PostgreSQL. After each third, at rest, is taken: the responder's memory, threads
 and open files, and the size and rows of its database. The bars: neither memory, threads nor files

@@ -24,6 +24,7 @@ host_handover            controllers take a host back, and its drain ends
 host_recovery            lost hosts taken back, undrains that are still owed
 replicas                 which replicas live, and the work of dead ones taken over
 keeper                   the schedule that calls the above again and again
+readings                 what Prometheus last saw of the agents, for pages
 fleet, overview          what people are shown of the fleet, and of the responder
 shown_steps              how far a restart got, step by step
 expiry                   pauses and maintenances that have ended by themselves are forgotten

@@ -80,9 +80,9 @@ class DiagnosisRequests:
 
     def finish(self, diagnosis_id: str, outcome: Outcome, reason: str, artifact: str = "") -> None:
         """Give a diagnosis its final word, once; it is logged and counted with the same word."""
-        memory, reason = self._services.tables.diagnoses, line(reason, REASON_CHARACTERS)
-        diagnosis = memory.get(diagnosis_id)
-        if diagnosis is None or not memory.finish(
+        diagnoses, reason = self._services.tables.diagnoses, line(reason, REASON_CHARACTERS)
+        diagnosis = diagnoses.get(diagnosis_id)
+        if diagnosis is None or not diagnoses.finish(
             diagnosis_id, outcome, reason, artifact, self._services.clock.now()
         ):
             return

@@ -266,14 +266,14 @@ def test_an_error_that_nobody_foresaw_ends_it_with_a_word(site: Site) -> None:
 def test_one_whose_workflow_was_lost_is_closed_by_the_next_sweep(site: Site) -> None:
     opened = site.work.ask_for_person("node-1", AGENT, "anna")
     assert opened is not None
-    memory = site.world.services.tables.diagnoses
-    memory.begin(opened.id, 1.0, Rounds(5, 300.0, "no growth"))
+    table = site.world.services.tables.diagnoses
+    table.begin(opened.id, 1.0, Rounds(5, 300.0, "no growth"))
     site.engine.lost = {opened.id}
 
     site.world.clock.advance(workflow.QUIET_SECONDS + 1)
     site.work.resume_open()
 
-    ended = memory.get(opened.id)
+    ended = table.get(opened.id)
     assert ended is not None
     assert (ended.outcome, ended.reason) == (Outcome.COLLECTOR_FAILED, "its workflow was lost")
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.host_states import HostState
@@ -337,19 +337,6 @@ class Restarts(Conditions):
         for _ in range(MOST_CHANGES + 1):
             self.world.clock.advance(1000)
             self.runs(kill)
-
-    @precondition(lambda self: not self.commands)
-    @rule(host=HOSTS, kill=KILLS)
-    def is_restarted_in_vain(self, host: str, kill: int | None) -> None:
-        """What each restart buys is less than half of what the first did."""
-        for later in (4000, 20_000, 4000, 4000, 4000):
-            self.world.clock.advance(later)
-            self.world.nodes[host].resident_bytes = LARGE
-            self.world.alert(host, age=1.0)
-            self.told[host].append(self.world.last_alert)
-            self.runs(kill)
-        if self.world.outcomes(host)[-5:] == ["restarted"] * 5:
-            assert self.world.place(host) in self.world.services.tables.quarantine.all()
 
     @rule(seconds=st.sampled_from([-86_400, -3600, 3600, 86_400]))
     def the_wall_clock_is_set(self, seconds: int) -> None:
