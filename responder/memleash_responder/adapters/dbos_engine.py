@@ -18,6 +18,7 @@ from dbos._utils import INTERNAL_QUEUE_NAME
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
+from memleash_responder.adapters.database.engine import SqliteConnection
 from memleash_responder.errors import DatabaseUnavailable
 
 STEPS_VERSION = "1"
@@ -80,8 +81,9 @@ class Durable:
             use_listen_notify=False,
             notification_listener_polling_interval_sec=UNUSED_POLL_SECONDS,
         )
-        if url.get_backend_name() == "postgresql":
-            config["db_engine_kwargs"] = {"connect_args": dict(_POSTGRESQL)}
+        is_postgresql = url.get_backend_name() == "postgresql"
+        connect_args = _POSTGRESQL if is_postgresql else {"factory": SqliteConnection}
+        config["db_engine_kwargs"] = {"connect_args": dict(connect_args)}
         self._dbos = DBOS(config=config)
         self._workflows: dict[str, Workflow] = {}
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from dbos import DBOS
 
 from demo.stack.processes import wait_until
+from memleash_responder.adapters.database.engine import SQLITE_CACHE_KIB, Database
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
 
 pytestmark = pytest.mark.integration
@@ -75,3 +76,11 @@ def test_what_an_older_release_queued_runs_once_though_it_is_started_too(tmp_pat
         assert sorted(ran) == ["first", "second"]
     finally:
         DBOS.destroy()
+
+
+def test_connections_to_sqlite_keep_little_of_it(durable: Durable, tmp_path: Path) -> None:
+    ours = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    for engine in (ours.engine, durable._dbos._sys_db.engine):
+        with engine.connect() as connection:
+            kept = connection.execute(sa.text("PRAGMA cache_size")).scalar_one()
+            assert kept == -SQLITE_CACHE_KIB, engine
