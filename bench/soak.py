@@ -72,7 +72,7 @@ _CUT = "kill -9 $PPID"
 _OF_COMMANDS = {
     "command fails": "exit 7",
     "cut before it took effect": f"{_CUT}; exit 0",
-    "cut after it took effect": f"{{service}} restart; {_CUT}; sleep 5",
+    "cut after it took effect": f"{{service}} restart; {_CUT}; sleep 5; exit",
     "agent does not come back": "{service} stop; exit 0",
 }
 
