@@ -169,7 +169,7 @@ def responder(layout: Layout, sshd: Sshd) -> Config:
         },
         "controllers": [_controller(layout)],
         "agents": {layout.agent: _managed_agent(layout)},
-        "artifacts": {"folder": str(layout.artifacts)},
+        "reports": {"folder": str(layout.reports)},
         "exporter": {"timeout": "2s"},
         # A fleet of one: the one host over its limit is all of it, and no storm.
         "fleet": {"storm_fraction": 1},

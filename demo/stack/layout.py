@@ -62,9 +62,9 @@ class Layout:
         return self.folder / "rules"
 
     @property
-    def artifacts(self) -> Path:
+    def reports(self) -> Path:
         """Where the responder keeps the reports of diagnoses."""
-        return self.folder / "artifacts"
+        return self.folder / "reports"
 
     @property
     def logs(self) -> Path:

@@ -83,7 +83,7 @@ class Observer:
 
     def first_suspect(self, time: str) -> str:
         """Return what the agent's report of that time says first of what grew."""
-        folder = self.layout.artifacts / self.layout.host / self.layout.agent / time
+        folder = self.layout.reports / self.layout.host / self.layout.agent / time
         text = (folder / "report.md").read_text(encoding="utf-8")
         return text.partition("## What grew in every round\n\n")[2].partition("\n")[0]
 

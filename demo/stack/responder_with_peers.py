@@ -251,7 +251,7 @@ def configured(
         "inventory": {"files": ["hosts.yml"]},
         "prometheus": {"url": f"http://{world.address}"},
         "alertmanager": {"urls": [f"http://{world.address}"]},
-        "artifacts": {"folder": str(folder / "artifacts")},
+        "reports": {"folder": str(folder / "reports")},
         "agents": {AGENT: {"mode": mode, "restart_command": "false"}},
         **({"access": dict(access)} if access else {}),
         **changes,

@@ -43,7 +43,7 @@ def _start(plan: Plan) -> Reply:
         os.mkdir(folder, 0o700)
     except FileExistsError:
         return _status(plan)
-    program = os.path.join(folder, "collector.zip")
+    program = os.path.join(folder, "diagnoser.zip")
     shutil.copyfile(_my_zip(), program)
     with open(os.path.join(folder, "log.txt"), "wb") as log, open(os.devnull, "rb") as nothing:
         child = subprocess.Popen(

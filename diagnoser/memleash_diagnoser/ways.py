@@ -155,7 +155,7 @@ def _own_hook(process: Process, _: Plan, tick: Tick) -> Counting:
             "only root and the agent's own user may see whether it has one"
         ) from error
     if box is None:
-        raise tools.Refused("the agent has none (docs/diagnostics.md says how it comes to one)")
+        raise tools.Refused("the agent has none (docs/diagnoses.md says how it comes to one)")
     box.ask(mailbox.Request(0, ()))
     until = time.monotonic() + HEARS_SECONDS
     while time.monotonic() < until:

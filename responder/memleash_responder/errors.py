@@ -12,7 +12,7 @@ ResponderError
 |   +-- NotFound            it names what is not there
 |   +-- Conflict            not as things stand now
 |   +-- PeerRefused         a peer was asked and said no
-+-- DiagnoserError          collector_failed: in adapters/diagnoser.py; a person must look
++-- DiagnoserError          diagnoser_failed: in adapters/diagnoser.py; a person must look
 +-- SshError
     +-- SshUnreachable      ssh_unreachable: not sent; try again later
     +-- SshAuthFailed       ssh_auth_failed: not sent; a person must mend the key

@@ -175,10 +175,10 @@ class Webhook:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Artifacts:
+class ReportSettings:
     """Where the reports of diagnoses are kept, and how many."""
 
-    folder: Path = Path("/var/lib/memleash/artifacts")
+    folder: Path = Path("/var/lib/memleash/reports")
     keep_per_agent: Count = 10
     """On each host."""
     keep_bytes: Size = Size(1024**3)
@@ -202,7 +202,7 @@ class Settings:
     retention: Retention = dataclasses.field(default_factory=Retention)
     replicas: Replicas = dataclasses.field(default_factory=Replicas)
     webhook: Webhook = dataclasses.field(default_factory=Webhook)
-    artifacts: Artifacts = dataclasses.field(default_factory=Artifacts)
+    reports: ReportSettings = dataclasses.field(default_factory=ReportSettings)
     access: Access = dataclasses.field(default_factory=Access)
     links: Links = dataclasses.field(default_factory=Links)
 

@@ -108,6 +108,6 @@ def command(verb: Verb, plan: Plan, python: str = "python3", *arguments: str) ->
     if verb is Verb.START:
         program = [_START]
     else:
-        program = [_LATER, f"{plan.work_root}/{plan.run}/collector.zip"]
+        program = [_LATER, f"{plan.work_root}/{plan.run}/diagnoser.zip"]
     words = json.dumps(dataclasses.asdict(plan), separators=(",", ":"))
     return f"{python} {shlex.join(['-c', *program, verb.value, words, *arguments])}"

@@ -86,7 +86,7 @@ class Reports:
         """
         name = datetime.fromtimestamp(taken_at, UTC).strftime(_TIME)
         place = self.root / _folder_name(host) / _folder_name(agent) / name
-        artifact = Report(host, agent, name, place)
+        report = Report(host, agent, name, place)
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=place.parent))
@@ -95,8 +95,8 @@ class Reports:
                 draft.replace(place)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
-        self._forget(keep=artifact)
-        return artifact
+        self._forget(keep=report)
+        return report
 
     def all(self, host: str | None = None, agent: str | None = None) -> list[Report]:
         """Return the reports there are, the newest first."""

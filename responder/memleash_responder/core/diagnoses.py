@@ -80,15 +80,15 @@ class DiagnosisStepResult:
     outcome: Outcome | None = None
     """None: it goes on."""
     reason: str = ""
-    artifact: str = ""
+    report: str = ""
     """The time in the report's path, once it is here."""
 
     @classmethod
     def of(cls, raw: Sequence[str]) -> DiagnosisStepResult:
         """Return what was recorded as JSON, by this release or one before it."""
-        outcome, reason, artifact = raw
-        return cls(Outcome(outcome) if outcome else None, reason, artifact)
+        outcome, reason, report = raw
+        return cls(Outcome(outcome) if outcome else None, reason, report)
 
     def recorded(self) -> list[str]:
         """Return it as JSON."""
-        return [self.outcome or "", self.reason, self.artifact]
+        return [self.outcome or "", self.reason, self.report]

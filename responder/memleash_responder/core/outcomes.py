@@ -89,7 +89,7 @@ class Outcome(enum.StrEnum):
     """The diagnoser did not find the agent's process on the host."""
     DISK_FULL = "disk_full"
     """The host has less free disk than it must keep."""
-    COLLECTOR_FAILED = "collector_failed"
+    DIAGNOSER_FAILED = "diagnoser_failed"
     """The diagnoser could not be started, or died without a report."""
 
 
@@ -114,7 +114,7 @@ _ONLY_OF_DIAGNOSES = (
     Outcome.ANOTHER_LIFE,
     Outcome.AGENT_NOT_FOUND,
     Outcome.DISK_FULL,
-    Outcome.COLLECTOR_FAILED,
+    Outcome.DIAGNOSER_FAILED,
 )
 
 DIAGNOSIS_OUTCOMES = (

@@ -182,7 +182,7 @@ class Bought:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Report:
+class Summary:
     """What was done, what would have been done, and whether it helped."""
 
     since: datetime
@@ -212,7 +212,7 @@ class HeldMute:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Report:
     """A report that was fetched from a host."""
 
     host: str

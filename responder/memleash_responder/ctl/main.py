@@ -13,11 +13,11 @@ from click.shell_completion import get_completion_class
 from memleash_responder.ctl.checks import check
 from memleash_responder.ctl.config import load
 from memleash_responder.ctl.context import Ctl
-from memleash_responder.ctl.diagnostics import diagnose, diagnostics
+from memleash_responder.ctl.diagnoses import diagnose, reports
 from memleash_responder.ctl.errors import CtlError, Exit
 from memleash_responder.ctl.fleet import explain, hosts, maintenance, quarantine, reconnect, status
 from memleash_responder.ctl.output import CannotWrite, abandon_output, complain, flush, plain, say
-from memleash_responder.ctl.restarts import report, restart, restarts
+from memleash_responder.ctl.restarts import restart, restarts, summary
 from memleash_responder.ctl.switches import mutes, pause, resume
 from memleash_toolkit.addresses import parse_base_url
 from memleash_toolkit.settings import ConfigError, show
@@ -88,8 +88,8 @@ def completion(shell: str) -> None:
 
 
 for _command in (
-    *(check, diagnose, diagnostics, explain, hosts, maintenance, mutes, pause),
-    *(quarantine, reconnect, report, restart, restarts, resume, status),
+    *(check, diagnose, explain, hosts, maintenance, mutes, pause),
+    *(quarantine, reconnect, reports, restart, restarts, resume, status, summary),
 ):
     cli.add_command(_command)
 

@@ -1,4 +1,4 @@
-"""restart, restarts, report."""
+"""restart, restarts, summary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 import click
 
-from memleash_responder.ctl.answers import Answered, Bought, Report, Restart
+from memleash_responder.ctl.answers import Answered, Bought, Restart, Summary
 from memleash_responder.ctl.context import (
     Ctl,
     agent_argument,
@@ -192,9 +192,9 @@ _add_decision("deny", "denied", "has not begun")
 @click.option("--since", default="7d", show_default=True, help="A duration, or RFC 3339 time.")
 @output_option
 @pass_ctl
-def report(ctl: Ctl, since: str) -> None:
+def summary(ctl: Ctl, since: str) -> None:
     """Count what was done, and what would have been done in observe mode, by outcome."""
-    answer = ctl.client.get(Report, "report", since=since)
+    answer = ctl.client.get(Summary, "summary", since=since)
 
     def table() -> None:
         now = answer.shape

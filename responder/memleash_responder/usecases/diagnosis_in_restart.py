@@ -69,7 +69,7 @@ def _taken_before(
         services.sleep(POLL_SECONDS)
         opened = diagnoses.open_on(restart.host)
     found = diagnoses.report_of(restart.host, restart.agent, life)
-    return found.artifact if found else ""
+    return found.report if found else ""
 
 
 def _take(

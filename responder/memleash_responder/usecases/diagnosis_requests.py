@@ -78,12 +78,12 @@ class DiagnosisRequests:
         else:
             self._services.tables.diagnoses.queue(diagnosis_id)
 
-    def finish(self, diagnosis_id: str, outcome: Outcome, reason: str, artifact: str = "") -> None:
+    def finish(self, diagnosis_id: str, outcome: Outcome, reason: str, report: str = "") -> None:
         """Give a diagnosis its final word, once; it is logged and counted with the same word."""
         diagnoses, reason = self._services.tables.diagnoses, line(reason, REASON_CHARACTERS)
         diagnosis = diagnoses.get(diagnosis_id)
         if diagnosis is None or not diagnoses.finish(
-            diagnosis_id, outcome, reason, artifact, self._services.clock.now()
+            diagnosis_id, outcome, reason, report, self._services.clock.now()
         ):
             return
         self._services.telemetry.diagnoses.labels(diagnosis.agent, outcome).inc()

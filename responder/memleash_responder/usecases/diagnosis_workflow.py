@@ -113,7 +113,7 @@ class DiagnosisWorkflow:
         if begun:
             versions = tables.replicas.versions() | {STEPS_VERSION}
             for lost in self._durable.abandoned(WORKFLOW, begun, versions):
-                self._diagnosing.finish(lost, Outcome.COLLECTOR_FAILED, "its workflow was lost")
+                self._diagnosing.finish(lost, Outcome.DIAGNOSER_FAILED, "its workflow was lost")
 
     def _start(self, diagnosis_id: str) -> None:
         self._durable.start(WORKFLOW, diagnosis_id)
@@ -124,7 +124,7 @@ class DiagnosisWorkflow:
             result = self._step("wait", self._wait, diagnosis_id)
             if result.outcome in WITH_REPORT:
                 result = self._step("fetch", self._fetch, diagnosis_id, result)
-        if result.outcome in WITH_REPORT or result.outcome is Outcome.COLLECTOR_FAILED:
+        if result.outcome in WITH_REPORT or result.outcome is Outcome.DIAGNOSER_FAILED:
             self._step("clean", self._clean, diagnosis_id)
         self._step("finish", self._finish, diagnosis_id, result)
         self._aside.submit(self.begin_queued)
@@ -154,11 +154,11 @@ class DiagnosisWorkflow:
         except DatabaseUnavailable:
             raise
         except DiagnoserError as error:
-            return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, str(error))
+            return DiagnosisStepResult(Outcome.DIAGNOSER_FAILED, str(error))
         except Exception as error:  # the boundary of one step
             self._services.telemetry.failures.labels(Part.STEP).inc()
             log.exception("diagnosis failed", extra={"id": diagnosis_id})
-            return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, unforeseen(error).reason)
+            return DiagnosisStepResult(Outcome.DIAGNOSER_FAILED, unforeseen(error).reason)
 
     def _begin(self, diagnosis_id: str) -> DiagnosisStepResult:
         """Judge once more, note the life and the rounds, and begin on the host."""
@@ -205,7 +205,7 @@ class DiagnosisWorkflow:
                     return _end(answer, hurried)
                 nonsense = 0
             self._services.sleep(min(POLL_SECONDS, case.plan.interval_seconds))
-        return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, problem)
+        return DiagnosisStepResult(Outcome.DIAGNOSER_FAILED, problem)
 
     def _must_give_way(self, case: _Case) -> bool:
         """Whether a restart of the agent waits, for so long as it may be kept waiting."""
@@ -237,13 +237,13 @@ class DiagnosisWorkflow:
                 )
             except BadReport as error:
                 return DiagnosisStepResult(
-                    Outcome.COLLECTOR_FAILED, f"the report is refused: {error}"
+                    Outcome.DIAGNOSER_FAILED, f"the report is refused: {error}"
                 )
             except (SshError, OSError) as error:
                 problem = f"the report was not fetched: {error}"
             else:
-                return dataclasses.replace(ended, artifact=put.time)
-        return DiagnosisStepResult(Outcome.COLLECTOR_FAILED, problem)
+                return dataclasses.replace(ended, report=put.time)
+        return DiagnosisStepResult(Outcome.DIAGNOSER_FAILED, problem)
 
     def _clean(self, diagnosis_id: str) -> DiagnosisStepResult:
         """Remove the run from the host. What stays is removed by the next run there."""
@@ -257,7 +257,7 @@ class DiagnosisWorkflow:
 
     def _finish(self, diagnosis_id: str, ended: DiagnosisStepResult) -> DiagnosisStepResult:
         if ended.outcome is not None:
-            self._diagnosing.finish(diagnosis_id, ended.outcome, ended.reason, ended.artifact)
+            self._diagnosing.finish(diagnosis_id, ended.outcome, ended.reason, ended.report)
         return GOES_ON
 
     def _case(self, diagnosis_id: str) -> _Case:
@@ -302,5 +302,5 @@ def _end(answer: Answer, hurried: str = "") -> DiagnosisStepResult:
             return DiagnosisStepResult(answer.refusal, answer.detail)
         case State.REFUSED | State.RUNNING | State.DIED | State.UNKNOWN | State.READ:
             return DiagnosisStepResult(
-                Outcome.COLLECTOR_FAILED, f"the diagnoser's state is {answer.state}"
+                Outcome.DIAGNOSER_FAILED, f"the diagnoser's state is {answer.state}"
             )

@@ -166,7 +166,7 @@ class Bought:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Report:
+class Summary:
     """What was done, what would have been done, and whether it helped."""
 
     since: Moment
@@ -176,7 +176,7 @@ class Report:
     bought: Sequence[Bought]
 
 
-def report(services: Services, since: float) -> Report:
+def summary(services: Services, since: float) -> Summary:
     """Count the requests since a unix time.
 
     In observe mode a request would have become what else refused it, or ``restarted`` where
@@ -191,7 +191,7 @@ def report(services: Services, since: float) -> Report:
         if outcome == Outcome.OBSERVE_MODE:
             others = facts.get("also_refused") or [{"outcome": Outcome.RESTARTED}]
             observed[agent, Outcome(others[0]["outcome"])].append(host)
-    return Report(
+    return Summary(
         since,
         total,
         [

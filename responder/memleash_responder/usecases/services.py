@@ -66,7 +66,7 @@ class Outside:
     @classmethod
     def of(cls, settings: Settings) -> Outside:
         """Build the peers of ``settings``. Raises ConfigError for an unusable inventory."""
-        inventory, kept = Inventory(settings.inventory), settings.artifacts
+        inventory, kept = Inventory(settings.inventory), settings.reports
         return cls(
             settings,
             inventory,

@@ -17,7 +17,7 @@ from memleash_responder.web.api.diagnoses import add_diagnoses
 from memleash_responder.web.api.hosts import add_hosts
 from memleash_responder.web.api.mutes import add_mutes
 from memleash_responder.web.api.openapi import add_openapi
-from memleash_responder.web.api.reports import add_diagnostics
+from memleash_responder.web.api.reports import add_reports
 from memleash_responder.web.api.restarts import add_restarts
 from memleash_responder.web.api.system import add_system, health_and_reload
 from memleash_responder.web.api.table import Routes
@@ -78,6 +78,6 @@ def routes_of(
     add_mutes(routes, services, operator)
     add_system(routes, services, operator)
     add_diagnoses(routes, services, operator)
-    add_diagnostics(routes, services)
+    add_reports(routes, services)
     add_openapi(routes)
     return routes

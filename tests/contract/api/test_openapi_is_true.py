@@ -28,7 +28,7 @@ ROUTES = {
     "GET /api/v1/restarts/{id}",
     "POST /api/v1/restarts/{id}/approve",
     "POST /api/v1/restarts/{id}/deny",
-    "GET /api/v1/report",
+    "GET /api/v1/summary",
     "GET /api/v1/mutes",
     "DELETE /api/v1/mutes/{host}",
     "GET /api/v1/sd/ping-targets",
@@ -40,8 +40,8 @@ ROUTES = {
     "GET /api/v1/diagnoses",
     "GET /api/v1/diagnoses/{id}",
     "POST /api/v1/diagnoses",
-    "GET /api/v1/diagnostics",
-    "GET /api/v1/diagnostics/{host}/{agent}/{time}",
+    "GET /api/v1/reports",
+    "GET /api/v1/reports/{host}/{agent}/{time}",
     "GET /api/v1/openapi.json",
 }
 TAKES_SOMETHING = {
@@ -52,9 +52,9 @@ TAKES_SOMETHING = {
     "POST /api/v1/resume",
     "GET /api/v1/alerts",
     "GET /api/v1/diagnoses",
-    "GET /api/v1/diagnostics",
+    "GET /api/v1/reports",
     "GET /api/v1/hosts",
-    "GET /api/v1/report",
+    "GET /api/v1/summary",
     "GET /api/v1/restarts",
 }
 """Routes whose query or body can be wrong; any text is a path's."""

@@ -137,7 +137,7 @@ def test_tricks_in_host_names_find_nothing(open_face: Face, name: str) -> None:
         ("GET", f"/api/v1/hosts/{path}"),
         ("GET", f"/api/v1/hosts/{path}/mute"),
         ("GET", f"/api/v1/hosts/{path}/agents/{AGENT}/explain"),
-        ("GET", f"/api/v1/diagnostics/{path}/{AGENT}/20260101T000000Z"),
+        ("GET", f"/api/v1/reports/{path}/{AGENT}/20260101T000000Z"),
         ("GET", f"/hosts/{path}"),
         ("GET", f"/static/{path}"),
         ("DELETE", f"/api/v1/mutes/{path}"),

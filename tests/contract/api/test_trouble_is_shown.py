@@ -141,7 +141,7 @@ def test_what_restarts_bought_is_on_the_hosts_page_and_in_the_api(
     assert "Its restarts bought it 2h, then 1h below its limit." in page
     told = troubled.ask("GET", f"/api/v1/hosts/{STILL_WELL}").json["agents"][AGENT]
     assert [round(one) for one in told["times_bought_seconds"]] == [7200, 3600]
-    (bought,) = troubled.ask("GET", "/api/v1/report").json["bought"]
+    (bought,) = troubled.ask("GET", "/api/v1/summary").json["bought"]
     assert (bought["agent"], bought["restarts"]) == (AGENT, 2)
     assert round(bought["median_seconds"]) == 5400
 

@@ -29,7 +29,7 @@ from tests.contract.ctl.server import Server, http
 DOCS = Path(__file__).parents[3] / "docs/memleashctl.md"
 LOGIN = b"<!DOCTYPE html><html><form action=/login>\xff</form></html>"
 PROBLEM = json.dumps({"title": "no", "status": 503, "detail": "the database is gone"}).encode()
-KEYS = ("hosts", "mutes", "quarantine", "restarts", "diagnostics", "pauses", "id")
+KEYS = ("hosts", "mutes", "quarantine", "restarts", "reports", "pauses", "id")
 JSON = "Content-Type: application/json\r\n"
 
 
@@ -183,9 +183,9 @@ def test_a_login_page_is_no_json_to_print(
 def test_a_time_beyond_the_calendar_is_3(
     end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = {"since": end, "total": 0, "restarts": [], "observed": [], "bought": []}
-    with Server(http(json.dumps(report).encode(), head=JSON)).running() as server:
-        assert run_in(tmp_path, monkeypatch, server.url, "report") == Exit.UNREACHABLE
+    summary = {"since": end, "total": 0, "restarts": [], "observed": [], "bought": []}
+    with Server(http(json.dumps(summary).encode(), head=JSON)).running() as server:
+        assert run_in(tmp_path, monkeypatch, server.url, "summary") == Exit.UNREACHABLE
     assert "since in the answer is no time" in one_line(capsys)
 
 
@@ -303,12 +303,12 @@ def test_any_json_is_a_shape_or_not_understood(raw: Any) -> None:
         (answers.Guard, models.GuardVerdict),
         (answers.Restart, models.Restart),
         (answers.Step, StepProgress),
-        (answers.Report, overview.Report),
+        (answers.Summary, overview.Summary),
         (answers.Counted, overview.Counted),
         (answers.Observed, overview.Observed),
         (answers.Quarantined, overview.Quarantine),
         (answers.HeldMute, overview.HeldMute),
-        (answers.Diagnostic, models.Diagnostic),
+        (answers.Report, models.Report),
         (answers.Diagnosis, models.Diagnosis),
         (answers.Switched, models.Switched),
         (answers.Problem, models.Problem),
@@ -337,7 +337,7 @@ def test_a_report_that_cannot_be_saved_has_its_code(
 ) -> None:
     (tmp_path / "there").write_bytes(b"before")
     with Server(http(b"\x1f\x8b report")).running() as server:
-        words = ("diagnostics", "get", "h", "a", "20260101T000000Z", "--to", target)
+        words = ("reports", "get", "h", "a", "20260101T000000Z", "--to", target)
         assert run_in(tmp_path, monkeypatch, server.url, *words) == code
     assert problem in one_line(capsys)
     assert (tmp_path / "there").read_bytes() == b"before"

@@ -109,7 +109,7 @@ def _report(place: str, compose: Compose) -> bytes:
     replicas = ["responder", *(["responder-2"] if compose.profile == "ha" else [])]
     for replica in replicas:
         with contextlib.suppress(urllib.error.HTTPError):
-            address = url(replica, f"/api/v1/diagnostics/{place}")
+            address = url(replica, f"/api/v1/reports/{place}")
             with urllib.request.urlopen(address, timeout=60) as answer:
                 return bytes(answer.read())
     raise AssertionError(f"no replica has {place}")

@@ -1,4 +1,4 @@
-"""A drop-in of its unit gives an agent the hook, as docs/diagnostics.md says; its code stays."""
+"""A drop-in of its unit gives an agent the hook, as docs/diagnoses.md says; its code stays."""
 
 from __future__ import annotations
 

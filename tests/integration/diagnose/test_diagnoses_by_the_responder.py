@@ -59,7 +59,7 @@ class Site:
             "python": f"env PATH={path} {sys.executable}",
             **more,
         }
-        config["artifacts"] = {"folder": str(self.folder / "artifacts")}
+        config["reports"] = {"folder": str(self.folder / "reports")}
         (self.folder / "responder.yml").write_text(yaml.safe_dump(config))
 
     def alert(self) -> None:
@@ -132,11 +132,11 @@ class Site:
     def markers(self) -> list[Path]:
         return list((self.stack.layout.busy / self.agent).glob("diagnose-*"))
 
-    def artifacts(self) -> list[Report]:
-        return Reports(self.folder / "artifacts", 9, 2**30).all(self.host, self.agent)
+    def stored(self) -> list[Report]:
+        return Reports(self.folder / "reports", 9, 2**30).all(self.host, self.agent)
 
     def reports(self) -> list[dict[str, Any]]:
-        return [json.loads((one.folder / "report.json").read_text()) for one in self.artifacts()]
+        return [json.loads((one.folder / "report.json").read_text()) for one in self.stored()]
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_a_person_asks_again_and_again_and_the_record_says_who_and_how_often(sit
     assert told["requested_by"] == asked["requested_by"] != "alert"
     assert second.life == first.life
     assert told["pace"].startswith("5 rounds x 1s: ")
-    assert told["report"] in [one.time for one in site.artifacts()]
+    assert told["report"] in [one.time for one in site.stored()]
     site.alert()
     assert len(site.diagnoses()) == 2
 
@@ -252,7 +252,7 @@ def test_where_evidence_is_required_a_restart_takes_it_first_with_rounds(quiet: 
     quiet.stack.agent_does("grow", to_mib=210)
 
     restart = quiet.restarted()
-    assert restart["facts"]["evidence"] == quiet.artifacts()[0].time
+    assert restart["facts"]["evidence"] == quiet.stored()[0].time
     (report,) = quiet.reports()
     assert (report["outcome"], report["rounds"]) == ("complete", 5)
 
@@ -266,8 +266,8 @@ def test_a_life_that_has_its_report_is_not_waited_for(quiet: Site) -> None:
     quiet.stack.agent_does("grow", to_mib=210)
 
     restart = quiet.restarted()
-    assert restart["facts"]["evidence"] == ended.artifact
-    assert len(quiet.artifacts()) == 1
+    assert restart["facts"]["evidence"] == ended.report
+    assert len(quiet.stored()) == 1
 
 
 def test_before_a_restart_stacks_and_facts_are_taken_where_configured(quiet: Site) -> None:

@@ -36,7 +36,7 @@ TRACED = (
 
 def traced(diagnosis: Diagnosis, folder: Path) -> str:
     """Run a whole diagnosis in the foreground under strace; return all it and its tools did."""
-    archive, trace = folder / "collector.zip", folder / "trace"
+    archive, trace = folder / "diagnoser.zip", folder / "trace"
     archive.write_bytes(shipping.packed())
     run = Path(diagnosis.plan.work_root, diagnosis.plan.run)
     run.mkdir(parents=True)

@@ -70,7 +70,7 @@ def _as_asked(made: Stack) -> Callable[[Any], None]:
                 {"name": "prometheus", "role": "read", "file": "prometheus.token"},
             ]
         }
-        config["artifacts"] = {"folder": str(made.layout.folder / "artifacts")}
+        config["reports"] = {"folder": str(made.layout.folder / "reports")}
         config["links"] = {
             "grafana": "http://127.0.0.1:3000",
             "prometheus": made.layout.url("prometheus"),

@@ -53,13 +53,13 @@ def test_a_forced_restart_is_followed_step_by_step_to_its_end(stack: Stack, ctl:
 
 
 def test_the_report_counts_what_was_done(stack: Stack, ctl: Ctl) -> None:
-    told = ctl("-o", "json", "report", "--since", "1h").json
+    told = ctl("-o", "json", "summary", "--since", "1h").json
     counted = {one["outcome"]: one["requests"] for one in told["restarts"]}
 
     assert counted["restarted"] == 1
     assert counted["tasks_running"] == 1
     assert counted["denied"] >= 1
-    assert "restarted" in ctl("report").out
+    assert "restarted" in ctl("summary").out
 
 
 def test_the_fleet_is_listed_and_explained(stack: Stack, ctl: Ctl) -> None:
@@ -168,7 +168,7 @@ def test_what_is_not_there_is_a_no(stack: Stack, ctl: Ctl) -> None:
         ("restarts", "show", "x"),
         ("restarts", "approve", "x"),
         ("quarantine", "clear", host, agent),
-        ("diagnostics", "get", host, agent, "20260101T000000Z"),
+        ("reports", "get", host, agent, "20260101T000000Z"),
         ("mutes", "expire", "../x"),
     ):
         ran = ctl(*words)
@@ -227,16 +227,16 @@ def test_a_report_of_a_host_is_listed_and_fetched_whole(
     stack: Stack, ctl: Ctl, tmp_path: Path
 ) -> None:
     host, agent, time = stack.layout.host, stack.layout.agent, "20260102T030405Z"
-    place = stack.layout.folder / "artifacts" / host / agent / time
+    place = stack.layout.folder / "reports" / host / agent / time
     place.mkdir(parents=True)
     (place / "report.json").write_text("{}", encoding="utf-8")
     target = tmp_path / "report.tar.gz"
 
-    found = ctl("-o", "json", "diagnostics", "list", "--host", host).json
+    found = ctl("-o", "json", "reports", "list", "--host", host).json
     (listed,) = [one for one in found if one["time"] == time]
     assert listed["taken_at"] == "2026-01-02T03:04:05Z"
-    assert ctl("diagnostics", "get", host, agent, time, "--to", str(target)).code == 0
+    assert ctl("reports", "get", host, agent, time, "--to", str(target)).code == 0
     with tarfile.open(target) as archive:
         assert archive.getnames() == ["report.json"]
-    again = ctl("diagnostics", "get", host, agent, time, "--to", str(target))
+    again = ctl("reports", "get", host, agent, time, "--to", str(target))
     assert again.code == 1, "a file that is there is never written over"

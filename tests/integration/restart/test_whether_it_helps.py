@@ -142,17 +142,17 @@ def test_the_time_bought_is_in_api_metrics_and_on_the_page(told: Told) -> None:
     assert f"Its restarts bought it {said} below its limit." in page(told)
 
 
-def test_the_report_has_what_was_done_what_would_have_been_and_the_time_bought(told: Told) -> None:
-    report = told.responder.get("/api/v1/report")
-    (bought,) = report["bought"]
+def test_the_summary_has_what_was_done_what_would_have_been_and_the_time_bought(told: Told) -> None:
+    summary = told.responder.get("/api/v1/summary")
+    (bought,) = summary["bought"]
     assert (bought["agent"], bought["restarts"]) == (LEAKS, len(told.bought))
     seconds = [bought[f"{which}_seconds"] for which in ("shortest", "median", "longest")]
     assert seconds == pytest.approx(shortest_median_longest(told), abs=0.001)
-    assert report["total"] == len(told.requests) + 1
+    assert summary["total"] == len(told.requests) + 1
 
 
-def test_memleashctl_prints_the_report_as_tables(told: Told) -> None:
-    first, *rest = memleashctl("--url", told.responder.url, "report").out.splitlines()
+def test_memleashctl_prints_the_summary_as_tables(told: Told) -> None:
+    first, *rest = memleashctl("--url", told.responder.url, "summary").out.splitlines()
     assert first.startswith(f"{len(told.requests) + 1} requests since 2")
     restarts, times = len(told.bought), map(round, shortest_median_longest(told))
     assert [" ".join(line.split()) for line in rest] == [

@@ -40,17 +40,18 @@ def test_the_docs_name_every_command(words: tuple[str, ...]) -> None:
 
 def test_these_are_the_commands() -> None:
     assert {words[0] for words in ALL} == {
-        *("check", "completion", "diagnose", "diagnostics", "explain", "hosts", "maintenance"),
+        *("check", "completion", "diagnose", "explain", "hosts", "maintenance"),
         *(
             "mutes",
             "pause",
             "quarantine",
             "reconnect",
-            "report",
+            "reports",
             "restart",
             "restarts",
             "resume",
             "status",
+            "summary",
         ),
     }
 

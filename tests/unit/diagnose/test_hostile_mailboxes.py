@@ -34,7 +34,7 @@ def mailbox(memfd: int) -> Iterator[Mailbox]:
 
 
 def answered(memfd: int, mailbox: Mailbox, **changes: Any) -> Answer | None:
-    """Have the agent answer what was asked, with ``changes``; return what the collector reads."""
+    """Have the agent answer what was asked, with ``changes``; return what the diagnoser reads."""
     run = json.loads(os.pread(memfd, REQUEST_BYTES, 0))["run"]
     answer = {"run": run, "round": 1, "seconds": 0.5, "notes": [], **changes}
     os.pwrite(memfd, json.dumps(answer).encode() + b"\n", REQUEST_BYTES)
@@ -88,7 +88,7 @@ def test_a_mailbox_cut_short_or_without_end_has_no_answer(
 def test_a_file_put_in_its_place_is_not_written_into(
     memfd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The agent swaps the files at the worst moment: once the collector has looked."""
+    """The agent swaps the files at the worst moment: once the diagnoser has looked."""
     victim = tmp_path / "passwd"
     victim.write_text("root")
     look = os.readlink

@@ -1,4 +1,4 @@
-"""What the collector accepts to be told, and how it is sent to a host."""
+"""What plans the diagnoser accepts, and how it is sent to a host."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_an_order_and_a_plan_have_the_same_keys() -> None:
     assert sorted(keys) == sorted(plan.Plan._fields)
 
 
-def test_the_package_holds_every_module_of_the_collector_and_is_the_same_each_time() -> None:
+def test_the_package_holds_every_module_of_the_diagnoser_and_is_the_same_each_time() -> None:
     with zipfile.ZipFile(io.BytesIO(shipping.packed())) as archive:
         names = archive.namelist()
 

@@ -34,50 +34,50 @@ def packed() -> Callable[..., bytes]:
 
 
 def store(tmp_path: Path, *, keep: int = 3, keep_bytes: int = 10 * MIB) -> Reports:
-    return Reports(tmp_path / "artifacts", keep, keep_bytes)
+    return Reports(tmp_path / "reports", keep, keep_bytes)
 
 
 def test_a_report_gets_a_folder_named_after_host_agent_and_time(
     tmp_path: Path, packed: Callable[..., bytes]
 ) -> None:
-    artifacts = store(tmp_path)
+    reports = store(tmp_path)
 
-    put = artifacts.put("host-1", "kvmagent", DAY, packed(), MIB)
+    put = reports.put("host-1", "kvmagent", DAY, packed(), MIB)
 
-    assert put.folder == tmp_path / "artifacts/host-1/kvmagent/19700102T000000Z"
+    assert put.folder == tmp_path / "reports/host-1/kvmagent/19700102T000000Z"
     assert [str(file.relative_to(put.folder)) for file in put.files()] == [
         "raw/stacks.txt",
         "report.json",
         "report.md",
     ]
     assert put.size_bytes == sum(map(len, REPORT.values()))
-    assert artifacts.get("host-1", "kvmagent", "19700102T000000Z") == put
+    assert reports.get("host-1", "kvmagent", "19700102T000000Z") == put
 
 
 @pytest.mark.parametrize("name", ["ü" * 100, "h" * 255, "h" * 4000], ids=len)
 def test_a_name_that_is_too_long_for_a_folder_is_cut_and_found_all_the_same(
     tmp_path: Path, packed: Callable[..., bytes], name: str
 ) -> None:
-    artifacts = store(tmp_path, keep=1)
+    reports = store(tmp_path, keep=1)
 
-    put = artifacts.put(name, f"{name}-agent", DAY, packed(), MIB)
-    other = artifacts.put(f"{name}-2", f"{name}-agent", DAY, packed(), MIB)
+    put = reports.put(name, f"{name}-agent", DAY, packed(), MIB)
+    other = reports.put(f"{name}-2", f"{name}-agent", DAY, packed(), MIB)
 
     assert put.folder.is_dir()
-    assert artifacts.get(name, f"{name}-agent", "19700102T000000Z") == put
-    assert {one.folder for one in artifacts.all()} == {put.folder, other.folder}
-    later = artifacts.put(name, f"{name}-agent", 2 * DAY, packed(), MIB)
-    assert artifacts.all(name, f"{name}-agent") == [later], "it is forgotten in its turn"
+    assert reports.get(name, f"{name}-agent", "19700102T000000Z") == put
+    assert {one.folder for one in reports.all()} == {put.folder, other.folder}
+    later = reports.put(name, f"{name}-agent", 2 * DAY, packed(), MIB)
+    assert reports.all(name, f"{name}-agent") == [later], "it is forgotten in its turn"
 
 
 def test_putting_the_same_report_again_changes_nothing(
     tmp_path: Path, packed: Callable[..., bytes]
 ) -> None:
-    artifacts = store(tmp_path)
-    first = artifacts.put("host-1", "kvmagent", DAY, packed(), MIB)
+    reports = store(tmp_path)
+    first = reports.put("host-1", "kvmagent", DAY, packed(), MIB)
 
-    assert artifacts.put("host-1", "kvmagent", DAY, packed(), MIB) == first
-    assert artifacts.all() == [first]
+    assert reports.put("host-1", "kvmagent", DAY, packed(), MIB) == first
+    assert reports.all() == [first]
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "raw/../../evil", "a/../../../evil"])
@@ -118,7 +118,7 @@ def test_a_report_that_is_too_much_or_too_little_is_refused(
     with pytest.raises(BadReport, match=problem):
         store(tmp_path).put("h", "a", DAY, packed(files), MIB)
 
-    assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == []
+    assert [path for path in (tmp_path / "reports").rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(
@@ -157,12 +157,12 @@ def test_what_is_no_tar_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_agent_keeps_its_newest_reports(tmp_path: Path, packed: Callable[..., bytes]) -> None:
-    artifacts = store(tmp_path, keep=2)
+    reports = store(tmp_path, keep=2)
     for day in (1, 2, 3):
-        artifacts.put("h", "a", day * DAY, packed(), MIB)
-    artifacts.put("h", "other", DAY, packed(), MIB)
+        reports.put("h", "a", day * DAY, packed(), MIB)
+    reports.put("h", "other", DAY, packed(), MIB)
 
-    kept = [(one.agent, one.time) for one in artifacts.all("h")]
+    kept = [(one.agent, one.time) for one in reports.all("h")]
 
     assert kept == [
         ("a", "19700104T000000Z"),
@@ -174,27 +174,27 @@ def test_an_agent_keeps_its_newest_reports(tmp_path: Path, packed: Callable[...,
 def test_the_oldest_of_all_go_when_all_are_too_large_but_never_the_newest_put(
     tmp_path: Path, packed: Callable[..., bytes]
 ) -> None:
-    artifacts = store(tmp_path, keep=9, keep_bytes=2500)
+    reports = store(tmp_path, keep=9, keep_bytes=2500)
     for day, host in ((1, "h1"), (3, "h2"), (2, "h3")):
-        artifacts.put(host, "a", day * DAY, packed({"report.json": b"x" * 1000}), MIB)
-    assert [one.host for one in artifacts.all()] == ["h2", "h3"]
+        reports.put(host, "a", day * DAY, packed({"report.json": b"x" * 1000}), MIB)
+    assert [one.host for one in reports.all()] == ["h2", "h3"]
 
-    artifacts.put("h4", "a", 0.0, packed({"report.json": b"x" * 3000}), MIB)
+    reports.put("h4", "a", 0.0, packed({"report.json": b"x" * 3000}), MIB)
 
-    assert [one.host for one in artifacts.all()] == ["h4"]
+    assert [one.host for one in reports.all()] == ["h4"]
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "../../x", ".hidden", "ü %2E"])
 def test_any_name_of_a_host_stays_inside_the_root_and_comes_back_as_it_was(
     tmp_path: Path, packed: Callable[..., bytes], name: str
 ) -> None:
-    artifacts = store(tmp_path)
+    reports = store(tmp_path)
 
-    put = artifacts.put(name, "a", DAY, packed(), MIB)
+    put = reports.put(name, "a", DAY, packed(), MIB)
 
-    assert put.folder.resolve().is_relative_to((tmp_path / "artifacts").resolve())
-    assert len(put.folder.relative_to(tmp_path / "artifacts").parts) == 3
-    assert [one.host for one in artifacts.all()] == [name]
+    assert put.folder.resolve().is_relative_to((tmp_path / "reports").resolve())
+    assert len(put.folder.relative_to(tmp_path / "reports").parts) == 3
+    assert [one.host for one in reports.all()] == [name]
 
 
 def test_a_download_holds_every_file(tmp_path: Path, packed: Callable[..., bytes]) -> None:

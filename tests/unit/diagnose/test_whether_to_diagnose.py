@@ -112,7 +112,7 @@ def test_a_process_is_found_in_exactly_one_way() -> None:
         (["incomplete", "cut", ""], DiagnosisStepResult(Outcome.INCOMPLETE, "cut")),
         (
             ["diagnosed", "", "20261122T160551Z"],
-            DiagnosisStepResult(Outcome.DIAGNOSED, artifact="20261122T160551Z"),
+            DiagnosisStepResult(Outcome.DIAGNOSED, report="20261122T160551Z"),
         ),
     ],
 )

@@ -13,7 +13,7 @@ from memleash_responder.settings import Agent, InventorySettings, Readiness, Set
 from memleash_toolkit.settings import build, parse_yaml
 
 REFERENCE = Path(__file__).parents[3] / "docs/configuration.md"
-OWN_PAGES = {"access": "access.md", "diagnosis_settings": "diagnostics.md"}
+OWN_PAGES = {"access": "access.md", "diagnosis_settings": "diagnoses.md"}
 """By the module that has the sections."""
 
 

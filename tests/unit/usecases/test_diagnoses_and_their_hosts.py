@@ -36,7 +36,7 @@ Answers = dict[str, Callable[[], str]]
 
 
 class TalkingSsh:
-    """A host whose collector answers what a test says, by verb."""
+    """A host whose diagnoser answers what a test says, by verb."""
 
     def __init__(self) -> None:
         self.answers: Answers = {}
@@ -164,7 +164,7 @@ def test_a_report_is_fetched_and_the_host_is_cleaned(site: Site) -> None:
     ended = site.asked()
 
     assert (ended.outcome, ended.reason) == (Outcome.DIAGNOSED, "")
-    assert ended.artifact
+    assert ended.report
     assert ended.pace.startswith("5 rounds x 5m: ")
     assert site.ssh.told == ["start", "status", "read", "stop", "clean"]
 
@@ -201,7 +201,7 @@ def test_whatever_a_host_answers_its_diagnosis_has_its_word_at_once(
 
     ended = site.asked()
 
-    assert ended.outcome is Outcome.COLLECTOR_FAILED
+    assert ended.outcome is Outcome.DIAGNOSER_FAILED
     assert reason in ended.reason
     assert site.ssh.told[-2:] == ["stop", "clean"]
     assert site.ssh.told.count("status") <= workflow.NONSENSE_AT_MOST
@@ -259,7 +259,7 @@ def test_an_error_that_nobody_foresaw_ends_it_with_a_word(site: Site) -> None:
 
     ended = site.asked()
 
-    assert ended.outcome is Outcome.COLLECTOR_FAILED
+    assert ended.outcome is Outcome.DIAGNOSER_FAILED
     assert "RecursionError: too deep" in ended.reason
 
 
@@ -275,7 +275,7 @@ def test_one_whose_workflow_was_lost_is_closed_by_the_next_sweep(site: Site) -> 
 
     ended = table.get(opened.id)
     assert ended is not None
-    assert (ended.outcome, ended.reason) == (Outcome.COLLECTOR_FAILED, "its workflow was lost")
+    assert (ended.outcome, ended.reason) == (Outcome.DIAGNOSER_FAILED, "its workflow was lost")
 
 
 def test_a_person_may_ask_again_and_in_the_mode_observe(site: Site) -> None:
@@ -306,7 +306,7 @@ def test_another_agents_open_diagnosis_is_not_joined(site: Site) -> None:
 
 
 def cut_by_stop(ssh: TalkingSsh) -> str:
-    """Return what a collector answers that ends when it is told to stop."""
+    """Return what a diagnoser answers that ends when it is told to stop."""
     return json.dumps({"state": "done", "outcome": "cut"}) if "stop" in ssh.told else RUNNING
 
 

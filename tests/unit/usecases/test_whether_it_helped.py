@@ -118,7 +118,7 @@ def test_people_are_told_what_restarts_bought(make_world: MakeWorld) -> None:
     for hours in (1, 6, 2, 4):
         restarted_after(world, hours)
     services = world.services
-    (of_agent,) = overview.report(services, 0.0).bought
+    (of_agent,) = overview.summary(services, 0.0).bought
     assert of_agent == overview.Bought(AGENT, 3, 2 * HOUR, 4 * HOUR, 6 * HOUR)
     host = services.outside.inventory.get("node-1")
     assert host is not None
@@ -150,7 +150,7 @@ def test_people_are_told_of_thirty_days(make_world: MakeWorld) -> None:
     world.clock.advance(2 * HOUR)
     assert remembered(world.services).times_bought == {}
     assert scraped(world) == {}
-    (of_agent,) = overview.report(world.services, 0.0).bought
+    (of_agent,) = overview.summary(world.services, 0.0).bought
     assert of_agent.restarts == 2
 
 

@@ -43,7 +43,7 @@ class Diagnosis:
     outcome: Outcome | None = None
     """None while it is open."""
     reason: str = ""
-    artifact: str = ""
+    report: str = ""
     """The time in the report's path, once it is here."""
     finished_at: float | None = None
 
@@ -85,7 +85,7 @@ class Diagnoses:
     def report_of(self, host: str, agent: str, life: float) -> Diagnosis | None:
         """Return the agent's newest diagnosis of ``life`` whose report was fetched."""
         found = self._select(
-            diagnoses.c.host == host, diagnoses.c.agent == agent, diagnoses.c.artifact != ""
+            diagnoses.c.host == host, diagnoses.c.agent == agent, diagnoses.c.report != ""
         )
         return next((one for one in found if one.life and same_life(one.life, life)), None)
 
@@ -161,14 +161,14 @@ class Diagnoses:
         )
 
     def finish(
-        self, diagnosis_id: str, outcome: Outcome, reason: str, artifact: str, now: float
+        self, diagnosis_id: str, outcome: Outcome, reason: str, report: str, now: float
     ) -> bool:
         """Give an open diagnosis its final word; False: it has one."""
         return self._update(
             diagnosis_id,
             outcome=str(outcome),
             reason=reason,
-            artifact=artifact,
+            report=report,
             finished_at=now,
         )
 

@@ -43,6 +43,8 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
         'INSERT INTO memleash_pauses (name, "by", reason, since)'
         " SELECT 'default', changed_by, CASE value WHEN 'yes' THEN '' ELSE value END, changed_at"
         " FROM memleash_flags WHERE name = 'paused'",
+        "UPDATE memleash_diagnoses SET verdict = 'diagnoser_failed'"
+        " WHERE verdict = 'collector_failed'",
     ),
 }
 """By the version that they lead to, statements that SQLite and PostgreSQL understand."""

@@ -111,7 +111,7 @@ diagnoses = sa.Table(
     sa.Column("pace", sa.Text, nullable=False, default=""),
     sa.Column("verdict", sa.String(32), key="outcome"),
     sa.Column("reason", sa.Text, nullable=False, default=""),
-    sa.Column("artifact", sa.String(64), nullable=False, default=""),
+    sa.Column("artifact", sa.String(64), key="report", nullable=False, default=""),
     sa.Column("finished_at", sa.Double, index=True),
     sa.Index("memleash_diagnoses_of_agent", "host", "agent", "requested_at"),
 )

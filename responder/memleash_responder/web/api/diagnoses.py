@@ -10,7 +10,7 @@ from memleash_responder.web.api.parameters import label, paging
 from memleash_responder.web.api.table import Answer, Operation, Routes
 from memleash_responder.web.request_checks import caller
 
-TAG = "diagnostics"
+TAG = "diagnoses"
 
 
 def add_diagnoses(routes: Routes, services: Services, operator: Operator) -> None:

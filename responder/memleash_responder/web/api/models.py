@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
+from memleash_responder.adapters import reports
 from memleash_responder.adapters.database import diagnoses
-from memleash_responder.adapters.reports import Report
 from memleash_responder.core import restarts
 from memleash_responder.core.alerts import Remediation
 from memleash_responder.core.facts import Host as KnownHost
@@ -280,11 +280,11 @@ class Diagnosis:
     @classmethod
     def of(cls, one: diagnoses.Diagnosis) -> Diagnosis:
         """Return a diagnosis as it is shown."""
-        return _alike(cls, one, pace=one.pace or None, report=one.artifact or None)
+        return _alike(cls, one, pace=one.pace or None, report=one.report or None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Report:
     """A report that was fetched from a host."""
 
     host: str
@@ -294,7 +294,7 @@ class Diagnostic:
     size_bytes: int
 
     @classmethod
-    def of(cls, report: Report) -> Diagnostic:
+    def of(cls, report: reports.Report) -> Report:
         """Return the list's entry of ``report``."""
         return _alike(cls, report)
 
@@ -340,10 +340,10 @@ class DiagnosisPage:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class DiagnosticPage:
+class ReportPage:
     """One page of the reports."""
 
-    diagnostics: Sequence[Diagnostic]
+    reports: Sequence[Report]
     next_offset: int | None
 
 

@@ -1,4 +1,4 @@
-"""Diagnostics: the reports that were fetched from hosts, listed and downloaded."""
+"""The reports that were fetched from hosts, listed and downloaded."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from memleash_responder.web.api.parameters import label, paging
 from memleash_responder.web.api.table import Answer, Operation, Routes
 from memleash_responder.web.responses import Problem
 
-TAG = "diagnostics"
+TAG = "diagnoses"
 _ARCHIVE = {"type": "string", "contentMediaType": "application/gzip"}
 
 
-def add_diagnostics(routes: Routes, services: Services) -> None:
-    """Add the operations about diagnostics."""
+def add_reports(routes: Routes, services: Services) -> None:
+    """Add the operations about reports."""
 
     @routes.add(
         Operation(
             "GET",
-            "/api/v1/diagnostics",
+            "/api/v1/reports",
             "The reports there are, the newest first.",
             TAG,
             Role.READ,
-            {200: Answer("One page.", models.DiagnosticPage)},
+            {200: Answer("One page.", models.ReportPage)},
             query=(
                 label("host", "Only of this host."),
                 label("agent", "Only of this agent."),
@@ -33,17 +33,15 @@ def add_diagnostics(routes: Routes, services: Services) -> None:
             ),
         )
     )
-    def diagnostics(
-        host: str | None, agent: str | None, limit: int, offset: int
-    ) -> models.DiagnosticPage:
-        reports = services.outside.reports.all(host, agent)[offset : offset + limit + 1]
-        found = [models.Diagnostic.of(report) for report in reports]
-        return models.DiagnosticPage(*models.cut(found, limit, offset))
+    def reports(host: str | None, agent: str | None, limit: int, offset: int) -> models.ReportPage:
+        page = services.outside.reports.all(host, agent)[offset : offset + limit + 1]
+        found = [models.Report.of(report) for report in page]
+        return models.ReportPage(*models.cut(found, limit, offset))
 
     @routes.add(
         Operation(
             "GET",
-            "/api/v1/diagnostics/{host}/{agent}/{time}",
+            "/api/v1/reports/{host}/{agent}/{time}",
             "One report with all its files.",
             TAG,
             Role.READ,

@@ -1,4 +1,4 @@
-"""Restarts: the history, one with its live steps, asking for one, approving, denying, a report."""
+"""Restarts: the history, one with its live steps, asking for one, approving, denying, a summary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_restarts(routes: Routes, services: Services, operator: Operator) -> None
     explained = "From this time on: RFC 3339, or a duration before now such as 7d."
     since = Query("since", explained, SINCE, moment(services.clock.now))
     _add_history(routes, services, since)
-    _add_report(routes, services, since)
+    _add_summary(routes, services, since)
     _add_asking(routes, operator)
     _add_decision(routes, operator, "approve", "Approve a request that waits for a person.")
     _add_decision(routes, operator, "deny", "Deny a request that has not begun.")
@@ -108,18 +108,18 @@ def _add_decision(routes: Routes, operator: Operator, word: str, summary: str) -
         return models.Restart.of(decided)
 
 
-def _add_report(routes: Routes, services: Services, since: Query) -> None:
+def _add_summary(routes: Routes, services: Services, since: Query) -> None:
     @routes.add(
         Operation(
             "GET",
-            "/api/v1/report",
+            "/api/v1/summary",
             "What was done, and what would have been done in observe mode, by outcome.",
             TAG,
             Role.READ,
-            {200: Answer("The counts.", overview.Report)},
+            {200: Answer("The counts.", overview.Summary)},
             query=(since,),
         )
     )
-    def report(since: float | None) -> overview.Report:
+    def summary(since: float | None) -> overview.Summary:
         start = services.clock.now() - WEEK_SECONDS if since is None else since
-        return overview.report(services, start)
+        return overview.summary(services, start)

@@ -1,4 +1,4 @@
-"""diagnose, diagnostics: ask for evidence, and the reports that were fetched from hosts."""
+"""diagnose, reports: ask for evidence, and the reports that were fetched from hosts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from memleash_responder.ctl.answers import Answered, Diagnosis, Diagnostic
+from memleash_responder.ctl.answers import Answered, Diagnosis, Report
 from memleash_responder.ctl.context import (
     Ctl,
     agent_argument,
@@ -65,26 +65,26 @@ def _follow(ctl: Ctl, answer: Answered[Diagnosis], deadline: float) -> Answered[
 def _say(asked: Diagnosis) -> None:
     say(plain(f"{asked.id}  {asked.outcome or asked.step}  {asked.reason}".rstrip()))
     if asked.report:
-        say(plain(f"memleashctl diagnostics get {asked.host} {asked.agent} {asked.report}"))
+        say(plain(f"memleashctl reports get {asked.host} {asked.agent} {asked.report}"))
 
 
 @click.group(invoke_without_command=True)
 @output_option
 @click.pass_context
-def diagnostics(context: click.Context) -> None:
+def reports(context: click.Context) -> None:
     """Show the reports that were taken of agents, or fetch one."""
     if context.invoked_subcommand is None:
-        context.invoke(diagnostics_list)
+        context.invoke(reports_list)
 
 
-@diagnostics.command("list")
+@reports.command("list")
 @click.option("--host", help="Only of this host.")
 @click.option("--agent", help="Only of this agent.")
 @output_option
 @pass_ctl
-def diagnostics_list(ctl: Ctl, host: str | None = None, agent: str | None = None) -> None:
+def reports_list(ctl: Ctl, host: str | None = None, agent: str | None = None) -> None:
     """List reports, the newest first."""
-    found = ctl.client.every(Diagnostic, "diagnostics", "diagnostics", host=host, agent=agent)
+    found = ctl.client.every(Report, "reports", "reports", host=host, agent=agent)
     rows = [
         [one.host, one.agent, one.time, ago(one.taken_at), size(one.size_bytes)]
         for one in found.shape
@@ -92,7 +92,7 @@ def diagnostics_list(ctl: Ctl, host: str | None = None, agent: str | None = None
     ctl.show(found.json, lambda: print_table(["HOST", "AGENT", "TIME", "TAKEN", "SIZE"], rows))
 
 
-@diagnostics.command("get")
+@reports.command("get")
 @host_argument
 @agent_argument
 @click.argument("time")
@@ -101,11 +101,11 @@ def diagnostics_list(ctl: Ctl, host: str | None = None, agent: str | None = None
 )
 @output_option
 @pass_ctl
-def diagnostics_get(ctl: Ctl, host: str, agent: str, time: str, target: Path | None) -> None:
+def reports_get(ctl: Ctl, host: str, agent: str, time: str, target: Path | None) -> None:
     """Fetch the report of AGENT on HOST taken at TIME (see list), as a tar.gz."""
     if not time.isalnum():
-        raise CtlError(f"{time!r} is not a report's time; see: diagnostics list", Exit.USAGE)
-    content = ctl.client.download("diagnostics", host, agent, time)
+        raise CtlError(f"{time!r} is not a report's time; see: reports list", Exit.USAGE)
+    content = ctl.client.download("reports", host, agent, time)
     file = target or Path(f"report-{time}.tar.gz")
     _save(content, file)
     if ctl.output == "json":
