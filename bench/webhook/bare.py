@@ -7,7 +7,7 @@ import threading
 
 from flask import Flask, Response, request
 
-from memleash_responder.cli import WEB_THREADS
+from memleash_responder.process import WEB_THREADS
 from memleash_toolkit.http_exchange import Sizes
 from memleash_toolkit.http_server import HttpServer, Limits
 from memleash_toolkit.web_config import WebConfig

@@ -13,7 +13,7 @@ import sys
 from dbos import DBOS
 
 from demo.stack import faulty_responder
-from memleash_responder import cli
+from memleash_responder import process
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION
 from memleash_responder.core.restarts import Restart
 from memleash_responder.usecases import restart_workflow
@@ -36,7 +36,7 @@ def enqueue(self: RestartWorkflow, restart: Restart) -> None:
 
 def main() -> int:
     """Be the former release, faulty as asked for."""
-    vars(cli)["FORMER_QUEUE_SECONDS"] = 0.25
+    vars(process)["FORMER_QUEUE_SECONDS"] = 0.25
     type.__setattr__(restart_workflow.RestartWorkflow, "begin", enqueue)
     return faulty_responder.main()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from memleash_responder import cli
+from memleash_responder import cli, process
 from memleash_responder.adapters import dbos_engine as durable
 from memleash_responder.adapters.database import migrations
 from memleash_responder.usecases import abandoned_restarts
@@ -18,12 +18,12 @@ from memleash_responder.usecases import abandoned_restarts
 
 def main() -> int:
     """Be the next release."""
-    vars(durable)["STEPS_VERSION"] = vars(cli)["STEPS_VERSION"] = "next"
+    vars(durable)["STEPS_VERSION"] = vars(process)["STEPS_VERSION"] = "next"
     newest = migrations.NEWEST_VERSION + 1
     added = {newest: ("ALTER TABLE memleash_restarts ADD COLUMN added TEXT",)}
     vars(migrations)["MIGRATIONS"] = {**migrations.MIGRATIONS, **added}
     vars(migrations)["NEWEST_VERSION"] = newest
-    vars(cli)["SWEEP_SECONDS"] = 1.0
+    vars(process)["SWEEP_SECONDS"] = 1.0
     vars(abandoned_restarts)["QUIET_SECONDS"] = 2.0
     return cli.main(sys.argv[1:])
 

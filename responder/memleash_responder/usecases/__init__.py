@@ -9,7 +9,7 @@ restart_looks            what a step looks at before it acts
 restart_steps            the steps of a guarded restart, each safe to run twice
 restart_workflow         those steps in a row, durable on DBOS
 restart_mute             the claim on silence that a restart has for its host
-restart_end              a restart gets its final word, and what it took is given back
+restart_end              a restart gets its final word, and its host is released
 abandoned_restarts       what was begun and what no engine will finish is ended
 explain                  every guard's verdict on an agent, now
 diagnosis_requests       a diagnosis is asked for, looked at, and queued or refused
@@ -20,14 +20,15 @@ muting                   claims on silence, renewed by what exporters say
 silences                 Alertmanager made to agree with those claims
 host_states              the states of all hosts, by what is stored
 host_watch               controllers asked about the whole fleet, Prometheus about pings
-host_handover            controllers take a host back, and its drain ends
-host_recovery            lost hosts taken back, undrains that are still owed
+host_handover            controllers reconnect a host, and its drain ends
+host_recovery            lost hosts reconnected, undrains that are still owed
 replicas                 which replicas live, and the work of dead ones taken over
 keeper                   the schedule that calls the above again and again
 readings                 what Prometheus last saw of the agents, for pages
 fleet, overview          what people are shown of the fleet, and of the responder
 shown_steps              how far a restart got, step by step
 expiry                   pauses and maintenances that have ended by themselves are forgotten
+pruning                  what is older than ``retention`` is forgotten
 operator                 what a person can do
 unforeseen               where an unforeseen error ends
 slow_work                one pool of threads for all that waits for hosts and peers
