@@ -11,9 +11,8 @@ import dataclasses
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import (
@@ -55,12 +54,6 @@ KNOWN_ALERTS = frozenset(
 )
 
 
-T = TypeVar("T")
-
-Look: TypeAlias = Future[Any] | bool | None
-"""What came of a look at an agent: False when it failed; a future where it is still to come."""
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Received:
     """A notification that this process has decoded, and when it was stored, unix time."""
@@ -75,14 +68,14 @@ class Intake:
     def __init__(
         self,
         services: Services,
-        admission: RestartRequests,
+        requests: RestartRequests,
         muting: Muting,
         diagnosis: DiagnosisWorkflow,
         workers: Executor,
     ) -> None:
         """``workers`` run what waits for exporters, so that one slow host holds up no other."""
         self._services = services
-        self._admission = admission
+        self._requests = requests
         self._muting = muting
         self._diagnosis = diagnosis
         self._workers = workers
@@ -90,7 +83,7 @@ class Intake:
         self._queued: set[int] = set()
         self._tries: dict[int, int] = {}
         self._actions: Mapping[tuple[Remediation, bool], Callable[[Alert], None]] = {
-            (Remediation.RESTART, False): admission.resolve,
+            (Remediation.RESTART, False): requests.resolve,
             (Remediation.DIAGNOSE, True): self._diagnose,
         }
 
@@ -171,14 +164,14 @@ class Intake:
             self._act(alert)
         # A restart and a diagnosis are rows by now. A mute is not, until its agent was looked at.
         busy = [one for one in known if one.remediation is Remediation.MUTE]
-        look = self._muting.look
-        looks: list[Future[Look]] = [
-            self._workers.submit(self._guarded, look, one.host, one.agent) for one in busy
-        ]
-        _when_all_end(
-            looks,
-            lambda seen: self._ended(notification_id, handled=seen and left_out is not None),
+        looks = _Looks(
+            len(busy),
+            lambda all_well: self._ended(
+                notification_id, handled=all_well and left_out is not None
+            ),
         )
+        for one in busy:
+            self._workers.submit(self._look, one, looks.one_ended)
 
     def _ended(self, notification_id: int, *, handled: bool) -> None:
         """Take a notification out of the inbox, or leave it to the sweep, but not for ever."""
@@ -232,25 +225,27 @@ class Intake:
         )
 
     def _ask(self, alerts: list[Alert]) -> None:
-        for restart_id in self._admission.ask_for_alerts(alerts):
-            self._workers.submit(self._guarded, self._admission.consider, restart_id)
+        for restart_id in self._requests.ask_for_alerts(alerts):
+            self._workers.submit(self._guarded, self._requests.consider, restart_id)
 
     def _diagnose(self, alert: Alert) -> None:
         diagnosis = self._diagnosis.ask(alert)
         if diagnosis is not None:
             self._workers.submit(self._guarded, self._diagnosis.consider, diagnosis.id)
 
-    def _guarded(self, work: Callable[..., T], *args: str) -> T | Literal[False]:
-        """Run ``work`` in a worker, where nobody else would hear of its failure.
+    def _look(self, alert: Alert, ended: Callable[[bool], None]) -> None:
+        if not self._guarded(self._muting.look, alert.host, alert.agent, ended):
+            ended(False)
 
-        Return what it returns; False when it raised.
-        """
+    def _guarded(self, work: Callable[..., None], *args: object) -> bool:
+        """Do ``work`` in a worker, where its failure would go unseen; whether it went well."""
         try:
-            return work(*args)
+            work(*args)
         except Exception:
             self._services.telemetry.failures.labels(Part.WORKER).inc()
-            log.exception("work failed; it is looked at again", extra={"about": args})
+            log.exception("work failed; it is looked at again", extra={"about": args[:2]})
             return False
+        return True
 
     def watch_for_storm(self) -> None:
         """Open the storm breaker, or close it when the fleet is calm."""
@@ -295,29 +290,25 @@ def _once_each(alerts: Iterable[Alert]) -> list[Alert]:
     return list(first.values())
 
 
-def _when_all_end(looks: Sequence[Future[Look]], then: Callable[[bool], None]) -> None:
-    """Call ``then`` once every look has ended, with whether all of them went well."""
-    left, all_well = len(looks), True
-    if not left:
-        then(True)
-        return
-    counting = threading.Lock()
+class _Looks:
+    """The looks at the busy agents of one notification, each of which ends in its own time."""
 
-    def one_ended(look: Future[Look]) -> None:
-        nonlocal left, all_well
-        result = look.result()
-        if isinstance(result, Future):
-            result.add_done_callback(one_ended)
-            return
-        with counting:
-            left -= 1
-            all_well = all_well and result is not False
-            is_last = left == 0
+    def __init__(self, count: int, all_ended: Callable[[bool], None]) -> None:
+        """``all_ended`` is called once, with whether all went well; without looks, at once."""
+        self._left, self._all_well = count, True
+        self._all_ended = all_ended
+        self._counting = threading.Lock()
+        if not count:
+            all_ended(True)
+
+    def one_ended(self, well: bool) -> None:
+        """Count a look that has ended, well or not."""
+        with self._counting:
+            self._left -= 1
+            self._all_well = self._all_well and well
+            is_last = self._left == 0
         if is_last:
-            then(all_well)
-
-    for look in looks:
-        look.add_done_callback(one_ended)
+            self._all_ended(self._all_well)
 
 
 def decode(body: bytes) -> Notification:

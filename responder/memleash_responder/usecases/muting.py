@@ -56,18 +56,22 @@ class Muting:
         self._queueing = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
 
-    def look(self, host: str, agent: str) -> Future[bool] | None:
+    def look(self, host: str, agent: str, ended: Callable[[bool], None]) -> None:
         """Read afresh whether ``agent`` is busy, and claim, renew or end its host's silence.
 
-        None once that is done. A host that does not answer promptly is asked again, after those
-        that do: then the future ends, with whether it could be asked. One that hung before is
-        asked again in its turn, and nobody needs to wait for it.
+        ``ended`` is called with whether the host could be asked: at once, or after a second look
+        where the host does not answer promptly, which comes behind those that do. Nobody needs to
+        wait for one that hung before: it is asked again in its turn.
         """
         turn = self._ask(host, {agent}, patiently=False)
         if not turn.is_slow:
-            return None
+            ended(True)
+            return
         asked = self._stand_in_line(host, {agent}, ahead=True)
-        return None if turn.hangs else asked
+        if turn.hangs:
+            ended(True)
+        else:
+            asked.add_done_callback(lambda one: ended(one.result()))
 
     def renew(self) -> None:
         """Begin to look again at every host that has a claim and is not being looked at."""

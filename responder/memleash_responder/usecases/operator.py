@@ -33,11 +33,11 @@ class Operator:
     def __init__(
         self,
         services: Services,
-        admission: RestartRequests,
+        requests: RestartRequests,
         muting: Muting,
         diagnosis: DiagnosisWorkflow,
     ) -> None:
-        self._services, self._admission, self._muting = services, admission, muting
+        self._services, self._requests, self._muting = services, requests, muting
         self._diagnosis = diagnosis
         self._reconnecting = threading.BoundedSemaphore(RECONNECTS)
 
@@ -56,7 +56,7 @@ class Operator:
                 f"the pause would end at {rfc3339(until or 0.0)}, and it is {rfc3339(now)}",
             )
         self._services.tables.pauses.put(pause)
-        self._admission.look_at_waiting(at_once=True)
+        self._requests.look_at_waiting(at_once=True)
         ends = rfc3339(until) if until is not None else None
         log.warning("paused", extra={"by": by, "pause": name, "reason": reason, "until": ends})
 
@@ -76,8 +76,8 @@ class Operator:
     def restart(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
         """Ask for a restart, or join the one that is under way."""
         known_agent(self._services, host, agent)
-        opened = self._admission.ask_for_person(host, agent, by, forced=forced)
-        self._admission.consider(opened.id)
+        opened = self._requests.ask_for_person(host, agent, by, forced=forced)
+        self._requests.consider(opened.id)
         return known_restart(self._services, opened.id)
 
     def diagnose(self, host: str, agent: str, by: str) -> Diagnosis:
@@ -92,9 +92,9 @@ class Operator:
     def decide(self, restart_id: str, by: str, *, approve: bool) -> Restart:
         """Approve a request that waits for a person, or deny one that has not begun."""
         known_restart(self._services, restart_id)
-        if approve and not self._admission.approve(restart_id, by):
+        if approve and not self._requests.approve(restart_id, by):
             raise Conflict("Not waiting", "the request does not wait for an approval")
-        if not approve and not self._admission.deny(restart_id, by):
+        if not approve and not self._requests.deny(restart_id, by):
             raise Conflict("Too late", "the restart has begun, or is over")
         return known_restart(self._services, restart_id)
 

@@ -58,7 +58,13 @@ class Looks:
         """Have agents be busy and looked at."""
         for host in hosts:
             self.world.nodes[host].busy = True
-            assert self.muting.look(host, AGENT) is None
+            assert self.look(host) == [True]
+
+    def look(self, host: str, agent: str = AGENT) -> list[bool]:
+        """Look at an agent; return whether it could be asked, once that is known."""
+        ended = list[bool]()
+        self.muting.look(host, agent, ended.append)
+        return ended
 
     def claims(self, host: str) -> dict[str, Claim]:
         return {one.claimant: one for one in self.world.services.tables.mutes.of_host(host)}
@@ -188,7 +194,7 @@ def test_two_agents_of_one_host_are_one_question(make_world: MakeWorld) -> None:
     looks = Looks(make_world(shared=True))
     looks.world.nodes["node-1"].busy = looks.world.nodes["node-2"].busy = True
     for agent in (AGENT, SECOND_AGENT):
-        looks.muting.look("node-1", agent)
+        looks.look("node-1", agent)
     looks.world.nodes["node-1"].asked_at.clear()
     looks.world.clock.advance(90)
     looks.muting.renew()
@@ -217,7 +223,7 @@ def test_a_restart_keeps_its_mute_while_the_hosts_exporter_hangs(ten: Looks) -> 
 def told_busy(looks: Looks, name: str) -> int:
     """Tell of AgentBusy; return how many notifications are not handled then."""
     world = looks.world
-    intake = Intake(world.services, world.admission, looks.muting, cast(Any, None), Inline())
+    intake = Intake(world.services, world.requests, looks.muting, cast(Any, None), Inline())
     payload = world._payload(name, firing=True, at=world.clock.now())
     payload["alerts"][0]["labels"] |= {"alertname": "AgentBusy", "remediation": "mute"}
     world.tell(payload)

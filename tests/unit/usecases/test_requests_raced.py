@@ -66,14 +66,14 @@ def test_an_alert_that_resolves_while_the_host_is_held_does_not_leave_it_held(
 def test_a_slow_second_look_does_not_close_a_request_that_was_taken_on(world: World) -> None:
     """Seen: the sweep looked at a request again, could not reach the exporter, and refused it."""
     world.node.resident_bytes = LARGE
-    restart = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+    restart = world.requests.ask_for_person("node-1", AGENT, "ann", forced=False)
 
     def meanwhile() -> None:
-        world.admission.consider(restart.id)
+        world.requests.consider(restart.id)
         world.node.exporter_answers = False
 
     before_facts(world, meanwhile)
-    world.admission.consider(restart.id)
+    world.requests.consider(restart.id)
     after = world.services.tables.restarts.get(restart.id)
     assert after is not None
     assert (after.outcome, after.step) == (None, Step.ADMIT)
@@ -81,14 +81,14 @@ def test_a_slow_second_look_does_not_close_a_request_that_was_taken_on(world: Wo
 
 def test_a_second_look_does_not_put_a_running_request_back_into_the_queue(world: World) -> None:
     world.node.resident_bytes = LARGE
-    restart = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+    restart = world.requests.ask_for_person("node-1", AGENT, "ann", forced=False)
 
     def meanwhile() -> None:
-        world.admission.consider(restart.id)
+        world.requests.consider(restart.id)
         world.services.tables.restarts.advance(restart.id, "verify")
 
     before_facts(world, meanwhile)
-    world.admission.consider(restart.id)
+    world.requests.consider(restart.id)
     after = world.services.tables.restarts.get(restart.id)
     assert after is not None
     assert after.step == "verify"
@@ -111,7 +111,7 @@ def test_a_persons_word_is_not_lost_when_the_process_dies_right_after_it(
         assert restart.step == AWAITING_APPROVAL
         world.kill_at = len(world.boundaries) + number
         try:
-            getattr(world.admission, word)(restart.id, "ann")
+            getattr(world.requests, word)(restart.id, "ann")
         except Killed:
             world.start()
         finished = world.kill_at is not None
@@ -134,9 +134,9 @@ def test_two_restarts_at_once_do_not_share_the_last_of_the_fleets_budget(
     ids = []
     for node in world.nodes.values():
         node.resident_bytes = LARGE
-        ids.append(world.admission.ask_for_person(node.name, AGENT, "ann", forced=False).id)
+        ids.append(world.requests.ask_for_person(node.name, AGENT, "ann", forced=False).id)
     for one in ids:
-        world.admission.consider(one)
+        world.requests.consider(one)
     first, second = ids
     look_and_send = looks.look_and_send
 
@@ -207,17 +207,17 @@ def test_a_wall_clock_that_is_set_neither_ends_nor_stretches_a_cooldown(
 
 def test_a_second_request_joins_the_first_and_gets_its_result(world: World) -> None:
     world.node.resident_bytes = LARGE
-    first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
-    second = world.admission.ask_for_person("node-1", AGENT, "bob", forced=True)
+    first = world.requests.ask_for_person("node-1", AGENT, "ann", forced=False)
+    second = world.requests.ask_for_person("node-1", AGENT, "bob", forced=True)
     assert second.id == first.id
-    world.admission.consider(first.id)
+    world.requests.consider(first.id)
     world.run()
     assert world.outcomes() == ["restarted"]
     assert len(world.node.commands) == 1
 
 
 def test_a_request_has_one_final_word(world: World) -> None:
-    restart = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+    restart = world.requests.ask_for_person("node-1", AGENT, "ann", forced=False)
     requests, now = world.services.tables.restarts, world.clock.now()
     assert requests.finish(restart.id, Outcome.DENIED, "no", now)
     assert not requests.finish(restart.id, Outcome.RESTARTED, "yes", now)
@@ -230,7 +230,7 @@ def test_a_request_has_one_final_word(world: World) -> None:
 
 
 def test_what_others_sent_is_counted_in_the_note_that_the_command_is_sent(world: World) -> None:
-    first = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+    first = world.requests.ask_for_person("node-1", AGENT, "ann", forced=False)
     requests, commands = world.services.tables.restarts, world.services.tables.sent_commands
     noted = commands.note_sent(first, world.clock.stamp, lambda *_: None, **SENDING)
     assert noted == world.clock.stamp()
@@ -300,10 +300,11 @@ def test_a_busy_alert_stays_in_the_inbox_until_its_agent_was_looked_at(world: Wo
     """Seen: the look was lost with the process, or with the database, until the alert's repeat."""
     muting, looked = world.intake._muting, list[str]()
 
-    def look(host: str, agent: str) -> None:
+    def look(host: str, agent: str, ended: Callable[[bool], None]) -> None:
         looked.append(host)
         if len(looked) == 1:
             raise DatabaseUnavailable("gone for a moment")
+        ended(True)
 
     muting.look = look  # type: ignore[method-assign]
     busy = {**world._payload("node-1", firing=True, at=world.clock.now())}
