@@ -181,7 +181,7 @@ class Soak:
     def _mend(self, host: str, ended: str) -> None:
         """End the fault, do what a person does after a failed restart, and wait until all is well.
 
-        That is to restart the agent by hand and to have the host taken back.
+        That is to restart the agent by hand and to have the host reconnected.
         """
         for call, _ in _OF_PEERS.values():
             self.fleet.peers.faults.pop((call, host), None)
@@ -190,7 +190,7 @@ class Soak:
             self.fleet.serve(host, "restart")
             with self._all:
                 self.started_by_us += 1
-            self._awaited(f"{host} to be taken back", lambda: self._reconnected(host))
+            self._awaited(f"{host} to be reconnected", lambda: self._reconnected(host))
 
         def in_service() -> bool:
             return (

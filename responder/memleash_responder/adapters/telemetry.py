@@ -41,7 +41,7 @@ class Part(StrEnum):
     WATCH_PINGS = "watch_pings"
     """Whose pings fail was not read."""
     WATCH_FOR_STORM = "watch_for_storm"
-    ADMISSION = "admission"
+    REQUESTS = "requests"
     """A look at whether a request may be acted on."""
     LOOK_AT_WAITING = "look_at_waiting"
     """Which requests wait could not be found out."""

@@ -1,11 +1,11 @@
 """A host's state: a pure function of who holds it, what people and controllers say, its pings.
 
-A restart holds its host from its step hold on, until it or the controllers give it back:
+A restart holds its host from its step hold on, until it is released, or reconnected after a loss:
 
             hold                   the restart ends
 connected --------> connecting ----------------------> disconnected
     ^                   |                                   |
-    +---- given back ---+------------ given back -----------+
+    +----- released ----+----------- reconnected -----------+
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class HostState(enum.StrEnum):
     CONNECTING = "connecting"
     """A restart holds it; no new work may begin."""
     DISCONNECTED = "disconnected"
-    """A restart ended badly; taken back once the agent is ready and the controllers agree."""
+    """A restart ended badly; reconnected once the agent is ready and the controllers agree."""
     MAINTENANCE = "maintenance"
     """Out of service by a person's word: not pinged, not restarted, not diagnosed."""
 
@@ -33,7 +33,7 @@ class HostState(enum.StrEnum):
 def by_restarts(*, is_held: bool, holder_is_open: bool) -> HostState:
     """Return what the responder's own restarts made of a host.
 
-    One that is held by a restart that is over, or not in the record any more, was not given back.
+    One that is held by a restart that is over, or not in the record any more, was never released.
     """
     if not is_held:
         return HostState.CONNECTED

@@ -50,7 +50,7 @@ class Restart:
     waited_seconds: float = 0.0
     """How long it did before ``waiting_since``."""
     attempt: int = 0
-    """How often it was begun, given back and put to wait again."""
+    """How often it was begun, released its host and was put to wait again."""
     resolved: bool = False
     """The alert went away."""
     command_sent: Stamp | None = None

@@ -86,7 +86,7 @@ def wait_ended_columns(restart: Restart, now: Stamp) -> dict[str, Any]:
 def recorded_waits(restart: Restart, refusal: Refusal, now: Stamp) -> list[Mapping[str, Any]]:
     """Return the waits of a request for its record, the one that begins ``now`` as the last.
 
-    An attempt that was begun and given back is recorded with the steps that it took.
+    An attempt that was begun and released its host is recorded with the steps that it took.
     """
     wait = {"for": refusal.outcome, "reason": refusal.reason, "since": now.at}
     if restart.steps:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import NOT_BEGUN, Restart
-from memleash_responder.usecases.restart_end import finish, give_back, lose
+from memleash_responder.usecases.restart_end import finish, lose, release_host
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one
 
@@ -66,5 +66,5 @@ def _end_abandoned(services: Services, restart: Restart) -> None:
     if current.command_sent is not None:
         lose(services, current, Refusal(Outcome.COMMAND_FAILED, why))
     else:
-        give_back(services, current)
+        release_host(services, current)
         finish(services, current, Outcome.FACTS_UNAVAILABLE, why, at=(current.step,))

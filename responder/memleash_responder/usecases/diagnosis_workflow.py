@@ -93,7 +93,7 @@ class DiagnosisWorkflow:
         """Begin what is queued, the oldest first, as far as the fleet has places for it."""
         diagnoses = self._services.tables.diagnoses
         while (begun := diagnoses.begin_next(CONCURRENCY)) is not None:
-            try_one(self._services, Part.ADMISSION, begun.id, self._start, begun.id)
+            try_one(self._services, Part.REQUESTS, begun.id, self._start, begun.id)
 
     def resume_open(self) -> None:
         """Look again at what was opened and never got on; starting twice changes nothing.

@@ -1,4 +1,4 @@
-"""A host goes back to its controllers: they take it back, and its drain ends."""
+"""A host goes back to its controllers: they reconnect it, and its drain ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one
 
 
-def take_back(services: Services, host: Host, agent: str) -> None:
+def reconnect_host(services: Services, host: Host, agent: str) -> None:
     """Have the controllers take ``host`` back, and wait for it. Raises ReconnectFailed."""
     settings = services.settings
     choices = libvirtd_choices(settings, host, agent)

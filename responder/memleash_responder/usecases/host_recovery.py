@@ -1,4 +1,4 @@
-"""Lost hosts are taken back, and undrains that are still owed are given.
+"""Lost hosts are reconnected, and undrains that are still owed are given.
 
 A disconnected host does not stay so for ever: once its agent is back, the controllers are asked
 again, every minute with backoff. What counts as back is what a restart demands: a command that was
@@ -27,7 +27,7 @@ from memleash_responder.core.reconnects import (
 from memleash_responder.core.untrusted import line
 from memleash_responder.errors import ReconnectFailed
 from memleash_responder.usecases.agent_facts import read_agent
-from memleash_responder.usecases.host_handover import take_back, undrain
+from memleash_responder.usecases.host_handover import reconnect_host, undrain
 from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.restart_looks import probe
 from memleash_responder.usecases.services import Services
@@ -141,7 +141,7 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     if problem is not None:
         return problem
     try:
-        take_back(services, host, record.agent)
+        reconnect_host(services, host, record.agent)
     except ReconnectFailed as error:
         return str(error)
     # The reconnect may have restarted the agent once more.
@@ -152,7 +152,7 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
         return problem
     undrain(services, record.host, record.agent, record.restart_id)
     now, restart_id = services.clock.now(), record.restart_id or ""
-    services.tables.hosts.give_back(record.host, restart_id, now)
+    services.tables.hosts.release(record.host, restart_id, now)
     if record.vouched_by is not None:
         services.tables.restarts.note(restart_id, {"taken_back_by": record.vouched_by})
     return None

@@ -1,4 +1,4 @@
-"""How a restart ends: what it took from its host is given back, and it gets its final word."""
+"""How a restart ends: its host is released or lost, and it gets its final word."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def tell(services: Services, restart: Restart, outcome: Outcome, reason: str) ->
     )
 
 
-def give_back(services: Services, restart: Restart) -> None:
-    """Give a host what a restart that sent no command took: undrained, as it was, unmuted."""
+def release_host(services: Services, restart: Restart) -> None:
+    """Release the host of a restart that sent no command: undrained, as it was, unmuted."""
     if services.tables.hosts.get(restart.host).restart_id == restart.id:
         undrain(services, restart.host, restart.agent, restart.id)
-        services.tables.hosts.give_back(restart.host, restart.id, services.clock.now())
+        services.tables.hosts.release(restart.host, restart.id, services.clock.now())
     try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
 
 
@@ -61,7 +61,7 @@ def lose(services: Services, restart: Restart, refusal: Refusal) -> None:
     """End a restart that sent its command and did not succeed.
 
     Its host stays held, so it is disconnected as soon as the restart is over, and it is unmuted, so
-    that people are paged; the controllers stay drained until the host is taken back.
+    that people are paged; the controllers stay drained until the host is reconnected.
     """
     try_one(services, Part.RENEW_MUTES, restart.host, drop_mute, services, restart)
     finish(services, restart, refusal.outcome, refusal.reason)

@@ -146,7 +146,7 @@ class RestartRequests:
             raise
         except Exception as error:  # a request's boundary: it still gets its word
             log.exception("request not looked at", extra={"id": restart_id})
-            self._services.telemetry.failures.labels(Part.ADMISSION).inc()
+            self._services.telemetry.failures.labels(Part.REQUESTS).inc()
             refusal = unforeseen(error)
             finish(self._services, restart, refusal.outcome, refusal.reason, at=_LOOKED_AT)
 
@@ -206,7 +206,7 @@ class RestartRequests:
         """Look again at what was opened before a unix time and never got on."""
         for restart in self._services.tables.restarts.all_open():
             if restart.requested_at < before:
-                try_one(self._services, Part.ADMISSION, restart.id, self._resume, restart)
+                try_one(self._services, Part.REQUESTS, restart.id, self._resume, restart)
         self._workflow.begin_queued()
 
     def _resume(self, restart: Restart) -> None:
@@ -236,7 +236,7 @@ class RestartRequests:
 
     def _look_again(self, restart_id: str) -> None:
         self._looking.discard(restart_id)  # first: who asks while it is looked at is not overheard
-        try_one(self._services, Part.ADMISSION, restart_id, self.consider, restart_id)
+        try_one(self._services, Part.REQUESTS, restart_id, self.consider, restart_id)
 
     def _due(
         self, wait_seconds: Callable[[Restart, Guards, Stamp], float], restart: Restart

@@ -1,7 +1,7 @@
 """The steps of a guarded restart. Each looks before it acts, so that running it twice is safe.
 
 A step is a function of (services, restart, progress) that returns the progress made, or raises
-Refused (nothing was done to the agent: all is given back) or Failed (the command was sent: the
+Refused (nothing was done to the agent: its host is released) or Failed (the command was sent: the
 host is lost until it proves well). The workflow records each step's progress before the next.
 """
 
@@ -30,7 +30,7 @@ from memleash_responder.errors import (
     SshError,
 )
 from memleash_responder.usecases.diagnosis_in_restart import before_restart
-from memleash_responder.usecases.host_handover import take_back, undrain
+from memleash_responder.usecases.host_handover import reconnect_host, undrain
 from memleash_responder.usecases.restart_looks import (
     agent_of,
     host_of,
@@ -184,7 +184,7 @@ def reconnect(services: Services, restart: Restart, progress: Progress) -> Progr
     """Have the controllers take the host back, and wait for it."""
     agent_of(services, restart)
     try:
-        take_back(services, host_of(services, restart), restart.agent)
+        reconnect_host(services, host_of(services, restart), restart.agent)
     except ReconnectFailed as error:
         raise Failed(error.outcome, str(error)) from error
     return progress
@@ -225,7 +225,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
         )
         log.warning("quarantined", extra={"host": restart.host, "agent": restart.agent})
     undrain(services, restart.host, restart.agent, restart.id)
-    services.tables.hosts.give_back(restart.host, restart.id, now)
+    services.tables.hosts.release(restart.host, restart.id, now)
     end_mute(services, restart)
     return progress
 

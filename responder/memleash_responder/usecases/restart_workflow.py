@@ -21,7 +21,7 @@ from memleash_responder.core.restarts import Restart
 from memleash_responder.core.steps import Step
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import restart_steps as steps
-from memleash_responder.usecases.restart_end import finish, give_back, lose
+from memleash_responder.usecases.restart_end import finish, lose, release_host
 from memleash_responder.usecases.restart_wait import ends_with, wait
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import patiently, try_one, unforeseen
@@ -53,7 +53,7 @@ class RestartWorkflow:
         """Begin what is queued, the oldest first, as far as the fleet has places for it."""
         places = self._services.settings.fleet.max_concurrent_restarts
         while (restart := self._services.tables.restarts.begin_next(places)) is not None:
-            try_one(self._services, Part.ADMISSION, restart.id, self.begin, restart)
+            try_one(self._services, Part.REQUESTS, restart.id, self.begin, restart)
 
     def begin(self, restart: Restart) -> None:
         """Start the workflow of a restart that has its place; again changes nothing."""
@@ -134,10 +134,10 @@ class RestartWorkflow:
         elif result.begun:
             lose(services, restart, refusal)
         elif (ending := ends_with(services, restart, refusal)) is not None:
-            give_back(services, restart)
+            release_host(services, restart)
             finish(services, restart, ending.outcome, ending.reason)
         else:
-            give_back(services, restart)
+            release_host(services, restart)
             wait(services, restart, refusal, {}, at=tuple(Step), begun=True)
 
 

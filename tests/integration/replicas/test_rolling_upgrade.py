@@ -17,7 +17,7 @@ def age_seconds(site: Site) -> float:
     return float(site.postgres.query(query))
 
 
-def is_given_back(site: Site, by: str) -> None:
+def is_released(site: Site, by: str) -> None:
     """Wait until the host is connected, not drained and not muted, as replica ``by`` shows it."""
     replica = site.replicas[by]
     host = site.stack.layout.host
@@ -69,11 +69,11 @@ def test_what_a_dead_one_of_the_old_release_left_is_ended_by_another_of_it(site:
     [("after:step:hold", "facts_unavailable", 1), ("before:step:ready", "command_failed", 2)],
     ids=["before the command", "after the command"],
 )
-def test_what_nobody_can_go_on_with_is_given_back_and_not_restarted(
+def test_what_nobody_can_go_on_with_releases_its_host_and_not_restarted(
     site: Site, point: str, word: str, starts: int
 ) -> None:
     first, _ = halted_in_a_restart(site, point, second="tests.support.next_release")
     first.program.kill()
     assert final_words(site) == [word]
-    is_given_back(site, "second")
+    is_released(site, "second")
     assert site.starts() == starts

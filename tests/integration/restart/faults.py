@@ -53,7 +53,7 @@ class Row:
 def refused(
     fault: str, outcome: str, reason: str = "", peers: Faults | None = None, **member: Any
 ) -> Row:
-    """Nothing is done to the agent, and all is given back."""
+    """Nothing is done to the agent, and its host is released."""
     return Row(fault, outcome, reason=reason, peers=peers or {}, member=member)
 
 

@@ -36,7 +36,7 @@ INSIDE = [
     "after:SentCommands.note_sent",  # noted as sent, and not sent
     "after:SshClient.run",  # it took effect; neither its output nor its step are recorded
     "after:ControllerClients.undrain",
-    "after:Hosts.give_back",  # connected, and no final word yet
+    "after:Hosts.release",  # connected, and no final word yet
     "after:Restarts.finish",
 ]
 POINTS = BOUNDARIES + INSIDE

@@ -202,7 +202,7 @@ def test_the_host_ends_in_its_state(dealt: Dealt, row: Row) -> None:
 
 
 @ENDS
-def test_a_lost_host_stays_drained_and_any_other_is_given_back(dealt: Dealt, row: Row) -> None:
+def test_a_lost_host_stays_drained_and_any_other_is_released(dealt: Dealt, row: Row) -> None:
     drained = set(CONTROLLERS) if row.state == "disconnected" else set()
     assert dealt.fleet.peers.drained(row.host) == drained
 

@@ -1,4 +1,4 @@
-"""Pauses by name, and what neither they nor a storm ever hold back: giving a host back.
+"""Pauses by name, and what neither they nor a storm ever hold back: the reconnect of a host.
 
 One responder and three hosts: one that a restart lost, one that is paused at its restart's end,
 and one that is to wait.
@@ -78,10 +78,10 @@ def is_held_back(responder: Responder) -> tuple[float, float]:
     )
 
 
-def is_given_back(fleet: Fleet, responder: Responder, host: str) -> None:
+def is_reconnected(fleet: Fleet, responder: Responder, host: str) -> None:
     """Wait until a host is connected, undrained and heard."""
     wait_until(
-        f"{host} to be given back",
+        f"{host} to be reconnected",
         lambda: responder.state(host) == "connected" and not fleet.peers.drained(host),
         timeout_seconds=120,
         seen=responder.program.log_end,
@@ -107,10 +107,10 @@ def test_neither_a_pause_nor_a_storm_holds_back_a_restarts_end_or_a_lost_hosts_r
 
     assert responder.finished("ends")["outcome"] == "restarted"
     wait_until("the storm", lambda: is_held_back(responder) == (1, 1))
-    is_given_back(fleet, responder, "ends")
+    is_reconnected(fleet, responder, "ends")
     assert responder.state("lost") == "disconnected"
     (fleet.service("lost") / "go").touch()
-    is_given_back(fleet, responder, "lost")
+    is_reconnected(fleet, responder, "lost")
     assert responder.finished("waits")["outcome"] == "storm"
     assert is_held_back(responder) == (1, 1)
     assert resume(responder) == ["rack-7"], "the storm is gone past, and the pause holds"

@@ -1,4 +1,4 @@
-"""A lost host is given back on as much proof as a restart demands, or on a person's word.
+"""A lost host is reconnected on as much proof as a restart demands, or on a person's word.
 
 One responder, and a host for each way in which a restart can leave a host in doubt.
 """
@@ -70,9 +70,9 @@ def has_said(responder: Responder, host: str, reason: str) -> Callable[[], bool]
     return look
 
 
-def is_given_back(fleet: Fleet, responder: Responder, host: str) -> None:
+def is_reconnected(fleet: Fleet, responder: Responder, host: str) -> None:
     wait_until(
-        f"{host} to be given back",
+        f"{host} to be reconnected",
         lambda: responder.state(host) == "connected",
         timeout_seconds=120,
         seen=lambda: responder.program.log.read_text(encoding="utf-8")[-2000:],
@@ -80,26 +80,26 @@ def is_given_back(fleet: Fleet, responder: Responder, host: str) -> None:
     assert fleet.peers.drained(host) == set()
 
 
-def test_a_command_that_outlives_its_timeout_strikes_before_the_host_is_given_back(
+def test_a_command_that_outlives_its_timeout_strikes_before_the_host_is_reconnected(
     fleet: Fleet, responder: Responder
 ) -> None:
-    """Seen: given back at 17 s by the old process, and struck at 31 s with a task running."""
+    """Seen: reconnected at 17 s by the old process, and struck at 31 s with a task running."""
     assert is_lost(responder, "outlives")["outcome"] == "command_failed"
     wait_until("a look", has_said(responder, "outlives", "the old process is still running"))
     assert fleet.peers.drained("outlives") == set(CONTROLLERS)
     assert fleet.starts("outlives") == 1
     (fleet.service("outlives") / "go").touch()
-    is_given_back(fleet, responder, "outlives")
+    is_reconnected(fleet, responder, "outlives")
     assert fleet.starts("outlives") == 2
 
 
-def test_an_old_process_is_given_back_by_a_person_alone(fleet: Fleet, responder: Responder) -> None:
+def test_only_a_person_reconnects_an_old_process(fleet: Fleet, responder: Responder) -> None:
     """Seen: undrained within a second of command_failed."""
     is_lost(responder, "refuses")
     wait_until("a look", has_said(responder, "refuses", "the old process is still running"))
     assert fleet.peers.drained("refuses") == set(CONTROLLERS)
     post(f"{responder.url}/api/v1/hosts/refuses/reconnect", {})
-    is_given_back(fleet, responder, "refuses")
+    is_reconnected(fleet, responder, "refuses")
     request = responder.request("refuses")
     assert request["facts"]["taken_back_by"] == "local"
     assert fleet.starts("refuses") == 1
@@ -114,7 +114,7 @@ def test_of_two_agents_that_a_restart_left_neither_counts_as_the_new_one(
     folder = fleet.service("doubles")
     os.kill(pid_in(folder / "first.pid"), signal.SIGKILL)
     os.kill(pid_in(folder / "agent.pid"), signal.SIGCONT)
-    is_given_back(fleet, responder, "doubles")
+    is_reconnected(fleet, responder, "doubles")
 
 
 def pid_in(file: Path) -> int:

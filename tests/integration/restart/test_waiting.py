@@ -20,7 +20,7 @@ GIVES_UP = {"startup_grace": "0s", "wait_for_idle": "1s", "idle_interval": "500m
 KILLED_AT = (
     "before:RestartWorkflow.begin",  # it has its place, and no workflow
     "after:record:verify",  # refused, with the host drained
-    "after:Hosts.give_back",  # all is given back, and it does not wait yet
+    "after:Hosts.release",  # its host is released, and it does not wait yet
     "after:record:conclude",
 )
 
@@ -124,7 +124,7 @@ def test_what_waits_goes_on_waiting_in_the_next_life_of_the_responder(
     assert fleet.starts("kept") == 2
 
 
-def test_found_busy_behind_the_drain_all_is_given_back_and_it_waits_again(
+def test_found_busy_behind_the_drain_its_host_is_released_and_it_waits_again(
     fleet: Fleet, responder: Responder
 ) -> None:
     busy_once_drained(fleet, "begun")

@@ -28,7 +28,7 @@ WELL = HostFacts(
     pings_fail=False,
     pings_fail_since=20.0,
 )
-"""It was given back at 10."""
+"""It was released at 10."""
 SILENT = Unknown("no answer")
 
 

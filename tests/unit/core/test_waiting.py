@@ -94,7 +94,7 @@ def test_it_waits_on_for_the_same_and_says_so_anew_when_the_reason_changes() -> 
     assert not waits_on(on_its_way(restart, at(1)), CLOSED)
 
 
-def test_the_record_keeps_the_last_waits_with_the_steps_that_were_given_back() -> None:
+def test_the_record_keeps_the_last_waits_with_the_steps_that_were_begun() -> None:
     restart = dataclasses.replace(NEW, steps=({"step": "admit"}, {"step": "hold"}))
     (wait,) = recorded_waits(restart, BUSY, at(7))
     assert wait == {

@@ -13,8 +13,8 @@ from tests.unit.usecases.world import AGENT, World
 
 
 def ask(world: World, *, forced: bool) -> None:
-    joined = world.admission.ask_for_person("node-1", AGENT, "ann", forced=forced)
-    world.admission.consider(joined.id)
+    joined = world.requests.ask_for_person("node-1", AGENT, "ann", forced=forced)
+    world.requests.consider(joined.id)
 
 
 def leak(world: World, *, busy: bool = False) -> None:
@@ -60,7 +60,7 @@ def test_who_joins_while_the_alert_is_looked_at_is_not_asked_again(make_world: M
 
     def interrupted(*args: Any, **how: Any) -> Any:
         exporter.facts = facts
-        world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+        world.requests.ask_for_person("node-1", AGENT, "ann", forced=False)
         return facts(*args, **how)
 
     exporter.facts = interrupted
@@ -75,13 +75,13 @@ def test_who_joins_after_the_command_changes_nothing_of_what_is_told(make_world:
     leak(world)
     world.run()
     (request,) = world.history()
-    assert world.admission.approve(request.id, "bob")
+    assert world.requests.approve(request.id, "bob")
     check = world.check_before_command
     joined: list[str] = []
 
     def joins(node: Node) -> None:
         check(node)
-        joined.append(world.admission.ask_for_person("node-1", AGENT, "ann", forced=True).id)
+        joined.append(world.requests.ask_for_person("node-1", AGENT, "ann", forced=True).id)
 
     world.check_before_command = joins  # type: ignore[method-assign]
     world.run()

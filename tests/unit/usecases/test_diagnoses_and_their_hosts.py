@@ -312,7 +312,7 @@ def cut_by_stop(ssh: TalkingSsh) -> str:
 
 def test_a_restart_that_waits_ends_it_and_what_was_found_is_kept(site: Site) -> None:
     site.ssh.answers = {"status": lambda: cut_by_stop(site.ssh), "read": report}
-    site.world.admission.ask_for_person("node-1", AGENT, "anna", forced=False)
+    site.world.requests.ask_for_person("node-1", AGENT, "anna", forced=False)
 
     ended = site.asked()
 
@@ -328,7 +328,7 @@ def test_with_evidence_required_a_restart_waits_for_so_long_and_no_longer(site: 
     diagnose = dataclasses.replace(agents[AGENT].diagnose, require_evidence=True)
     agents[AGENT] = dataclasses.replace(agents[AGENT], diagnose=diagnose)
     site.ssh.answers = {"status": lambda: cut_by_stop(site.ssh), "read": report}
-    site.world.admission.ask_for_person("node-1", AGENT, "anna", forced=False)
+    site.world.requests.ask_for_person("node-1", AGENT, "anna", forced=False)
     began = site.world.clock.now()
 
     ended = site.asked()

@@ -199,7 +199,7 @@ def test_who_waits_for_idle_hears_of_a_pause_or_the_alerts_end_within_a_second(
             world.services.tables.pauses.put(
                 Pause("rack-7", "ann", "it moves", world.clock.now(), None)
             )
-            world.admission.look_at_waiting(at_once=True)
+            world.requests.look_at_waiting(at_once=True)
         else:
             world.tell(resolved(world))
             (notification,) = world.services.tables.inbox.waiting(before=float("inf"))
@@ -243,8 +243,8 @@ def test_force_goes_past_busy_tasks_and_dead_controllers_and_nothing_else(
     world.node.resident_bytes = LARGE
     for name, value in obstacle.items():
         setattr(world.node, name, value)
-    request = world.admission.ask_for_person("node-1", AGENT, "ann", forced=True)
-    world.admission.consider(request.id)
+    request = world.requests.ask_for_person("node-1", AGENT, "ann", forced=True)
+    world.requests.consider(request.id)
     world.run()
     assert world.outcomes() == [word]
 
@@ -259,8 +259,8 @@ def test_what_force_goes_past_is_in_the_record(world: World) -> None:
         reconnect(*args, **how)
 
     controllers.reconnect = answer_again
-    request = world.admission.ask_for_person("node-1", AGENT, "ann", forced=True)
-    world.admission.consider(request.id)
+    request = world.requests.ask_for_person("node-1", AGENT, "ann", forced=True)
+    world.requests.consider(request.id)
     world.run()
     (request,) = world.history()
     assert request.outcome == "restarted"
@@ -288,8 +288,8 @@ def test_not_even_force_goes_round_a_host_that_is_not_connected(world: World) ->
     leak_and_fire(world, reconnects=False)
     world.run()
     world.node.resident_bytes = LARGE
-    request = world.admission.ask_for_person("node-1", AGENT, "ann", forced=True)
-    world.admission.consider(request.id)
+    request = world.requests.ask_for_person("node-1", AGENT, "ann", forced=True)
+    world.requests.consider(request.id)
     assert world.outcomes() == ["reconnect_failed", "host_not_connected"]
 
 

@@ -30,11 +30,11 @@ def test_a_look_at_an_attempt_that_is_over_changes_nothing_of_the_next(world: Wo
     """Seen by a reviewer: it wrote the old number back, and the next began nothing."""
     stale = begin_waiting(world)
     world.node.busy, world.node.busy_once_drained = False, 1000.0
-    world.admission.look_at_waiting(at_once=True)
+    world.requests.look_at_waiting(at_once=True)
     world.engine.run_pending()
     (again,) = world.history()
     assert (again.step, again.attempt) == (WAITING, 1)
-    world.admission._consider(stale)  # a slow thread's, which read it before
+    world.requests._consider(stale)  # a slow thread's, which read it before
     world.node.busy = False
     world.run()
     (done,) = world.history()
@@ -46,10 +46,10 @@ def test_looks_that_wait_for_a_thread_do_not_pile_up(
 ) -> None:
     begin_waiting(world)
     submitted: list[Any] = []
-    monkeypatch.setattr(world.admission._looks, "submit", lambda *work: submitted.append(work))
+    monkeypatch.setattr(world.requests._looks, "submit", lambda *work: submitted.append(work))
     for _ in range(100):
         world.clock.advance(31)
-        world.admission.look_at_waiting()
+        world.requests.look_at_waiting()
     assert len(submitted) == 1
 
 
@@ -58,7 +58,7 @@ def test_what_waited_for_too_long_while_no_process_ran_ends_at_the_first_look(wo
     begin_waiting(world)
     world.clock.advance(world.settings.agents[AGENT].guards.wait_for_idle)
     world.start()
-    world.admission.look_at_waiting()
+    world.requests.look_at_waiting()
     assert world.outcomes() == ["busy"]
 
 
@@ -68,7 +68,7 @@ def test_what_has_not_begun_may_be_denied(make_world: MakeWorld, step: str) -> N
     request = begin_waiting(world)
     if step == QUEUED:
         world.services.tables.restarts.advance(request.id, QUEUED)
-    assert world.admission.deny(request.id, "ann")
+    assert world.requests.deny(request.id, "ann")
     world.node.busy = False
     world.run()
     (denied,) = world.history()
@@ -80,7 +80,7 @@ def test_what_has_not_begun_may_be_denied(make_world: MakeWorld, step: str) -> N
 def test_what_has_begun_is_not_denied(world: World) -> None:
     request = begin_waiting(world)
     world.services.tables.restarts.advance(request.id, Step.HOLD)
-    assert not world.admission.deny(request.id, "ann")
+    assert not world.requests.deny(request.id, "ann")
 
 
 def test_time_at_a_persons_desk_is_no_wait_for_idle(world: World) -> None:
@@ -88,9 +88,9 @@ def test_time_at_a_persons_desk_is_no_wait_for_idle(world: World) -> None:
     world.clock.advance(60)
     agent = dataclasses.replace(world.settings.agents[AGENT], mode=Mode.APPROVE)
     world.settings.agents[AGENT] = agent
-    world.admission.consider(request.id)
+    world.requests.consider(request.id)
     world.clock.advance(100_000)
-    assert world.admission.approve(request.id, "ann")
+    assert world.requests.approve(request.id, "ann")
     (waits,) = world.history()
     assert (waits.step, waits.waited_seconds) == (WAITING, 60)
 
@@ -98,7 +98,7 @@ def test_time_at_a_persons_desk_is_no_wait_for_idle(world: World) -> None:
 def abandoned_at(world: World, step: str) -> tuple[AbandonedRestarts, Restart]:
     """Return what ends abandoned restarts, which has seen one at ``step``."""
     world.node.resident_bytes = LARGE
-    request = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
+    request = world.requests.ask_for_person("node-1", AGENT, "ann", forced=False)
     world.services.tables.restarts.advance(request.id, step)
     abandoned = AbandonedRestarts(world.services, set, lambda _: None)
     world.clock.advance(86_400)  # it waited for its window until now

@@ -38,10 +38,10 @@ def test_approve_asks_a_person_and_looks_again_when_one_has_spoken(make_world: M
     (request,) = world.history()
     assert (request.outcome, request.step) == (None, "awaiting_approval")
     world.node.resident_bytes = LIMIT
-    assert world.admission.approve(request.id, "ann")
+    assert world.requests.approve(request.id, "ann")
     world.run()
     assert world.outcomes() == ["below_hard_limit"]
-    assert not world.admission.approve(request.id, "bob"), "it waits no more"
+    assert not world.requests.approve(request.id, "bob"), "it waits no more"
 
 
 def test_an_alert_that_resolves_takes_its_question_back(make_world: MakeWorld) -> None:

@@ -1,4 +1,4 @@
-"""An unforeseen error ends with a word, all is given back, and the next host has its turn."""
+"""An unforeseen error ends with a word, its host is released, and the next host has its turn."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_requests_that_a_crash_left_are_looked_at_though_one_raises(
     assert bad.outcome == "facts_unavailable"
     assert "OverflowError: int too large" in bad.reason
     assert two.outcomes("node-2") == ["restarted"]
-    assert counted(two, Part.ADMISSION) == 1
+    assert counted(two, Part.REQUESTS) == 1
 
 
 def test_an_error_beneath_the_looking_leaves_the_others_their_turn(
@@ -88,12 +88,12 @@ def test_an_error_beneath_the_looking_leaves_the_others_their_turn(
     for one in ids:
         two.services.tables.restarts.advance(one, QUEUED)
     monkeypatch.setattr(two.engine, "start", start)
-    two.admission.resume_open(before=float("inf"))
+    two.requests.resume_open(before=float("inf"))
     assert taken == ids[1:]
 
 
 @pytest.mark.parametrize("step", list(Step))
-def test_whatever_a_step_raises_the_request_ends_and_all_is_given_back(
+def test_whatever_a_step_raises_the_request_ends_and_its_host_is_released(
     two: World, monkeypatch: pytest.MonkeyPatch, step: Step
 ) -> None:
     then = steps.STEPS[step]
@@ -254,14 +254,14 @@ def test_a_host_whose_recovery_raises_keeps_no_other_from_its_own(
         (request,) = opened(two, name)
         assert hosts.hold(name, request, AGENT, now)
         two.services.tables.restarts.finish(request, Outcome.BUSY, "over", now)
-    give_back = hosts.give_back
+    release = hosts.release
 
     def picky(host: str, *args: Any) -> Any:
         if host == "node-1":
             raise ValueError("no")
-        return give_back(host, *args)
+        return release(host, *args)
 
-    monkeypatch.setattr(hosts, "give_back", picky)
+    monkeypatch.setattr(hosts, "release", picky)
     two.recovery.look()
     assert (two.state("node-1"), two.state("node-2")) == ("disconnected", "connected")
     assert counted(two, Part.RECOVER_HOSTS) == 1

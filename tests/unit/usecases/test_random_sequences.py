@@ -258,7 +258,7 @@ class Restarts(Conditions):
         self.world.nodes[host].resident_bytes = LARGE
         self.kill_after(kill)
         place = self.world.place(host)
-        self.person(lambda: self.world.admission.ask_for_person(*place, "ann", forced=forced))
+        self.person(lambda: self.world.requests.ask_for_person(*place, "ann", forced=forced))
         self.world.run()
 
     @rule(host=HOSTS, word=st.sampled_from(["approve", "approve", "deny"]), kill=KILLS)
@@ -266,7 +266,7 @@ class Restarts(Conditions):
         self.kill_after(kill)
         for one in self.world.history(host):
             if one.step == AWAITING_APPROVAL and one.outcome is None:
-                self.person(lambda one=one: getattr(self.world.admission, word)(one.id, "ann"))
+                self.person(lambda one=one: getattr(self.world.requests, word)(one.id, "ann"))
         self.world.run()
 
     def person(self, act: Any) -> None:

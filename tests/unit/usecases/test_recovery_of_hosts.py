@@ -1,4 +1,4 @@
-"""Hosts that a restart lost, and undrains that are owed: given back by themselves, in time."""
+"""Hosts that a restart lost, and undrains that are owed: reconnected by themselves, in time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_lost_host_comes_back_once_its_agent_answers_ready(world: World) -> No
     world.recovery.look()
     assert world.reconnects == ["node-1"]
     assert (world.state(), world.node.drained) == ("connected", False)
-    assert len(world.node.commands) == 1, "it is given back, not restarted"
+    assert len(world.node.commands) == 1, "it is reconnected, not restarted"
 
 
 def looked_at(world: World) -> str:
@@ -54,7 +54,7 @@ def acts_of(world: World) -> Operator:
     """Return what a person can do; no diagnosis is asked for here."""
     return Operator(
         world.services,
-        world.admission,
+        world.requests,
         Muting(world.services, Inline(), Inline()),
         cast(Any, None),
     )
@@ -73,10 +73,10 @@ def test_the_old_process_that_answers_does_not_bring_its_host_back(world: World,
     assert not world.node.drained
 
 
-def test_a_command_that_outlives_its_timeout_strikes_no_host_that_was_given_back(
+def test_a_command_that_outlives_its_timeout_strikes_no_host_that_was_reconnected(
     world: World,
 ) -> None:
-    """Seen: 30 s of command, 8 s of timeout; given back at 17 s, struck at 31 s with a task."""
+    """Seen: 30 s of command, 8 s of timeout; reconnected at 17 s, struck at 31 s with a task."""
     world.node.ssh = "lost_before"
     lose(world)
     world.later(1500, lambda: world.restart_agent(world.node))
@@ -388,7 +388,7 @@ def ended(world: World, restart_id: str) -> None:
 def test_an_ended_request_cannot_hold_a_host(world: World) -> None:
     """Seen: a replica that was frozen before it held the host held it after the restart's end."""
     held(world, "first")
-    assert world.services.tables.hosts.give_back("node-1", "first", world.clock.now())
+    assert world.services.tables.hosts.release("node-1", "first", world.clock.now())
     ended(world, "first")
     assert not world.services.tables.hosts.hold("node-1", "first", AGENT, world.clock.now())
     assert world.state() == "connected"
@@ -398,7 +398,7 @@ def test_an_owed_undrain_does_not_undrain_a_restart_that_began_meanwhile(world: 
     """Seen: the late undrain took the new restart's drain away, and its owed undrain with it."""
     hosts, now = world.services.tables.hosts, world.clock.now()
     held(world, "first")
-    assert hosts.give_back("node-1", "first", now)
+    assert hosts.release("node-1", "first", now)
     ended(world, "first")
     controllers: Any = world.services.outside.controllers
     undrain_of = controllers.undrain

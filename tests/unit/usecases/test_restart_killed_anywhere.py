@@ -49,7 +49,7 @@ def forced(world: World) -> None:
     """Asked again until it is stored: who is not answered asks once more."""
     while not world.history():
         try:
-            world.admission.ask_for_person("node-1", AGENT, "ann", forced=True)
+            world.requests.ask_for_person("node-1", AGENT, "ann", forced=True)
         except Killed:
             world.start()
 

@@ -1,4 +1,4 @@
-"""Whatever a neighbour says of one host: a word, everything given back, and the next restart."""
+"""Whatever a neighbour says of one host: a word, the host released, and the next restart."""
 
 from __future__ import annotations
 

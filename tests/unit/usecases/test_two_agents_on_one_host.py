@@ -35,7 +35,7 @@ def during_the_first_command(world: World, act: Callable[[], None]) -> None:
     world.check_before_command = look  # type: ignore[method-assign]
 
 
-def test_both_are_restarted_one_after_the_other_and_the_host_is_given_back(
+def test_both_are_restarted_one_after_the_other_and_the_host_is_released(
     make_world: MakeWorld,
 ) -> None:
     """Seen: with room for both the second was refused as host_not_connected, and people paged."""
@@ -83,7 +83,7 @@ def test_a_held_host_hides_nothing_else_that_speaks_against_the_second(
     world = make_world(shared=True, guards=AT_ONCE, fleet=ROOM_FOR_BOTH, agent=how)
     now = world.clock.now()
     world.node.resident_bytes = LARGE
-    first = world.admission.ask_for_person("node-1", "kvmagent", "ann", forced=False)
+    first = world.requests.ask_for_person("node-1", "kvmagent", "ann", forced=False)
     assert world.services.tables.hosts.hold("node-1", first.id, "kvmagent", now)
     world.nodes["node-2"].resident_bytes = LARGE
     world.alert("node-2")

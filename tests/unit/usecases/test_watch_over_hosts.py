@@ -270,7 +270,7 @@ def test_one_host_is_read_alone_as_it_is_among_all(fleet: World) -> None:
     for host in ("node-4", "node-5"):
         requests.open(Restart(f"r-{host}", host, AGENT, now))
         assert hosts.hold(host, f"r-{host}", AGENT, now)
-    assert hosts.give_back("node-5", "r-node-5", now)
+    assert hosts.release("node-5", "r-node-5", now)
     fleet.labels["node-6"] = {"maintenance": "true"}
     for number, state in enumerate((MAINTENANCE, DISCONNECTED), 1):
         fleet.nodes[f"node-{number}"].state = state

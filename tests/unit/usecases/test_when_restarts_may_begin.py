@@ -75,7 +75,7 @@ def test_a_person_is_asked_at_once_and_what_is_approved_waits_for_its_window(
     assert explained.refusal is not None
     assert explained.refusal.outcome is Outcome.AWAITING_APPROVAL
 
-    assert world.admission.approve(request.id, "ann")
+    assert world.requests.approve(request.id, "ann")
     world.run()
     assert world.outcomes() == ["restarted"]
     assert world.node.commands[0] >= opens

@@ -74,8 +74,8 @@ def test_where_no_alert_told_the_next_restart_ends_it(make_world: MakeWorld) -> 
     restarted_after(world, 1)
     world.clock.advance(4 * HOUR)
     world.node.resident_bytes = LARGE
-    request = world.admission.ask_for_person("node-1", AGENT, "ann", forced=False)
-    world.admission.consider(request.id)
+    request = world.requests.ask_for_person("node-1", AGENT, "ann", forced=False)
+    world.requests.consider(request.id)
     world.run()
     assert world.outcomes() == ["restarted", "restarted"]
     assert bought(world) == [4]

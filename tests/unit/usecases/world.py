@@ -248,12 +248,12 @@ class World:
             executor_id="local",
         )
         workflow = RestartWorkflow(self.services, cast(Any, self.engine), Inline())
-        self.admission = RestartRequests(self.services, workflow, Inline())
+        self.requests = RestartRequests(self.services, workflow, Inline())
         muting = Muting(self.services, Inline(), Inline())
         self.services.tables.hosts.forget_attempts(self.services.executor_id)
         self.recovery = Recovery(self.services, Inline())
         self.intake = Intake(
-            self.services, self.admission, muting, diagnosis=cast(Any, None), workers=Inline()
+            self.services, self.requests, muting, diagnosis=cast(Any, None), workers=Inline()
         )
 
     def boundary(self, name: str) -> None:
@@ -283,7 +283,7 @@ class World:
     def _work(self) -> None:
         for notification in self.services.tables.inbox.waiting(before=float("inf")):
             self.intake.handle(notification)
-        self.admission.resume_open(before=float("inf"))
+        self.requests.resume_open(before=float("inf"))
         self.engine.run_pending()
         self._wait()
         self.recovery.look()
@@ -292,7 +292,7 @@ class World:
         """Let time pass, as the keeper does, until no request waits any more."""
         restarts = self.services.tables.restarts
         while True:
-            self.admission.look_at_waiting()
+            self.requests.look_at_waiting()
             self.engine.run_pending()
             waiting = [one for one in restarts.all_open() if one.step == WAITING]
             if not waiting:

@@ -28,7 +28,7 @@ class HostRecord:
     drained: bool = False
     """An undrain is owed to the controllers."""
     vouched_by: str | None = None
-    """Who said that a lost host may be taken back without proof of a new life."""
+    """Who said that a lost host may be reconnected without proof of a new life."""
     attempts: int = 0
     """Reconnects tried since it was lost."""
     next_attempt_at: float | None = None
@@ -98,7 +98,7 @@ class Hosts:
             connection.execute(hosts.update().where(hosts.c.host == host).values(values))
             return True
 
-    def give_back(self, host: str, restart_id: str, now: float) -> bool:
+    def release(self, host: str, restart_id: str, now: float) -> bool:
         """End a request's hold on a host; False when it does not hold it."""
         mine = (hosts.c.host == host, hosts.c.restart_id == restart_id, _IS_HELD)
         values = {"state": HostState.CONNECTED, "changed_at": now, **_NO_ATTEMPTS}
@@ -121,7 +121,7 @@ class Hosts:
             connection.execute(query.values(_vouched_for(by)))
 
     def begin_attempt(self, host: str, replica: str, vouched_by: str | None = None) -> bool:
-        """Let ``replica`` have a lost host taken back; False while one that lives does so already.
+        """Let ``replica`` have a lost host reconnected; False while one that lives does so already.
 
         With ``vouched_by`` that person is remembered as by ``vouch``, in the same write.
         """
@@ -179,7 +179,7 @@ _NO_ATTEMPTS: Mapping[str, Any] = {
     "problem": "",
 }
 _IS_HELD = hosts.c.state != HostState.CONNECTED
-"""Whether a request took it and nobody has given it back; the rest of its state follows."""
+"""Whether a request took it and nobody has released it; the rest of its state follows."""
 _RECORDS = sa.select(
     *(column for column in hosts.c if column.name not in ("state", "changed_at")),
     _IS_HELD.label("is_held"),
