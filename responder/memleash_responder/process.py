@@ -224,7 +224,7 @@ class Responder:
             for controller, doubt in outside.controllers.doubts(agent).items():
                 if doubt is not None:
                     log.warning(
-                        "a controller's tasks_url may be wrong",
+                        "a controller's settings may be wrong",
                         extra={"controller": controller, "agent": agent, "reason": doubt},
                     )
 

@@ -9,6 +9,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
+from memleash_responder.controller_settings import Controller, HttpControllerSettings
 from memleash_responder.core.access import Access, Links
 from memleash_responder.core.diagnosis_settings import Diagnose
 from memleash_responder.core.facts import Host
@@ -18,9 +19,7 @@ from memleash_responder.core.restart_windows import parse_window
 from memleash_responder.core.values import (
     AlertSelector,
     DatabaseUrl,
-    HostUrlTemplate,
     UrlPath,
-    UrlTemplate,
     WindowText,
 )
 from memleash_responder.http_settings import HttpConfig
@@ -86,33 +85,6 @@ class Ssh:
     command_timeout: Duration = Duration(60)
     pty: bool = False
     """For hosts whose sudo has ``requiretty``: commands get a terminal, and stderr is in stdout."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Controller(HttpConfig):
-    """A management node that gives agents tasks. ``{host}`` and ``{agent}`` are filled in."""
-
-    name: Name = ""
-    kind: Literal["http"] = "http"
-    """Which protocol it speaks."""
-    drain_url: UrlTemplate | None = None
-    undrain_url: UrlTemplate | None = None
-    tasks_url: UrlTemplate | None = None
-    reconnect_url: UrlTemplate | None = None
-    state_url: HostUrlTemplate | None = None
-    bearer_token_file: Path | None = None
-    timeout: Duration = Duration(10)
-    restart_libvirtd: LibvirtdRule | None = None
-    """Whether it is told to when it takes a host back; see LibvirtdRule."""
-
-    def __post_init__(self) -> None:
-        HttpConfig.__post_init__(self)
-        if not self.name:
-            raise ValueError("name is missing; it is required here")
-        if (self.drain_url is None) != (self.undrain_url is None):
-            raise ValueError("drain_url and undrain_url go together")
-        if self.bearer_token_file and (self.authorization or self.basic_auth):
-            raise ValueError("give one of bearer_token_file, authorization and basic_auth")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -232,7 +204,10 @@ def libvirtd_choices(settings: Settings, host: Host, agent: str) -> dict[str, Li
     return {
         one.name: choose_libvirtd(host.labels, of_agent, one.restart_libvirtd)
         for one in settings.controllers
-        if one.reconnect_url is not None
+        if isinstance(one, HttpControllerSettings)
+        and one.reconnect_url is not None
+        and one.has_host(host)
+        and one.has_agent(agent)
     }
 
 

@@ -4,7 +4,8 @@ A settings class is a dataclass; its field types say what is accepted and its de
 beside the fields. Unknown keys, missing keys, wrong types and bad values are each reported as
 a ConfigError that names the file, the path inside it, the value, and what is allowed.
 Beyond the kinds of toolkit.values there are ``bool``, enums, ``Literal``, ``tuple[T, ...]`` for
-lists, ``dict[K, T]``, ``Path`` (relative to the file), ``object`` and ``X | None``.
+lists, ``dict[K, T]``, ``Path`` (relative to the file), ``object`` and ``X | None``; ByKind marks
+a mapping whose ``kind`` says which dataclass it is.
 A dataclass may check itself in ``__post_init__`` by raising ValueError (named at its path), and
 one with a classmethod ``from_text`` may be given as plain text as well.
 
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from memleash_toolkit import documents
-from memleash_toolkit.values import KINDS, AtLeastOne, Parser, parse_command
+from memleash_toolkit.values import KINDS, AtLeastOne, ByKind, Parser, parse_command
 
 T = TypeVar("T")
 
@@ -103,9 +104,13 @@ def _convert(kind: Any, raw: object, at: _Place) -> object:
     return raw if kind in (bool, object) else _parsed(KINDS[kind], raw, at)
 
 
-def _annotated(kind: Any, mark: Parser | AtLeastOne, raw: object, at: _Place) -> object:
+def _annotated(kind: Any, mark: Parser | AtLeastOne | ByKind, raw: object, at: _Place) -> object:
     if isinstance(mark, Parser):
         return _parsed(mark, raw, at)
+    if isinstance(mark, ByKind):
+        given = raw.get("kind", mark.default) if isinstance(raw, dict) else mark.default
+        cls = _one_of(mark.classes, given, at.key("kind"))
+        return _dataclass(typing.cast(type, cls), raw, at)
     if raw == []:
         raise at.error("[] must hold at least one")
     return _convert(kind, raw, at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NewType, TypeVar
 
 from memleash_toolkit import addresses
@@ -35,6 +35,16 @@ class Parser:
 @dataclasses.dataclass(frozen=True, slots=True)
 class AtLeastOne:
     """Marks a list that must not be empty."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ByKind:
+    """Marks a mapping that is read as one of several classes: its key ``kind`` says which."""
+
+    classes: Mapping[Any, type]
+    """By what stands at ``kind``; each has a field of that name."""
+    default: str
+    """The kind of a mapping that does not say."""
 
 
 def parse_text(value: object) -> str:

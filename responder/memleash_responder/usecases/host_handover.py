@@ -9,15 +9,22 @@ from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one
 
 
-def reconnect_host(services: Services, host: Host, agent: str) -> None:
-    """Have the controllers take ``host`` back, and wait for it. Raises ReconnectFailed."""
+def reconnect_host(
+    services: Services, host: Host, agent: str, restart_id: str, life: float | None
+) -> None:
+    """Have the controllers take ``host`` back, and wait for it. Raises ReconnectFailed.
+
+    ``life`` is the start time of the agent's process, unix time; None: nobody knows.
+    """
     settings = services.settings
     choices = libvirtd_choices(settings, host, agent)
     services.outside.controllers.reconnect(
         host,
         agent,
+        restart_id,
         timeout_seconds=settings.agents[agent].reconnect_timeout,
         restart_libvirtd={name for name, choice in choices.items() if choice.restart_libvirtd},
+        life=life,
     )
 
 
@@ -26,8 +33,7 @@ def undrain(services: Services, host_name: str, agent: str, restart_id: str | No
 
     What another restart holds by now is left alone: a step that is run again after a crash would
     let new work onto the host of the next. A restart that begins to hold the host meanwhile gets
-    its drain back. A host that left the inventory meanwhile is owed it all the same: controllers
-    are told names alone.
+    its drain back. A host that left the inventory meanwhile is owed it all the same.
     """
     record = services.tables.hosts.get(host_name)
     if not record.drained or record.restart_id != restart_id:
@@ -38,6 +44,6 @@ def undrain(services: Services, host_name: str, agent: str, restart_id: str | No
 
 def _undrain(services: Services, host: Host, agent: str, restart_id: str | None) -> None:
     controllers = services.outside.controllers
-    controllers.undrain(host, agent)
+    controllers.undrain(host, agent, restart_id or "")
     if not services.tables.hosts.undrained(host.name, restart_id):
-        controllers.drain(host, agent)
+        controllers.drain(host, agent, services.tables.hosts.get(host.name).restart_id or "")

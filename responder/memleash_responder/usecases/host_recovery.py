@@ -141,7 +141,8 @@ def _reconnect(services: Services, record: HostRecord) -> str | None:
     if problem is not None:
         return problem
     try:
-        reconnect_host(services, host, record.agent)
+        life = None if isinstance(facts, Unknown) else shown(facts.start_time)
+        reconnect_host(services, host, record.agent, record.restart_id or "", life)
     except ReconnectFailed as error:
         return str(error)
     # The reconnect may have restarted the agent once more.

@@ -74,7 +74,7 @@ def hold(services: Services, restart: Restart, progress: Progress) -> Progress:
         raise Refused(Outcome.HOST_NOT_CONNECTED, f"the host is {state}")
     claim_mute(services, restart, now)
     try:
-        services.outside.controllers.drain(host, restart.agent)
+        services.outside.controllers.drain(host, restart.agent, restart.id)
     except ControllerError as error:
         if not restart.forced:
             raise Refused(error.outcome, str(error)) from error
@@ -184,7 +184,8 @@ def reconnect(services: Services, restart: Restart, progress: Progress) -> Progr
     """Have the controllers take the host back, and wait for it."""
     agent_of(services, restart)
     try:
-        reconnect_host(services, host_of(services, restart), restart.agent)
+        host = host_of(services, restart)
+        reconnect_host(services, host, restart.agent, restart.id, progress.new_life)
     except ReconnectFailed as error:
         raise Failed(error.outcome, str(error)) from error
     return progress

@@ -73,7 +73,7 @@ class Outside:
             ExporterClient(settings.exporter),
             PrometheusClient(settings.prometheus),
             AlertmanagerClient(settings.alertmanager),
-            ControllerClients(settings.controllers, lambda: inventory.hosts().keys()),
+            ControllerClients(settings.controllers, lambda: inventory.hosts().values()),
             SshClient(settings.ssh),
             Reports(kept.folder, kept.keep_per_agent, kept.keep_bytes),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,20 +11,28 @@ from typing import Any
 import pytest
 
 from memleash_responder.adapters.controllers.clients import ControllerClients
+from memleash_responder.controller_settings import HttpControllerSettings
 from memleash_responder.core.facts import Task, Unknown
 from memleash_responder.core.host_states import ControllerState, HostState
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import ControllerError
-from memleash_responder.settings import Controller
 from memleash_toolkit.values import Duration
-from tests.contract.adapters.controllers import AGENT, ENCODED, HOST, StartPeer, clients
+from tests.contract.adapters.controllers import (
+    AGENT,
+    ENCODED,
+    HOST,
+    RESTART,
+    StartPeer,
+    clients,
+    settings,
+)
 from tests.contract.adapters.peer import Asked, Peer, Raw, Reply, as_json
 
 
 def test_names_are_percent_encoded_into_urls_and_told_plainly_in_the_body(peer: Peer) -> None:
     controllers = clients(peer.url)
-    controllers.drain(HOST, AGENT)
-    controllers.undrain(HOST, AGENT)
+    controllers.drain(HOST, AGENT, RESTART)
+    controllers.undrain(HOST, AGENT, RESTART)
     controllers.tasks(HOST, AGENT)
     assert peer.paths() == [
         f"POST /hosts/{ENCODED}/drain?agent=kvm%26agent",
@@ -38,22 +47,51 @@ def test_a_bearer_token_is_read_at_each_use(peer: Peer, tmp_path: Path) -> None:
     controllers = clients(peer.url, bearer_token_file=token)
     for secret in ("first", "second"):
         token.write_text(secret)
-        controllers.drain(HOST, AGENT)
+        controllers.drain(HOST, AGENT, RESTART)
     assert [one.headers["Authorization"] for one in peer.asked] == ["Bearer first", "Bearer second"]
 
 
 def test_without_controllers_there_are_no_tasks_and_nobody_to_tell() -> None:
     none = clients()
-    none.drain(HOST, AGENT)
-    none.undrain(HOST, AGENT)
-    none.reconnect(HOST, AGENT, timeout_seconds=1)
+    none.drain(HOST, AGENT, RESTART)
+    none.undrain(HOST, AGENT, RESTART)
+    none.reconnect(HOST, AGENT, RESTART, timeout_seconds=1)
     assert none.tasks(HOST, AGENT) == ()
 
 
 def test_a_controller_is_asked_only_for_what_it_has_urls_for(peer: Peer) -> None:
-    controllers = ControllerClients((Controller(name="mn-1", tasks_url=peer.url),))
-    controllers.drain(HOST, AGENT)
-    controllers.reconnect(HOST, AGENT, timeout_seconds=1)
+    controllers = ControllerClients((HttpControllerSettings(name="mn-1", tasks_url=peer.url),))
+    controllers.drain(HOST, AGENT, RESTART)
+    controllers.reconnect(HOST, AGENT, RESTART, timeout_seconds=1)
+    assert peer.asked == []
+
+
+@pytest.mark.parametrize("whose", [{"hosts": ('zone="b"',)}, {"agents": ("another",)}])
+def test_a_controller_is_not_asked_about_what_does_not_concern_it(
+    peer: Peer, whose: dict[str, Any]
+) -> None:
+    controllers = ControllerClients((settings(peer.url, **whose),))
+    controllers.drain(HOST, AGENT, RESTART)
+    controllers.undrain(HOST, AGENT, RESTART)
+    controllers.reconnect(HOST, AGENT, RESTART, timeout_seconds=1)
+    assert controllers.tasks(HOST, AGENT) == ()
+    assert peer.asked == []
+
+
+def test_a_host_is_called_by_its_label(peer: Peer) -> None:
+    labelled = dataclasses.replace(HOST, labels={"host": HOST.name, "uuid": "u-1"})
+    controllers = clients(peer.url, host_label="uuid")
+    controllers.drain(labelled, AGENT, RESTART)
+    assert peer.paths() == ["POST /hosts/u-1/drain?agent=kvm%26agent"]
+    assert peer.asked[0].json()["host"] == "u-1"
+
+
+def test_a_host_without_its_label_cannot_be_asked_about(peer: Peer) -> None:
+    controllers = clients(peer.url, host_label="uuid")
+    with pytest.raises(ControllerError, match="has no label uuid in the inventory"):
+        controllers.drain(HOST, AGENT, RESTART)
+    (said,) = controllers.tasks(HOST, AGENT)
+    assert isinstance(said.running, Unknown)
     assert peer.asked == []
 
 
@@ -298,7 +336,7 @@ def test_all_are_told_and_the_failed_ones_named(
     first.answer = lambda _: Reply(409, b"in maintenance")
     asked = clients(first.url, f"http://127.0.0.1:{refusing_port}", third.url)
     with pytest.raises(ControllerError) as caught:
-        getattr(asked, what)(HOST, AGENT)
+        getattr(asked, what)(HOST, AGENT, RESTART)
     assert str(caught.value).startswith(f"{what} of node 1/é: mn-1: POST ")
     assert "answered 409: in maintenance; mn-2: POST " in str(caught.value)
     assert "mn-3" not in str(caught.value)

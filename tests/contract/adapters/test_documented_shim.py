@@ -12,13 +12,14 @@ import pytest
 from werkzeug.serving import make_server
 
 from memleash_responder.adapters.controllers.clients import ControllerClients
+from memleash_responder.controller_settings import HttpControllerSettings
 from memleash_responder.core.facts import Host, Task, Unknown
 from memleash_responder.core.host_states import HostState
 from memleash_responder.errors import ControllerError, ReconnectFailed
-from memleash_responder.settings import Controller
 
 PAGE = Path(__file__).parents[3] / "docs" / "controllers.md"
 HOST = Host("node-1", "127.0.0.1:1", "node-1", {"host": "node-1"})
+NODE_2 = Host("node-2", "127.0.0.1:1", "node-2", {"host": "node-2"})
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def shim() -> Iterator[dict[str, Any]]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}"
-    controller = Controller(
+    controller = HttpControllerSettings(
         name="shim",
         drain_url=url + "/hosts/{host}/drain",
         undrain_url=url + "/hosts/{host}/undrain",
@@ -40,7 +41,7 @@ def shim() -> Iterator[dict[str, Any]]:
         reconnect_url=url + "/reconnect",
         state_url=url + "/hosts/{host}/state",
     )
-    names["clients"] = ControllerClients((controller,), lambda: ("node-1", "node-2"))
+    names["clients"] = ControllerClients((controller,), lambda: (HOST, NODE_2))
     yield names
     server.shutdown()
     thread.join()
@@ -56,9 +57,9 @@ def test_the_shim_speaks_the_protocol(shim: dict[str, Any]) -> None:
     for name in ("drain", "undrain", "reconnect"):
         shim[name] = lambda host, name=name: calls.append((name, host))
     clients = shim["clients"]
-    clients.drain(HOST, "kvm")
-    clients.reconnect(HOST, "kvm", timeout_seconds=5)
-    clients.undrain(HOST, "kvm")
+    clients.drain(HOST, "kvm", "restart-1")
+    clients.reconnect(HOST, "kvm", "restart-1", timeout_seconds=5)
+    clients.undrain(HOST, "kvm", "restart-1")
     assert calls == [("drain", "node-1"), ("reconnect", "node-1"), ("undrain", "node-1")]
 
 
@@ -88,8 +89,8 @@ def test_a_shim_that_cannot_tell_refuses(shim: dict[str, Any]) -> None:
         shim[name] = failing
     clients = shim["clients"]
     with pytest.raises(ControllerError, match="answered 500"):
-        clients.drain(HOST, "kvm")
+        clients.drain(HOST, "kvm", "restart-1")
     (said,) = clients.tasks(HOST, "kvm")
     assert isinstance(said.running, Unknown)
     with pytest.raises(ReconnectFailed, match="answered 500"):
-        clients.reconnect(HOST, "kvm", timeout_seconds=5)
+        clients.reconnect(HOST, "kvm", "restart-1", timeout_seconds=5)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from memleash_responder.controller_settings import HttpControllerSettings
 from memleash_responder.core.inventory_labels import yes_or_no
 from memleash_responder.core.libvirtd import choose_libvirtd
 from memleash_responder.core.matchers import Matcher
-from memleash_responder.settings import Controller
 from memleash_toolkit.settings import ConfigError, build
 
 OLD = (Matcher("cluster", "old"), Matcher("zone", "z1"))
@@ -53,4 +53,4 @@ def test_every_way_in_which_yaml_writes_false_is_false(word: str) -> None:
 @pytest.mark.parametrize("rule", ["yes", [], {}, ["cluster"], [7], 1, ['a="b'], ['a=~"("']])
 def test_a_rule_that_cannot_be_understood_is_refused(rule: Any) -> None:
     with pytest.raises(ConfigError, match=r"restart_libvirtd"):
-        build(Controller, {"name": "mn-1", "restart_libvirtd": rule}, Path("x.yml"))
+        build(HttpControllerSettings, {"name": "mn-1", "restart_libvirtd": rule}, Path("x.yml"))

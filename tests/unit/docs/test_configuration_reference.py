@@ -11,9 +11,14 @@ from typing import Annotated, Any
 from memleash_responder.core.policy import Guards
 from memleash_responder.settings import Agent, InventorySettings, Readiness, Settings
 from memleash_toolkit.settings import build, parse_yaml
+from memleash_toolkit.values import ByKind
 
 REFERENCE = Path(__file__).parents[3] / "docs/configuration.md"
-OWN_PAGES = {"access": "access.md", "diagnosis_settings": "diagnoses.md"}
+OWN_PAGES = {
+    "access": "access.md",
+    "controller_settings": "controllers.md",
+    "diagnosis_settings": "diagnoses.md",
+}
 """By the module that has the sections."""
 
 
@@ -46,7 +51,8 @@ def test_the_reference_names_every_key() -> None:
 def sections(of: Any) -> set[Any]:
     """Return every section of the file that a value of type ``of`` is read from."""
     if typing.get_origin(of) is Annotated:
-        return set()  # one value, with a parser of its own
+        kind, mark = typing.get_args(of)
+        return sections(kind) if isinstance(mark, ByKind) else set()
     is_section = dataclasses.is_dataclass(of)
     hints = typing.get_type_hints(of, include_extras=True) if is_section else {}
     parts = (*hints.values(), *typing.get_args(of))

@@ -18,7 +18,7 @@ from memleash_responder.core.values import HostUrlTemplate, UrlTemplate
 from memleash_responder.ctl.config import CtlConfig
 from memleash_responder.settings import Settings as ResponderSettings
 from memleash_toolkit.settings import ConfigError, build
-from memleash_toolkit.values import AtLeastOne, BaseUrl, Duration, HttpUrl, Port
+from memleash_toolkit.values import AtLeastOne, BaseUrl, ByKind, Duration, HttpUrl, Port
 from memleash_toolkit.web_config import WebSettings
 
 FILE = Path("/etc/memleash/x.yml")
@@ -66,7 +66,7 @@ def leaves(kind: Any) -> Iterator[Any]:
         yield kind
         return
     for under in typing.get_args(kind):
-        if under not in (Ellipsis, type(None)) and not isinstance(under, AtLeastOne):
+        if under not in (Ellipsis, type(None)) and not isinstance(under, AtLeastOne | ByKind):
             yield from leaves(under)
 
 

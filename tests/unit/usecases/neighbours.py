@@ -19,10 +19,11 @@ from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.http import client as http
 from memleash_responder.adapters.prometheus import PrometheusClient
+from memleash_responder.controller_settings import HttpControllerSettings
 from tests.unit.usecases.outside import LIMIT, Node
 from tests.unit.usecases.world import AGENT, World
 
-CONTROLLER = settings.Controller(
+CONTROLLER = HttpControllerSettings(
     name="mn-1",
     drain_url="http://controller/{host}/drain",
     undrain_url="http://controller/{host}/undrain",

@@ -176,7 +176,7 @@ class FakeControllers:
             raise ControllerError(f"{what} of {host.name}: mn-1: refused")
         return node
 
-    def drain(self, host: Host, agent: str) -> None:
+    def drain(self, host: Host, agent: str, restart_id: str) -> None:
         node = self._node(host, "drain")
         node.drained = True
         if node.busy_once_drained:
@@ -186,7 +186,7 @@ class FakeControllers:
         self._world.boundary("after drain")
         self._ask_second(node, "drain")
 
-    def undrain(self, host: Host, agent: str) -> None:
+    def undrain(self, host: Host, agent: str, restart_id: str) -> None:
         node = self._node(host, "undrain")
         self._ask_second(node, "undrain")
         node.drained = False
@@ -212,7 +212,9 @@ class FakeControllers:
         silent = [ControllerTasks("mn-2", Unknown("refused"))] * node.second_controller_dead
         return (told, *silent)
 
-    def reconnect(self, host: Host, agent: str, *, timeout_seconds: float, **_: object) -> None:
+    def reconnect(
+        self, host: Host, agent: str, restart_id: str, *, timeout_seconds: float, **_: object
+    ) -> None:
         self._world.boundary("before reconnect")
         node, restarted = self._world.nodes[host.name], self._world.node_of(host.name, agent)
         self._world.check_before_reconnect(restarted)

@@ -7,54 +7,58 @@ never idle.
 from __future__ import annotations
 
 import concurrent.futures
-import time
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeVar, assert_never
+from typing import Any, TypeVar
 
-from memleash_responder import settings
-from memleash_responder.adapters.controllers.controller import Controller, Wait
+from memleash_responder.adapters.controllers.controller import FAILURES, Controller, Target, Wait
 from memleash_responder.adapters.controllers.http import HttpController
-from memleash_responder.adapters.http.client import HttpError
+from memleash_responder.controller_settings import ControllerSettings
 from memleash_responder.core.facts import ControllerTasks, Host, Unknown
 from memleash_responder.core.host_states import ControllerState, HostState
 from memleash_responder.errors import ControllerError, ReconnectFailed
 
 _ASKED_AT_ONCE = 2
+_TASKS_KEPT = 100
 
 T = TypeVar("T")
+Hosts = Callable[[], Collection[Host]]
+"""What tells a controller's own hosts in the inventory now."""
+
+KINDS: Mapping[str, Callable[[Any, Hosts], Controller]] = {
+    "http": HttpController,
+}
+"""Every kind, and its class; it takes its own settings."""
 
 
 class ControllerClients:
-    """All configured controllers; each one's URLs are optional."""
+    """All configured controllers."""
 
-    def __init__(
-        self,
-        controllers: tuple[settings.Controller, ...],
-        names: Callable[[], Collection[str]] = tuple,
-    ) -> None:
-        """Take the settings, and what tells the ``names`` of the inventory's hosts now."""
-        self._clients = tuple(_client(one, names) for one in controllers)
+    def __init__(self, controllers: tuple[ControllerSettings, ...], hosts: Hosts = tuple) -> None:
+        """Take the settings, and what tells the ``hosts`` of the inventory now."""
+        self._clients = tuple(_client(one, hosts) for one in controllers)
 
-    def drain(self, host: Host, agent: str) -> None:
+    def drain(self, host: Host, agent: str, restart_id: str) -> None:
         """Have every controller give ``host`` no new tasks.
 
         All are tried. Raises ControllerError that names the ones that failed.
         """
-        self._tell_all(host, "drain", lambda client: client.drain(host, agent))
+        target = Target(host, agent, restart_id)
+        self._tell_all(target, "drain", lambda client: client.drain(target, _wait(client)))
 
-    def undrain(self, host: Host, agent: str) -> None:
+    def undrain(self, host: Host, agent: str, restart_id: str) -> None:
         """Have every controller give ``host`` tasks again.
 
         All are tried. Raises ControllerError that names the ones that failed.
         """
-        self._tell_all(host, "undrain", lambda client: client.undrain(host, agent))
+        target = Target(host, agent, restart_id)
+        self._tell_all(target, "undrain", lambda client: client.undrain(target, _wait(client)))
 
     def tasks(self, host: Host, agent: str) -> tuple[ControllerTasks, ...]:
         """Return what each controller that knows of tasks says, two asked at a time."""
-        asked = [client for client in self._clients if client.knows_tasks]
-        return tuple(
-            _at_once(asked, lambda client: client.tasks(host, agent), workers=_ASKED_AT_ONCE)
-        )
+        target = Target(host, agent, "")
+        asked = [client for client in self._of(host, agent) if client.knows_tasks]
+        return tuple(_at_once(asked, lambda client: _tasks(client, target), workers=_ASKED_AT_ONCE))
 
     def states(self, host: Host) -> tuple[ControllerState, ...]:
         """Return what each controller that knows of states calls ``host``, two asked at a time.
@@ -62,9 +66,9 @@ class ControllerClients:
         Whose it is not is left out.
         """
         asked = [client for client in self._clients if client.knows_states]
-        said = _at_once(asked, lambda client: client.state(host), workers=_ASKED_AT_ONCE)
+        said = _at_once(asked, lambda client: _state(client, host), workers=_ASKED_AT_ONCE)
         return tuple(
-            ControllerState(client.name, state)
+            ControllerState(client.settings.name, state)
             for client, state in zip(asked, said, strict=True)
             if state is not None
         )
@@ -72,64 +76,115 @@ class ControllerClients:
     @property
     def states_by_controller(self) -> Mapping[str, Callable[[Host], HostState | Unknown | None]]:
         """What tells, by controller, what it calls a host; of each that knows of states."""
-        return {client.name: client.state for client in self._clients if client.knows_states}
+        return {
+            client.settings.name: functools.partial(_state, client)
+            for client in self._clients
+            if client.knows_states
+        }
 
     def doubts(self, agent: str) -> Mapping[str, str | None]:
-        """Return, by controller, why its ``tasks_url`` may be wrong; None where it is not.
-
-        Hosts of the inventory and one that does not exist are asked about, and told apart.
-        """
-        asked = [client for client in self._clients if client.knows_tasks]
-        doubts = _at_once(asked, lambda client: client.doubt(agent), workers=_ASKED_AT_ONCE)
-        return {client.name: why for client, why in zip(asked, doubts, strict=True)}
+        """Return, by controller, why its answers may mean nothing; None where they seem good."""
+        asked = [
+            client
+            for client in self._clients
+            if client.knows_tasks and client.settings.has_agent(agent)
+        ]
+        doubts = _at_once(asked, lambda client: _doubt(client, agent), workers=_ASKED_AT_ONCE)
+        return {client.settings.name: why for client, why in zip(asked, doubts, strict=True)}
 
     def reconnect(
         self,
         host: Host,
         agent: str,
+        restart_id: str,
         *,
         timeout_seconds: float,
         restart_libvirtd: Collection[str] = (),
+        life: float | None = None,
     ) -> None:
         """Have every controller take ``host`` back, and wait until they all did.
 
-        All are asked, at once; ``restart_libvirtd`` names those that are to restart libvirtd, too.
-        Raises ReconnectFailed that names the ones that did not.
+        All are asked, at once; ``restart_libvirtd`` names those that are to restart libvirtd, too,
+        and ``life`` is the start time of the agent's process. Raises ReconnectFailed that names the
+        ones that did not.
         """
-        wait = Wait(time.monotonic() + timeout_seconds)
+        target = Target(host, agent, restart_id)
+        wait = Wait.of(timeout_seconds, late="the host was not connected in time")
         problems = self._problems(
+            target,
             lambda client: client.reconnect(
-                host, agent, wait, restart_libvirtd=client.name in restart_libvirtd
+                target, wait, restart_libvirtd=client.settings.name in restart_libvirtd, life=life
             ),
-            workers=len(self._clients),
+            workers=max(1, len(self._clients)),
         )
         if problems:
             raise ReconnectFailed(f"reconnect of {host.name}: {'; '.join(problems)}")
 
-    def _tell_all(self, host: Host, what: str, tell: Callable[[Controller], None]) -> None:
-        problems = self._problems(tell, workers=_ASKED_AT_ONCE)
-        if problems:
-            raise ControllerError(f"{what} of {host.name}: {'; '.join(problems)}")
+    def _of(self, host: Host, agent: str) -> list[Controller]:
+        """Return those that a restart of this agent concerns."""
+        return [
+            client
+            for client in self._clients
+            if client.settings.has_host(host) and client.settings.has_agent(agent)
+        ]
 
-    def _problems(self, call: Callable[[Controller], None], *, workers: int) -> list[str]:
+    def _tell_all(self, target: Target, what: str, tell: Callable[[Controller], None]) -> None:
+        problems = self._problems(target, tell, workers=_ASKED_AT_ONCE)
+        if problems:
+            raise ControllerError(f"{what} of {target.host.name}: {'; '.join(problems)}")
+
+    def _problems(
+        self, target: Target, call: Callable[[Controller], None], *, workers: int
+    ) -> list[str]:
         """Call every controller; return what went wrong, with the names of those it did with."""
 
         def problem(client: Controller) -> str | None:
             try:
                 call(client)
-            except HttpError as error:
-                return f"{client.name}: {error}"
+            except FAILURES as error:
+                return f"{client.settings.name}: {error}"
             return None
 
-        return [one for one in _at_once(self._clients, problem, workers=workers) if one]
+        asked = self._of(target.host, target.agent)
+        return [one for one in _at_once(asked, problem, workers=workers) if one]
 
 
-def _client(configured: settings.Controller, names: Callable[[], Collection[str]]) -> Controller:
-    match configured.kind:
-        case "http":
-            return HttpController(configured, names)
-        case forgotten:
-            assert_never(forgotten)
+def _client(settings: ControllerSettings, hosts: Hosts) -> Controller:
+    return KINDS[settings.kind](settings, functools.partial(_own, settings, hosts))
+
+
+def _own(settings: ControllerSettings, hosts: Hosts) -> list[Host]:
+    return [host for host in hosts() if settings.has_host(host)]
+
+
+def _wait(client: Controller) -> Wait:
+    return Wait.of(client.settings.timeout)
+
+
+def _state(client: Controller, host: Host) -> HostState | Unknown | None:
+    if not client.settings.has_host(host):
+        return None
+    try:
+        return client.state(host, _wait(client))
+    except FAILURES as error:
+        return Unknown(str(error))
+
+
+def _tasks(client: Controller, target: Target) -> ControllerTasks:
+    name = client.settings.name
+    try:
+        running = client.tasks(target, _wait(client))
+    except FAILURES as error:
+        return ControllerTasks(name, Unknown(str(error)))
+    first = tuple(running[:_TASKS_KEPT])
+    return ControllerTasks(name, first, more=len(running) - len(first))
+
+
+def _doubt(client: Controller, agent: str) -> str | None:
+    try:
+        return client.doubt(agent, _wait(client))
+    except FAILURES as error:
+        return str(error)
 
 
 def _at_once(

@@ -68,6 +68,15 @@ class Answer:
         except DocumentError as error:
             raise HttpError(f"{self.asked}: the answer is not JSON: {self.excerpt()}") from error
 
+    def json_object(self) -> dict[str, Any]:
+        """Return the JSON object that an answer of 200 is. Raises HttpError."""
+        if self.status != 200:
+            raise HttpError(self.describe())
+        body = self.json()
+        if not isinstance(body, dict):
+            raise HttpError(f"{self.asked}: the answer is not an object: {self.excerpt()}")
+        return body
+
     def describe(self) -> str:
         """Return the status and the beginning of the body, for messages."""
         text = f"{self.asked}: answered {self.status}"
@@ -153,11 +162,11 @@ def _translated(error: Exception, asked: str, timeout_seconds: float) -> HttpErr
         if isinstance(root, urllib3.exceptions.NewConnectionError):
             return NotSent(f"{asked}: no connection: {_short(roots[-1])}")
         if isinstance(root, urllib3.exceptions.ConnectTimeoutError):
-            return NotSent(f"{asked}: no connection within {timeout_seconds:g} s")
+            return NotSent(f"{asked}: no connection within {timeout_seconds:.3g} s")
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return NotSent(f"{asked}: not a URL that can be asked")
     if any(isinstance(root, TimeoutError | urllib3.exceptions.TimeoutError) for root in roots):
-        return HttpError(f"{asked}: no whole answer within {timeout_seconds:g} s")
+        return HttpError(f"{asked}: no whole answer within {timeout_seconds:.3g} s")
     return HttpError(f"{asked}: {_short(roots[-1])}")
 
 

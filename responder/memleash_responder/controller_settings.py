@@ -1,0 +1,91 @@
+"""The settings of controllers: a class for each kind, and what all kinds have in common.
+
+A key of another kind is an unknown key. Secrets stand in files, which are read at each use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from memleash_responder.core.facts import Host
+from memleash_responder.core.libvirtd import LibvirtdRule
+from memleash_responder.core.matchers import parse_matcher
+from memleash_responder.core.values import HostUrlTemplate, MatcherText, UrlTemplate
+from memleash_responder.http_settings import Authorization, BasicAuth, HttpConfig, TlsConfig
+from memleash_toolkit.values import ByKind, Duration, Name, OneOrMore, Word
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """What every kind has: its name, whom it concerns, and how long a call may take."""
+
+    name: Name = ""
+    kind: str = ""
+    hosts: OneOrMore[MatcherText] | None = None
+    """Matchers on the inventory's labels: a host that one of them matches is its own. None: all."""
+    agents: OneOrMore[Name] | None = None
+    """The agents whose restarts concern it. None: all."""
+    host_label: Word | None = None
+    """The label of the inventory that holds its name for a host. None: the host's own name."""
+    timeout: Duration = Duration(10)
+    """For each call, however many requests it takes; a reconnect has the agent's own."""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("name is missing; it is required here")
+
+    def has_host(self, host: Host) -> bool:
+        """Whether a host is its own; one that left the inventory, and has no labels, may be."""
+        if self.hosts is None or not host.labels:
+            return True
+        return any(parse_matcher(text).matches(host.labels) for text in self.hosts)
+
+    def has_agent(self, agent: str) -> bool:
+        """Whether the restarts of ``agent`` concern it."""
+        return self.agents is None or agent in self.agents
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HttpControllerSettings(ControllerSettings):
+    """JSON over HTTP, for a shim of one's own. ``{host}`` and ``{agent}`` are filled in."""
+
+    kind: Literal["http"] = "http"
+    drain_url: UrlTemplate | None = None
+    undrain_url: UrlTemplate | None = None
+    tasks_url: UrlTemplate | None = None
+    reconnect_url: UrlTemplate | None = None
+    state_url: HostUrlTemplate | None = None
+    bearer_token_file: Path | None = None
+    authorization: Authorization | None = None
+    basic_auth: BasicAuth | None = None
+    tls_config: TlsConfig = dataclasses.field(default_factory=TlsConfig)
+    restart_libvirtd: LibvirtdRule | None = None
+    """Whether it is told to when it takes a host back; see LibvirtdRule."""
+
+    def __post_init__(self) -> None:
+        ControllerSettings.__post_init__(self)
+        if (self.drain_url is None) != (self.undrain_url is None):
+            raise ValueError("drain_url and undrain_url go together")
+        given = (self.bearer_token_file, self.authorization, self.basic_auth)
+        if sum(one is not None for one in given) > 1:
+            raise ValueError("give one of bearer_token_file, authorization and basic_auth")
+
+    @property
+    def http_config(self) -> HttpConfig:
+        """How to speak HTTP with it."""
+        bearer = self.authorization
+        if self.bearer_token_file is not None:
+            bearer = Authorization(credentials_file=self.bearer_token_file)
+        return HttpConfig(bearer, self.basic_auth, self.tls_config)
+
+
+KINDS: Mapping[str, type[ControllerSettings]] = {
+    "http": HttpControllerSettings,
+}
+"""Every kind, and the class of its settings."""
+
+Controller = Annotated[HttpControllerSettings, ByKind(KINDS, "http")]
+"""The settings of one controller, of any kind."""
