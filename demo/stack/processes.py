@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -59,6 +59,33 @@ def wait_until(
         time.sleep(every_seconds)
 
 
+class Process(Protocol):
+    """A process as subprocess.Popen shows one; tests may have another kind."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+def execute(argv: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> Process:
+    """Run a program in a session of its own, which writes to ``log``, until we end."""
+    with log.open("ab") as opened:
+        return subprocess.Popen(
+            [*ENDING_WITH_US, *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=opened,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **environment},
+        )
+
+
+launch = execute
+"""How every Program is run."""
+
+
 @dataclass(slots=True)
 class Program:
     """One program: how it is run, and the process while it runs."""
@@ -70,7 +97,7 @@ class Program:
     answers: Callable[[], bool]
     """Whether it is up and can be used."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    _process: subprocess.Popen[bytes] | None = None
+    _process: Process | None = None
 
     @property
     def pid(self) -> int:
@@ -80,27 +107,17 @@ class Program:
 
     def start(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Start the program and wait until it answers. Raises ProgramFailed."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*ENDING_WITH_US, *self.argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, **self.environment},
-            )
+        self._process = process = launch(self.argv, self.log, self.environment)
         try:
             wait_until(
                 f"{self.name} to answer",
-                lambda: self._process.poll() is not None or self.answers(),  # type: ignore[union-attr]
+                lambda: process.poll() is not None or self.answers(),
                 timeout_seconds=timeout_seconds,
             )
         except NotInTime as error:
             raise ProgramFailed(f"{error}\n{self.log_end()}") from error
-        if self._process.poll() is not None:
-            raise ProgramFailed(
-                f"{self.name} ended with code {self._process.returncode}\n{self.log_end()}"
-            )
+        if process.poll() is not None:
+            raise ProgramFailed(f"{self.name} ended with code {process.poll()}\n{self.log_end()}")
 
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None

@@ -14,6 +14,8 @@ from demo.stack.processes import wait_until
 from demo.stack.responder_with_peers import AGENT, Face, World, face
 from tests.contract.adapters.peer import Peer, Reply
 
+pytestmark = pytest.mark.executed
+
 MIB = 1024**2
 TASKS = [{"id": str(number), "name": f"migrate vm-{number}"} for number in range(100_000)]
 

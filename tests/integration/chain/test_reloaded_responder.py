@@ -14,7 +14,7 @@ from demo.stack.observer import Observer
 from demo.stack.processes import wait_until
 from demo.stack.stack import Stack
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.executed]
 
 
 @pytest.fixture

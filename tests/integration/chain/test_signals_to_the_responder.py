@@ -13,7 +13,7 @@ from demo.stack.ports import reserve_ports
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder, lonely, responder
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.executed]
 
 RELOADED_AT = "memleash_responder_config_last_reload_success_timestamp_seconds"
 

@@ -10,7 +10,7 @@ from demo.stack.observer import Observer
 from demo.stack.stack import Stack
 from demo.story import Story
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.executed]
 
 
 def test_a_leaking_dumping_agent_is_muted_spared_in_a_task_and_restarted_once(

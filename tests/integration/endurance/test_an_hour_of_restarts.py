@@ -12,7 +12,7 @@ from demo.stack.responder import Responder
 from memleash_responder.core.policy import Fleet as FleetPolicy
 from tests.support.usage import Usage, usage
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.executed]
 
 HOSTS = [f"node-{number}" for number in range(4)]
 GUARDS = {

@@ -31,7 +31,7 @@ from demo.stack.responder import (
 )
 from tests.support.usage import usage
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.executed]
 
 SECONDS = 3600
 PAYLOADS = 10_000
