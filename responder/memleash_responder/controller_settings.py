@@ -6,6 +6,7 @@ A key of another kind is an unknown key. Secrets stand in files, which are read 
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,9 +14,9 @@ from typing import Annotated, Literal
 from memleash_responder.core.facts import Host
 from memleash_responder.core.libvirtd import LibvirtdRule
 from memleash_responder.core.matchers import parse_matcher
-from memleash_responder.core.values import HostUrlTemplate, MatcherText, UrlTemplate
+from memleash_responder.core.values import HostUrlTemplate, MatcherText, TimeZone, UrlTemplate
 from memleash_responder.http_settings import Authorization, BasicAuth, HttpConfig, TlsConfig
-from memleash_toolkit.values import ByKind, Duration, Name, OneOrMore, Word
+from memleash_toolkit.values import BaseUrl, ByKind, Duration, Name, OneOrMore, Word
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,10 +83,46 @@ class HttpControllerSettings(ControllerSettings):
         return HttpConfig(bearer, self.basic_auth, self.tls_config)
 
 
+class ZstackWork(enum.StrEnum):
+    """Tasks of a host in ZStack that refuse a restart."""
+
+    RUNNING = "running"
+    """It is under way: a restart of kvmagent breaks it."""
+    PENDING = "pending"
+    """It waits for one that runs. It begins when that one ends, a restart or not."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ZstackSettings(ControllerSettings):
+    """The management nodes of a ZStack, behind one address. Hosts are called by their UUIDs."""
+
+    kind: Literal["zstack"] = "zstack"
+    url: BaseUrl = dataclasses.field(kw_only=True)
+    """Of the REST API, with its path: http://MN:8080/zstack/v1."""
+    access_key_file: Path | None = None
+    """One line, ``ID:SECRET``."""
+    account: Word | None = None
+    password_file: Path | None = None
+    time_zone: TimeZone = "UTC"
+    """That of the management nodes. ZStack compares the time of a signed request with their clocks
+    and ignores its zone, unless its rest.checkTimeZone is set."""
+    tls_config: TlsConfig = dataclasses.field(default_factory=TlsConfig)
+    count: OneOrMore[ZstackWork] = (ZstackWork.RUNNING,)
+    """What refuses a restart."""
+
+    def __post_init__(self) -> None:
+        ControllerSettings.__post_init__(self)
+        if (self.account is None) != (self.password_file is None):
+            raise ValueError("account and password_file go together")
+        if (self.account is None) == (self.access_key_file is None):
+            raise ValueError("give one of access_key_file and account")
+
+
 KINDS: Mapping[str, type[ControllerSettings]] = {
     "http": HttpControllerSettings,
+    "zstack": ZstackSettings,
 }
 """Every kind, and the class of its settings."""
 
-Controller = Annotated[HttpControllerSettings, ByKind(KINDS, "http")]
+Controller = Annotated[HttpControllerSettings | ZstackSettings, ByKind(KINDS, "http")]
 """The settings of one controller, of any kind."""

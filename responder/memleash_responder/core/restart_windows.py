@@ -54,6 +54,14 @@ class Window:
 
 
 @functools.lru_cache(maxsize=64)
+def parse_zone(name: str) -> ZoneInfo:
+    """Return the time zone that IANA calls ``name``. Raises ValueError."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone, like Europe/Berlin or UTC") from error
+
+
 def parse_window(text: str) -> Window:
     """Return the window that ``text`` names. Raises ValueError that says what is allowed."""
     match = _WINDOW.fullmatch(text)
@@ -65,11 +73,7 @@ def parse_window(text: str) -> Window:
         raise ValueError("a window cannot begin at 24:00; say 00:00 of the next day")
     if begins == ends:
         raise ValueError("a window cannot end when it begins; all day is 00:00-24:00")
-    try:
-        zone = ZoneInfo(match["zone"])
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{match['zone']!r} is no time zone, like Europe/Berlin or UTC") from error
-    return Window(text, days, begins, ends, zone)
+    return Window(text, days, begins, ends, parse_zone(match["zone"]))
 
 
 def is_open(windows: Sequence[Window], now: float) -> bool:

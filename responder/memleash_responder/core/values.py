@@ -6,7 +6,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from memleash_responder.core.matchers import check_blocking_matchers, parse_matcher, parse_matchers
-from memleash_responder.core.restart_windows import parse_window
+from memleash_responder.core.restart_windows import parse_window, parse_zone
 from memleash_toolkit.addresses import parse_url_path, parse_url_template
 from memleash_toolkit.values import Parser, parse_line, parse_text
 
@@ -30,6 +30,13 @@ def _url_path(value: object) -> str:
 
 def _window(value: object) -> str:
     return parse_window(parse_text(value)).text
+
+
+def _time_zone(value: object) -> str:
+    try:
+        return parse_zone(parse_line(value)).key
+    except ValueError as error:
+        raise ValueError("must be a time zone, like Europe/Berlin or UTC") from error
 
 
 def _matcher(value: object) -> str:
@@ -65,6 +72,9 @@ HostUrlTemplate = Annotated[str, Parser(_url_template_of_hosts)]
 
 WindowText = Annotated[str, Parser(_window)]
 """Days, hours and a time zone: see core.restart_windows."""
+
+TimeZone = Annotated[str, Parser(_time_zone)]
+"""The name of a time zone, as IANA has it."""
 
 MatcherText = Annotated[str, Parser(_matcher)]
 """A matcher in amtool's notation: see core.matchers."""

@@ -33,9 +33,23 @@ def test_the_default_kind_is_http() -> None:
     assert isinstance(built, HttpControllerSettings)
 
 
+@pytest.mark.parametrize("kind", ["zstak", ["http"], None, 7])
+def test_a_kind_that_there_is_not_names_those_that_there_are(kind: object) -> None:
+    kinds = ", ".join(KINDS)
+    with pytest.raises(ConfigError, match=rf"x.yml: kind: .* must be one of {kinds}$"):
+        build(CONTROLLER, {"name": "c", "kind": kind}, Path("x.yml"))
+
+
 def test_a_key_that_the_kind_does_not_have_is_an_unknown_key() -> None:
-    raw = {"name": "c", "kind": "http", "access_key_file": "key"}
+    raw = {"name": "c", "access_key_file": "key"}
     with pytest.raises(ConfigError, match=r"access_key_file: unknown key .*allowed here: name"):
+        build(CONTROLLER, raw, Path("x.yml"))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "http"])
+def test_a_key_of_another_kind_is_an_unknown_key(kind: str) -> None:
+    raw = {"name": "c", "kind": kind, "drain_url": "http://h/"}
+    with pytest.raises(ConfigError, match=r"x.yml: drain_url: unknown key .*allowed here: name"):
         build(CONTROLLER, raw, Path("x.yml"))
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from memleash_responder.adapters.controllers.controller import FAILURES, Controller, Target, Wait
 from memleash_responder.adapters.controllers.http import HttpController
+from memleash_responder.adapters.controllers.zstack import ZstackController
 from memleash_responder.controller_settings import ControllerSettings
 from memleash_responder.core.facts import ControllerTasks, Host, Unknown
 from memleash_responder.core.host_states import ControllerState, HostState
@@ -27,6 +28,7 @@ Hosts = Callable[[], Collection[Host]]
 
 KINDS: Mapping[str, Callable[[Any, Hosts], Controller]] = {
     "http": HttpController,
+    "zstack": ZstackController,
 }
 """Every kind, and its class; it takes its own settings."""
 

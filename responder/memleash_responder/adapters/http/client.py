@@ -19,6 +19,7 @@ import http.cookiejar
 import re
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import requests
@@ -200,20 +201,21 @@ class _Credentials(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         basic, bearer = self._config.basic_auth, self._config.authorization
         if basic is not None:
-            password = _secret(basic.password_file) if basic.password_file else basic.password
+            password = read_secret(basic.password_file) if basic.password_file else basic.password
             user = basic.username.encode()
             HTTPBasicAuth(user, password.encode())(request)
         elif bearer is not None:
             secret = bearer.credentials
             if bearer.credentials_file is not None:
-                secret = _secret(bearer.credentials_file)
+                secret = read_secret(bearer.credentials_file)
             request.headers["Authorization"] = f"{bearer.type} {secret}"
         return request
 
 
-def _secret(file: Any) -> str:
+def read_secret(file: Path) -> str:
+    """Return the one line that a file of credentials holds. Raises NotSent."""
     try:
-        text = str(file.read_text(encoding="utf-8")).strip()
+        text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise NotSent(f"{file}: the credentials cannot be read: {_short(error)}") from error
     if not text or not text.isprintable() or not text.isascii():
