@@ -45,6 +45,7 @@ from memleash_responder.usecases.restart_workflow import RestartWorkflow
 from memleash_responder.usecases.services import Outside, Services, Tables
 from memleash_responder.usecases.silences import synchronize
 from memleash_responder.usecases.slow_work import SlowWork
+from memleash_responder.usecases.storm_breaker import watch_for_storm
 from memleash_responder.web.app import create_app
 from memleash_responder.web.listening import Listening
 from memleash_toolkit.http_exchange import Sizes
@@ -160,7 +161,7 @@ class Responder:
                 aside=self._pings,
             ),
             # A fleet that has gone quiet tells of no calm.
-            Duty(Part.WATCH_FOR_STORM, self._intake.watch_for_storm, lambda: 15.0),
+            Duty(Part.WATCH_FOR_STORM, lambda: watch_for_storm(services), lambda: 15.0),
             *(Duty(Part.SWEEP, one, lambda: SWEEP_SECONDS, aside=self._sweeper) for one in sweeps),
             *(Duty(Part.PRUNE, one, lambda: 3600.0) for one in prunes(services, self._durable)),
             *self._takeovers(),

@@ -56,6 +56,8 @@ class Fleet:
     max_restarts_per_hour: Count = 20
     storm_fraction: Share = 0.2
     """More than this share of the inventory's hosts over the limit is a storm."""
+    storm_least: Count = 3
+    """Fewer hosts than these are none, however small the fleet; one alone never is."""
     storm_window: Duration = Duration(660)
     """Twice as long as Alertmanager takes to tell an alert again: none drops out in between."""
     windows: tuple[WindowText, ...] = ()

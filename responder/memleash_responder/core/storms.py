@@ -6,21 +6,35 @@ resumed; it closes by itself once the fleet calms.
 
 from __future__ import annotations
 
+import dataclasses
+
 from memleash_responder.core.policy import Fleet
 
 IGNORED = "ignored"
 
+ONE_IS_NO_STORM = 2
 
-def after_count(state: str, over: int, hosts: int, policy: Fleet) -> str:
-    """Return the breaker's state when ``over`` of ``hosts`` ask for a restart.
 
-    One host alone is never a storm, however small the fleet.
-    """
-    if over <= max(1.0, policy.storm_fraction * hosts):
+@dataclasses.dataclass(frozen=True, slots=True)
+class StormCount:
+    """How many hosts are over their hard limit at once, and how many of them are a storm."""
+
+    over: int
+    hosts: int
+    storm_from: int
+
+    @classmethod
+    def of(cls, over: int, hosts: int, policy: Fleet) -> StormCount:
+        """Return the count for ``over`` of ``hosts`` that ask for a restart."""
+        above = int(policy.storm_fraction * hosts) + 1
+        return cls(over, hosts, max(ONE_IS_NO_STORM, policy.storm_least, above))
+
+
+def after_count(state: str, count: StormCount) -> str:
+    """Return the breaker's state once the hosts were counted."""
+    if count.over < count.storm_from:
         return ""
-    if state:
-        return state
-    return f"{over} of {hosts} hosts are over their hard limit at once"
+    return state or f"{count.over} of {count.hosts} hosts are over their hard limit at once"
 
 
 def storm_reason(state: str) -> str | None:

@@ -96,6 +96,15 @@ class Guard:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class StormCount:
+    """How many hosts are over their limits at once, and how many of them are a storm."""
+
+    over: int
+    hosts: int
+    storm_from: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Explanation:
     """What a request made now would meet."""
 
@@ -103,6 +112,7 @@ class Explanation:
     verdict: str | None
     reason: str | None
     guards: list[Guard]
+    storm: StormCount
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

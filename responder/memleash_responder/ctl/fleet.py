@@ -113,6 +113,11 @@ def explain(ctl: Ctl, host: str, agent: str) -> None:
                 for one in now.guards
             ],
         )
+        say()
+        say(
+            f"{now.storm.over} of {now.storm.hosts} hosts over their hard limit;"
+            f" {now.storm.storm_from} or more at once are a storm"
+        )
 
     ctl.show(answer.json, table)
 

@@ -30,6 +30,7 @@ shown_steps              how far a restart got, step by step
 expiry                   pauses and maintenances that have ended by themselves are forgotten
 pruning                  what is older than ``retention`` is forgotten
 operator                 what a person can do
+storm_breaker            hosts over their limits are counted; many at once stop restarts
 unforeseen               where an unforeseen error ends
 slow_work                one pool of threads for all that waits for hosts and peers
 services                 what every use case works with, built in one place

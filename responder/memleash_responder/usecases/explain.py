@@ -12,10 +12,12 @@ from memleash_responder.core.libvirtd import LibvirtdChoice
 from memleash_responder.core.outcomes import Refusal
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Situation
+from memleash_responder.core.storms import StormCount
 from memleash_responder.settings import libvirtd_choices, restart_policy
 from memleash_responder.usecases.agent_facts import read_agents
 from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.storm_breaker import count_hosts_over
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Explanation:
 
     verdicts: Sequence[GuardVerdict]
     situation: Situation
+    storm_count: StormCount
     libvirtd: Mapping[str, LibvirtdChoice]
     """By controller: whether a reconnect would have it restart libvirtd, and who says so."""
 
@@ -73,4 +76,4 @@ def explain(
     ]
     known = services.outside.inventory.get(host)
     libvirtd = libvirtd_choices(services.settings, known, agent) if known else {}
-    return Explanation(verdicts, situation, libvirtd)
+    return Explanation(verdicts, situation, count_hosts_over(services), libvirtd)

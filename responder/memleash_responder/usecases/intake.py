@@ -23,14 +23,13 @@ from memleash_responder.core.alerts import (
     parse_alert,
     parse_notification,
 )
-from memleash_responder.core.moments import SKEW_SECONDS
 from memleash_responder.core.outcomes import Outcome
-from memleash_responder.core.storms import after_count
 from memleash_responder.errors import AlertmanagerError, DatabaseUnavailable
 from memleash_responder.usecases.diagnosis_workflow import DiagnosisWorkflow
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.restart_requests import RestartRequests
-from memleash_responder.usecases.services import STORM, Services
+from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.storm_breaker import watch_for_storm
 from memleash_toolkit import documents
 
 log = logging.getLogger(__name__)
@@ -155,7 +154,7 @@ class Intake:
         alerts = [*notification.alerts, *(left_out or ())]
         judged = [(alert, self._unknown(alert)) for alert in alerts]
         self._services.tables.alerts.record(judged, self._services.clock.now())
-        self.watch_for_storm()
+        watch_for_storm(self._services)
         for alert, unknown in judged:
             self._count(alert, unknown)
         known = _once_each(alert for alert, unknown in judged if unknown is None)
@@ -246,19 +245,6 @@ class Intake:
             log.exception("work failed; it is looked at again", extra={"about": args[:2]})
             return False
         return True
-
-    def watch_for_storm(self) -> None:
-        """Open the storm breaker, or close it when the fleet is calm."""
-        services = self._services
-        fleet, now = services.settings.fleet, services.clock.now()
-        over = services.tables.alerts.hosts_to_restart(
-            since=now - fleet.storm_window, until=now + SKEW_SECONDS
-        )
-        before = services.tables.flags.all().get(STORM, ("", 0.0, ""))[0]
-        state = after_count(before, over, len(services.outside.inventory.hosts()), fleet)
-        if state != before:
-            services.tables.flags.set(STORM, state, "storm breaker", now)
-            log.warning("storm breaker", extra={"state": state or "calm", "hosts_over": over})
 
     def _left_out(self, notification: Notification) -> list[Alert] | None:
         """Return the alerts that Alertmanager left out of the notification, from its API.

@@ -19,7 +19,8 @@ from memleash_responder.usecases.host_recovery import reconnect
 from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.restart_requests import RestartRequests
-from memleash_responder.usecases.services import RESUMED, STORM, Services, standing_storm
+from memleash_responder.usecases.services import RESUMED, Services
+from memleash_responder.usecases.storm_breaker import STORM, standing_storm
 
 log = logging.getLogger(__name__)
 

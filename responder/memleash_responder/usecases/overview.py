@@ -16,7 +16,8 @@ from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.pauses import Pause, holding
 from memleash_responder.core.restarts import AWAITING_APPROVAL
 from memleash_responder.usecases.host_states import KnownHosts, all_claims, known_hosts
-from memleash_responder.usecases.services import RESUMED, Services, standing_storm
+from memleash_responder.usecases.services import RESUMED, Services
+from memleash_responder.usecases.storm_breaker import standing_storm
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ from memleash_responder.usecases.restart_end import finish, tell
 from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.restart_wait import ends_with, wait
 from memleash_responder.usecases.restart_workflow import RestartWorkflow
-from memleash_responder.usecases.services import Services, standing_storm
+from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.storm_breaker import standing_storm
 from memleash_responder.usecases.unforeseen import try_one, unforeseen
 
 log = logging.getLogger(__name__)

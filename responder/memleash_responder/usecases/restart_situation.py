@@ -18,7 +18,8 @@ from memleash_responder.core.steps import Step
 from memleash_responder.settings import counted_seconds
 from memleash_responder.usecases.agent_facts import read_agent, read_firing, read_hard_limit
 from memleash_responder.usecases.host_states import KnownHosts, known_hosts, read_pings
-from memleash_responder.usecases.services import Services, standing_storm
+from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.storm_breaker import standing_storm
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Mapping
 
 from memleash_responder.adapters.alertmanager import AlertmanagerClient
 from memleash_responder.adapters.clock import Clock
@@ -30,7 +29,6 @@ from memleash_responder.adapters.prometheus import PrometheusClient
 from memleash_responder.adapters.reports import Reports
 from memleash_responder.adapters.ssh.commands import SshClient
 from memleash_responder.adapters.telemetry import Telemetry
-from memleash_responder.core.storms import storm_reason
 from memleash_responder.settings import Settings
 
 
@@ -41,13 +39,8 @@ class Stopping(BaseException):
     """
 
 
-STORM, RESUMED = "storm", "resumed"
-"""The switches in Flags: of the storm breaker, and of who or what ended a pause last."""
-
-
-def standing_storm(flags: Mapping[str, tuple[str, float, str]]) -> str | None:
-    """Return why the storm breaker is open, by what ``Flags.all`` says; None while it is not."""
-    return storm_reason(flags[STORM][0]) if STORM in flags else None
+RESUMED = "resumed"
+"""The switch in Flags of who or what ended a pause last."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from memleash_responder.usecases.host_states import (
     known_hosts,
     state_in,
 )
-from memleash_responder.usecases.services import Services, standing_storm
+from memleash_responder.usecases.services import Services
+from memleash_responder.usecases.storm_breaker import standing_storm
 from memleash_responder.web.api.table import restricted
 from memleash_toolkit.accept_header import accepted
 

@@ -19,7 +19,7 @@ from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
-from memleash_responder.usecases.services import STORM
+from memleash_responder.usecases.storm_breaker import STORM
 from tests.contract.api.test_tries_to_get_in import proof_on
 
 LOST, STILL_WELL = "node-1", "node-2"

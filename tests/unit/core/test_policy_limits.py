@@ -35,6 +35,7 @@ def test_the_defaults_are_the_published_ones() -> None:
         "max_concurrent_restarts": 1,
         "max_restarts_per_hour": 20,
         "storm_fraction": 0.2,
+        "storm_least": 3,
         "storm_window": 660,
         "windows": (),
         "block_while_firing": (),

@@ -28,7 +28,7 @@ from memleash_responder.core.waiting import waited_seconds
 from memleash_responder.usecases import host_recovery
 from memleash_responder.usecases import restart_looks as looks
 from memleash_responder.usecases import restart_workflow as workflow
-from memleash_responder.usecases.services import standing_storm
+from memleash_responder.usecases.storm_breaker import standing_storm
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
 from tests.unit.usecases.random_conditions import HOSTS, OBSTACLES, Conditions, Obstacle
@@ -41,7 +41,7 @@ GUARDS = Guards(
     per=Duration(3600),
     wait_for_idle=Duration(60),
 )
-FLEET = Fleet(max_concurrent_restarts=2, max_restarts_per_hour=3)
+FLEET = Fleet(max_concurrent_restarts=2, max_restarts_per_hour=3, storm_least=2)
 KILLS = st.one_of(st.none(), st.integers(0, 80))
 """At which boundary from now the process dies, if it does."""
 FAULTS = st.sampled_from(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memleash_responder.core.policy import Fleet, Guards
 from memleash_responder.core.storms import IGNORED
-from memleash_responder.usecases.services import STORM
+from memleash_responder.usecases.storm_breaker import STORM, watch_for_storm
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import World
@@ -38,10 +38,10 @@ def test_a_storm_calms_by_itself_when_nobody_tells_of_it_any_more(make_world: Ma
     """Seen: the breaker stayed open until the next notification, whenever that came."""
     world = storm(make_world)
     world.clock.advance(2 * 330)  # told again after 300 s, in turns of 15 s; one time was lost
-    world.intake.watch_for_storm()
+    watch_for_storm(world.services)
     assert STORM in world.services.tables.flags.all()
     world.clock.advance(1)
-    world.intake.watch_for_storm()
+    watch_for_storm(world.services)
     assert STORM not in world.services.tables.flags.all()
 
 
@@ -49,5 +49,5 @@ def test_a_clock_that_was_set_back_does_not_make_a_storm_last(make_world: MakeWo
     """Seen: set back by a day, every alert of the day counted as told just now."""
     world = storm(make_world)
     world.clock.wall_offset -= 86_400
-    world.intake.watch_for_storm()
+    watch_for_storm(world.services)
     assert STORM not in world.services.tables.flags.all()

@@ -23,6 +23,7 @@ from memleash_responder.core.mutes import Claim, mute_in_force
 from memleash_responder.core.outcomes import DIAGNOSIS_OUTCOMES, RESTART_OUTCOMES, Outcome, Refusal
 from memleash_responder.core.pauses import DEFAULT, Pause
 from memleash_responder.core.policy import Mode
+from memleash_responder.core.storms import StormCount
 from memleash_responder.core.untrusted import LINE_CHARACTERS
 from memleash_responder.usecases import explain, fleet, overview
 from memleash_responder.usecases.readings import Reading
@@ -218,6 +219,7 @@ class Explanation:
     verdict: RestartOutcome | None
     reason: str | None
     guards: Sequence[GuardVerdict]
+    storm: StormCount
     facts: Mapping[str, Any]
 
     @classmethod
@@ -232,6 +234,7 @@ class Explanation:
                 GuardVerdict(one.guard, one.refusal is None, *_words(one.refusal))
                 for one in found.verdicts
             ],
+            storm=found.storm_count,
             facts=found.facts,
         )
 
