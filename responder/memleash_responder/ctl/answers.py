@@ -116,6 +116,24 @@ class Explanation:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One question to a controller, and its answer."""
+
+    check: str
+    passes: bool
+    said: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ControllerCheck:
+    """What a controller answers about a host."""
+
+    passes: bool
+    checks: list[Finding]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Step:
     """How far one step of a restart got."""
 

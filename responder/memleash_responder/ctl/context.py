@@ -65,7 +65,10 @@ output_option = click.option(
 )
 
 
-def _hosts(context: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+def complete_hosts(
+    context: click.Context, _parameter: click.Parameter, typed: str
+) -> list[CompletionItem]:
+    """Return the hosts whose names begin so."""
     return _complete(context, typed, lambda found: [host.host for host in found])
 
 
@@ -92,7 +95,7 @@ def _complete(
     return []
 
 
-host_argument = click.argument("host", shell_complete=_hosts)
+host_argument = click.argument("host", shell_complete=complete_hosts)
 agent_argument = click.argument("agent", shell_complete=_agents)
 
 

@@ -1,10 +1,11 @@
-"""status, hosts, explain, quarantine, reconnect."""
+"""status, hosts, explain, controller, maintenance, quarantine, reconnect."""
 
 from __future__ import annotations
 
 import click
 
 from memleash_responder.ctl.answers import (
+    ControllerCheck,
     Explanation,
     Host,
     HostState,
@@ -15,11 +16,13 @@ from memleash_responder.ctl.answers import (
 from memleash_responder.ctl.context import (
     Ctl,
     agent_argument,
+    complete_hosts,
     end_options,
     host_argument,
     output_option,
     pass_ctl,
 )
+from memleash_responder.ctl.errors import Exit
 from memleash_responder.ctl.output import (
     ago,
     left,
@@ -132,6 +135,36 @@ def reconnect(ctl: Ctl, host: str) -> None:
         HostState, "hosts", host, "reconnect", timeout_seconds=_RECONNECT_SECONDS
     )
     ctl.show(answer.json, lambda: say(plain(f"{answer.shape.host} is {answer.shape.state}")))
+
+
+@click.group()
+def controller() -> None:
+    """Look at the controllers, which give agents tasks."""
+
+
+@controller.command("check")
+@click.argument("name")
+@click.option("--host", required=True, shell_complete=complete_hosts, help="Ask about this host.")
+@output_option
+@pass_ctl
+def controller_check(ctl: Ctl, name: str, host: str) -> int:
+    """Ask the controller NAME all that a restart asks it, and change nothing.
+
+    It leaves with 1 when an answer cannot be used: a restart would be refused.
+    """
+    answer = ctl.client.get(ControllerCheck, "hosts", host, "controllers", name, "check")
+
+    def table() -> None:
+        print_table(
+            ["CHECK", "RESULT", "SECONDS", "ANSWER"],
+            [
+                [one.check, "passes" if one.passes else "fails", f"{one.seconds:.1f}", one.said]
+                for one in answer.shape.checks
+            ],
+        )
+
+    ctl.show(answer.json, table)
+    return Exit.DONE if answer.shape.passes else Exit.NO
 
 
 @click.group(invoke_without_command=True)

@@ -15,7 +15,15 @@ from memleash_responder.ctl.config import load
 from memleash_responder.ctl.context import Ctl
 from memleash_responder.ctl.diagnoses import diagnose, reports
 from memleash_responder.ctl.errors import CtlError, Exit
-from memleash_responder.ctl.fleet import explain, hosts, maintenance, quarantine, reconnect, status
+from memleash_responder.ctl.fleet import (
+    controller,
+    explain,
+    hosts,
+    maintenance,
+    quarantine,
+    reconnect,
+    status,
+)
 from memleash_responder.ctl.output import CannotWrite, abandon_output, complain, flush, plain, say
 from memleash_responder.ctl.restarts import restart, restarts, summary
 from memleash_responder.ctl.switches import mutes, pause, resume
@@ -88,7 +96,7 @@ def completion(shell: str) -> None:
 
 
 for _command in (
-    *(check, diagnose, explain, hosts, maintenance, mutes, pause),
+    *(check, controller, diagnose, explain, hosts, maintenance, mutes, pause),
     *(quarantine, reconnect, reports, restart, restarts, resume, status, summary),
 ):
     cli.add_command(_command)

@@ -23,6 +23,7 @@ ROUTES = {
     "DELETE /api/v1/hosts/{host}/maintenance",
     "GET /api/v1/hosts/{host}/mute",
     "GET /api/v1/hosts/{host}/agents/{agent}/explain",
+    "GET /api/v1/hosts/{host}/controllers/{controller}/check",
     "GET /api/v1/restarts",
     "POST /api/v1/restarts",
     "GET /api/v1/restarts/{id}",

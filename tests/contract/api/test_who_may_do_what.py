@@ -51,7 +51,13 @@ NOTIFICATION = {"version": "4", "alerts": []}
 def operations(served: Face, token: str) -> Iterator[tuple[str, str, str]]:
     """Yield (route, method, path with values) of all that wants somebody known."""
     document = served.ask("GET", "/api/v1/openapi.json", token=token).json
-    values = {"host": "node-1", "agent": AGENT, "id": "x", "time": "20260101T000000Z"}
+    values = {
+        "host": "node-1",
+        "agent": AGENT,
+        "id": "x",
+        "time": "20260101T000000Z",
+        "controller": "mn-1",
+    }
     for path, item in document["paths"].items():
         for method in item:
             filled = re.sub(r"{(\w+)}", lambda match: values[match[1]], path)

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from memleash_responder.adapters.controllers.clients import ControllerClients
-from memleash_responder.core.facts import Task, Unknown
+from memleash_responder.core.facts import Host, Task, Unknown
 from memleash_responder.core.host_states import HostState
 from memleash_responder.errors import ControllerError, ReconnectFailed
 from tests.contract.controllers.driver import AGENT, Driver, clients_of
@@ -107,6 +107,36 @@ def test_an_expired_login_is_renewed(driver: Driver, clients: ControllerClients)
     driver.expire_login()
     clients.drain(driver.host, AGENT, RESTART)
     assert driver.is_drained()
+
+
+# -- the harmless part, as memleashctl has it run --------------------------------------------------
+
+
+def failing(clients: ControllerClients, driver: Driver, host: Host) -> dict[str, str]:
+    found = clients.check(driver.settings.name, host, AGENT)
+    return {one.check: one.said for one in found if not one.passes}
+
+
+def test_a_good_controller_passes_its_check_idle_or_not(
+    driver: Driver, clients: ControllerClients
+) -> None:
+    assert failing(clients, driver, driver.host) == {}
+    driver.run_task("migrate-vm-7")
+    assert failing(clients, driver, driver.host) == {}
+    assert not driver.is_drained()
+
+
+def test_a_controller_that_does_not_know_the_host_fails_its_check(
+    driver: Driver, clients: ControllerClients
+) -> None:
+    assert failing(clients, driver, driver.unknown).keys() >= {"state", "tasks"}
+
+
+def test_a_controller_that_hangs_fails_its_check_in_time(driver: Driver) -> None:
+    driver.hang()
+    began = time.monotonic()
+    assert failing(clients_of(driver), driver, driver.host).keys() >= {"state", "tasks"}
+    assert time.monotonic() - began < LONG_SECONDS, "each question has a deadline"
 
 
 # -- drains ----------------------------------------------------------------------------------------

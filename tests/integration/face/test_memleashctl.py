@@ -78,6 +78,14 @@ def test_the_fleet_is_listed_and_explained(stack: Stack, ctl: Ctl) -> None:
     assert "tasks_running" in told.out
 
 
+def test_a_controller_is_checked(stack: Stack, ctl: Ctl) -> None:
+    told = ctl("controller", "check", "mn-1", "--host", stack.layout.host)
+    assert told.code == 1, "the sample controller has an answer for every host"
+    assert "none is running" in told.out
+    assert "memleash-asks.invalid" in told.out
+    assert ctl("controller", "check", "another", "--host", stack.layout.host).code == 1
+
+
 def test_pause_resume_and_status(ctl: Ctl) -> None:
     assert ctl("pause").code == 0
     assert "paused by token:on-call" in ctl("status").out

@@ -40,7 +40,7 @@ def test_the_docs_name_every_command(words: tuple[str, ...]) -> None:
 
 def test_these_are_the_commands() -> None:
     assert {words[0] for words in ALL} == {
-        *("check", "completion", "diagnose", "explain", "hosts", "maintenance"),
+        *("check", "completion", "controller", "diagnose", "explain", "hosts", "maintenance"),
         *(
             "mutes",
             "pause",

@@ -11,10 +11,12 @@ import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
+from memleash_responder.adapters.controllers.check import check
 from memleash_responder.adapters.controllers.controller import FAILURES, Controller, Target, Wait
 from memleash_responder.adapters.controllers.http import HttpController
 from memleash_responder.adapters.controllers.zstack import ZstackController
 from memleash_responder.controller_settings import ControllerSettings
+from memleash_responder.core.controller_checks import Finding
 from memleash_responder.core.facts import ControllerTasks, Host, Unknown
 from memleash_responder.core.host_states import ControllerState, HostState
 from memleash_responder.errors import ControllerError, ReconnectFailed
@@ -93,6 +95,11 @@ class ControllerClients:
         ]
         doubts = _at_once(asked, lambda client: _doubt(client, agent), workers=_ASKED_AT_ONCE)
         return {client.settings.name: why for client, why in zip(asked, doubts, strict=True)}
+
+    def check(self, name: str, host: Host, agent: str) -> list[Finding]:
+        """Return what the controller called ``name`` answers about ``host``; it is only asked."""
+        (client,) = (one for one in self._clients if one.settings.name == name)
+        return check(client, host, agent)
 
     def reconnect(
         self,

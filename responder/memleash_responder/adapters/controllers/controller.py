@@ -33,6 +33,8 @@ from memleash_responder.core.host_states import HostState
 from memleash_responder.core.untrusted import NAME_CHARACTERS, line, number
 
 MARK = "memleash"
+NO_HOST = "memleash-asks.invalid"
+"""A host that does not exist (RFC 6761): no controller knows it."""
 
 
 class CallFailed(Exception):

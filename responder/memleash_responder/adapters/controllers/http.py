@@ -9,6 +9,7 @@ from typing import Any
 
 from memleash_responder.adapters.controllers.controller import (
     FAILURES,
+    NO_HOST,
     CallFailed,
     Target,
     Wait,
@@ -19,9 +20,6 @@ from memleash_responder.adapters.http import client as http
 from memleash_responder.controller_settings import HttpControllerSettings
 from memleash_responder.core.facts import Host, Task
 from memleash_responder.core.host_states import HostState
-
-NO_HOST = "memleash-asks.invalid"
-"""A host that does not exist (RFC 6761): no controller knows it."""
 
 _MOST_ASKED = 200
 """How many hosts a controller is asked about before it counts as one that knows none."""

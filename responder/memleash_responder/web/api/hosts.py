@@ -10,6 +10,7 @@ from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.host_states import HostState
 from memleash_responder.core.maintenance import Maintenance
 from memleash_responder.usecases import fleet, readings
+from memleash_responder.usecases.controller_check import check_controller
 from memleash_responder.usecases.explain import explain
 from memleash_responder.usecases.host_states import state_in
 from memleash_responder.usecases.operator import Operator, known_agent, known_host
@@ -32,6 +33,7 @@ def add_hosts(
     _add_one(routes, services, operator)
     _add_maintenance(routes, services, operator)
     _add_explanation(routes, services)
+    _add_controller_check(routes, services)
 
 
 def _add_fleet(routes: Routes, services: Services, reader: readings.FleetReader) -> None:
@@ -160,6 +162,25 @@ def _add_explanation(routes: Routes, services: Services) -> None:
     def explanation(host: str, agent: str) -> models.Explanation:
         known_agent(services, host, agent)
         return models.Explanation.of(host, agent, explain(services, host, agent))
+
+
+def _add_controller_check(routes: Routes, services: Services) -> None:
+    # As explain, it only asks; so whoever may look may call it.
+    @routes.add(
+        Operation(
+            "GET",
+            "/api/v1/hosts/{host}/controllers/{controller}/check",
+            "What a controller answers to all that a restart asks it; nothing is changed.",
+            TAG,
+            Role.READ,
+            {200: Answer("What it answers.", models.ControllerCheck)},
+            problems=(404,),
+        )
+    )
+    def check(host: str, controller: str) -> models.ControllerCheck:
+        findings = check_controller(services, host, controller)
+        passes = all(one.passes for one in findings)
+        return models.ControllerCheck(host, controller, passes, findings)
 
 
 def matches(host: Host, search: str | None) -> bool:

@@ -13,6 +13,7 @@ from memleash_responder.adapters import reports
 from memleash_responder.adapters.database import diagnoses
 from memleash_responder.core import restarts
 from memleash_responder.core.alerts import Remediation
+from memleash_responder.core.controller_checks import Finding
 from memleash_responder.core.facts import Host as KnownHost
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.guards import GUARDS
@@ -237,6 +238,16 @@ class Explanation:
             storm=found.storm_count,
             facts=found.facts,
         )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ControllerCheck:
+    """What a controller answers about a host."""
+
+    host: str
+    controller: str
+    passes: bool
+    checks: Sequence[Finding]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

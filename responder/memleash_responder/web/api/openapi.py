@@ -32,6 +32,7 @@ _PROBLEMS = {
 _PARAMETERS = {
     "host": "A host of the inventory.",
     "agent": "An agent of the configuration.",
+    "controller": "A controller of the configuration.",
     "id": "A request's id.",
     "time": "When a report was taken, as the list gives it.",
 }
