@@ -167,7 +167,7 @@ def main() -> None:
     agent.leak.mib_per_second = options.grow_mib_per_second
     threading.Thread(target=agent.leak.run, daemon=True).start()
     if options.end_with is not None:
-        threading.Thread(target=_end_with, args=(options.end_with,), daemon=True).start()
+        threading.Thread(target=end_with, args=(options.end_with,), daemon=True).start()
     time.sleep(options.start_delay)
     routes = {
         ("GET", "/host/echo"): agent.echo,
@@ -184,7 +184,7 @@ def _let_our_own_user_look() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _PR_SET_PTRACER_ANY, 0, 0, 0)
 
 
-def _end_with(pid: int) -> None:
+def end_with(pid: int) -> None:
     """End this process once the process ``pid`` is gone, even if that one was killed."""
     with suppress(ProcessLookupError):
         watched = os.pidfd_open(pid)

@@ -65,6 +65,10 @@ class Member:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """In the inventory, beside those of every host. Members with the same ``host`` share it."""
     limit_from_prometheus: bool = False
+    program: str = "demo.agent"
+    """The module that its agent is."""
+    script: Path = SERVICE_SCRIPT
+    """Starts, stops and restarts it; see demo/service."""
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Over the settings of its agent in the responder's configuration."""
 
@@ -121,12 +125,12 @@ class Fleet:
 
     def filled_in(self, command: str, name: str) -> str:
         """Return a shell ``command`` with the ``{service}`` and ``{folder}`` of a member."""
-        folder = self.service(name)
-        return command.format(service=shlex.join([str(SERVICE_SCRIPT), str(folder)]), folder=folder)
+        folder, script = self.service(name), self.members[name].script
+        return command.format(service=shlex.join([str(script), str(folder)]), folder=folder)
 
     def _agent_command(self, member: Member) -> str:
         command = [
-            *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "demo.agent"),
+            *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", member.program),
             *("--listen", f"127.0.0.1:{self._agent_ports[member.name]}", "--name", member.name),
             *("--start-delay", "0.2", "--end-with", str(os.getpid())),
         ]
@@ -141,7 +145,7 @@ class Fleet:
         }
 
     def _watched(self, member: Member) -> Json:
-        url = f"http://127.0.0.1:{self._agent_ports[member.name]}"
+        url = self.agent_url(member.name)
         pace = {"timeout": "1s", "interval": "300ms", "max_age": "5s"}
         watched: Json = {
             "name": member.name,
@@ -257,7 +261,7 @@ class Fleet:
 
     def _start_and_grow(self, name: str, mib: int) -> None:
         self.serve(name, "start")
-        url = f"http://127.0.0.1:{self._agent_ports[name]}"
+        url = self.agent_url(name)
         wait_until(f"{name} to answer", lambda: answers(f"{url}/host/echo"))
         post(f"{url}/grow", {"to_mib": mib})
 
@@ -267,12 +271,14 @@ class Fleet:
             list(pool.map(lambda name: self.serve(name, "stop"), self.members))
 
     def serve(self, name: str, action: str) -> None:
-        subprocess.run(
-            [SERVICE_SCRIPT, self.service(name), action], check=True, stdout=subprocess.DEVNULL
-        )
+        argv: list[str | Path] = [self.members[name].script, self.service(name), action]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
 
     def agent_does(self, name: str, what: str, **arguments: Json) -> Json:
-        return post(f"http://127.0.0.1:{self._agent_ports[name]}/{what}", arguments)
+        return post(f"{self.agent_url(name)}/{what}", arguments)
+
+    def agent_url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._agent_ports[name]}"
 
     def starts(self, name: str) -> int:
         """Return how often the service was started, by its own log."""

@@ -71,14 +71,15 @@ class Job:
 
     finish: Callable[[], Json]
     polls: int
+    is_due: Callable[[], bool] = lambda: True
+    """Whether it can be finished, once it was asked for often enough."""
     reply: Reply | None = None
 
 
 class Zstack:
     """The state of it all, and what answers."""
 
-    def __init__(self, restart_agent: Callable[[str], None] = lambda _: None) -> None:
-        """``restart_agent`` is what ansible does to a host's agent on a reconnect."""
+    def __init__(self) -> None:
         self.faults = Faults()
         self.hosts: dict[str, Json] = {}
         self.running: dict[str, list[Json]] = {}
@@ -87,6 +88,8 @@ class Zstack:
         self.nodes = {"mn-1": 0.0, "mn-2": 0.0}
         """Management nodes, and for how many seconds each has given no sign."""
         self.ansible_restarts = False
+        """Whether a reconnect restarts the agent, as ansible does where a file has changed."""
+        self.restart_agent: Callable[[str], None] = lambda _: None
         self.answers: Callable[[str], bool] = lambda _: True
         """Whether a host's agent answers /host/echo."""
         self.clock_offset = datetime.timedelta()
@@ -99,7 +102,6 @@ class Zstack:
         """Hosts that somebody took out of maintenance."""
         self._sessions: set[str] = set()
         self._jobs: dict[str, Job] = {}
-        self._restart_agent = restart_agent
 
     # -- what tests do ----------------------------------------------------------------------------
 
@@ -229,7 +231,7 @@ class Zstack:
         if job is None:
             raise Refusal(404, "the job has been expired")
         job.polls -= 1
-        if job.reply is None and job.polls >= 0:
+        if job.reply is None and (job.polls >= 0 or not job.is_due()):
             return _reply(202, {})
         if job.reply is None:
             try:
@@ -378,18 +380,21 @@ class Zstack:
         task = self.task(f"reconnect-host-{host}", apiName=None)
         self.running.setdefault(host, []).append(task)
         if self.ansible_restarts:
-            self._restart_agent(host)
+            self.restart_agent(host)
 
         def finish() -> Json:
             self.running[host].remove(task)
-            if self.faults.reconnect_error or not self.answers(host):
+            if self.faults.reconnect_error:
                 there["status"] = "Disconnected"
-                why = self.faults.reconnect_error or "unable to connect to the kvmagent"
-                raise error("HOST.1003", "Unable to reconnect host", why)
+                raise error("HOST.1003", "Unable to reconnect host", self.faults.reconnect_error)
             there["status"] = "Connected"
             return {"inventory": dict(there)}
 
-        return Job(finish, self.faults.job_polls)
+        return Job(
+            finish,
+            self.faults.job_polls,
+            lambda: bool(self.faults.reconnect_error) or self.answers(host),
+        )
 
     def _query_tags(self, query: dict[str, list[str]], **_: object) -> Json:
         wanted = query["q"][0].removeprefix("resourceUuid=")
