@@ -10,6 +10,7 @@ from pathlib import Path
 from memleash_responder import settings
 from memleash_responder.adapters.database.check import check
 from memleash_responder.adapters.ssh import commands as ssh
+from memleash_responder.controller_settings import warnings
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.process import Responder
 from memleash_responder.usecases.services import Outside
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"memleash-responder: {error}\n")
         return 1
     if flags.check_config:
-        for warning in ssh.warnings(outside.settings.ssh):
+        configured = outside.settings
+        for warning in (*ssh.warnings(configured.ssh), *warnings(configured.controllers)):
             sys.stdout.write(f"warning: {warning}\n")
         sys.stdout.write(f"{flags.config_file}: valid\n")
         return 0

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from memleash_responder.core.facts import Host
 from memleash_responder.core.libvirtd import LibvirtdRule
@@ -126,3 +126,23 @@ KINDS: Mapping[str, type[ControllerSettings]] = {
 
 Controller = Annotated[HttpControllerSettings | ZstackSettings, ByKind(KINDS, "http")]
 """The settings of one controller, of any kind."""
+
+
+def warnings(controllers: Iterable[ControllerSettings]) -> list[str]:
+    """Return which files of controllers are not there, for people who check a configuration."""
+    return [
+        f"controllers: {one.name}: {path}: {file} is not there: it cannot be asked"
+        for one in controllers
+        for path, file in _files(one)
+        if not file.exists()
+    ]
+
+
+def _files(section: Any) -> Iterator[tuple[str, Path]]:
+    """Yield the files that a section names, each with its place in it."""
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        if isinstance(value, Path):
+            yield field.name, value
+        elif dataclasses.is_dataclass(value):
+            yield from ((f"{field.name}.{place}", file) for place, file in _files(value))

@@ -38,6 +38,7 @@ def check_config(ctl: Ctl, files: tuple[Path, ...], web_config_file: Path | None
     from memleash_responder import settings  # noqa: PLC0415 - see above
     from memleash_responder.adapters import inventory  # noqa: PLC0415
     from memleash_responder.adapters.ssh import commands as ssh  # noqa: PLC0415
+    from memleash_responder.controller_settings import warnings  # noqa: PLC0415
     from memleash_responder.web.authentication import Gate  # noqa: PLC0415
     from memleash_toolkit.web_config import WebConfig  # noqa: PLC0415
 
@@ -51,7 +52,9 @@ def check_config(ctl: Ctl, files: tuple[Path, ...], web_config_file: Path | None
             raise CtlError(str(error), Exit.NO) from error
         modes = ", ".join(f"{name} ({agent.mode})" for name, agent in found.agents.items())
         result = f"valid: {len(hosts)} hosts, {modes or 'no agents'}"
-        checked.append(_Checked(str(file), result, ssh.warnings(found.ssh)))
+        checked.append(
+            _Checked(str(file), result, [*ssh.warnings(found.ssh), *warnings(found.controllers)])
+        )
     _say(ctl, checked)
 
 

@@ -64,14 +64,22 @@ def test_a_completion_script_is_printed_for(shell: str) -> None:
     assert "_MEMLEASHCTL_COMPLETE" in shown.output
 
 
-def test_check_config_warns_of_ssh_files_that_are_not_there(tmp_path: Path) -> None:
+def test_check_config_warns_of_files_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("- {targets: ['127.0.0.1:1'], labels: {host: h1}}")
     file = tmp_path / "responder.yml"
-    file.write_text("inventory: {files: [hosts.yml]}\nagents: {}\nssh: {identity_file: key}\n")
+    file.write_text(
+        "{inventory: {files: [hosts.yml]}, agents: {}, ssh: {identity_file: key}, controllers:"
+        " [{name: c, bearer_token_file: token, tls_config: {ca_file: hosts.yml}},"
+        " {name: d, tls_config: {ca_file: ca.pem}}]}"
+    )
     shown = CliRunner().invoke(cli, ["check", "config", str(file)])
 
     assert shown.exit_code == 0
     assert shown.output.splitlines() == [
         f"{file}: warning: ssh.identity_file: {tmp_path}/key is not there: no host can be reached",
+        f"{file}: warning: controllers: c: bearer_token_file: {tmp_path}/token is not there:"
+        " it cannot be asked",
+        f"{file}: warning: controllers: d: tls_config.ca_file: {tmp_path}/ca.pem is not there:"
+        " it cannot be asked",
         f"{file}: valid: 1 hosts, no agents",
     ]
