@@ -267,8 +267,9 @@ class Fleet:
 
     def stop_agents(self) -> None:
         """Stop all agents that run."""
+        running = [name for name in self.members if (self.service(name) / "agent.pid").exists()]
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda name: self.serve(name, "stop"), self.members))
+            list(pool.map(lambda name: self.serve(name, "stop"), running))
 
     def serve(self, name: str, action: str) -> None:
         argv: list[str | Path] = [self.members[name].script, self.service(name), action]

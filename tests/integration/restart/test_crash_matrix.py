@@ -80,6 +80,13 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield fleet
 
 
+@pytest.fixture(autouse=True)
+def _stopped_agents(fleet: Fleet) -> Iterator[None]:
+    """Let no agent of a finished row be probed beside the next."""
+    yield
+    fleet.stop_agents()
+
+
 def check_restarted_once(fleet: Fleet, host: str) -> None:
     assert fleet.starts(host) == 2, "the service's own log: its first start, and one restart"
     wait_until("nothing to stay drained", lambda: not fleet.peers.drained(host))
