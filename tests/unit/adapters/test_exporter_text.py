@@ -149,6 +149,7 @@ def test_any_value_and_any_time_give_facts_or_a_value_error(
         agent_facts(f'memleash_agent_{name}{{agent="a"}} {value} {at}\n')
 
 
+@pytest.mark.one_python
 @given(st.text() | st.text(alphabet='memleash_agent_up{}="\\ 10\n#TYPE,a'))
 def test_any_text_gives_facts_or_a_value_error_and_nothing_else(text: str) -> None:
     with contextlib.suppress(ValueError):

@@ -17,6 +17,8 @@ from memleash_responder.errors import AlertmanagerError
 from memleash_responder.settings import Alertmanager
 from tests.unit.usecases.neighbours import BYTES, damaged
 
+pytestmark = pytest.mark.one_python
+
 SILENCE = {
     "id": "s-1",
     "status": {"state": "active"},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
+
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.inbox import AlertRecord
@@ -14,6 +16,8 @@ from memleash_responder.adapters.database.restarts import Restarts, new_id
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
+
+pytestmark = pytest.mark.one_python
 
 DAY = 86400.0
 RESTARTS_A_DAY, ALERTS_A_DAY = 20, 60

@@ -74,6 +74,7 @@ def _is_parsed(kind: Any) -> bool:
     return any(hasattr(mark, "parse") for mark in getattr(kind, "__metadata__", ()))
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("cls", "name"), FIELDS, ids=lambda one: one if isinstance(one, str) else full_name(one)
 )

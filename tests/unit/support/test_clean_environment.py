@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.clean_environment import OPEN_FILES, SET, environment
 
+pytestmark = pytest.mark.one_python
+
 ROOT = Path(__file__).parents[3]
 PROBE = "test_a_program_begins_with_the_same_surroundings"
 

@@ -17,6 +17,8 @@ from demo.stack.processes import Process, execute, wait_until
 from tests.support import forked_programs
 from tests.support.forked_programs import ForkedProcess, ForkServer
 
+pytestmark = pytest.mark.one_python
+
 REPORT = """\
 #!{python}
 import ctypes, json, os, resource, signal, sys, threading, time

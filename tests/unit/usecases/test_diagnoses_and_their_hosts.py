@@ -231,6 +231,7 @@ _ANSWERS = (
 )
 
 
+@pytest.mark.one_python
 @settings(
     max_examples=150,
     deadline=None,

@@ -34,6 +34,8 @@ from tests.unit.usecases.outside import LARGE, LIMIT, SMALL, Node
 from tests.unit.usecases.random_conditions import HOSTS, OBSTACLES, Conditions, Obstacle
 from tests.unit.usecases.world import Killed, World
 
+pytestmark = pytest.mark.one_python
+
 GUARDS = Guards(
     startup_grace=Duration(60),
     cooldown=Duration(600),

@@ -282,6 +282,7 @@ def test_a_lost_host_stays_drained_and_its_pings_are_not_muted(world: World) -> 
     assert not world.muted()
 
 
+@pytest.mark.one_python
 def test_reconnects_are_tried_every_minute_with_backoff(world: World) -> None:
     lose(world, reconnects=False)
     world.reconnects.clear()

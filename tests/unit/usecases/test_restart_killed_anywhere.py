@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import pytest
+
 from memleash_responder.core.policy import Guards
 from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import AGENT, Killed, World
+
+pytestmark = pytest.mark.one_python
 
 BUSY_SECONDS = 3.0
 Story = tuple[Callable[[World], None], ...]

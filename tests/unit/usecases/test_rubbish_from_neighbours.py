@@ -24,6 +24,8 @@ from tests.unit.usecases.neighbours import (
 from tests.unit.usecases.outside import BEGINNING, LARGE, Node
 from tests.unit.usecases.world import AGENT, World
 
+pytestmark = pytest.mark.one_python
+
 QUICK = Guards(wait_for_idle=Duration(2), idle_interval=Duration(1))
 FEW = settings(
     max_examples=6,
