@@ -14,7 +14,7 @@ from memleash_responder.core.facts import Host
 from memleash_toolkit.values import Duration
 from tests.contract.controllers.conformance import *  # noqa: F403
 
-HANGS_AFTER = Duration(0.5)
+HANGS_AFTER = Duration(0.2)
 
 # A bearer token or password is read at each use: nothing of it expires.
 del test_an_expired_login_is_renewed  # noqa: F821

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from memleash_responder.adapters.controllers.clients import ControllerClients
+from memleash_responder.adapters.http import client as http
 from memleash_responder.controller_settings import ZstackSettings, ZstackWork
 from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.host_states import HostState
@@ -19,9 +26,10 @@ from memleash_toolkit.values import Duration
 from tests.contract.controllers.conformance import *  # noqa: F403
 from tests.contract.controllers.conformance import RESTART, reconnect, state, tasks
 from tests.contract.controllers.driver import AGENT, clients_of
-from tests.support.zstack.server import ACCOUNT, KEY_ID, KEY_SECRET, PASSWORD, Zstack
+from tests.support.zstack.rest import ACCOUNT, KEY_ID, KEY_SECRET, PASSWORD
+from tests.support.zstack.server import Zstack
 
-HANGS_AFTER = Duration(0.5)
+HANGS_AFTER = Duration(0.2)
 
 
 class ZstackDriver:
@@ -345,6 +353,16 @@ def test_a_reconnect_that_failed_is_asked_for_anew(signed: ZstackDriver) -> None
     assert state(clients, signed) is HostState.CONNECTED
 
 
+def test_a_job_that_zstack_has_forgotten_is_a_failure(signed: ZstackDriver) -> None:
+    def forget(_: str) -> bool:
+        signed.zstack.forget_jobs()
+        return False
+
+    signed.zstack.answers = forget
+    with pytest.raises(ReconnectFailed, match="answered 404: the job has been expired"):
+        reconnect(clients_of(signed), signed)
+
+
 def test_a_202_without_a_job_is_a_failure(signed: ZstackDriver) -> None:
     signed.zstack.faults.halves.add("location")
     with pytest.raises(ReconnectFailed, match="answered 202 without a job"):
@@ -354,3 +372,39 @@ def test_a_202_without_a_job_is_a_failure(signed: ZstackDriver) -> None:
 def test_hosts_that_zstack_does_not_know_are_told_at_the_start(signed: ZstackDriver) -> None:
     clients = ControllerClients((signed.settings,), lambda: (signed.host, signed.unknown))
     assert clients.doubts(AGENT) == {"cloud": f"it does not know {'0' * 32}"}
+
+
+# -- whatever is answered --------------------------------------------------------------------------
+
+HOST = Host("node-1", "127.0.0.1:1", "node-1", {"host": "node-1"})
+KEYS = st.sampled_from(
+    [
+        *("results", "node-1", "Host-node-1", "runningTask", "pendingTask", "apiName", "name"),
+        *("inventories", "state", "status", "heartBeat", "hostName", "tag", "uuid", "error"),
+        *("code", "description", "details", "location", "inventory"),
+    ]
+)
+WORDS = st.sampled_from(["Enabled", "Connected", "memleash", "Nov 27, 2026 4:25:31 PM", "9" * 400])
+TREES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | WORDS,
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(KEYS, below, max_size=4),
+    max_leaves=12,
+)
+
+
+@hypothesis_settings(max_examples=100)
+@given(tree=TREES, status=st.sampled_from([200, 202, 400, 503]))
+def test_whatever_zstack_answers_is_understood_or_unknown(tree: Any, status: int) -> None:
+    answer = http.Answer(status, {}, json.dumps(tree).encode(), "GET http://mn/")
+    settings = ZstackSettings("cloud", url="http://mn/v1", access_key_file=Path("unused"))
+    clients = ControllerClients((dataclasses.replace(settings, timeout=HANGS_AFTER),))
+    with (
+        mock.patch.object(http, "request", return_value=answer),
+        mock.patch.object(http, "read_secret", return_value="id:secret"),
+    ):
+        (said,) = clients.tasks(HOST, AGENT)
+        assert isinstance(said.running, tuple | Unknown)
+        (called,) = clients.states(HOST)
+        assert isinstance(called.state, HostState | Unknown)
+        with contextlib.suppress(ControllerError):
+            clients.undrain(HOST, AGENT, RESTART)

@@ -6,6 +6,7 @@ ZStack is a double made from its sources; sshd, exporter, agent and responder ar
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 
 from demo.stack.fleet import PATIENT, Fleet, Member, running
-from demo.stack.http import answers
+from demo.stack.http import answers, post
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
-from tests.support.zstack.server import KEY_ID, KEY_SECRET, Zstack
+from tests.support.zstack.rest import KEY_ID, KEY_SECRET
+from tests.support.zstack.server import Zstack
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +45,8 @@ class Site:
         }
 
     def responder(self, name: str) -> contextlib.AbstractContextManager[Responder]:
-        return self.fleet.responder(name, controllers=[self._controller])
+        reports = {"folder": str(self.fleet.folder / "reports")}
+        return self.fleet.responder(name, controllers=[self._controller], reports=reports)
 
     def host(self, name: str) -> dict[str, Any]:
         return self.zstack.hosts[self.uuids[name]]
@@ -58,6 +61,21 @@ class Site:
         ]
 
 
+def diagnose(folder: Path, name: str) -> dict[str, Any]:
+    """Return how evidence is asked of an agent: its own dump alone."""
+    return {
+        "discover": {"pidfile": str(folder / "services" / name / "agent.pid")},
+        "profile": "none",
+        "rounds": 1,
+        "interval": "1s",
+        "signal": {"name": "USR2", "log": str(folder / f"{name}.log")},
+        "python": sys.executable,
+        "min_free_disk": "1MiB",
+        "work_folder": str(folder / "work"),
+        "busy_folder": str(folder / "busy"),
+    }
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     zstack, folder = Zstack(), tmp_path_factory.mktemp("zstack")
@@ -66,7 +84,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             name,
             program="tests.support.zstack.kvmagent",
             script=SCRIPT,
-            agent_flags=SLOW_START,
+            agent_flags=(*SLOW_START, "--log", str(folder / f"{name}.log")),
+            settings={"diagnose": diagnose(folder, name)},
             labels={"zstack_uuid": zstack.add_host(name)},
         )
         for name in HOSTS
@@ -110,6 +129,22 @@ def test_a_kvmagent_is_restarted_once_its_host_has_no_task_left(site: Site) -> N
         "DELETE ",
     ]
     assert_given_back(site, "kvm-1")
+
+
+def test_the_agents_own_dump_is_evidence(site: Site) -> None:
+    with site.responder("evidence") as responder:
+        responder.program.start()
+        asked = post(f"{responder.url}/api/v1/diagnoses", {"host": "kvm-2", "agent": "kvm-2"})
+        wait_until(
+            "the diagnosis to end",
+            lambda: responder.get(f"/api/v1/diagnoses/{asked['id']}")["outcome"],
+            timeout_seconds=90,
+            seen=responder.program.log_end,
+        )
+    files = [one for one in (site.fleet.folder / "reports").rglob("*") if one.is_file()]
+    told = b"".join(one.read_bytes() for one in files)
+    assert b"thread MainThread" in told
+    assert b"types:" in told
 
 
 def test_a_responder_that_dies_waits_for_the_reconnect_that_it_had_begun(site: Site) -> None:

@@ -36,10 +36,14 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=Path(os.devnull))
     options = parser.parse_args()
 
-    def dump(_signal: int, _frame: FrameType | None) -> None:
+    def write(text: str) -> None:
         with options.log.open("a", encoding="utf-8") as log:
-            log.write(dumped())
+            log.write(text)
 
+    def dump(_signal: int, _frame: FrameType | None) -> None:
+        write(dumped())
+
+    write("the agent begins\n")
     signal.signal(signal.SIGUSR2, dump)
     threading.Thread(target=end_with, args=(options.end_with,), daemon=True).start()
     time.sleep(options.start_delay)

@@ -26,7 +26,8 @@ from memleash_responder.controller_settings import ZstackSettings
 from memleash_responder.core.untrusted import line
 from memleash_responder.http_settings import HttpConfig
 
-_POLL_SECONDS = 1.0
+_FIRST_POLL_SECONDS = 0.1
+_POLL_SECONDS = 2.0
 _INVALID_SESSION = "ID.1001"
 _JOB = re.compile(r"/api-jobs/([0-9a-f]{32})$")
 
@@ -71,11 +72,13 @@ class ZstackApi:
         return _good(self._poll(place[1], wait)).json_object()
 
     def _poll(self, job_id: str, wait: Wait) -> http.Answer:
+        pause_seconds = _FIRST_POLL_SECONDS
         while True:
             answer = self._insist("GET", f"/api-jobs/{job_id}", wait)
             if answer.status != 202:
                 return answer
-            wait.pause(_POLL_SECONDS)
+            wait.pause(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, _POLL_SECONDS)
 
     def _insist(
         self, method: str, path: str, wait: Wait, body: object = None, job_id: str | None = None
