@@ -18,6 +18,8 @@ PYENV = Path(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv", "versions")
 """HOME is elsewhere in a test run."""
 PYTHON_3_14 = REPOSITORY / ".cache/tools/python3.14/run"
 """Debian sid's, unpacked by tools/setup, with a loader and a C library of its own."""
+LATER_3_13 = REPOSITORY / ".cache/tools/python3.13/run"
+"""Debian trixie's, unpacked in the same way: its layout is not that of 3.13.0."""
 EVENTLET = REPOSITORY / ".cache/tools/eventlet"
 """A folder for each version of Python, filled by tools/setup."""
 MOST_STALL_SECONDS = 0.2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack.leaking_agents import PYENV, PYTHON_3_14, PYTHONS
+from demo.stack.leaking_agents import LATER_3_13, PYENV, PYTHON_3_14, PYTHONS
 from demo.stack.processes import wait_until
 from memleash_diagnoser import growth, process, tools
 from memleash_diagnoser.census import Census, Look
@@ -21,7 +21,9 @@ pytestmark = pytest.mark.integration
 
 ALL_PYTHONS = [
     python
-    for python in (*PYTHONS, "/usr/bin/python3", *map(str, PYENV.glob("[23].*/bin/python")))
+    for python in map(
+        str, (*PYTHONS, LATER_3_13, "/usr/bin/python3", *PYENV.glob("[23].*/bin/python"))
+    )
     if Path(python).exists()
 ]
 """From 2.7 to 3.14, as far as they are here: pyenv's are libraries, Debian's is one program."""
