@@ -31,7 +31,7 @@ from memleash_responder.adapters.database.inbox import Inbox
 from memleash_responder.adapters.database.mutes import Mutes
 from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.database.sent_commands import SentCommands
-from memleash_responder.adapters.ssh.commands import SshClient
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.steps import Step
 from memleash_responder.usecases import restart_steps as restart
 from memleash_responder.usecases import restart_workflow as workflow

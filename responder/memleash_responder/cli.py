@@ -9,7 +9,7 @@ from pathlib import Path
 
 from memleash_responder import settings
 from memleash_responder.adapters.database.check import check
-from memleash_responder.adapters.ssh import commands as ssh
+from memleash_responder.adapters.ssh import client as ssh
 from memleash_responder.controller_settings import warnings
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.process import Responder

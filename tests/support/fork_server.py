@@ -27,7 +27,8 @@ from typing import Any
 
 IMPORTED = (
     "memleash_responder.cli",
-    # What a responder imports as it starts.
+    "memleash_responder.adapters.ssh.commands",
+    # What a responder imports as it starts, and the first of them with its first command.
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
 )

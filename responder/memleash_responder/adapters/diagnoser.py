@@ -13,7 +13,7 @@ from typing import assert_never
 
 from memleash_responder.adapters.diagnoser_program import Plan, Verb, command, packed
 from memleash_responder.adapters.reports import BadReport
-from memleash_responder.adapters.ssh.commands import SshClient
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.untrusted import line, number

@@ -37,7 +37,7 @@ def check_config(ctl: Ctl, files: tuple[Path, ...], web_config_file: Path | None
     """Check the responder's configuration, with its inventory and its tokens."""
     from memleash_responder import settings  # noqa: PLC0415 - see above
     from memleash_responder.adapters import inventory  # noqa: PLC0415
-    from memleash_responder.adapters.ssh import commands as ssh  # noqa: PLC0415
+    from memleash_responder.adapters.ssh import client as ssh  # noqa: PLC0415
     from memleash_responder.controller_settings import warnings  # noqa: PLC0415
     from memleash_responder.web.authentication import Gate  # noqa: PLC0415
     from memleash_toolkit.web_config import WebConfig  # noqa: PLC0415

@@ -98,7 +98,7 @@ class Intake:
         """Handle notifications until the process stops."""
         while not self._services.stopping.is_set():
             try:
-                notification_id, received = self._ready.get(timeout=5)
+                notification_id, received = self._ready.get(timeout=60)
             except queue.Empty:
                 continue
             self.take(notification_id, received)

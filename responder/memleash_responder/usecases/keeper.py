@@ -17,7 +17,7 @@ from memleash_responder.usecases.services import Services
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 1.0
+TICK_SECONDS = 2.0
 TOGETHER_SECONDS = 0.25
 """What changes within this is told together."""
 

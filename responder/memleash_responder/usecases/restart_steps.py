@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memleash_responder.adapters.ssh.commands import CommandResult
+from memleash_responder.adapters.ssh.client import CommandResult
 from memleash_responder.core.facts import AgentFacts, Unknown, same_life, shown
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal

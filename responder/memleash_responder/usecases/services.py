@@ -27,7 +27,7 @@ from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.inventory import Inventory
 from memleash_responder.adapters.prometheus import PrometheusClient
 from memleash_responder.adapters.reports import Reports
-from memleash_responder.adapters.ssh.commands import SshClient
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.settings import Settings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import wait_until
-from memleash_responder.adapters.ssh.commands import SshClient
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.errors import SshUnreachable
 from memleash_toolkit.values import Duration
 from tests.integration.adapters.neighbours import (

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from demo.stack.processes import ENDING_WITH_US, wait_until
-from memleash_responder.adapters.ssh.commands import SshClient
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.facts import Host
 from memleash_responder.errors import HostKeyMismatch, SshAuthFailed, SshUnreachable
 from memleash_responder.settings import Ssh

@@ -18,7 +18,7 @@ import paramiko
 import pytest
 
 from demo.stack.processes import wait_until
-from memleash_responder.adapters.ssh.commands import SshClient
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.facts import Host
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.errors import (

@@ -15,7 +15,7 @@ from demo.stack.leaking_agents import PYTHONS_2
 from demo.stack.processes import wait_until
 from memleash_responder.adapters.diagnoser import Diagnoser, DiagnoserError
 from memleash_responder.adapters.diagnoser_program import Verb
-from memleash_responder.adapters.ssh.commands import SshClient
+from memleash_responder.adapters.ssh.client import SshClient
 from memleash_responder.core.diagnosis_settings import AgentSignal
 from tests.integration.adapters import neighbours
 from tests.integration.diagnose.conftest import Agent, Diagnosis, Heart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memleash_responder.adapters.ssh.commands import CommandResult
+from memleash_responder.adapters.ssh.client import CommandResult
 
 
 def lacked_terminal(*, stdout: str = "", stderr: str = "") -> bool:

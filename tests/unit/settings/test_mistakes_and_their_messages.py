@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memleash_responder import settings
-from memleash_responder.adapters.ssh.commands import warnings
+from memleash_responder.adapters.ssh.client import warnings
 from memleash_responder.ctl import config
 from memleash_toolkit.settings import ConfigError
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from memleash_responder.adapters.ssh.commands import CommandResult
+from memleash_responder.adapters.ssh.client import CommandResult
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host, Task, Unknown
 from memleash_responder.core.host_states import ControllerState, HostState
 from memleash_responder.core.moments import Stamp

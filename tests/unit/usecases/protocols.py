@@ -14,7 +14,7 @@ from memleash_responder.adapters.dbos_engine import Durable
 from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.inventory import Inventory as RealInventory
 from memleash_responder.adapters.prometheus import PrometheusClient
-from memleash_responder.adapters.ssh.commands import CommandResult, SshClient
+from memleash_responder.adapters.ssh.client import CommandResult, SshClient
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Host
 from memleash_responder.core.moments import Stamp
 from tests.unit.usecases.outside import (

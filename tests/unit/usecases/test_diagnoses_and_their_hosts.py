@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.reports import Reports
-from memleash_responder.adapters.ssh.commands import CommandResult
+from memleash_responder.adapters.ssh.client import CommandResult
 from memleash_responder.core.diagnosis_rounds import Rounds
 from memleash_responder.core.diagnosis_settings import GIB, Diagnose, Discover
 from memleash_responder.core.outcomes import Outcome

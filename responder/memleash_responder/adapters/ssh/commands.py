@@ -11,16 +11,14 @@ import contextlib
 import dataclasses
 import functools
 import io
-import logging
-import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import fabric.runners
 import paramiko
 
+from memleash_responder.adapters.ssh.client import CommandResult
 from memleash_responder.adapters.ssh.connection import closing_after, connected
 from memleash_responder.core.facts import Host
 from memleash_responder.errors import CommandLost, SshUnreachable
@@ -30,101 +28,49 @@ MAX_OUTPUT_BYTES = 64 * 1024
 """Kept of each of stdout and stderr; the rest is read and thrown away."""
 _OUTPUT_GRACE_SECONDS = 0.5
 _CHUNK_BYTES = 64 * 1024
-_SUDO_WANTS_A_TERMINAL = re.compile(
-    r"sudo: (?!.*(?:askpass|-[St]\b)).*(?:tty|terminal|终端|終端|конзолу)", re.IGNORECASE
-)
-"""What ``requiretty`` makes sudo say, in each of its languages. A sudo that lacks a terminal to ask
-for a password on says so with askpass, -S or -t: on a terminal it would wait for that password."""
 
 
-def warnings(settings: Ssh) -> list[str]:
-    """Return which of the files that ``settings`` name are not there."""
-    named = ("identity_file", "known_hosts_file", "config_file")
-    files: dict[str, Path | None] = {name: getattr(settings, name) for name in named}
-    return [
-        f"ssh.{name}: {file} is not there: no host can be reached"
-        for name, file in files.items()
-        if file is not None and not file.exists()
-    ]
+def run(
+    settings: Ssh,
+    host: Host,
+    command: str,
+    *,
+    timeout_seconds: float | None,
+    before_command: Callable[[], None],
+    stdin: bytes | None,
+) -> CommandResult:
+    """Do what ``SshClient.run`` promises."""
+    seconds = settings.command_timeout if timeout_seconds is None else timeout_seconds
+    sent = _Sent(host.name, before_command, seconds)
+    runner = functools.partial(_Runner, sent=sent)
+    with connected(settings, host, runner) as connection, sent.until_deadline:
+        try:
+            result = connection.run(
+                command,
+                hide=True,
+                warn=True,
+                pty=settings.pty and stdin is None,
+                in_stream=io.BytesIO(stdin or b""),
+            )
+            _check_exit_status(result)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            why = str(error) or type(error).__name__
+            if sent.at is None:
+                raise SshUnreachable(_no_channel(settings, host, why)) from error
+            raise CommandLost(
+                f"{host.name}: the command was sent and its end not seen within {seconds:g} s: "
+                f"{why}; it may still run: look at the host"
+            ) from error
+    return sent.result(result)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class CommandResult:
-    """A command that was seen to its end, well or badly."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-    truncated: bool
-    """Whether stdout or stderr was longer than what is kept."""
-    duration_seconds: float
-
-    @property
-    def lacked_terminal(self) -> bool:
-        """Whether sudo refused the command because it had no terminal (``requiretty``)."""
-        return _SUDO_WANTS_A_TERMINAL.search(f"{self.stderr}\n{self.stdout}") is not None
-
-
-def _nothing() -> None:
-    """Do nothing: the default last look."""
-
-
-class SshClient:
-    """Runs commands on hosts, a session for each."""
-
-    def __init__(self, settings: Ssh) -> None:
-        self._settings = settings
-        # paramiko logs a traceback for each host that is down; what it says, our errors say.
-        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-
-    def run(
-        self,
-        host: Host,
-        command: str,
-        *,
-        timeout_seconds: float | None = None,
-        before_command: Callable[[], None] = _nothing,
-        stdin: bytes | None = None,
-    ) -> CommandResult:
-        """Run ``command`` on ``host`` once and return how it ended.
-
-        1. Connects, authenticates, opens a channel: each within ``connect_timeout``.
-        2. Calls ``before_command``; what it raises goes through, and nothing is sent.
-        3. Sends the command and sees it to its end within ``timeout_seconds``.
-
-        Raises SshUnreachable, SshAuthFailed, HostKeyMismatch when the command was surely not
-        sent; CommandLost when it was and its end was not seen.
-        """
-        seconds = self._settings.command_timeout if timeout_seconds is None else timeout_seconds
-        sent = _Sent(host.name, before_command, seconds)
-        runner = functools.partial(_Runner, sent=sent)
-        with connected(self._settings, host, runner) as connection, sent.until_deadline:
-            try:
-                result = connection.run(
-                    command,
-                    hide=True,
-                    warn=True,
-                    pty=self._settings.pty and stdin is None,
-                    in_stream=io.BytesIO(stdin or b""),
-                )
-                _check_exit_status(result)
-            except (paramiko.SSHException, OSError, EOFError) as error:
-                why = str(error) or type(error).__name__
-                if sent.at is None:
-                    raise SshUnreachable(self._no_channel(host, why)) from error
-                raise CommandLost(
-                    f"{host.name}: the command was sent and its end not seen within {seconds:g} s: "
-                    f"{why}; it may still run: look at the host"
-                ) from error
-        return sent.result(result)
-
-    def _no_channel(self, host: Host, why: str) -> str:
-        seconds = self._settings.connect_timeout
-        hint = ", and give a key with `restrict` also `pty`" if self._settings.pty else ""
-        return (
-            f"{host.name}: sshd opened no channel within {seconds:g} s: {why}; "
-            f"look at its MaxSessions and its log{hint}"
-        )
+def _no_channel(settings: Ssh, host: Host, why: str) -> str:
+    seconds = settings.connect_timeout
+    hint = ", and give a key with `restrict` also `pty`" if settings.pty else ""
+    return (
+        f"{host.name}: sshd opened no channel within {seconds:g} s: {why}; "
+        f"look at its MaxSessions and its log{hint}"
+    )
 
 
 def _check_exit_status(result: fabric.Result) -> None:
