@@ -309,6 +309,27 @@ def test_nothing_takes_a_host_out_of_maintenance(signed: ZstackDriver, word: str
     assert signed.zstack.tags == {}, "whoever ends the maintenance has the last word"
 
 
+def test_maintenance_that_begins_in_the_middle_of_a_drain_stays(signed: ZstackDriver) -> None:
+    """A second drain of one restart is answered by the first one's job."""
+    clients = clients_of(signed)
+    clients.drain(signed.host, AGENT, RESTART)
+    clients.undrain(signed.host, AGENT, RESTART)
+
+    class Watched(list[str]):
+        def append(self, asked: str) -> None:
+            if asked.startswith("GET /api-jobs/"):
+                signed.zstack.hosts[signed.uuid]["state"] = "PreMaintenance"
+            super().append(asked)
+
+    disabling = len(signed.zstack.asked)
+    signed.zstack.asked = Watched(signed.zstack.asked)
+    with pytest.raises(ControllerError, match="it is in PreMaintenance"):
+        clients.drain(signed.host, AGENT, RESTART)
+    asked = signed.zstack.asked[disabling:]
+    assert asked.count(f"PUT /hosts/{signed.uuid}/actions") == 1
+    assert signed.zstack.left_maintenance == []
+
+
 @pytest.mark.parametrize(
     ("status", "called"),
     [

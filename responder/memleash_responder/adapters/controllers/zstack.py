@@ -123,17 +123,20 @@ class ZstackController:
             self._api.do("DELETE", f"/tags/{quote(tag, safe='')}", wait)
 
     def _change(self, there: str, event: str, wanted: _State, target: Target, wait: Wait) -> None:
-        """Have the host's state changed, and see that it is.
+        """Have an enabled host disabled, or the other way round, and see that it is.
 
-        A restart that drains for the second time is answered by its first job; so it is asked anew.
+        A restart that drains for the second time is answered by its first job; so it is asked anew,
+        unless the host went into maintenance meanwhile, which a change would end.
         """
         body = {"changeHostState": {"stateEvent": event}}
         for job in (job_id(target.restart_id, event, there), None):
             self._api.do("PUT", _actions(there), wait, body, job)
-            state = self._host(there, wait).state
-            if state is wanted:
+            host = self._host(there, wait)
+            if host.state is wanted:
                 return
-        raise CallFailed(f"{event} of host {there}: ZStack agreed, and it is {state}")
+            if host.in_maintenance:
+                break
+        raise CallFailed(f"{event} of host {there}: ZStack agreed, and it is in {host.state}")
 
     def tasks(self, target: Target, wait: Wait) -> Sequence[Task]:
         """Return what runs on the host, by the node that owns it and by all nodes together.
