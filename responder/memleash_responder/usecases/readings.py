@@ -46,11 +46,8 @@ Firing = Mapping[str, tuple[str, ...] | Unknown]
 
 _LIMITED = "memleash:agent_limited_memory_bytes{} and on (host, agent) memleash_agent_up{}"
 """Without what the rule goes on to tell of an agent whose exporter is silent."""
-_LOAD = (
-    f"max by (host, agent) ({_LIMITED})"
-    " / (max by (host, agent) (memleash:agent_memory_hard_limit_bytes{}) > 0)"
-    f" or 0 * max by (host, agent) ({_LIMITED})"
-)
+_LIMIT = "max by (host, agent) (memleash:agent_memory_hard_limit_bytes{})"
+_LOAD = f"max by (host, agent) ({_LIMITED}) / ({_LIMIT} > 0 or {_LIMIT} + Inf)"
 """Limited memory as a share of the hard limit; 0 without a limit."""
 _BUSY = "memleash_agent_busy{} == 1"
 _SERIES = {
