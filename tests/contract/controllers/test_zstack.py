@@ -286,10 +286,15 @@ def test_a_drain_that_fails_leaves_nothing_behind_its_undrain(signed: ZstackDriv
 def test_answers_that_are_lost_are_asked_for_again_and_nothing_is_done_twice(
     signed: ZstackDriver,
 ) -> None:
-    signed.zstack.faults.cut = 2
     clients = clients_of(signed)
-    clients.drain(signed.host, AGENT, RESTART)
-    assert signed.is_drained()
+    for _ in range(2):  # the second time, ids of the first are used up
+        signed.zstack.faults.cut = 3
+        clients.drain(signed.host, AGENT, RESTART)
+        assert signed.is_drained()
+        assert len(signed.zstack.tags) == 1
+        signed.zstack.faults.cut = 3
+        clients.undrain(signed.host, AGENT, RESTART)
+        assert not signed.is_drained()
     signed.zstack.faults.cut = 2
     reconnect(clients, signed)
     assert signed.zstack.reconnects == 1

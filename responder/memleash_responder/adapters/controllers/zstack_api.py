@@ -54,22 +54,29 @@ class ZstackApi:
         so look whether what was asked for is so.
         """
         if job_id is not None:
-            begun = self._insist(method, path, wait, body, job_id)
-            if begun.status != 400 or b"Duplicate job uuid" not in begun.body:
-                return self._end(begun, wait)
-            ended = self._poll(job_id, wait)
-            if ended.status == 200:
-                return ended.json_object()
-        return self._end(self._insist(method, path, wait, body, uuid.uuid4().hex), wait)
+            ended, is_repeat = self._run(method, path, wait, body, job_id)
+            if ended.status == 200 or not is_repeat:
+                return _result(ended)
+        ended, _ = self._run(method, path, wait, body, uuid.uuid4().hex)
+        return _result(ended)
 
-    def _end(self, begun: http.Answer, wait: Wait) -> dict[str, Any]:
+    def _run(
+        self, method: str, path: str, wait: Wait, body: object, job_id: str
+    ) -> tuple[http.Answer, bool]:
+        """Return how a job ended, and whether it had been begun before.
+
+        It also had where the answer to its beginning was lost, and it was asked for again.
+        """
+        begun = self._insist(method, path, wait, body, job_id)
+        if begun.status == 400 and b"Duplicate job uuid" in begun.body:
+            return self._poll(job_id, wait), True
         if begun.status != 202:
-            return _good(begun).json_object()
+            return begun, False
         location = _object_in(begun).get("location")
         place = _JOB.search(location) if isinstance(location, str) else None
         if place is None:
             raise CallFailed(f"{begun.asked}: answered 202 without a job: {begun.excerpt()}")
-        return _good(self._poll(place[1], wait)).json_object()
+        return self._poll(place[1], wait), False
 
     def _poll(self, job_id: str, wait: Wait) -> http.Answer:
         pause_seconds = _FIRST_POLL_SECONDS
@@ -195,6 +202,11 @@ def _good(answer: http.Answer) -> http.Answer:
     said = (error.get("code"), error.get("description"), error.get("details"))
     text = ": ".join(one for one in said if isinstance(one, str) and one)
     raise CallFailed(f"{answer.asked}: answered {answer.status}: {line(text)}")
+
+
+def _result(ended: http.Answer) -> dict[str, Any]:
+    """Return what a job gave; one that has nothing to give has no body."""
+    return _good(ended).json_object() if ended.status != 200 or ended.body else {}
 
 
 def _is_expired(answer: http.Answer) -> bool:
