@@ -138,7 +138,8 @@ class Heart:
     def goes_on(self) -> bool:
         """Return whether the agent works on, and never stood still for longer than it may.
 
-        For tests that run alone: a tool that holds the agent for a look waits for a CPU as well.
+        What it waited for a CPU itself is no stall, so tests that only read it run in pairs
+        (``heartbeat``). But a tool that holds it for a look waits for a CPU as well: ``alone``.
         """
         self.works_on()
         longest = float(self.told.read_text().split()[1])

@@ -117,7 +117,7 @@ def looks_at(child: subprocess.Popen[bytes], heart: Heart, count: int) -> list[L
         return looks
 
 
-@pytest.mark.alone
+@pytest.mark.heartbeat
 @pytest.mark.parametrize("green", ["eventlet", "gevent"])
 def test_green_threads_are_counted_like_others(agent: Agent, heart: Heart, green: str) -> None:
     child = agent("leaks_under_green_threads.py", green)
@@ -186,7 +186,7 @@ def test_what_is_no_cpython_is_refused_with_a_reason(
         Census(process.find(child.pid))
 
 
-@pytest.mark.alone
+@pytest.mark.heartbeat
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_hundred_looks_leave_the_heart_as_it_was(agent: Agent, heart: Heart, python: str) -> None:
     child = agent("is_busy.py", python=python)

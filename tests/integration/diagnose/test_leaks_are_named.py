@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,21 @@ pytestmark = pytest.mark.integration
 Diagnoses = Callable[..., Diagnosis]
 
 
+TRIES = 3
+
+
 def diagnosed(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return a report whose looks are all sure: on a loaded machine lists change under the walk."""
     wait_until("the agent is past its start", lambda: holds_much(diagnosis.plan.target))
-    diagnosis.tell(Verb.START)
-    assert diagnosis.ended() == {"state": "done", "outcome": "complete"}
-    return diagnosis.report()
+    for number in range(TRIES):
+        run = f"{diagnosis.plan.run}-{number}"
+        one = dataclasses.replace(diagnosis, plan=dataclasses.replace(diagnosis.plan, run=run))
+        one.tell(Verb.START)
+        assert one.ended() == {"state": "done", "outcome": "complete"}
+        report = one.report()
+        if not report["unsure_looks"]:
+            break
+    return report
 
 
 def holds_much(pid: str) -> bool:
@@ -50,7 +61,7 @@ def first_suspect(report: dict[str, Any]) -> str:
     return str(report["md"].split("## What grew in every round\n\n")[1].splitlines()[0])
 
 
-@pytest.mark.alone
+@pytest.mark.heartbeat
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_list_that_grows_is_named_with_what_is_in_it(
     agent: Agent, diagnosis_of: Diagnoses, heart: Heart, python: str
@@ -60,12 +71,12 @@ def test_a_list_that_grows_is_named_with_what_is_in_it(
     assert report["way"] == "census"
     assert first_suspect(report).startswith("- list `__main__.SESSIONS` grew by ")
     assert "of `Session`" in first_suspect(report)
-    assert report["grown"]["types"][0]["name"] == "__main__.Session"
+    assert report["grown"]["types"][0]["name"] == "__main__.Session", report["unsure_looks"]
     assert len(report["grown"]["types"][0]["counts"]) == 5
     assert heart.goes_on()
 
 
-@pytest.mark.alone
+@pytest.mark.heartbeat
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_cache_without_a_limit_is_named_while_the_main_thread_sleeps(
     agent: Agent, diagnosis_of: Diagnoses, heart: Heart, python: str
@@ -77,7 +88,7 @@ def test_a_cache_without_a_limit_is_named_while_the_main_thread_sleeps(
     assert heart.goes_on()
 
 
-@pytest.mark.alone
+@pytest.mark.heartbeat
 @pytest.mark.parametrize("python", PYTHONS)
 def test_cycles_with_del_are_named_by_their_type(
     agent: Agent, diagnosis_of: Diagnoses, heart: Heart, python: str
@@ -89,7 +100,7 @@ def test_cycles_with_del_are_named_by_their_type(
     assert heart.goes_on()
 
 
-@pytest.mark.alone
+@pytest.mark.heartbeat
 @pytest.mark.parametrize("python", EVENTLET_PATHS)
 def test_what_an_eventlet_agent_keeps_is_named_while_its_main_thread_sleeps(
     agent: Agent, diagnosis_of: Diagnoses, heart: Heart, python: str
@@ -108,7 +119,7 @@ def test_what_an_eventlet_agent_keeps_is_named_while_its_main_thread_sleeps(
     assert child.poll() is None
 
 
-@pytest.mark.alone
+@pytest.mark.heartbeat
 def test_a_busy_agent_that_leaks_nothing_has_an_empty_growth_list(
     agent: Agent, diagnosis_of: Diagnoses, heart: Heart
 ) -> None:

@@ -37,7 +37,7 @@ def no_tools(tmp_path: Path) -> str:
     return str(tmp_path / "no-tools")
 
 
-@pytest.mark.alone
+@pytest.mark.heartbeat
 def test_without_any_tool_growth_is_named_all_the_same(
     agent: Agent, diagnosis_of: Diagnoses, heart: Heart, no_tools: str
 ) -> None:
@@ -51,7 +51,7 @@ def test_without_any_tool_growth_is_named_all_the_same(
     assert heart.goes_on()
 
 
-@pytest.mark.alone
+@pytest.mark.heartbeat
 @pytest.mark.parametrize(
     ("user", "advice"),
     [
