@@ -4,7 +4,7 @@ A responder runs on SQLite, then one on PostgreSQL, for a host and peers that do
 it has settled, one minute is counted: CPU seconds, wake-ups (voluntary context switches of all its
 threads), what it wrote, and the transactions that PostgreSQL committed and the rows it changed.
 Each thread's part is given by its name, as py-spy sees it. The bars: 1 % of a core, 5 wake-ups a
-second, at most 25 threads. Writes bench/idle.json; exits 1 when a bar is missed.
+second, at most 25 threads, 100 MiB. Writes bench/idle.json; exits 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from demo.stack.postgres import running_postgres
 from demo.stack.responder import lonely, responder
 
 RESULT = Path(__file__).with_suffix(".json")
-MAX_CPU_SHARE, MAX_WAKEUPS, MAX_THREADS = 0.01, 5.0, 25
+MAX_CPU_SHARE, MAX_WAKEUPS, MAX_THREADS, MAX_MIB = 0.01, 5.0, 25, 100
 
 Count = Callable[[], dict[str, float]]
 
@@ -57,7 +57,10 @@ def main() -> int:
 def _holds(row: dict[str, Any]) -> bool:
     a_second = row["a_second"]
     cheap = a_second["cpu_seconds"] <= MAX_CPU_SHARE and a_second["wakeups"] <= MAX_WAKEUPS
-    return bool(cheap and sum(one["count"] for one in row["threads"].values()) <= MAX_THREADS)
+    small = row["resident_mib"] <= MAX_MIB
+    return bool(
+        cheap and small and sum(one["count"] for one in row["threads"].values()) <= MAX_THREADS
+    )
 
 
 @contextlib.contextmanager
@@ -94,6 +97,7 @@ def _idle(
         threads_after = _spent_by_thread(run.program.pid)
         after, took = _spent(run.program.pid) | count(), time.monotonic() - began
         return {
+            "resident_mib": round(psutil.Process(run.program.pid).memory_info().rss / 2**20, 1),
             "a_second": {name: round((after[name] - before[name]) / took, 4) for name in before},
             "threads": _threads(run.program.pid, threads_before, threads_after, took),
         }
