@@ -115,7 +115,11 @@ def test_a_kvmagent_is_restarted_once_its_host_has_no_task_left(site: Site) -> N
         site.zstack.running.clear()
         site.zstack.asked.clear()
         responder.alert("kvm-1")
-        wait_until("another request", lambda: responder.at("kvm-1", "id") != refused["id"])
+        wait_until(
+            "another request",
+            lambda: responder.at("kvm-1", "id") != refused["id"],
+            timeout_seconds=90,
+        )
         restarted = responder.finished("kvm-1")
         assert restarted["outcome"] == "restarted", restarted
         assert "once more" in restarted["reason"]
