@@ -118,13 +118,42 @@ class ZstackSettings(ControllerSettings):
             raise ValueError("give one of access_key_file and account")
 
 
+class SlurmWork(enum.StrEnum):
+    """Jobs of a node in Slurm that refuse a restart, by their state."""
+
+    CONFIGURING = "configuring"
+    """It is being started: its node boots, or the prolog runs."""
+    COMPLETING = "completing"
+    """It is being ended: the epilog runs."""
+    RUNNING = "running"
+    """It is under way. It survives a restart of slurmd."""
+    SUSPENDED = "suspended"
+    """It was stopped for a while, and holds its memory. It survives a restart of slurmd."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SlurmSettings(ControllerSettings):
+    """A slurmctld, asked by Slurm's own commands on the responder's host."""
+
+    kind: Literal["slurm"] = "slurm"
+    bin_dir: Path = Path("/usr/bin")
+    """Where scontrol and squeue are."""
+    conf_file: Path | None = None
+    """The slurm.conf that they read. None: the one that they find by themselves."""
+    count: OneOrMore[SlurmWork] = (SlurmWork.CONFIGURING, SlurmWork.COMPLETING)
+    """What refuses a restart."""
+
+
 KINDS: Mapping[str, type[ControllerSettings]] = {
     "http": HttpControllerSettings,
     "zstack": ZstackSettings,
+    "slurm": SlurmSettings,
 }
 """Every kind, and the class of its settings."""
 
-Controller = Annotated[HttpControllerSettings | ZstackSettings, ByKind(KINDS, "http")]
+Controller = Annotated[
+    HttpControllerSettings | ZstackSettings | SlurmSettings, ByKind(KINDS, "http")
+]
 """The settings of one controller, of any kind."""
 
 
