@@ -151,7 +151,7 @@ def cluster(folder: Path) -> Iterator[Slurm]:
 def _answers(slurm: Slurm) -> str:
     try:
         return slurm.state()
-    except subprocess.CalledProcessError:
+    except subprocess.SubprocessError:
         return ""
 
 
