@@ -12,8 +12,6 @@ import typing
 
 from . import process
 
-ROOT = "/run/memleash/busy"
-
 
 @contextlib.contextmanager
 def held(

@@ -17,7 +17,7 @@ ResponderError
     +-- SshUnreachable      ssh_unreachable: not sent; try again later
     +-- SshAuthFailed       ssh_auth_failed: not sent; a person must mend the key
     +-- HostKeyMismatch     host_key_mismatch: not sent; a person must look
-    +-- CommandLost             sent, its end not seen; command_failed unless a new life shows
+    +-- CommandLost         sent, its end not seen; command_failed unless a new life shows
 """
 
 from __future__ import annotations

@@ -218,5 +218,5 @@ def counted_seconds(settings: Settings) -> float:
 
 
 def load(file: Path) -> Settings:
-    """Read the configuration ``file``. Raises toolkit.settings.ConfigError."""
+    """Read the configuration ``file``. Raises ConfigError."""
     return toolkit_settings.load(Settings, file)

@@ -82,8 +82,10 @@ def search_for(
     if discover.cmdline is not None:
         pattern = discover.cmdline
         return lambda walk: by_command_line(processes, walk, pattern)
-    unit = discover.systemd_unit or ""
-    return lambda _: by_systemd_unit(processes, cgroupfs, systemctl, unit)
+    if discover.systemd_unit is not None:
+        unit = discover.systemd_unit
+        return lambda _: by_systemd_unit(processes, cgroupfs, systemctl, unit)
+    raise AssertionError("settings let no agent pass that says nothing of how it is found")
 
 
 def by_pidfile(processes: Processes, pidfile: Path) -> int | None:

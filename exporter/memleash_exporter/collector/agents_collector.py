@@ -23,7 +23,7 @@ from memleash_exporter.collector import busy_sources, families
 from memleash_exporter.collector.agent import AgentWatch, Watched
 from memleash_exporter.collector.busy_sources import ProbeKey
 from memleash_exporter.collector.sample import AgentSample
-from memleash_exporter.decisions.busy import Word
+from memleash_exporter.decisions.busy import Busyness
 from memleash_exporter.settings import (
     Agent,
     BusySource,
@@ -140,7 +140,7 @@ class AgentsCollector(Collector):
                 is_up=None,
                 facts=None,
                 reports=(),
-                busy=Word.UNKNOWN,
+                busy=Busyness.UNKNOWN,
                 busy_since=None,
                 is_ready=None,
                 is_complete=False,

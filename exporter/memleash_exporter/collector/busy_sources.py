@@ -13,7 +13,7 @@ from memleash_exporter.adapters import marker_files, probes
 from memleash_exporter.adapters.background import BackgroundProbe
 from memleash_exporter.adapters.processes import Processes, seconds_since_boot
 from memleash_exporter.collector.sample import Life
-from memleash_exporter.decisions.busy import Report, Word
+from memleash_exporter.decisions.busy import Busyness, SourceAnswer
 from memleash_exporter.errors import CannotTell, ProcessGone
 from memleash_exporter.settings import (
     BusySource,
@@ -45,7 +45,7 @@ class Question:
     now: float
 
 
-Ask = Callable[[Question], tuple[Word, float | None]]
+Ask = Callable[[Question], tuple[Busyness, float | None]]
 
 
 def new_probe(key: ProbeKey) -> BackgroundProbe:
@@ -86,9 +86,9 @@ def background_settings(source: BusySource) -> ProbeSettings | None:
 def marker_source(directory: Path, processes: Processes) -> Ask:
     """Return a source that looks for live markers in ``directory``."""
 
-    def ask(question: Question) -> tuple[Word, float | None]:
+    def ask(question: Question) -> tuple[Busyness, float | None]:
         since = marker_files.busy_since(directory, processes, question.now)
-        return (Word.IDLE, None) if since is None else (Word.BUSY, since)
+        return (Busyness.IDLE, None) if since is None else (Busyness.BUSY, since)
 
     return ask
 
@@ -97,10 +97,10 @@ def children_source(pattern: str, processes: Processes) -> Ask:
     """Return a source that looks for descendants whose command line ``pattern`` is found in."""
     matches = re.compile(pattern).search
 
-    def ask(question: Question) -> tuple[Word, float | None]:
+    def ask(question: Question) -> tuple[Busyness, float | None]:
         life = question.life
         if life is None:
-            return Word.UNKNOWN, None
+            return Busyness.UNKNOWN, None
         boot = life.started_at - seconds_since_boot(life.start_ticks)
         starts = []
         for pid in processes.descendants(life.pid):
@@ -110,7 +110,7 @@ def children_source(pattern: str, processes: Processes) -> Ask:
                     starts.append(boot + seconds_since_boot(process.start_ticks()))
             except ProcessGone:
                 continue
-        return (Word.BUSY, min(starts)) if starts else (Word.IDLE, None)
+        return (Busyness.BUSY, min(starts)) if starts else (Busyness.IDLE, None)
 
     return ask
 
@@ -118,11 +118,11 @@ def children_source(pattern: str, processes: Processes) -> Ask:
 def background_source(probe: BackgroundProbe) -> Ask:
     """Return a source that repeats what ``probe`` heard last, about this life and lately."""
 
-    def ask(question: Question) -> tuple[Word, float | None]:
+    def ask(question: Question) -> tuple[Busyness, float | None]:
         answer = probe.latest(not_before=begin_of(question.life))
         if answer is None:
-            return Word.UNKNOWN, None
-        return (Word.BUSY, answer.since) if answer.word else (Word.IDLE, None)
+            return Busyness.UNKNOWN, None
+        return (Busyness.BUSY, answer.since) if answer.word else (Busyness.IDLE, None)
 
     return ask
 
@@ -132,14 +132,14 @@ def begin_of(life: Life | None) -> float:
     return 0.0 if life is None else seconds_since_boot(life.start_ticks)
 
 
-def report(name: str, ask: Ask, question: Question) -> Report:
+def report(name: str, ask: Ask, question: Question) -> SourceAnswer:
     """Return what the source says; what cannot be told is unknown."""
     try:
         word, since = ask(question)
     except (CannotTell, ProcessGone) as error:
         log.debug("busy source cannot tell", extra={"source": name, "problem": error})
-        return Report(name, Word.UNKNOWN)
+        return SourceAnswer(name, Busyness.UNKNOWN)
     except Exception:  # a source's boundary: one that breaks must not take the agent along
         log.exception("busy source broke", extra={"source": name})
-        return Report(name, Word.UNKNOWN)
-    return Report(name, word, since)
+        return SourceAnswer(name, Busyness.UNKNOWN)
+    return SourceAnswer(name, word, since)

@@ -8,10 +8,10 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from memleash_exporter.collector.sample import AgentSample, Facts
-from memleash_exporter.decisions.busy import Word
+from memleash_exporter.decisions.busy import Busyness
 
 _GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
-_BUSY = {Word.BUSY: 1, Word.IDLE: 0, Word.UNKNOWN: None}
+_BUSY = {Busyness.BUSY: 1, Busyness.IDLE: 0, Busyness.UNKNOWN: None}
 
 _Value = float | int | None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memleash_exporter.adapters.processes import Process, Usage
-from memleash_exporter.decisions.busy import Report, Word
+from memleash_exporter.decisions.busy import Busyness, SourceAnswer
 from memleash_exporter.settings import Agent
 
 
@@ -45,8 +45,8 @@ class AgentSample:
     agent: Agent
     is_up: bool | None
     facts: Facts | None
-    reports: tuple[Report, ...]
-    busy: Word
+    reports: tuple[SourceAnswer, ...]
+    busy: Busyness
     busy_since: float | None
     is_ready: bool | None
     is_complete: bool

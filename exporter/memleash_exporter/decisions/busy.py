@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
-class Word(enum.Enum):
+class Busyness(enum.Enum):
     """What a source says about an agent."""
 
     BUSY = "busy"
@@ -19,30 +19,30 @@ class Word(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SourceAnswer:
     """One source's word; ``since`` is the unix time the busyness began, as far as it is known."""
 
     source: str
-    word: Word
+    word: Busyness
     since: float | None = None
 
 
-def combined(reports: Sequence[Report]) -> Word:
+def combined(reports: Sequence[SourceAnswer]) -> Busyness:
     """Return the agent's word: busy when any source says so, unknown when none can tell."""
     words = {report.word for report in reports}
-    for word in (Word.BUSY, Word.IDLE):
+    for word in (Busyness.BUSY, Busyness.IDLE):
         if word in words:
             return word
-    return Word.UNKNOWN
+    return Busyness.UNKNOWN
 
 
-def busy_since(reports: Sequence[Report], before: float | None, now: float) -> float | None:
+def busy_since(reports: Sequence[SourceAnswer], before: float | None, now: float) -> float | None:
     """Return since when (unix time) the agent has been busy without a break, None when it is not.
 
     ``before`` is the answer of the previous sample: a second source that takes over before the
     first ends continues the same stretch.
     """
-    busy = [report for report in reports if report.word is Word.BUSY]
+    busy = [report for report in reports if report.word is Busyness.BUSY]
     if not busy:
         return None
     if before is not None:

@@ -3,7 +3,7 @@
 Beside the neighbours stand http, which most of them are asked by, DBOS, the inventory's files, the
 reports of diagnoses, the clock, and the responder's own metrics (telemetry).
 
-Each translates its neighbour's answers into responder.core's facts and its errors into
-responder.errors, at the edge. Every call has a deadline, none decides anything, and an answer
+Each translates its neighbour's answers into the facts of core and its errors into
+those of errors.py, at the edge. Every call has a deadline, none decides anything, and an answer
 that cannot be trusted is Unknown or an error, never a guess.
 """

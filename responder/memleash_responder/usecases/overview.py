@@ -120,7 +120,7 @@ def ping_targets(services: Services) -> list[PingTarget]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Quarantine:
+class QuarantinedAgent:
     """An agent that a restart did not help."""
 
     host: str
@@ -129,10 +129,12 @@ class Quarantine:
     reason: str
 
 
-def quarantined(services: Services) -> list[Quarantine]:
+def quarantined(services: Services) -> list[QuarantinedAgent]:
     """Return what is quarantined."""
     found = sorted(services.tables.quarantine.all().items())
-    return [Quarantine(host, agent, since, reason) for (host, agent), (since, reason) in found]
+    return [
+        QuarantinedAgent(host, agent, since, reason) for (host, agent), (since, reason) in found
+    ]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ class Snapshot:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class LastAnswer(Generic[T]):
     """What Prometheus said when it was last asked a question."""
 
     value: T
@@ -172,17 +172,17 @@ class FleetReader:
         self._services = services
         self._worker = worker
         self._lock = threading.Lock()
-        self._answers: OrderedDict[Hashable, Answer[Any]] = OrderedDict()
+        self._answers: OrderedDict[Hashable, LastAnswer[Any]] = OrderedDict()
         self._renewals: dict[Hashable, Future[None]] = {}
 
-    def loads(self) -> Answer[Mapping[Key, float]]:
+    def loads(self) -> LastAnswer[Mapping[Key, float]]:
         """Return limited memory as a share of the hard limit of every agent, the largest first.
 
         0 is an agent without a limit. One whose memory is not known is not in it.
         """
         return self._answer("loads", self._read_loads, {})
 
-    def busy(self) -> Answer[frozenset[Key]]:
+    def busy(self) -> LastAnswer[frozenset[Key]]:
         """Return the agents that are busy."""
         return self._answer("busy", lambda: frozenset(self._of_all(_BUSY)), frozenset())
 
@@ -195,11 +195,11 @@ class FleetReader:
         answer = self._answer(names, lambda: self._read_hosts(sorted(names)), nothing)
         return Snapshot(*answer.value, answer.problem)
 
-    def _answer(self, question: Hashable, read: Callable[[], T], nothing: T) -> Answer[T]:
+    def _answer(self, question: Hashable, read: Callable[[], T], nothing: T) -> LastAnswer[T]:
         """Return the last answer, after waiting a little for a fresh one where it is not."""
         now = self._services.clock.now()
         with self._lock:
-            last = self._answers.get(question, Answer(nothing, "Prometheus was not asked yet"))
+            last = self._answers.get(question, LastAnswer(nothing, "Prometheus was not asked yet"))
             if 0 <= now - last.read_at < FRESH_SECONDS:
                 return last
             renewal = self._renewals.get(question)
@@ -212,15 +212,15 @@ class FleetReader:
         with self._lock:
             return self._answers.get(question, last)
 
-    def _renew(self, question: Hashable, read: Callable[[], T], last: Answer[T]) -> None:
+    def _renew(self, question: Hashable, read: Callable[[], T], last: LastAnswer[T]) -> None:
         now = self._services.clock.now()
         try:
-            fresh = Answer(read(), None, now)
+            fresh = LastAnswer(read(), None, now)
         except FactsUnavailable as error:
-            fresh = Answer(last.value, str(error), now)
+            fresh = LastAnswer(last.value, str(error), now)
         except Exception as error:  # a thread's boundary: the page says what is wrong
             log.exception("fleet not read")
-            fresh = Answer(last.value, type(error).__name__, now)
+            fresh = LastAnswer(last.value, type(error).__name__, now)
         with self._lock:
             self._answers[question] = fresh
             self._answers.move_to_end(question)

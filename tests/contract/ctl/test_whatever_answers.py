@@ -306,7 +306,7 @@ def test_any_json_is_a_shape_or_not_understood(raw: Any) -> None:
         (answers.Summary, overview.Summary),
         (answers.Counted, overview.Counted),
         (answers.Observed, overview.Observed),
-        (answers.Quarantined, overview.Quarantine),
+        (answers.Quarantined, overview.QuarantinedAgent),
         (answers.HeldMute, overview.HeldMute),
         (answers.Report, models.Report),
         (answers.Diagnosis, models.Diagnosis),

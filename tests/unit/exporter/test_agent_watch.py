@@ -12,7 +12,7 @@ from memleash_exporter.adapters.discovery import Walk
 from memleash_exporter.collector.agent import SEARCH_AGAIN_SECONDS, AgentWatch, Watched
 from memleash_exporter.collector.busy_sources import Question
 from memleash_exporter.collector.sample import AgentSample
-from memleash_exporter.decisions.busy import Word
+from memleash_exporter.decisions.busy import Busyness
 from memleash_exporter.errors import CannotTell, SeveralAgents
 from memleash_exporter.settings import Agent, Discover, Limits, LimitsOf
 
@@ -28,7 +28,7 @@ class Host:
         self.searches = 0
         self.pid: int | None = 7
         self.cannot_tell = self.several = False
-        self.word = Word.IDLE
+        self.word = Busyness.IDLE
         agent = Agent("a", Discover(cmdline="agent"), Limits(of), include_children=include_children)
         self.watch = AgentWatch(
             Watched(agent, self.processes, self._search, [("source", self._ask)], None),
@@ -43,7 +43,7 @@ class Host:
             raise SeveralAgents("two trees")
         return self.pid
 
-    def _ask(self, _: Question) -> tuple[Word, float | None]:
+    def _ask(self, _: Question) -> tuple[Busyness, float | None]:
         return self.word, 1500.0
 
     def sample(self) -> AgentSample:
@@ -264,11 +264,11 @@ def test_where_the_kernel_does_not_tell_swap_anonymous_memory_is_unknown(fake_pr
 
 def test_a_busy_stretch_is_remembered_until_it_ends(host: Host) -> None:
     host.fake.add(7)
-    host.word = Word.BUSY
+    host.word = Busyness.BUSY
     assert host.sample().busy_since == 1500.0
-    host.word = Word.UNKNOWN
+    host.word = Busyness.UNKNOWN
     assert host.sample().busy_since is None
-    host.word = Word.BUSY
+    host.word = Busyness.BUSY
     assert host.sample().busy_since == 1500.0
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from memleash_exporter.decisions.busy import Report, Word, busy_since, combined
+from memleash_exporter.decisions.busy import Busyness, SourceAnswer, busy_since, combined
 from memleash_exporter.decisions.markers import Marker, is_live, parse
 from memleash_exporter.decisions.trees import roots
 
-BUSY, IDLE, UNKNOWN = Word.BUSY, Word.IDLE, Word.UNKNOWN
+BUSY, IDLE, UNKNOWN = Busyness.BUSY, Busyness.IDLE, Busyness.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,10 @@ BUSY, IDLE, UNKNOWN = Word.BUSY, Word.IDLE, Word.UNKNOWN
         ([IDLE, IDLE], IDLE),
     ],
 )
-def test_an_agent_is_busy_when_any_source_says_so(words: list[Word], expected: Word) -> None:
-    reports = [Report(str(number), word) for number, word in enumerate(words)]
+def test_an_agent_is_busy_when_any_source_says_so(
+    words: list[Busyness], expected: Busyness
+) -> None:
+    reports = [SourceAnswer(str(number), word) for number, word in enumerate(words)]
     assert combined(reports) is expected
     assert combined(reports[::-1]) is expected
 
@@ -34,17 +36,17 @@ def test_an_agent_is_busy_when_any_source_says_so(words: list[Word], expected: W
     ("reports", "before", "expected"),
     [
         ([], None, None),
-        ([Report("a", IDLE)], 50.0, None),
-        ([Report("a", UNKNOWN)], 50.0, None),
-        ([Report("a", BUSY)], None, 100.0),
-        ([Report("a", BUSY, 90.0)], None, 90.0),
-        ([Report("a", BUSY, 90.0), Report("b", BUSY, 80.0)], None, 80.0),
-        ([Report("a", IDLE, 10.0), Report("b", BUSY, 80.0)], None, 80.0),
-        ([Report("b", BUSY, 95.0)], 50.0, 50.0),
+        ([SourceAnswer("a", IDLE)], 50.0, None),
+        ([SourceAnswer("a", UNKNOWN)], 50.0, None),
+        ([SourceAnswer("a", BUSY)], None, 100.0),
+        ([SourceAnswer("a", BUSY, 90.0)], None, 90.0),
+        ([SourceAnswer("a", BUSY, 90.0), SourceAnswer("b", BUSY, 80.0)], None, 80.0),
+        ([SourceAnswer("a", IDLE, 10.0), SourceAnswer("b", BUSY, 80.0)], None, 80.0),
+        ([SourceAnswer("b", BUSY, 95.0)], 50.0, 50.0),
     ],
 )
 def test_a_busy_stretch_begins_with_its_first_source_and_ends_with_its_last(
-    reports: list[Report], before: float | None, expected: float | None
+    reports: list[SourceAnswer], before: float | None, expected: float | None
 ) -> None:
     assert busy_since(reports, before, now=100.0) == expected
 

@@ -372,7 +372,7 @@ class MuteList:
 class QuarantineList:
     """The quarantined agents."""
 
-    quarantine: Sequence[overview.Quarantine]
+    quarantine: Sequence[overview.QuarantinedAgent]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
