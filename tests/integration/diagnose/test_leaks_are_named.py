@@ -152,7 +152,7 @@ def test_with_the_hook_growth_is_exact_and_sites_are_named_by_file_and_line(
 def test_what_a_c_program_holds_is_told_by_chunk_size_and_mapping(
     agent: Agent, diagnosis_of: Diagnoses, heart: Heart, leaking_c: Path
 ) -> None:
-    report = diagnosed(diagnosis_of(agent(leaking_c).pid, profile="native"))
+    report = diagnosed(diagnosis_of(agent(leaking_c).pid, profile="native", interval_seconds=1.0))
 
     assert first_suspect(report).startswith("- malloc chunks of size `1024` grew by ")
     assert [one["name"] for one in report["grown"]["mappings"]] == ["[heap] rw-p"]

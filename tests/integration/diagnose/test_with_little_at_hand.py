@@ -96,6 +96,7 @@ def test_where_its_memory_may_not_be_read_a_c_programs_mappings_are_told_all_the
 ) -> None:
     plan = dataclasses.replace(
         diagnosis_of(agent(leaking_c).pid, profile="native").plan,
+        interval_seconds=1.0,  # a program that gets no CPU for a round does not grow in it
         marker_root="",
         work_root=f"/var/tmp/memleash-test-native-{os.getpid()}",
     )
