@@ -31,7 +31,7 @@ from typing import Any
 import fabric
 import paramiko
 
-from demo.stack.fleet import Fleet, Member, running
+from demo.stack.loopback_hosts import Fleet, Member, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
 

@@ -33,8 +33,8 @@ import psutil
 import sqlalchemy as sa
 
 from demo.stack.fake_peers import Reply
-from demo.stack.fleet import OVER_MIB, QUICK, Fleet, Member, Patience, running
 from demo.stack.http import CallFailed, post
+from demo.stack.loopback_hosts import OVER_MIB, QUICK, Fleet, Member, Patience, running
 from demo.stack.postgres import running_postgres
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from memleash_responder.core.facts import Host
-from memleash_responder.core.libvirtd import LibvirtdRule
+from memleash_responder.core.libvirtd_choice import LibvirtdRule
 from memleash_responder.core.matchers import parse_matcher
 from memleash_responder.core.values import HostUrlTemplate, MatcherText, TimeZone, UrlTemplate
 from memleash_responder.http_settings import Authorization, BasicAuth, HttpConfig, TlsConfig

@@ -25,7 +25,7 @@ from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
-from memleash_responder.adapters.telemetry import Part, Telemetry
+from memleash_responder.adapters.own_metrics import Part, Telemetry
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import diagnosis_workflow, host_watch, restart_workflow
 from memleash_responder.usecases.abandoned_restarts import AbandonedRestarts

@@ -13,7 +13,7 @@ from memleash_responder.controller_settings import Controller, HttpControllerSet
 from memleash_responder.core.access import Access, Links
 from memleash_responder.core.diagnosis_settings import Diagnose
 from memleash_responder.core.facts import Host
-from memleash_responder.core.libvirtd import LibvirtdChoice, LibvirtdRule, choose_libvirtd
+from memleash_responder.core.libvirtd_choice import LibvirtdChoice, LibvirtdRule, choose_libvirtd
 from memleash_responder.core.policy import Fleet, Guards, Mode, Mute, RestartPolicy
 from memleash_responder.core.restart_windows import parse_window
 from memleash_responder.core.values import (

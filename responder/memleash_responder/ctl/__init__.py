@@ -6,7 +6,7 @@ config, client  where the responder is and how to speak to it
 errors          what ends a command early, and its exit code
 answers         what the responder answers, checked
 output          tables and JSON; nothing from outside reaches the terminal raw
-fleet, restarts, switches, checks, diagnoses   the commands
+hosts, restarts, switches, checks, diagnoses   the commands
 """
 
 import importlib

@@ -15,7 +15,7 @@ from memleash_responder.ctl.config import load
 from memleash_responder.ctl.context import Ctl
 from memleash_responder.ctl.diagnoses import diagnose, reports
 from memleash_responder.ctl.errors import CtlError, Exit
-from memleash_responder.ctl.fleet import (
+from memleash_responder.ctl.hosts import (
     controller,
     explain,
     hosts,

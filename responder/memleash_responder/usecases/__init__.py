@@ -21,7 +21,7 @@ silences                 Alertmanager made to agree with those claims
 host_states              the states of all hosts, by what is stored
 host_watch               controllers asked about the whole fleet, Prometheus about pings
 controller_check         whether a controller can be relied on for a host
-host_handover            controllers reconnect a host, and its drain ends
+host_return              controllers reconnect a host, and its drain ends
 host_recovery            lost hosts reconnected, undrains that are still owed
 replicas                 which replicas live, and the work of dead ones taken over
 keeper                   the schedule that calls the above again and again

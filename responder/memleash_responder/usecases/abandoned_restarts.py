@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.restarts import NOT_BEGUN, Restart
 from memleash_responder.usecases.restart_end import finish, lose, release_host

@@ -16,8 +16,8 @@ from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable, run_step
 from memleash_responder.adapters.diagnoser import Answer, Diagnoser, DiagnoserError, State
 from memleash_responder.adapters.diagnoser_program import Plan, Verb
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.adapters.reports import BadReport
-from memleash_responder.adapters.telemetry import Part
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.diagnoses import WITH_REPORT, DiagnosisStepResult
 from memleash_responder.core.diagnosis_settings import Diagnose

@@ -8,7 +8,7 @@ from typing import Any
 
 from memleash_responder.core.facts import AgentFacts, Host, Unknown
 from memleash_responder.core.guards import deciding, refusals
-from memleash_responder.core.libvirtd import LibvirtdChoice
+from memleash_responder.core.libvirtd_choice import LibvirtdChoice
 from memleash_responder.core.outcomes import Refusal
 from memleash_responder.core.restarts import Restart
 from memleash_responder.core.situation import Situation

@@ -13,7 +13,7 @@ import logging
 from concurrent.futures import Executor
 
 from memleash_responder.adapters.database.hosts import HostRecord
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.facts import AgentFacts, Unknown, shown
 from memleash_responder.core.host_states import HostState
 from memleash_responder.core.proof import missing_proof
@@ -27,7 +27,7 @@ from memleash_responder.core.reconnects import (
 from memleash_responder.core.untrusted import line
 from memleash_responder.errors import ReconnectFailed
 from memleash_responder.usecases.agent_facts import read_agent
-from memleash_responder.usecases.host_handover import reconnect_host, undrain
+from memleash_responder.usecases.host_return import reconnect_host, undrain
 from memleash_responder.usecases.host_states import known_hosts
 from memleash_responder.usecases.restart_looks import probe
 from memleash_responder.usecases.services import Services

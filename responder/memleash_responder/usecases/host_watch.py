@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.controller_rounds import believed_seconds, in_turn
 from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.host_states import HostState

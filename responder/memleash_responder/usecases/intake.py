@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.alerts import (
     Alert,
     Notification,

@@ -2,7 +2,7 @@
 
 What Alertmanager has follows from the claims (see silences). One replica does it for all (see
 keeper). Hosts are asked in workers, so that the keeper goes on; those that do not answer promptly
-wait for the others (see look_turns).
+wait for the others (see exporter_turns).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
+from memleash_responder.core.exporter_turns import PROMPT_SECONDS, Turn, after_ask, next_in_line
 from memleash_responder.core.facts import AgentFacts, Unknown
-from memleash_responder.core.look_turns import PROMPT_SECONDS, Turn, after_ask, next_in_line
 from memleash_responder.core.mutes import (
     ENDED_BY_HAND,
     Claim,

@@ -14,7 +14,7 @@ import logging
 import signal
 from collections.abc import Callable
 
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.heartbeats import Watch, silent, watched
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.settings import Replicas

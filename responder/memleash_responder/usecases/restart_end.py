@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.outcomes import FAILED, Outcome, Refusal
 from memleash_responder.core.restarts import Restart
-from memleash_responder.usecases.host_handover import undrain
+from memleash_responder.usecases.host_return import undrain
 from memleash_responder.usecases.restart_mute import drop_mute
 from memleash_responder.usecases.services import Services
 from memleash_responder.usecases.unforeseen import try_one

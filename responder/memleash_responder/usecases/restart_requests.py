@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 
 from memleash_responder.adapters.database.restarts import new_id
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.alerts import Alert
 from memleash_responder.core.guards import deciding, refusals
 from memleash_responder.core.host_states import HostState

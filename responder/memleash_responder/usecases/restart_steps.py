@@ -30,7 +30,7 @@ from memleash_responder.errors import (
     SshError,
 )
 from memleash_responder.usecases.diagnosis_in_restart import before_restart
-from memleash_responder.usecases.host_handover import reconnect_host, undrain
+from memleash_responder.usecases.host_return import reconnect_host, undrain
 from memleash_responder.usecases.restart_looks import (
     agent_of,
     host_of,

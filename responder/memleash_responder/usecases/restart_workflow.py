@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from memleash_responder.adapters.dbos_engine import Durable, run_step
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.progress import Ended, Failed, Progress, RestartStepResult
 from memleash_responder.core.restarts import Restart

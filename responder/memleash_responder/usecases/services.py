@@ -25,10 +25,10 @@ from memleash_responder.adapters.database.restarts import Restarts
 from memleash_responder.adapters.database.sent_commands import SentCommands
 from memleash_responder.adapters.exporter import ExporterClient
 from memleash_responder.adapters.inventory import Inventory
+from memleash_responder.adapters.own_metrics import Telemetry
 from memleash_responder.adapters.prometheus import PrometheusClient
 from memleash_responder.adapters.reports import Reports
 from memleash_responder.adapters.ssh.client import SshClient
-from memleash_responder.adapters.telemetry import Telemetry
 from memleash_responder.settings import Settings
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.errors import DatabaseUnavailable, ResponderError
 from memleash_responder.usecases.services import Services

@@ -161,7 +161,7 @@ def test_a_responder_that_hangs_is_3_within_the_timeout(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("memleash_responder.ctl.fleet._RECONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("memleash_responder.ctl.hosts._RECONNECT_SECONDS", 0.2)
     config = tmp_path / "ctl.yml"
     config.write_text("timeout: 200ms", encoding="utf-8")
     with Server(None).running() as server:

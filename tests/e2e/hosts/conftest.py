@@ -12,7 +12,7 @@ import pytest
 
 from demo.stack.tools import REPOSITORY
 from tests.e2e.docker import build
-from tests.e2e.hosts.fleet import Fleet, running_fleet
+from tests.e2e.hosts.three_hosts import Fleet, running_fleet
 
 _DOCKERFILE = REPOSITORY / "tests/e2e/images/host.Dockerfile"
 

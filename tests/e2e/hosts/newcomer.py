@@ -15,8 +15,8 @@ from demo.stack.http import Json, get
 from demo.stack.processes import wait_until
 from tests.e2e.docker import docker, start
 from tests.e2e.hosts import configs, documented
-from tests.e2e.hosts.fleet import AS_A_HOST
 from tests.e2e.hosts.machine import Machine
+from tests.e2e.hosts.three_hosts import AS_A_HOST
 
 NODE, AGENT = "node-7", "zstack-kvmagent"  # as the pages have them
 UNIT = f"{AGENT}.service"

@@ -6,8 +6,8 @@ import pytest
 
 from tests.e2e.hosts import configs
 from tests.e2e.hosts.configs import COLLECTD, MIB, UNITS, ZABBIX
-from tests.e2e.hosts.fleet import Fleet, now
 from tests.e2e.hosts.machine import Machine
+from tests.e2e.hosts.three_hosts import Fleet, now
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -10,8 +10,8 @@ import pytest
 from demo.stack.http import answers
 from tests.e2e.docker import DockerFailed
 from tests.e2e.hosts.configs import COLLECTD, MIB, SAMPLE, UNITS
-from tests.e2e.hosts.fleet import Fleet, now
 from tests.e2e.hosts.machine import Machine
+from tests.e2e.hosts.three_hosts import Fleet, now
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

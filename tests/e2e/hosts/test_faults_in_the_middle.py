@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.hosts.configs import SAMPLE, UNITS
-from tests.e2e.hosts.fleet import Fleet, now, write_known_hosts
 from tests.e2e.hosts.machine import Machine
+from tests.e2e.hosts.three_hosts import Fleet, now, write_known_hosts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 UNIT = UNITS[SAMPLE]

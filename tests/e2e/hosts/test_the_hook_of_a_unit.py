@@ -10,8 +10,8 @@ import pytest
 from demo.stack.processes import wait_until
 from demo.stack.tools import REPOSITORY
 from tests.e2e.docker import DockerFailed, start
-from tests.e2e.hosts.fleet import AS_A_HOST
 from tests.e2e.hosts.machine import Machine
+from tests.e2e.hosts.three_hosts import AS_A_HOST
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

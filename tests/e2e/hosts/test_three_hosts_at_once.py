@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.hosts.configs import SAMPLE, UNITS
-from tests.e2e.hosts.fleet import HOSTS, Fleet, now
+from tests.e2e.hosts.three_hosts import HOSTS, Fleet, now
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 UNIT = UNITS[SAMPLE]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.docker import DockerFailed
 from tests.e2e.hosts.configs import SAMPLE, UNITS
-from tests.e2e.hosts.fleet import HARDENED, Fleet
+from tests.e2e.hosts.three_hosts import HARDENED, Fleet
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.integration
 
 RUN = """
 import pathlib, signal, sys
-from demo.stack import fleet, postgres
+from demo.stack import loopback_hosts, postgres
 folder = pathlib.Path(sys.argv[1])
 with (
     postgres.running_postgres() as database,
-    fleet.running(folder, [fleet.Member("a")]) as running,
+    loopback_hosts.running(folder, [loopback_hosts.Member("a")]) as running,
     running.responder("only") as responder,
 ):
     running.start_agent("a")

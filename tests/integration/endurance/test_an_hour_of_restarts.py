@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack.fleet import OVER_MIB, PATIENT, QUICK, Fleet, Member, running
+from demo.stack.loopback_hosts import OVER_MIB, PATIENT, QUICK, Fleet, Member, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
 from memleash_responder.core.policy import Fleet as FleetPolicy

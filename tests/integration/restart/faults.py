@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from demo.stack.fake_peers import Limit, Reply, limit
-from demo.stack.fleet import OVER_MIB
+from demo.stack.loopback_hosts import OVER_MIB
 
 MIB = 1024**2
 RUNNING = {"running": [{"id": "task-7", "name": "migrate"}]}

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from demo.stack.fake_peers import Reply
-from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import CallFailed, post
+from demo.stack.loopback_hosts import Fleet, Member, running
 from demo.stack.processes import wait_until
 from memleash_responder.core.steps import Step
 from tests.support.windows import closed, write_windows

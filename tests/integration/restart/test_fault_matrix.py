@@ -18,8 +18,8 @@ import pytest
 
 from demo import http_server
 from demo.stack.fake_peers import CONTROLLERS, Peers
-from demo.stack.fleet import Fleet, Member, Patience, running
 from demo.stack.http import Json, get, post
+from demo.stack.loopback_hosts import Fleet, Member, Patience, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
 from memleash_responder.core.steps import Step

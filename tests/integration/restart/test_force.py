@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from demo.stack.fake_peers import Reply
-from demo.stack.fleet import Member, running
 from demo.stack.http import post
+from demo.stack.loopback_hosts import Member, running
 from demo.stack.processes import wait_until
 
 pytestmark = pytest.mark.integration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo.stack.fleet import Member, running
+from demo.stack.loopback_hosts import Member, running
 
 pytestmark = pytest.mark.integration
 

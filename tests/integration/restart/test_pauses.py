@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from demo.stack.fake_peers import Reply
-from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import CallFailed, Json, post
+from demo.stack.loopback_hosts import Fleet, Member, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder, notification, over_limit
 

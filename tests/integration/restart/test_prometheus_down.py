@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack.fleet import Member, running
+from demo.stack.loopback_hosts import Member, running
 
 pytestmark = pytest.mark.integration
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from demo.stack.fake_peers import CONTROLLERS
-from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json, post
+from demo.stack.loopback_hosts import Fleet, Member, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
 from tests.integration.restart.faults import TWO_AGENTS

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from demo.stack.fake_peers import CONTROLLERS, Reply
-from demo.stack.fleet import PATIENT, Fleet, Member, running
 from demo.stack.http import CallFailed, Json, call, get, post
+from demo.stack.loopback_hosts import PATIENT, Fleet, Member, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder, over_limit
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from demo.stack.fake_peers import CONTROLLERS
-from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json
+from demo.stack.loopback_hosts import Fleet, Member, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder, alert
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from demo.stack.fake_peers import Reply
-from demo.stack.fleet import Fleet, Member, running
 from demo.stack.http import Json, get, post
+from demo.stack.loopback_hosts import Fleet, Member, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
 from tests.support.windows import ALWAYS, closed, with_windows, write_windows

@@ -16,8 +16,8 @@ from statistics import median
 
 import pytest
 
-from demo.stack.fleet import OVER_MIB, PATIENT, QUICK, Fleet, Member, running
 from demo.stack.http import Json, get
+from demo.stack.loopback_hosts import OVER_MIB, PATIENT, QUICK, Fleet, Member, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder, over_limit
 from memleash_toolkit.units import format_duration

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from demo.stack.fleet import PATIENT, Fleet, Member, running
 from demo.stack.http import answers, post
+from demo.stack.loopback_hosts import PATIENT, Fleet, Member, running
 from demo.stack.processes import wait_until
 from demo.stack.responder import Responder
 from tests.support.zstack.rest import KEY_ID, KEY_SECRET

@@ -20,7 +20,7 @@ from demo.stack.ports import reserve_ports
 from demo.stack.processes import Program, wait_until
 from demo.stack.tools import Tools
 from rules.lint import RULES
-from tests.integration.rules.fleet import Fleet, serve
+from tests.integration.rules.scraped_hosts import Fleet, serve
 from tests.support.stacks import find_or_skip
 
 MEMORY_GROUP_INTERVAL_SECONDS = 20  # 31 minutes in a fleet

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from memleash_responder.core.look_turns import Turn, after_ask, next_in_line
+from memleash_responder.core.exporter_turns import Turn, after_ask, next_in_line
 from memleash_responder.core.policy import Mute
 from memleash_toolkit.values import Duration
 

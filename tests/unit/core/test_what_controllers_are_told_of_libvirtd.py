@@ -9,7 +9,7 @@ import pytest
 
 from memleash_responder.controller_settings import HttpControllerSettings
 from memleash_responder.core.inventory_labels import yes_or_no
-from memleash_responder.core.libvirtd import choose_libvirtd
+from memleash_responder.core.libvirtd_choice import choose_libvirtd
 from memleash_responder.core.matchers import Matcher
 from memleash_toolkit.settings import ConfigError, build
 

@@ -13,7 +13,7 @@ from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
-from memleash_responder.adapters.telemetry import Telemetry
+from memleash_responder.adapters.own_metrics import Telemetry
 from memleash_responder.core.facts import Host
 from memleash_responder.settings import InventorySettings, Settings
 from memleash_responder.usecases.services import Tables

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from demo.stack.processes import wait_until
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.replicas import LEASE, Liveness
 from tests.unit.usecases.world import World

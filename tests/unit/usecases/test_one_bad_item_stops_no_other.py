@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from memleash_responder.adapters.alertmanager import Silence
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.facts import Host
 from memleash_responder.core.mutes import Claim
 from memleash_responder.core.outcomes import Outcome

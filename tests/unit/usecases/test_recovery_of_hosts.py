@@ -14,8 +14,8 @@ from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.reconnects import next_attempt_seconds
 from memleash_responder.core.restarts import Restart
 from memleash_responder.errors import Conflict, DatabaseUnavailable, PeerRefused
-from memleash_responder.usecases.host_handover import undrain
 from memleash_responder.usecases.host_recovery import Recovery
+from memleash_responder.usecases.host_return import undrain
 from memleash_responder.usecases.muting import Muting
 from memleash_responder.usecases.operator import Operator
 from tests.unit.usecases.outside import LARGE

@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from demo.stack.processes import wait_until
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.facts import Host, Unknown
 from memleash_responder.core.host_states import HostState
 from memleash_responder.core.restarts import Restart

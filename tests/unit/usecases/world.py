@@ -24,7 +24,7 @@ from sqlalchemy import event
 from memleash_responder import settings
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
-from memleash_responder.adapters.telemetry import Telemetry
+from memleash_responder.adapters.own_metrics import Telemetry
 from memleash_responder.core.policy import Fleet, Guards, Mode
 from memleash_responder.core.restarts import WAITING, Restart
 from memleash_responder.usecases.host_recovery import Recovery

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memleash_responder.adapters.telemetry import Part
+from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.facts import Host
 from memleash_responder.settings import libvirtd_choices
 from memleash_responder.usecases.services import Services
