@@ -31,9 +31,12 @@ def test_killed_between_restart_and_ready_it_ends_restarted_with_one_restart(sta
     assert not answers(stack.layout.url("agent", "/host/echo"))  # the new life is not ready yet
     responder.start()
 
+    # Its pings fail until the agent first answers, and a request of that time is refused.
     restart = wait_until(
         "the workflow to end",
-        lambda: next((each for each in observer.restarts() if each["outcome"]), None),
+        lambda: next(
+            (one for one in observer.restarts() if one["command_sent_at"] and one["outcome"]), None
+        ),
         seen=observer.restarts,
     )
     assert restart["outcome"] == "restarted"

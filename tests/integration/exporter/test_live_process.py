@@ -100,11 +100,23 @@ def test_a_leak_in_a_child_is_seen_where_the_limits_are_of_the_tree(
         seen = exporter.scrape()
         return {of: seen[f"memleash_agent_limited_memory_bytes{{agent={of}}}"] for of in kinds}
 
+    def settled() -> dict[str, float]:
+        """Return what is held once the child has given back what its start took."""
+        last = limited()
+
+        def same() -> bool:
+            nonlocal last
+            before, last = last, limited()
+            return before == last
+
+        wait_until("the child to settle", same)
+        return last
+
     before = limited()
     assert before["anonymous"] < before["main"] == before["tree"]
     agent.tell("leak 64")
     wait_until("the child to count", lambda: limited()["tree"] > before["tree"] + 64 * MIB)
-    after = limited()
+    after = settled()
     for of in ("main", "anonymous"):
         assert after[of] == pytest.approx(before[of], abs=MIB), of
     agent.tell("grow 32")
