@@ -120,11 +120,11 @@ _VERIFY = frozenset({Step.VERIFY})
 _ALWAYS = frozenset({Step.ADMIT, Step.VERIFY, Step.RESTART})
 
 GUARDS: tuple[Guard, ...] = (
-    _guard("resolved", _ALWAYS, lambda now: now.restart, checks.resolved),
-    _guard("denied", _ALWAYS, lambda now: now.restart, checks.denied),
-    _guard("paused", _ALWAYS, lambda now: now.pauses, checks.paused),
-    _guard("observe_mode", _ALWAYS, lambda now: now.restart, checks.observe_mode),
-    _guard("quarantined", _ADMIT, lambda now: now.quarantined, checks.quarantined),
+    _guard("resolved", _ALWAYS, lambda known: known.restart, checks.resolved),
+    _guard("denied", _ALWAYS, lambda known: known.restart, checks.denied),
+    _guard("paused", _ALWAYS, lambda known: known.pauses, checks.paused),
+    _guard("observe_mode", _ALWAYS, lambda known: known.restart, checks.observe_mode),
+    _guard("quarantined", _ADMIT, lambda known: known.quarantined, checks.quarantined),
     _guard("maintenance", _ALWAYS, facts.standing, checks.maintenance),
     _guard("host_not_connected", _ADMIT, facts.standing, checks.host_not_connected),
     _guard(
@@ -136,12 +136,12 @@ GUARDS: tuple[Guard, ...] = (
         blind=_BLIND_TO_CONTROLLERS,
     ),
     _guard("pings_unknown", _ADMIT, facts.pings, checks.passes),
-    _guard("storm", _ALWAYS, lambda now: now.storm, checks.storm),
-    _guard("cooldown", _ADMIT_AND_SEND, lambda now: now.agent_restart_ages, checks.cooldown),
+    _guard("storm", _ALWAYS, lambda known: known.storm, checks.storm),
+    _guard("cooldown", _ADMIT_AND_SEND, lambda known: known.agent_restart_ages, checks.cooldown),
     _guard(
         "restart_budget",
         _ADMIT_AND_SEND,
-        lambda now: (now.agent_restart_ages, now.fleet_restart_ages),
+        lambda known: (known.agent_restart_ages, known.fleet_restart_ages),
         checks.restart_budget,
     ),
     _guard("facts_unavailable", _ALWAYS, facts.memory, checks.passes),
@@ -149,10 +149,10 @@ GUARDS: tuple[Guard, ...] = (
     _guard("below_hard_limit", _ALWAYS, facts.memory, checks.below_hard_limit),
     _guard("startup_grace", _ADMIT, facts.life, checks.startup_grace),
     _guard("readiness_unknown", _ADMIT, facts.ready, checks.passes),
-    _guard("outside_window", _ALWAYS, lambda now: now.restart, checks.outside_window),
-    _guard("alerts_firing", _ALWAYS, lambda now: now.alerts_firing, checks.alerts_firing),
+    _guard("outside_window", _ALWAYS, lambda known: known.restart, checks.outside_window),
+    _guard("alerts_firing", _ALWAYS, lambda known: known.alerts_firing, checks.alerts_firing),
     _guard("busy", _ALWAYS, facts.busy, checks.busy, forceable=True),
-    _guard("awaiting_approval", _ADMIT, lambda now: now.restart, checks.awaiting_approval),
+    _guard("awaiting_approval", _ADMIT, lambda known: known.restart, checks.awaiting_approval),
     _guard(
         "controller_unreachable",
         _VERIFY,

@@ -12,7 +12,8 @@ from memleash_responder.core.policy import Fleet
 
 IGNORED = "ignored"
 
-ONE_IS_NO_STORM = 2
+_FEWEST_HOSTS = 2
+"""One host alone is no storm, whatever is configured."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class StormCount:
     def of(cls, over: int, hosts: int, policy: Fleet) -> StormCount:
         """Return the count for ``over`` of ``hosts`` that ask for a restart."""
         above = int(policy.storm_fraction * hosts) + 1
-        return cls(over, hosts, max(ONE_IS_NO_STORM, policy.storm_least, above))
+        return cls(over, hosts, max(_FEWEST_HOSTS, policy.storm_least, above))
 
 
 def after_count(state: str, count: StormCount) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memleash_responder.core.controller_checks import Finding
+from memleash_responder.adapters.controllers.check import Finding
 from memleash_responder.errors import NotFound
 from memleash_responder.usecases.operator import known_host
 from memleash_responder.usecases.services import Services

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from demo.http_server import Reply, Request, as_json, serving
+from memleash_responder.adapters.controllers.check import Finding
 from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.controller_settings import HttpControllerSettings
-from memleash_responder.core.controller_checks import Finding
 from memleash_responder.core.facts import Host
 
 HOST = Host("node-1", "127.0.0.1:1", "node-1", {"host": "node-1", "zone": "a"})

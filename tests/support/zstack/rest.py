@@ -5,6 +5,7 @@ See server.py for what it serves, and for where it was read.
 
 from __future__ import annotations
 
+import abc
 import base64
 import contextlib
 import dataclasses
@@ -72,7 +73,7 @@ class Job:
     reply: Reply | None = None
 
 
-class Rest:
+class Rest(abc.ABC):
     """Answers requests by the routes of its subclass."""
 
     def __init__(self) -> None:
@@ -85,9 +86,9 @@ class Rest:
         self._sessions: set[str] = set()
         self._jobs: dict[str, Job] = {}
 
+    @abc.abstractmethod
     def routes(self) -> Mapping[tuple[str, str], Callable[..., Json | Job]]:
         """Return what serves each method and path."""
-        raise NotImplementedError
 
     def expire_sessions(self) -> None:
         self._sessions.clear()

@@ -5,6 +5,7 @@ A question passes when its answer can be used, whichever it is: a host with a ru
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +19,22 @@ from memleash_responder.adapters.controllers.controller import (
     Wait,
     name_there,
 )
-from memleash_responder.core.controller_checks import Finding
 from memleash_responder.core.facts import Host
 from memleash_responder.core.untrusted import NAMES_LISTED, line
 
 Question = Callable[[Controller, Host, str], str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One question to a controller, and its answer."""
+
+    check: str
+    passes: bool
+    said: str
+    """The answer, or why there is none."""
+    seconds: float
+    """How long it took."""
 
 
 def check(client: Controller, host: Host, agent: str) -> list[Finding]:

@@ -11,13 +11,12 @@ import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from memleash_responder.adapters.controllers.check import check
+from memleash_responder.adapters.controllers.check import Finding, check
 from memleash_responder.adapters.controllers.controller import FAILURES, Controller, Target, Wait
 from memleash_responder.adapters.controllers.http import HttpController
 from memleash_responder.adapters.controllers.slurm import SlurmController
 from memleash_responder.adapters.controllers.zstack import ZstackController
 from memleash_responder.controller_settings import ControllerSettings
-from memleash_responder.core.controller_checks import Finding
 from memleash_responder.core.facts import ControllerTasks, Host, Unknown
 from memleash_responder.core.host_states import ControllerState, HostState
 from memleash_responder.errors import ControllerError, ReconnectFailed

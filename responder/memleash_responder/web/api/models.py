@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from memleash_responder.adapters import reports
+from memleash_responder.adapters.controllers.check import Finding
 from memleash_responder.adapters.database import diagnoses
 from memleash_responder.core import restarts
 from memleash_responder.core.alerts import Remediation
-from memleash_responder.core.controller_checks import Finding
 from memleash_responder.core.facts import Host as KnownHost
 from memleash_responder.core.facts import Unknown
 from memleash_responder.core.guards import GUARDS

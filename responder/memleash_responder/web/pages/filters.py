@@ -28,7 +28,7 @@ _STANDING: dict[str, str] = {
     Step.RESTART: "running the restart command",
     Step.READY: "waiting for the new process to answer",
     Step.RECONNECT: "waiting for the controllers to take the host back",
-    Step.RELEASE: "giving everything back",
+    Step.RELEASE: "releasing the host",
 }
 
 _PASSES = {
