@@ -78,23 +78,32 @@ class Limits:
         return odd
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paced:
+    """What is asked in the background, one answer every so often."""
+
+    timeout: Duration = Duration(2.0)
+    interval: Duration = Duration(5.0)
+    max_age: Duration = Duration(15.0)
+
+    def __post_init__(self) -> None:
+        if self.max_age < self.timeout + self.interval:
+            raise ValueError(
+                "max_age must be at least timeout + interval, or words expire too early"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Markers:
     """Busy while a live marker file is in the agent's directory."""
 
 
 @dataclass(frozen=True, slots=True)
-class HttpBusy:
+class HttpBusy(Paced):
     """Busy while ``field`` (dots go deeper) of the JSON at ``url`` is true, or a number over 0."""
 
     url: HttpUrl
     field: Line = "busy"
-    timeout: Duration = Duration(2.0)
-    interval: Duration = Duration(5.0)
-    max_age: Duration = Duration(15.0)
-
-    def __post_init__(self) -> None:
-        _check_pace(self.timeout, self.interval, self.max_age)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +114,33 @@ class Children:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandBusy:
+class CommandBusy(Paced):
     """Busy when ``argv`` exits 0, idle when it exits 1, as with pgrep or grep; else unknown."""
 
     argv: OneOrMore[str]
-    timeout: Duration = Duration(2.0)
-    interval: Duration = Duration(5.0)
-    max_age: Duration = Duration(15.0)
 
     def __post_init__(self) -> None:
-        if not self.argv[0].startswith("/"):
-            raise ValueError("argv must begin with the absolute path of a program")
-        _check_pace(self.timeout, self.interval, self.max_age)
+        _check_program(self.argv)
+        Paced.__post_init__(self)
 
 
-BusyKind = Markers | HttpBusy | Children | CommandBusy
+@dataclass(frozen=True, slots=True)
+class FilesBusy:
+    """Busy while a file that ``glob`` matches is there, no older than ``max_age``.
+
+    A file whose content names a process counts only while that process lives.
+    """
+
+    glob: Path
+    """Wildcards may stand in the file's name only."""
+    max_age: Duration = Duration(3600.0)
+
+    def __post_init__(self) -> None:
+        if any(character in str(self.glob.parent) for character in "*?["):
+            raise ValueError("glob may have wildcards in the file's name only, not in its folder")
+
+
+BusyKind = Markers | HttpBusy | Children | CommandBusy | FilesBusy
 """Every kind of busy source; collector/busy_sources.py says how each is asked."""
 
 
@@ -131,9 +152,10 @@ class BusySource:
     http: HttpBusy | None = None
     children: Children | None = None
     command: CommandBusy | None = None
+    files: FilesBusy | None = None
 
     def __post_init__(self) -> None:
-        _exactly_one(self, "markers", "http", "children", "command")
+        _exactly_one(self, *self.__slots__)
 
     @property
     def kind(self) -> str:
@@ -148,29 +170,17 @@ class BusySource:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpReady:
+class HttpReady(Paced):
     """Ready while ``url`` answers with a status of 200 to 299."""
 
     url: HttpUrl
-    timeout: Duration = Duration(2.0)
-    interval: Duration = Duration(5.0)
-    max_age: Duration = Duration(15.0)
-
-    def __post_init__(self) -> None:
-        _check_pace(self.timeout, self.interval, self.max_age)
 
 
 @dataclass(frozen=True, slots=True)
-class TcpReady:
+class TcpReady(Paced):
     """Ready while ``address`` (host:port) accepts a connection. May be given as that text alone."""
 
     address: HostAndPort
-    timeout: Duration = Duration(2.0)
-    interval: Duration = Duration(5.0)
-    max_age: Duration = Duration(15.0)
-
-    def __post_init__(self) -> None:
-        _check_pace(self.timeout, self.interval, self.max_age)
 
     @classmethod
     def from_text(cls, text: HostAndPort) -> TcpReady:
@@ -179,14 +189,76 @@ class TcpReady:
 
 
 @dataclass(frozen=True, slots=True)
+class UnixReady(Paced):
+    """Ready while the stream socket at ``path`` accepts a connection. May be given as a path."""
+
+    path: Path
+
+    @classmethod
+    def from_text(cls, text: Path) -> UnixReady:
+        """Return the probe of the socket at ``text`` at the default pace."""
+        return cls(text)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReady(Paced):
+    """Ready when ``argv`` exits 0, not ready when it exits 1; else unknown."""
+
+    argv: OneOrMore[str]
+
+    def __post_init__(self) -> None:
+        _check_program(self.argv)
+        Paced.__post_init__(self)
+
+
+class ActiveState(enum.StrEnum):
+    """The state of a systemd unit that counts as ready."""
+
+    ACTIVE = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemdReady(Paced):
+    """Ready while systemd calls the agent's unit ``state``. May be given as that state alone.
+
+    A unit of ``Type=notify`` is active once the agent has said that it is ready; one of another
+    type as soon as its process runs, which proves little.
+    """
+
+    state: ActiveState
+
+    @classmethod
+    def from_text(cls, text: ActiveState) -> SystemdReady:
+        """Return the probe for the state ``text`` at the default pace."""
+        return cls(text)
+
+
+ReadyKind = HttpReady | TcpReady | UnixReady | CommandReady | SystemdReady | Duration
+"""Every kind of readiness probe; collector/readiness.py says how each is asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """How to see that the agent answers: by exactly one of these."""
 
     http: HttpReady | None = None
     tcp: TcpReady | None = None
+    unix: UnixReady | None = None
+    command: CommandReady | None = None
+    systemd: SystemdReady | None = None
+    alive_for: Duration | None = None
+    """Ready once its process is so old: a weak proof, for an agent that answers nobody."""
 
     def __post_init__(self) -> None:
-        _exactly_one(self, "http", "tcp")
+        _exactly_one(self, *self.__slots__)
+
+    @property
+    def given(self) -> ReadyKind:
+        """The one that is given."""
+        given: ReadyKind = next(
+            getattr(self, kind) for kind in self.__slots__ if getattr(self, kind) is not None
+        )
+        return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +271,10 @@ class Agent:
     include_children: bool = False
     busy: tuple[BusySource, ...] = ()
     ready: Ready | None = None
+
+    def __post_init__(self) -> None:
+        if self.ready and self.ready.systemd and self.discover.systemd_unit is None:
+            raise ValueError("ready.systemd needs discover.systemd_unit: it asks about that unit")
 
     def warnings(self) -> list[str]:
         """Return what a responder cannot do for this agent, and what is hardly meant."""
@@ -241,6 +317,6 @@ def _exactly_one(settings: object, *names: str) -> None:
         )
 
 
-def _check_pace(timeout: float, interval: float, max_age: float) -> None:
-    if max_age < timeout + interval:
-        raise ValueError("max_age must be at least timeout + interval, or words expire too early")
+def _check_program(argv: tuple[str, ...]) -> None:
+    if not argv[0].startswith("/"):
+        raise ValueError("argv must begin with the absolute path of a program")

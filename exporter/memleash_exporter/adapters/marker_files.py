@@ -1,6 +1,6 @@
-"""Busy markers on disk: which files of an agent's directory count now.
+"""Files that say "busy" by being there: memleash's own markers, and what agents leave themselves.
 
-Whatever has a name in the directory is a marker, except for names that begin with a dot. Only
+Whatever has a matching name in the directory counts, except for names that begin with a dot. Only
 regular files are opened; anything else (a link, pipe, socket, device or directory) and a file
 that cannot be read count by their presence, as content that makes no sense does.
 """
@@ -12,6 +12,9 @@ import itertools
 import logging
 import os
 import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from memleash_exporter.adapters.processes import Processes
@@ -27,19 +30,37 @@ _MAX_BYTES = 65536
 log = logging.getLogger(__name__)
 
 
-def busy_since(directory: Path, processes: Processes, now: float) -> float | None:
-    """Return since when (unix time) the oldest live marker in ``directory`` counts, None if none.
+@dataclass(frozen=True, slots=True)
+class MarkerFiles:
+    """Which files of which directory count, for how long, and how their content is read.
 
-    No directory means that nobody ever left a marker: idle. Raises CannotTell.
+    ``parse`` takes a file's content and modification time, and raises ValueError for content that
+    it does not understand.
     """
-    names = _names(directory)
+
+    directory: Path
+    pattern: str = "*"
+    parse: Callable[[bytes, float], Marker] = markers.parse
+    max_age_seconds: float = markers.MAX_AGE_SECONDS
+
+
+def busy_since(files: MarkerFiles, processes: Processes, now: float) -> float | None:
+    """Return since when (unix time) the oldest live file of ``files`` counts, None if none.
+
+    No directory means that nobody ever left a file there: idle. Raises CannotTell.
+    """
+    names = _names(files.directory)
     moments = []
     for name in names[:MOST_FILES]:
-        marker = None if name.startswith(".") else _read(directory / name)
-        if marker and _is_live(marker, processes, now):
+        if name.startswith(".") or not fnmatchcase(name, files.pattern):
+            continue
+        marker = _read(files.directory / name, files.parse)
+        if marker and _is_live(marker, files.max_age_seconds, processes, now):
             moments.append(min(marker.written_at, now))
     if not moments and len(names) > MOST_FILES:
-        raise CannotTell(f"{directory} holds more than {MOST_FILES} files, and none so far counts")
+        raise CannotTell(
+            f"{files.directory} holds more than {MOST_FILES} files, and none so far counts"
+        )
     return min(moments, default=None)
 
 
@@ -56,7 +77,7 @@ def _names(directory: Path) -> list[str]:
         raise CannotTell(f"{directory} cannot be read: {error.strerror}") from error
 
 
-def _read(file: Path) -> Marker | None:
+def _read(file: Path, parse: Callable[[bytes, float], Marker]) -> Marker | None:
     """Return the marker ``file``, None when it has just gone. Raises CannotTell."""
     try:
         status = os.lstat(file)
@@ -65,7 +86,7 @@ def _read(file: Path) -> Marker | None:
     except OSError as error:
         raise CannotTell(f"{file} cannot be looked at: {error.strerror}") from error
     try:
-        return markers.parse(_content(file, status), status.st_mtime)
+        return parse(_content(file, status), status.st_mtime)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -93,11 +114,11 @@ def _content(file: Path, status: os.stat_result) -> bytes:
     return content
 
 
-def _is_live(marker: Marker, processes: Processes, now: float) -> bool:
+def _is_live(marker: Marker, max_age: float, processes: Processes, now: float) -> bool:
     try:
-        return markers.is_live(marker, now, _start_ticks(processes, marker.pid))
+        return markers.is_live(marker, now, _start_ticks(processes, marker.pid), max_age)
     except CannotTell:  # a process that cannot be looked at is not known to be over
-        return markers.is_live(dataclasses.replace(marker, pid=None), now, None)
+        return markers.is_live(dataclasses.replace(marker, pid=None), now, None, max_age)
 
 
 def _start_ticks(processes: Processes, pid: int | None) -> int | None:

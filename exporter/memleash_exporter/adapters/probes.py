@@ -1,4 +1,4 @@
-"""The questions asked in the background: over HTTP, over TCP, by a command.
+"""The questions asked in the background: over HTTP, by a socket, by a command, of systemd.
 
 Each returns its word or raises ProbeFailed, within its deadline whatever the other side does.
 """
@@ -11,9 +11,11 @@ import os
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 from memleash_exporter.adapters import http_get
-from memleash_exporter.errors import ProbeFailed
+from memleash_exporter.adapters.systemd import Systemctl
+from memleash_exporter.errors import CannotTell, ProbeFailed
 from memleash_toolkit.addresses import Url
 
 
@@ -53,8 +55,35 @@ def tcp_ready(address: tuple[str, int], timeout: float) -> bool:
     return True
 
 
-def command_busy(argv: tuple[str, ...], timeout: float) -> bool:
-    """Return whether ``argv`` exits 0 (busy) or 1 (idle). Its output is not looked at.
+def unix_ready(path: Path, timeout: float) -> bool:
+    """Return whether the stream socket at ``path`` accepts a connection; no answer is a no.
+
+    Raises ProbeFailed where this user may not connect to it.
+    """
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(timeout)
+        try:
+            line.connect(str(path))
+        except PermissionError as error:
+            raise ProbeFailed(f"{path} may not be connected to by this user") from error
+        except OSError:
+            return False
+    return True
+
+
+def systemd_ready(systemctl: Systemctl, unit: str) -> bool:
+    """Return whether systemd calls ``unit`` active."""
+    try:
+        state = systemctl.unit_state(unit)
+    except CannotTell as error:
+        raise ProbeFailed(str(error)) from error
+    if state is None:
+        raise ProbeFailed("there is no systemctl here")
+    return state.is_active
+
+
+def command_says_yes(argv: tuple[str, ...], timeout: float) -> bool:
+    """Return whether ``argv`` exits 0 (yes) or 1 (no). Its output is not looked at.
 
     At the deadline it is killed with everything it started.
     """

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from memleash_exporter.adapters.background import BackgroundProbe
 from memleash_exporter.adapters.discovery import Search, Walk, check_alone
 from memleash_exporter.adapters.processes import Processes, seconds_since_boot
-from memleash_exporter.collector.busy_sources import Ask, Question, begin_of, report
+from memleash_exporter.collector.busy_sources import Ask, Question, report
 from memleash_exporter.collector.limited_memory import limited_bytes
+from memleash_exporter.collector.readiness import Readiness
 from memleash_exporter.collector.sample import AgentSample, Facts, Life
 from memleash_exporter.decisions import busy
 from memleash_exporter.errors import CannotTell, ProcessGone, SeveralAgents
@@ -45,7 +45,7 @@ class Watched:
     processes: Processes
     search: Search
     sources: Sequence[tuple[str, Ask]]
-    ready: BackgroundProbe | None
+    readiness: Readiness
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class AgentWatch:
             reports=reports,
             busy=busy.combined(reports),
             busy_since=self._busy_since,
-            is_ready=self._readiness(life),
+            is_ready=self._watched.readiness(life),
             is_complete=not look.trouble,
             duration_seconds=time.perf_counter() - began,
         )
@@ -231,12 +231,6 @@ class AgentWatch:
                 if seconds_since_boot(process.start_ticks()) <= newest:
                     total += process.resident_bytes()
         return total
-
-    def _readiness(self, life: Life | None) -> bool | None:
-        if self._watched.ready is None:
-            return None
-        answer = self._watched.ready.latest(not_before=begin_of(life))
-        return None if answer is None else answer.word
 
     def _log_trouble(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:

@@ -16,19 +16,22 @@ from prometheus_client.registry import Collector
 
 from memleash_exporter.adapters.background import BackgroundProbe
 from memleash_exporter.adapters.discovery import Walk, search_for
+from memleash_exporter.adapters.marker_files import MarkerFiles
 from memleash_exporter.adapters.processes import Processes
 from memleash_exporter.adapters.systemd import Systemctl
 from memleash_exporter.adapters.unit_pids import CGROUPFS
-from memleash_exporter.collector import busy_sources, families
+from memleash_exporter.collector import background_probes, busy_sources, families, readiness
 from memleash_exporter.collector.agent import AgentWatch, Watched
-from memleash_exporter.collector.busy_sources import ProbeKey
+from memleash_exporter.collector.background_probes import ProbeKey
 from memleash_exporter.collector.sample import AgentSample
+from memleash_exporter.decisions import markers
 from memleash_exporter.decisions.busy import Busyness
 from memleash_exporter.settings import (
     Agent,
     BusySource,
     Children,
     CommandBusy,
+    FilesBusy,
     HttpBusy,
     Markers,
     Settings,
@@ -150,11 +153,12 @@ class AgentsCollector(Collector):
     def _put_in_force(self, settings: Settings) -> None:
         """Swap in ``settings``: what stays the same keeps its life and its last words."""
         before = {watch.agent.name: watch for watch in self._watches}
-        former, wanted = (
-            self._probes,
-            [key for agent in settings.agents for key in _probe_keys(agent)],
-        )
-        self._probes = {key: former.get(key) or busy_sources.new_probe(key) for key in wanted}
+        former = self._probes
+        self._probes = {
+            key: former.get(key) or background_probes.new_probe(key, self._systemctl)
+            for agent in settings.agents
+            for key in background_probes.keys(agent)
+        }
         for key in former.keys() - self._probes.keys():
             former[key].stop()
         self._watches = [self._watch(agent, settings) for agent in settings.agents]
@@ -166,7 +170,6 @@ class AgentsCollector(Collector):
 
     def _watch(self, agent: Agent, settings: Settings) -> AgentWatch:
         directory = settings.busy_markers_directory / agent.name
-        ready = agent.ready and (agent.ready.http or agent.ready.tcp)
         return AgentWatch(
             Watched(
                 agent=agent,
@@ -176,27 +179,29 @@ class AgentsCollector(Collector):
                     (name, self._ask(agent, source, directory))
                     for name, source in agent.named_sources()
                 ],
-                ready=self._probes[ProbeKey(agent.name, ready)] if ready else None,
+                readiness=self._readiness(agent),
             )
         )
 
     def _ask(self, agent: Agent, source: BusySource, directory: Path) -> busy_sources.Ask:
         match source.given:
             case Markers():
-                return busy_sources.marker_source(directory, self._processes)
+                return busy_sources.marker_source(MarkerFiles(directory), self._processes)
             case Children(cmdline):
                 return busy_sources.children_source(cmdline, self._processes)
             case (HttpBusy() | CommandBusy()) as settings:
-                return busy_sources.background_source(self._probes[ProbeKey(agent.name, settings)])
+                key = background_probes.busy_key(agent, settings)
+                return busy_sources.background_source(self._probes[key])
+            case FilesBusy(glob, max_age):
+                files = MarkerFiles(glob.parent, glob.name, markers.parse_job_file, max_age)
+                return busy_sources.marker_source(files, self._processes)
             case forgotten:
                 assert_never(forgotten)
 
-
-def _probe_keys(agent: Agent) -> Iterator[ProbeKey]:
-    for source in agent.busy:
-        settings = busy_sources.background_settings(source)
-        if settings is not None:
-            yield ProbeKey(agent.name, settings)
-    ready = agent.ready and (agent.ready.http or agent.ready.tcp)
-    if ready:
-        yield ProbeKey(agent.name, ready)
+    def _readiness(self, agent: Agent) -> readiness.Readiness:
+        key = background_probes.ready_key(agent)
+        if key is not None:
+            return readiness.from_probe(self._probes[key])
+        if agent.ready is not None and agent.ready.alive_for is not None:
+            return readiness.from_age(agent.ready.alive_for, self._processes)
+        return readiness.unknown

@@ -6,35 +6,16 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import assert_never
 
-from memleash_exporter.adapters import marker_files, probes
+from memleash_exporter.adapters import marker_files
 from memleash_exporter.adapters.background import BackgroundProbe
+from memleash_exporter.adapters.marker_files import MarkerFiles
 from memleash_exporter.adapters.processes import Processes, seconds_since_boot
 from memleash_exporter.collector.sample import Life
 from memleash_exporter.decisions.busy import Busyness, SourceAnswer
 from memleash_exporter.errors import CannotTell, ProcessGone
-from memleash_exporter.settings import (
-    BusySource,
-    CommandBusy,
-    HttpBusy,
-    HttpReady,
-    TcpReady,
-)
-from memleash_toolkit.addresses import parse_host_and_port, parse_url
 
 log = logging.getLogger(__name__)
-
-ProbeSettings = HttpBusy | CommandBusy | HttpReady | TcpReady
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeKey:
-    """Which background probe: equal keys survive a reload with their last answer."""
-
-    agent: str
-    settings: ProbeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +29,11 @@ class Question:
 Ask = Callable[[Question], tuple[Busyness, float | None]]
 
 
-def new_probe(key: ProbeKey) -> BackgroundProbe:
-    """Return the background probe for ``key``, not started."""
-    return BackgroundProbe(
-        f"{key.agent}/{type(key.settings).__name__}",
-        _question(key.settings),
-        interval=key.settings.interval,
-        max_age=key.settings.max_age,
-    )
-
-
-def _question(settings: ProbeSettings) -> Callable[[], bool]:
-    timeout = settings.timeout
-    match settings:
-        case HttpBusy():
-            url, field = parse_url(settings.url), settings.field
-            return lambda: probes.http_busy(url, field, timeout)
-        case CommandBusy():
-            argv = settings.argv
-            return lambda: probes.command_busy(argv, timeout)
-        case HttpReady():
-            ready_url = parse_url(settings.url)
-            return lambda: probes.http_ready(ready_url, timeout)
-        case TcpReady():
-            address = parse_host_and_port(settings.address)
-            return lambda: probes.tcp_ready(address, timeout)
-        case forgotten:
-            assert_never(forgotten)
-
-
-def background_settings(source: BusySource) -> ProbeSettings | None:
-    """Return the settings of the probe that ``source`` needs in the background, if any."""
-    given = source.given
-    return given if isinstance(given, HttpBusy | CommandBusy) else None
-
-
-def marker_source(directory: Path, processes: Processes) -> Ask:
-    """Return a source that looks for live markers in ``directory``."""
+def marker_source(files: MarkerFiles, processes: Processes) -> Ask:
+    """Return a source that looks for ``files`` that count."""
 
     def ask(question: Question) -> tuple[Busyness, float | None]:
-        since = marker_files.busy_since(directory, processes, question.now)
+        since = marker_files.busy_since(files, processes, question.now)
         return (Busyness.IDLE, None) if since is None else (Busyness.BUSY, since)
 
     return ask

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,12 @@ from memleash_exporter.decisions.pids import checked_pid
 
 MAX_AGE_SECONDS = 3600.0
 """A marker written (or touched) longer ago than this is forgotten litter."""
+
+
+_JOB_OF_SALT = re.compile(
+    rb"(?:[\x80-\x8f]|\xde..)\xa3pid(?:([\x00-\x7f])|\xcd(..)|\xce(....))", re.DOTALL
+)
+"""The begin of a MessagePack map whose first key is pid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +59,34 @@ def parse(content: bytes, written_at: float) -> Marker:
     )
 
 
-def is_live(marker: Marker, now: float, pid_start_ticks: int | None) -> bool:
+def parse_job_file(content: bytes, written_at: float) -> Marker:
+    """Return the marker that the file of a job is: an agent's own file, there while the job runs.
+
+    It ends with its process where its content names one: a number alone, as in a pidfile or a
+    lock, or a job of salt-minion, whose pid comes first. Raises ValueError for a number that no
+    process can have.
+    """
+    if content.strip().isdigit():
+        return Marker(written_at, pid=checked_pid(int(content)))
+    job = _JOB_OF_SALT.match(content)
+    if job is None:
+        return Marker(written_at)
+    return Marker(written_at, pid=checked_pid(int.from_bytes(job[1] or job[2] or job[3], "big")))
+
+
+def is_live(
+    marker: Marker,
+    now: float,
+    pid_start_ticks: int | None,
+    max_age_seconds: float = MAX_AGE_SECONDS,
+) -> bool:
     """Return whether ``marker`` counts at ``now``.
 
     ``pid_start_ticks`` is the start of the process that has the marker's pid now, None when
     there is no such process. A time of writing in the future says that a clock is wrong and
     nothing about the age, so it ends no marker.
     """
-    if now - marker.written_at > MAX_AGE_SECONDS:
+    if now - marker.written_at > max_age_seconds:
         return False
     if marker.expires_at is not None and now >= marker.expires_at:
         return False

@@ -19,6 +19,7 @@ from memleash_exporter.adapters.processes import Processes
 from memleash_exporter.adapters.systemd import Systemctl
 from memleash_exporter.adapters.unit_pids import CGROUPFS
 from memleash_exporter.collector.agent import AgentWatch, Watched
+from memleash_exporter.collector.readiness import unknown
 from memleash_exporter.settings import Agent, Discover
 
 AGENT_PID = 300
@@ -32,7 +33,7 @@ def sample_until_killed() -> None:
     processes = Processes(Path("/proc"))
     discover = Discover(pidfile=PIDFILE)
     search = search_for(discover, processes, CGROUPFS, Systemctl())
-    watch = AgentWatch(Watched(Agent("a", discover), processes, search, [], None))
+    watch = AgentWatch(Watched(Agent("a", discover), processes, search, [], unknown))
     with SAMPLES.open("w", buffering=1) as samples:
         while True:
             facts = watch.sample(Walk(processes)).facts

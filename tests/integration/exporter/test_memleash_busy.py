@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from demo.stack.processes import ENDING_WITH_US, wait_until
-from memleash_exporter.adapters.marker_files import busy_since
+from memleash_exporter.adapters.marker_files import MarkerFiles, busy_since
 from memleash_exporter.adapters.processes import Processes
 
 pytestmark = pytest.mark.integration
@@ -36,7 +36,10 @@ def held(markers: Path) -> list[Path]:
 
 def counts(markers: Path) -> bool:
     """Return whether the exporter says busy."""
-    return busy_since(markers / "agent", Processes(Path("/proc")), time.time()) is not None
+    return (
+        busy_since(MarkerFiles(markers / "agent"), Processes(Path("/proc")), time.time())
+        is not None
+    )
 
 
 def run(markers: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ import pytest
 from memleash_exporter.adapters.discovery import Walk
 from memleash_exporter.collector.agent import SEARCH_AGAIN_SECONDS, AgentWatch, Watched
 from memleash_exporter.collector.busy_sources import Question
+from memleash_exporter.collector.readiness import unknown
 from memleash_exporter.collector.sample import AgentSample
 from memleash_exporter.decisions.busy import Busyness
 from memleash_exporter.errors import CannotTell, SeveralAgents
@@ -31,7 +32,7 @@ class Host:
         self.word = Busyness.IDLE
         agent = Agent("a", Discover(cmdline="agent"), Limits(of), include_children=include_children)
         self.watch = AgentWatch(
-            Watched(agent, self.processes, self._search, [("source", self._ask)], None),
+            Watched(agent, self.processes, self._search, [("source", self._ask)], unknown),
             clock=lambda: 2000.0,
         )
 

@@ -5,6 +5,7 @@ One tiny file per mistake in ``bad_config``; its first line is the message.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,18 @@ from pathlib import Path
 import pytest
 
 from memleash_exporter.cli import main
-from memleash_exporter.settings import MIB, Limits, Settings
+from memleash_exporter.settings import (
+    MIB,
+    ActiveState,
+    CommandReady,
+    FilesBusy,
+    Limits,
+    Settings,
+    SystemdReady,
+    UnixReady,
+)
 from memleash_toolkit.settings import ConfigError, load
-from memleash_toolkit.values import Size
+from memleash_toolkit.values import Duration, Size
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +94,34 @@ agents:
     assert other.ready is not None
     assert other.ready.tcp is not None
     assert other.ready.tcp.address == "127.0.0.1:22"
+
+
+@pytest.mark.parametrize(
+    ("ready", "given"),
+    [
+        ("{unix: run/agent.sock}", UnixReady(Path("run/agent.sock"))),
+        ("{unix: {path: run/agent.sock, interval: 1s}}", None),
+        ("{command: {argv: [/bin/true]}}", CommandReady(("/bin/true",))),
+        ("{systemd: active}", SystemdReady(ActiveState.ACTIVE)),
+        ("{alive_for: 30s}", 30.0),
+    ],
+)
+def test_an_agent_that_listens_on_nothing_has_a_readiness_too(
+    tmp_path: Path, ready: str, given: object
+) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text(
+        "agents: [{name: a, discover: {systemd_unit: a.service},\n"
+        f"          busy: [{{files: {{glob: '/x/*', max_age: 2h}}}}], ready: {ready}}}]"
+    )
+    (agent,) = load(Settings, file).agents
+    assert agent.busy[0].given == FilesBusy(Path("/x/*"), Duration(7200))
+    assert agent.ready is not None
+    if given is None:
+        given = UnixReady(Path("run/agent.sock"), interval=Duration(1))
+    if isinstance(given, UnixReady):
+        given = dataclasses.replace(given, path=tmp_path / given.path)
+    assert agent.ready.given == given
 
 
 @pytest.mark.parametrize(

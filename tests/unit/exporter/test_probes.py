@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import stat
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from demo.stack.processes import wait_until
 from memleash_exporter.adapters import probes
+from memleash_exporter.adapters.systemd import Systemctl
 from memleash_exporter.errors import ProbeFailed
 from memleash_toolkit.addresses import Url
 
@@ -210,6 +212,53 @@ def test_ready_is_a_port_that_accepts(serve: Serve) -> None:
     assert probes.tcp_ready((url.host, url.port), SLACK) is True
 
 
+def test_ready_is_a_socket_that_accepts(tmp_path: Path) -> None:
+    path = tmp_path / "agent.sock"
+    assert probes.unix_ready(path, SLACK) is False, "there is none"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        assert probes.unix_ready(path, SLACK) is False, "nobody listens yet"
+        listener.listen()
+        assert probes.unix_ready(path, SLACK) is True
+    assert probes.unix_ready(path, SLACK) is False, "it is what an agent that died left"
+    assert probes.unix_ready(tmp_path / ("x" * 200), SLACK) is False, "too long for a socket"
+
+
+def test_a_full_socket_is_not_ready_and_holds_nobody_up(tmp_path: Path) -> None:
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as waiting:
+        listener.bind(str(path))
+        listener.listen(0)
+        for _ in range(4):
+            line = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            line.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                line.connect(str(path))
+        assert probes.unix_ready(path, TIMEOUT) is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "ready"),
+    [
+        ("MainPID=7\nActiveState=active", True),
+        ("MainPID=7\nActiveState=activating", False),
+        ("MainPID=0\nActiveState=failed", False),
+    ],
+)
+def test_ready_is_a_unit_that_systemd_calls_active(
+    tmp_path: Path, answer: str, ready: bool
+) -> None:
+    program = script(tmp_path, f"[ \"$4\" = a.service ] && printf '{answer}\n'")[0]
+    assert probes.systemd_ready(Systemctl(program), "a.service") is ready
+
+
+def test_a_systemd_that_does_not_answer_says_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ProbeFailed, match="systemctl did not answer"):
+        probes.systemd_ready(Systemctl(script(tmp_path, "exit 1")[0]), "a.service")
+    with pytest.raises(ProbeFailed, match="no systemctl"):
+        probes.systemd_ready(Systemctl(str(tmp_path / "none")), "a.service")
+
+
 def script(tmp_path: Path, text: str) -> tuple[str, ...]:
     file = tmp_path / "agent-busy"
     file.write_text(f"#!/bin/sh\n{text}\n")
@@ -217,20 +266,20 @@ def script(tmp_path: Path, text: str) -> tuple[str, ...]:
     return (str(file),)
 
 
-@pytest.mark.parametrize(("code", "busy"), [(0, True), (1, False)])
-def test_a_command_says_busy_with_0_and_idle_with_1(tmp_path: Path, code: int, busy: bool) -> None:
-    assert probes.command_busy(script(tmp_path, f"exit {code}"), SLACK) is busy
+@pytest.mark.parametrize(("code", "yes"), [(0, True), (1, False)])
+def test_a_command_says_yes_with_0_and_no_with_1(tmp_path: Path, code: int, yes: bool) -> None:
+    assert probes.command_says_yes(script(tmp_path, f"exit {code}"), SLACK) is yes
 
 
 @pytest.mark.parametrize("text", ["exit 2", "exit 127", "kill -SEGV $$"])
 def test_a_command_that_ends_otherwise_says_nothing(tmp_path: Path, text: str) -> None:
     with pytest.raises(ProbeFailed, match="exited with"):
-        probes.command_busy(script(tmp_path, text), SLACK)
+        probes.command_says_yes(script(tmp_path, text), SLACK)
 
 
 def test_a_noisy_command_is_not_listened_to(tmp_path: Path) -> None:
     noisy = script(tmp_path, "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; exit 1")
-    assert probes.command_busy(noisy, SLACK) is False
+    assert probes.command_says_yes(noisy, SLACK) is False
 
 
 def test_a_hanging_command_is_killed_with_all_it_started(tmp_path: Path) -> None:
@@ -241,7 +290,7 @@ def test_a_hanging_command_is_killed_with_all_it_started(tmp_path: Path) -> None
     def is_killed() -> bool:
         began = time.monotonic()
         with pytest.raises(ProbeFailed, match="did not end in time"):
-            probes.command_busy(hanging, 1.0)
+            probes.command_says_yes(hanging, 1.0)
         assert time.monotonic() - began < 1.0 + SLACK
         return pids.exists()
 
@@ -262,4 +311,4 @@ def test_a_command_that_cannot_be_run_says_nothing(tmp_path: Path) -> None:
     file.write_text("exit 0")
     for argv in ((str(file),), (str(tmp_path / "none"),)):
         with pytest.raises(ProbeFailed, match="cannot be run"):
-            probes.command_busy(argv, SLACK)
+            probes.command_says_yes(argv, SLACK)
