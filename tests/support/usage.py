@@ -17,11 +17,14 @@ class Usage:
     threads: int
     files: int
 
-    def has_not_grown(self, since: Usage) -> bool:
-        """Whether this is about what it was; a few threads and files come and go."""
+    def has_not_grown(self, since: Usage, new_threads: int = 2) -> bool:
+        """Whether this is about what it was; a few threads and files come and go.
+
+        ``new_threads`` is how many may come: a pool makes one only when none of its own is free.
+        """
         return (
             self.resident_kib - since.resident_kib < MOST_GROWTH_KIB
-            and self.threads <= since.threads + 2
+            and self.threads <= since.threads + new_threads
             and self.files <= since.files + 8
         )
 
