@@ -39,8 +39,8 @@ SECONDS = 3600
 PAYLOADS = 10_000
 AT_ONCE = 20
 POOLS = WEB_THREADS + slow_work.THREADS
-"""A slow moment fills pools that had not all their threads. One leaked thread for each piece of work
-would be hundreds."""
+"""A slow moment fills pools that had not all their threads. A thread that each piece of work left
+behind would be hundreds."""
 
 
 @pytest.fixture
