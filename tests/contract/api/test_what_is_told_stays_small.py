@@ -69,15 +69,15 @@ def test_100_000_tasks_are_a_short_reason_and_small_pages(swamped: Face) -> None
     assert max(map(len, log.splitlines())) < 4096
 
 
-def test_30_looks_at_100_000_tasks_do_not_make_the_process_grow(swamped: Face) -> None:
+def test_looks_at_100_000_tasks_do_not_make_the_process_grow(swamped: Face) -> None:
     def look() -> None:
         assert swamped.ask("GET", f"/api/v1/hosts/node-1/agents/{AGENT}/explain").status == 200
         assert swamped.ask("GET", "/").status == 200
 
-    for _ in range(25):  # then the allocator has its pages
+    for _ in range(5):  # then the allocator has its pages
         look()
     before = resident_bytes(swamped)
-    for _ in range(30):
+    for _ in range(10):  # each reads an answer of several MiB twice
         look()
     assert resident_bytes(swamped) - before < 8 * MIB
 

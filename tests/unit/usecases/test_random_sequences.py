@@ -397,7 +397,7 @@ class Restarts(Conditions):
 
 TestRandomSequences = Restarts.TestCase
 TestRandomSequences.settings = settings(
-    max_examples=100,
+    max_examples=50,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
