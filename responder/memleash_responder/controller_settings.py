@@ -144,15 +144,30 @@ class SlurmSettings(ControllerSettings):
     """What refuses a restart."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class SaltSettings(ControllerSettings):
+    """A Salt master, asked by salt-api (rest_cherrypy). Hosts are called by their minions' ids."""
+
+    kind: Literal["salt"] = "salt"
+    url: BaseUrl = dataclasses.field(kw_only=True)
+    """Of salt-api: https://MASTER:8000."""
+    username: Word = dataclasses.field(kw_only=True)
+    password_file: Path = dataclasses.field(kw_only=True)
+    eauth: Word = "pam"
+    """The backend of the master's external_auth that knows the user."""
+    tls_config: TlsConfig = dataclasses.field(default_factory=TlsConfig)
+
+
 KINDS: Mapping[str, type[ControllerSettings]] = {
     "http": HttpControllerSettings,
     "zstack": ZstackSettings,
     "slurm": SlurmSettings,
+    "salt": SaltSettings,
 }
 """Every kind, and the class of its settings."""
 
 Controller = Annotated[
-    HttpControllerSettings | ZstackSettings | SlurmSettings, ByKind(KINDS, "http")
+    HttpControllerSettings | ZstackSettings | SlurmSettings | SaltSettings, ByKind(KINDS, "http")
 ]
 """The settings of one controller, of any kind."""
 

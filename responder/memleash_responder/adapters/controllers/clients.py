@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from memleash_responder.adapters.controllers.check import Finding, check
 from memleash_responder.adapters.controllers.controller import FAILURES, Controller, Target, Wait
 from memleash_responder.adapters.controllers.http import HttpController
+from memleash_responder.adapters.controllers.salt import SaltController
 from memleash_responder.adapters.controllers.slurm import SlurmController
 from memleash_responder.adapters.controllers.zstack import ZstackController
 from memleash_responder.controller_settings import ControllerSettings
@@ -32,6 +33,7 @@ KINDS: Mapping[str, Callable[[Any, Hosts], Controller]] = {
     "http": HttpController,
     "zstack": ZstackController,
     "slurm": SlurmController,
+    "salt": SaltController,
 }
 """Every kind, and its class; it takes its own settings."""
 

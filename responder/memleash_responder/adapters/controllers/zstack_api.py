@@ -13,7 +13,6 @@ import datetime
 import hashlib
 import hmac
 import re
-import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from memleash_responder.adapters.controllers.controller import CallFailed, Wait
+from memleash_responder.adapters.controllers.login import Login
 from memleash_responder.adapters.http import client as http
 from memleash_responder.controller_settings import ZstackSettings
 from memleash_responder.core.untrusted import line
@@ -38,7 +38,7 @@ class ZstackApi:
     def __init__(self, settings: ZstackSettings) -> None:
         self._settings = settings
         self._session = http.session(HttpConfig(tls_config=settings.tls_config))
-        self._login = _Login(self)
+        self._login = Login(self._log_in)
 
     def get(self, path: str, wait: Wait, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return what a synchronous call says."""
@@ -125,7 +125,7 @@ class ZstackApi:
     def _authorization(self, method: str, path: str, wait: Wait) -> dict[str, str]:
         settings = self._settings
         if settings.access_key_file is None:
-            return {"Authorization": self._login.authorization(settings, wait)}
+            return {"Authorization": self._login.token(wait)}
         key_id, _, secret = http.read_secret(settings.access_key_file).partition(":")
         if not secret:
             raise http.NotSent(f"{settings.access_key_file}: must hold one line, ID:SECRET")
@@ -140,41 +140,20 @@ class ZstackApi:
         url, seconds = f"{self._settings.url}{path}", wait.remaining_seconds()
         return http.request(self._session, method, url, timeout_seconds=seconds, **arguments)
 
-
-class _Login:
-    """A session of an account, shared by all threads."""
-
-    def __init__(self, api: ZstackApi) -> None:
-        self._api = api
-        self._lock = threading.Lock()
-        self._authorization = ""
-
-    def authorization(self, settings: ZstackSettings, wait: Wait) -> str:
-        """Return the header of the session, after a login where there is none."""
-        with self._lock:
-            if not self._authorization:
-                self._authorization = f"OAuth {self._log_in(settings, wait)}"
-            return self._authorization
-
-    def forget(self, authorization: str) -> None:
-        """Have the next call log in, unless another did so meanwhile."""
-        with self._lock:
-            if self._authorization == authorization:
-                self._authorization = ""
-
-    def _log_in(self, settings: ZstackSettings, wait: Wait) -> str:
-        if settings.password_file is None:
+    def _log_in(self, wait: Wait) -> str:
+        """Return what stands in Authorization for a new session of the account."""
+        if self._settings.password_file is None:
             raise CallFailed("no account is configured")
-        password = http.read_secret(settings.password_file).encode()
+        password = http.read_secret(self._settings.password_file).encode()
         # The protocol's own form of it.
         hashed = hashlib.sha512(password).hexdigest()
-        body = {"logInByAccount": {"accountName": settings.account, "password": hashed}}
-        answer = _good(self._api.send("PUT", "/accounts/login", wait, json=body)).json_object()
+        body = {"logInByAccount": {"accountName": self._settings.account, "password": hashed}}
+        answer = _good(self.send("PUT", "/accounts/login", wait, json=body)).json_object()
         inventory = answer.get("inventory")
         session = inventory.get("uuid") if isinstance(inventory, dict) else None
         if not isinstance(session, str) or not session:
             raise CallFailed("PUT /accounts/login: the answer has no session")
-        return session
+        return f"OAuth {session}"
 
 
 def job_id(restart_id: str, *what: object) -> str | None:
