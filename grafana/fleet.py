@@ -27,6 +27,7 @@ ALERTS = (
     "AgentMemoryAboveThreshold",
     "AgentMemoryGrowing",
     "AgentMemoryHardLimitPredicted",
+    "AgentMemoryFleet",
     "AgentMemoryHardLimitExceeded",
     "AgentBusy",
     "AgentBusyTooLong",
@@ -35,11 +36,13 @@ ALERTS = (
     "AgentNotReady",
     "AgentSampleFailed",
     "AgentRestartFailed",
+    "AgentRestartAwaitsApproval",
     "AgentRestartBlocked",
     "AgentRestartLoop",
     "MemleashExporterDown",
     "MemleashResponderDown",
     "MemleashResponderPaused",
+    "MemleashStorm",
 )
 """All that the rules can say."""
 
@@ -231,7 +234,7 @@ def _restarts() -> list[Panel]:
             About(
                 "Last outcomes",
                 "How and when the last request for each agent ended.",
-                runbooks=("AgentRestartBlocked",),
+                runbooks=("AgentRestartAwaitsApproval", "AgentRestartBlocked"),
             ),
             [Column("Ended", f"{series.LAST_RESTART} * 1000", "dateTimeFromNow")],
             sort_by="Ended",

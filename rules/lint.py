@@ -20,6 +20,7 @@ RULES = Path(__file__).parent
 RUNBOOKS = RULES.parent / "docs" / "alerts.md"
 METRICS = RULES / "metrics.txt"
 
+COMPONENT = "memleash"
 SEVERITIES = ("critical", "warning", "none")
 REMEDIATIONS = ("restart", "diagnose", "mute")
 
@@ -121,8 +122,12 @@ def _alert(rule: Rule) -> Iterator[str]:
     summary = rule.annotations.get("summary", "")
     if not summary or "{{" in summary:
         yield "summary must be there and constant"
-    if "$value" not in rule.annotations.get("description", ""):
-        yield "description must be there and tell the value"
+    if not rule.annotations.get("description"):
+        yield "description must be there"
+    if rule.labels.get("component") != COMPONENT:
+        yield f"component must be {COMPONENT}: fleets route by it"
+    if "memleash_responder_links_info" not in rule.annotations.get("dashboard_url", ""):
+        yield "dashboard_url must lead to the responder's page"
 
 
 def _runbook(rule: Rule, runbook_anchors: set[str]) -> Iterator[str]:

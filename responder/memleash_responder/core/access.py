@@ -65,8 +65,10 @@ class Access:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Links:
-    """Where the pages link to: addresses as people's browsers reach them. Absent: no link."""
+    """Where pages and alerts link to, as people's browsers reach it. Absent: no link."""
 
+    responder: BaseUrl | None = None
+    """The responder's own pages; alerts link to the page of their host there."""
     grafana: BaseUrl | None = None
     prometheus: BaseUrl | None = None
     alertmanager: BaseUrl | None = None

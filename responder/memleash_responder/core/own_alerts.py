@@ -3,9 +3,15 @@
 OWN_ALERTS = (
     *("AgentDown", "AgentNotReady", "AgentSampleFailed", "MemleashExporterDown"),
     *("AgentMemoryAboveThreshold", "AgentMemoryGrowing", "AgentMemoryHardLimitPredicted"),
-    *("AgentMemoryHardLimitExceeded", "AgentBusy", "AgentBusyTooLong", "HostPingFailed"),
-    *("MemleashResponderDown", "MemleashResponderPaused", "AgentRestartFailed"),
-    *("AgentRestartBlocked", "AgentRestartLoop"),
+    *(
+        "AgentMemoryFleet",
+        "AgentMemoryHardLimitExceeded",
+        "AgentBusy",
+        "AgentBusyTooLong",
+        "HostPingFailed",
+    ),
+    *("MemleashResponderDown", "MemleashResponderPaused", "MemleashStorm", "AgentRestartFailed"),
+    *("AgentRestartAwaitsApproval", "AgentRestartBlocked", "AgentRestartLoop"),
 )
 """Alerts of memleash's own rules: none of them holds a restart back."""
 

@@ -39,6 +39,7 @@ class StateCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges; of those in the database, when it is gone, only that it is gone."""
         yield self._inventory()
+        yield self._links()
         up = GaugeMetricFamily(f"{PREFIX}_database_up", "Whether the database can be read.")
         try:
             hosts = known_hosts(self._services)
@@ -65,6 +66,15 @@ class StateCollector(Collector):
         )
         valid.add_metric([], float(self._services.outside.inventory.valid))
         return valid
+
+    def _links(self) -> Metric:
+        links = self._services.settings.links
+        return _gauge(
+            "links_info",
+            "Constant 1; the labels are the addresses that alerts link to, empty where none is.",
+            ["responder", "grafana"],
+            {(links.responder or "", links.grafana or ""): 1},
+        )
 
     def _mutes(self, hosts: KnownHosts) -> Iterator[Metric]:
         active = GaugeMetricFamily(f"{PREFIX}_mutes_active", "Hosts whose pings are muted.")

@@ -209,9 +209,9 @@ def alertmanager_config(fleet: Fleet) -> Config:
     for receiver in config["receivers"]:
         for webhook in receiver.get("webhook_configs", []):
             webhook["url"] = f"http://{fleet.address}/hooks/{receiver['name']}"
-    top = config["route"]
-    top.update({"group_wait": "1s", "group_interval": "2s"})
-    responder, _, memory, _ = top["routes"]
+    (ours,) = config["route"]["routes"]
+    ours.update({"group_wait": "1s", "group_interval": "2s"})
+    responder, _, memory, _ = ours["routes"]
     responder.update({"group_interval": "1s", "repeat_interval": "5s"})
     memory["group_interval"] = f"{MEMORY_GROUP_INTERVAL_SECONDS}s"
     return config

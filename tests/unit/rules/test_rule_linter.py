@@ -19,16 +19,18 @@ from rules.lint import (
 
 ROOT = RULES.parent
 
+OURS = {"component": "memleash"}
 GOOD = Rule(
     file="x.rules.yml",
     name="AgentGone",
     is_alert=True,
     expr='max by (host) (up{job="a > b"}) == 0',
-    labels={"severity": "warning"},
+    labels=OURS | {"severity": "warning"},
     annotations={
         "summary": "An agent is gone.",
         "description": "{{ $labels.host }}: {{ $value }}",
         "runbook_url": "https://example.org/alerts.md#agentgone",
+        "dashboard_url": "{{ with query `memleash_responder_links_info` }}...{{ end }}",
     },
 )
 
@@ -75,10 +77,10 @@ def without(*keys: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("bad", "complaint"),
     [
-        (replace(GOOD, labels={}), "severity is None"),
-        (replace(GOOD, labels={"severity": "page"}), "severity is page"),
+        (replace(GOOD, labels=OURS), "severity is None"),
+        (replace(GOOD, labels=OURS | {"severity": "page"}), "severity is page"),
         (
-            replace(GOOD, labels={"severity": "none", "remediation": "reboot"}),
+            replace(GOOD, labels=OURS | {"severity": "none", "remediation": "reboot"}),
             "remediation is reboot",
         ),
         (replace(GOOD, annotations=without("summary")), "summary must be there and constant"),
@@ -87,10 +89,8 @@ def without(*keys: str) -> dict[str, str]:
             "summary must be there and constant",
         ),
         (replace(GOOD, annotations=without("description")), "description must be there"),
-        (
-            replace(GOOD, annotations=GOOD.annotations | {"description": "It is gone."}),
-            "description must be there and tell the value",
-        ),
+        (replace(GOOD, labels={"severity": "warning"}), "component must be memleash"),
+        (replace(GOOD, annotations=without("dashboard_url")), "dashboard_url must lead to"),
         (replace(GOOD, annotations=without("runbook_url")), "runbook_url must end in the anchor"),
         (
             replace(GOOD, annotations=GOOD.annotations | {"runbook_url": "https://x/a.md#other"}),
