@@ -6,6 +6,7 @@ import pytest
 
 from demo.stack.http import get, post
 from demo.stack.processes import wait_until
+from rules.lint import RULES, read_rules
 from tests.integration.rules.conftest import MEMORY_GROUP_INTERVAL_SECONDS, Stack
 
 pytestmark = pytest.mark.integration
@@ -22,7 +23,7 @@ def test_every_rule_is_evaluated_without_an_error(stack: Stack) -> None:
     )
     groups = get(f"{stack.prometheus}/api/v1/rules")["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
-    assert len(rules) == 31
+    assert len(rules) == len(read_rules(sorted(RULES.glob("*.rules.yml"))))
     assert {(rule["health"], rule.get("lastError", "")) for rule in rules} == {("ok", "")}
 
 
@@ -35,6 +36,7 @@ def test_the_hard_limit_is_told_to_the_responder_at_once_and_to_people(stack: St
     alert = stack.fleet.told("responder", name, host="over")[0]
     assert alert["labels"] == {
         "alertname": name,
+        "component": "memleash",
         "host": "over",
         "agent": "a1",
         "life": "1700000000.5",
@@ -136,7 +138,7 @@ def test_busy_is_told_to_the_responder_and_never_to_people(stack: Stack) -> None
 
 def test_busy_holds_back_the_ping_of_the_same_host_and_of_no_other(stack: Stack) -> None:
     def alert(name: str, **labels: str) -> dict[str, object]:
-        return {"labels": {"alertname": name, **labels}}
+        return {"labels": {"alertname": name, "component": "memleash", **labels}}
 
     busy = alert("AgentBusy", host="inhibited", agent="a1", severity="none", remediation="mute")
     nowhere = alert("AgentBusy", severity="none", remediation="mute")
