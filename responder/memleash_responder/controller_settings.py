@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +17,7 @@ from memleash_responder.core.libvirtd_choice import LibvirtdRule
 from memleash_responder.core.matchers import parse_matcher
 from memleash_responder.core.values import HostUrlTemplate, MatcherText, TimeZone, UrlTemplate
 from memleash_responder.http_settings import Authorization, BasicAuth, HttpConfig, TlsConfig
-from memleash_toolkit.values import BaseUrl, ByKind, Duration, Name, OneOrMore, Word
+from memleash_toolkit.values import BaseUrl, ByKind, Duration, Line, Name, OneOrMore, Word
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -158,16 +159,92 @@ class SaltSettings(ControllerSettings):
     tls_config: TlsConfig = dataclasses.field(default_factory=TlsConfig)
 
 
+class NovaWork(enum.StrEnum):
+    """Work on a host in nova that refuses a restart."""
+
+    SERVERS = "servers"
+    """A server of the host has a task_state: something is done with it, or about to be."""
+    MIGRATIONS = "migrations"
+    """A migration from or to the host has not ended."""
+
+
+class NovaInterface(enum.StrEnum):
+    """Which endpoint of nova in Keystone's catalog."""
+
+    PUBLIC = "public"
+    """For users."""
+    INTERNAL = "internal"
+    """For the cloud's own services."""
+    ADMIN = "admin"
+    """For administrators; few clouds still have one."""
+
+
+class DisabledByOthers(enum.StrEnum):
+    """What a compute service is that somebody else has disabled."""
+
+    MAINTENANCE = "maintenance"
+    """Out of service: it is not restarted, and its host not pinged."""
+    DRAINED = "drained"
+    """In service, without new servers: it may be restarted, and stays disabled."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NovaSettings(ControllerSettings):
+    """OpenStack's compute service. The names of keys are those of clouds.yaml."""
+
+    kind: Literal["nova"] = "nova"
+    auth_url: BaseUrl | None = None
+    """Keystone's. None: there is none, and ``endpoint`` takes the token of ``token_file``."""
+    username: Line | None = None
+    password_file: Path | None = None
+    user_domain_name: Line = "Default"
+    project_name: Line | None = None
+    project_domain_name: Line = "Default"
+    application_credential_id: Word | None = None
+    application_credential_secret_file: Path | None = None
+    region_name: Line | None = None
+    interface: NovaInterface = NovaInterface.PUBLIC
+    endpoint: BaseUrl | None = None
+    """Of nova, with its version. None: the one in Keystone's catalog."""
+    token_file: Path | None = None
+    tls_config: TlsConfig = dataclasses.field(default_factory=TlsConfig)
+    count: OneOrMore[NovaWork] = tuple(NovaWork)
+    """What refuses a restart."""
+    disabled_by_others: DisabledByOthers = DisabledByOthers.MAINTENANCE
+
+    def __post_init__(self) -> None:
+        ControllerSettings.__post_init__(self)
+        logins = (self.username, self.application_credential_id, self.token_file)
+        if sum(one is not None for one in logins) != 1:
+            raise ValueError("give one of username, application_credential_id and token_file")
+        together = {
+            "username": ("password_file", "project_name"),
+            "application_credential_id": ("application_credential_secret_file",),
+        }
+        for login, others in together.items():
+            for other in others:
+                if (getattr(self, login) is None) != (getattr(self, other) is None):
+                    raise ValueError(f"{login} and {other} go together")
+        if self.token_file is None and self.auth_url is None:
+            raise ValueError("auth_url is missing: a login needs it")
+        if self.token_file is not None and (self.auth_url is not None or self.endpoint is None):
+            raise ValueError("token_file needs endpoint, and no auth_url")
+        if self.auth_url is not None and importlib.util.find_spec("keystoneauth1") is None:
+            raise ValueError("auth_url needs keystoneauth1: install memleash[nova]")
+
+
 KINDS: Mapping[str, type[ControllerSettings]] = {
     "http": HttpControllerSettings,
     "zstack": ZstackSettings,
     "slurm": SlurmSettings,
     "salt": SaltSettings,
+    "nova": NovaSettings,
 }
 """Every kind, and the class of its settings."""
 
 Controller = Annotated[
-    HttpControllerSettings | ZstackSettings | SlurmSettings | SaltSettings, ByKind(KINDS, "http")
+    HttpControllerSettings | ZstackSettings | SlurmSettings | SaltSettings | NovaSettings,
+    ByKind(KINDS, "http"),
 ]
 """The settings of one controller, of any kind."""
 

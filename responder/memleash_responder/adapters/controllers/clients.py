@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from memleash_responder.adapters.controllers.check import Finding, check
 from memleash_responder.adapters.controllers.controller import FAILURES, Controller, Target, Wait
 from memleash_responder.adapters.controllers.http import HttpController
+from memleash_responder.adapters.controllers.nova import NovaController
 from memleash_responder.adapters.controllers.salt import SaltController
 from memleash_responder.adapters.controllers.slurm import SlurmController
 from memleash_responder.adapters.controllers.zstack import ZstackController
@@ -34,6 +35,7 @@ KINDS: Mapping[str, Callable[[Any, Hosts], Controller]] = {
     "zstack": ZstackController,
     "slurm": SlurmController,
     "salt": SaltController,
+    "nova": NovaController,
 }
 """Every kind, and its class; it takes its own settings."""
 
