@@ -45,6 +45,7 @@ _T = TypeVar("_T")
 
 RESULT = Path(__file__).with_suffix(".json")
 SHARE = 0.02
+TELL_AGAIN_SECONDS = 3.0
 MOST_GROWTH_MIB = 24
 PATIENCE = Patience(peer=10, exporter=10, ssh=15, agent=20)
 GUARDS = QUICK | {
@@ -108,22 +109,28 @@ class Soak:
             self._plan(host)
             grow = functools.partial(self.fleet.agent_does, host, "grow", to_mib=OVER_MIB)
             self._awaited(f"the agent of {host} to grow", grow)
-            before = self._newest(host)
+            before, told_at = self._newest(host), [0.0]
             ended = self._awaited(
-                f"a restart of {host} to end", functools.partial(self._ended, host, before)
+                f"a restart of {host} to end", functools.partial(self._ended, host, before, told_at)
             )
             with self._all:
                 self.outcomes[ended] += 1
                 self._left -= ended == "restarted"
             self._mend(host, ended)
 
-    def _ended(self, host: str, before: str | None) -> str | None:
-        """Return the outcome of a newer request than ``before``; ask for one if there is none."""
+    def _ended(self, host: str, before: str | None, told_at: list[float]) -> str | None:
+        """Return the outcome of a newer request than ``before``; ask for one if there is none.
+
+        An alert is told again after a while only: on a busy machine the responder would have more of
+        them than it can look at, and answer each with what was true minutes ago.
+        """
         newest = self.responder.request(host)
         if newest is not None and newest["id"] != before:
             outcome: str | None = newest["outcome"]
             return outcome
-        self.responder.alert(host)
+        if time.monotonic() - told_at[0] > TELL_AGAIN_SECONDS:
+            told_at[0] = time.monotonic()
+            self.responder.alert(host)
         return None
 
     def _newest(self, host: str) -> str | None:
