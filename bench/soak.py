@@ -121,8 +121,8 @@ class Soak:
     def _ended(self, host: str, before: str | None, told_at: list[float]) -> str | None:
         """Return the outcome of a newer request than ``before``; ask for one if there is none.
 
-        An alert is told again after a while only: on a busy machine the responder would have more of
-        them than it can look at, and answer each with what was true minutes ago.
+        An alert is told again only after a while: on a busy machine the responder would have more
+        of them than it can look at, and answer each with what was true minutes ago.
         """
         newest = self.responder.request(host)
         if newest is not None and newest["id"] != before:

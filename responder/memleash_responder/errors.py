@@ -5,6 +5,7 @@ ResponderError
 +-- ControllerError         controller_unreachable: a controller; try again later
 +-- ReconnectFailed         reconnect_failed: a controller said no or nothing
 +-- AlertmanagerError       muting is late; never a reason not to restart; try again later
++-- NoticeNotSent           people were not told; tried again later, never a reason to wait
 +-- BacklogFull             too many notifications wait; Alertmanager tries again
 +-- DatabaseUnavailable     nothing can be stored; Alertmanager tries again
 +-- Overtaken               another works on the same request; look again at what it did
@@ -49,6 +50,10 @@ class ReconnectFailed(ResponderError):
 
 class AlertmanagerError(ResponderError):
     """No Alertmanager took the request."""
+
+
+class NoticeNotSent(ResponderError):
+    """People could not be told of what was done."""
 
 
 class BacklogFull(ResponderError):

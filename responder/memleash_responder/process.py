@@ -25,6 +25,7 @@ from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.migrations import upgrade
 from memleash_responder.adapters.dbos_engine import STEPS_VERSION, Durable
+from memleash_responder.adapters.notifier import send
 from memleash_responder.adapters.own_metrics import Part, Telemetry
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.usecases import diagnosis_workflow, host_watch, restart_workflow
@@ -36,6 +37,7 @@ from memleash_responder.usecases.host_recovery import Recovery
 from memleash_responder.usecases.intake import Intake
 from memleash_responder.usecases.keeper import Duty, Keeper
 from memleash_responder.usecases.muting import Muting
+from memleash_responder.usecases.notices import LOOK_SECONDS, UNTIL_A_RELOAD_SECONDS, Notices
 from memleash_responder.usecases.operator import Operator
 from memleash_responder.usecases.pruning import prunes
 from memleash_responder.usecases.readings import FleetReader
@@ -113,6 +115,7 @@ class Responder:
         rounds = ThreadPoolExecutor(CONTROLLER_ROUNDS, thread_name_prefix="round")
         self._watch = host_watch.ControllerWatch(services, rounds)
         self._pings = slow.share(1)
+        self._notices = slow.share(1)
         self._liveness = self._shared(database)
         leads = self._liveness.leads if self._liveness is not None else lambda: True
         self._keeper = Keeper(services, self._duties(), leads)
@@ -159,6 +162,12 @@ class Responder:
                 lambda: host_watch.watch_pings(services),
                 lambda: host_watch.WATCH_SECONDS,
                 aside=self._pings,
+            ),
+            Duty(
+                Part.NOTIFY,
+                Notices(services, send).look,
+                lambda: LOOK_SECONDS if services.settings.notify else UNTIL_A_RELOAD_SECONDS,
+                aside=self._notices,
             ),
             # A fleet that has gone quiet tells of no calm.
             Duty(Part.WATCH_FOR_STORM, lambda: watch_for_storm(services), lambda: 15.0),

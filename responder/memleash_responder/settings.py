@@ -23,6 +23,7 @@ from memleash_responder.core.values import (
     WindowText,
 )
 from memleash_responder.http_settings import HttpConfig
+from memleash_responder.notify_settings import Notify
 from memleash_toolkit import settings as toolkit_settings
 from memleash_toolkit.values import (
     BaseUrl,
@@ -177,11 +178,13 @@ class Settings:
     reports: ReportSettings = dataclasses.field(default_factory=ReportSettings)
     access: Access = dataclasses.field(default_factory=Access)
     links: Links = dataclasses.field(default_factory=Links)
+    notify: tuple[Notify, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [controller.name for controller in self.controllers]
-        if len(set(names)) != len(names):
-            raise ValueError(f"controllers: names must differ: {', '.join(names)}")
+        for key, named in (("controllers", self.controllers), ("notify", self.notify)):
+            names = [one.name for one in named]
+            if len(set(names)) != len(names):
+                raise ValueError(f"{key}: names must differ: {', '.join(names)}")
 
 
 def restart_policy(settings: Settings, agent: str) -> RestartPolicy:

@@ -50,6 +50,8 @@ class Part(StrEnum):
     SWEEP = "sweep"
     """What was left in the inbox, or without anybody who works on it."""
     PRUNE = "prune"
+    NOTIFY = "notify"
+    """What there is to tell people was not found out, or could not be sent."""
     TAKE_OVER = "take_over"
     EXPIRY = "expiry"
     """Pauses and maintenances that are over were not forgotten."""
@@ -90,6 +92,12 @@ class Telemetry:
             "memleash_responder_diagnoses",
             "Requests for a diagnosis by their final word.",
             ["agent", "outcome"],
+            registry=registry,
+        )
+        self.notices = Counter(
+            "memleash_responder_notices",
+            "Notices to people by target and result: sent, failed (tried again) or given_up.",
+            ["target", "result"],
             registry=registry,
         )
         self.step_seconds = Histogram(

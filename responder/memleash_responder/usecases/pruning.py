@@ -40,4 +40,5 @@ def prunes(services: Services, durable: Durable) -> list[Callable[[], None]]:
         prune_alerts,
         lambda: tables.diagnoses.prune(before=kept_since()),
         prune_workflows,
+        lambda: tables.notices.prune(before=kept_since()),
     ]

@@ -19,6 +19,7 @@ from memleash_responder.adapters.database.host_conditions import (
 from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.inbox import AlertRecord, Inbox
 from memleash_responder.adapters.database.mutes import Mutes
+from memleash_responder.adapters.database.notices import Notices
 from memleash_responder.adapters.database.pauses import Pauses
 from memleash_responder.adapters.database.restart_history import RestartHistory
 from memleash_responder.adapters.database.restarts import Restarts
@@ -90,6 +91,7 @@ class Tables:
     quarantine: Quarantine
     diagnoses: Diagnoses
     pauses: Pauses
+    notices: Notices
     flags: Flags
     replicas: Replicas
 
@@ -111,6 +113,7 @@ class Tables:
             Quarantine(database),
             Diagnoses(database),
             Pauses(database),
+            Notices(database),
             Flags(database),
             Replicas(database),
         )

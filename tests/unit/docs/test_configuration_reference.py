@@ -18,6 +18,7 @@ OWN_PAGES = {
     "access": "access.md",
     "controller_settings": "controllers.md",
     "diagnosis_settings": "diagnoses.md",
+    "notify_settings": "notifications.md",
 }
 """By the module that has the sections."""
 

@@ -66,6 +66,10 @@ class RestartHistory:
         )
         return self._many(query.where(ended))
 
+    def ended_since(self, since: float) -> list[Restart]:
+        """Return the requests that ended after a unix time."""
+        return self._many(sa.select(restarts).where(restarts.c.finished_at > since))
+
     def page(
         self,
         *,

@@ -223,6 +223,19 @@ flags = sa.Table(
 )
 """Switches that the storm breaker, a person or a replica set, such as ``storm``."""
 
+notices = sa.Table(
+    "memleash_notices",
+    METADATA,
+    sa.Column("target", sa.String(128), primary_key=True),
+    sa.Column("key", sa.String(700), primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False, index=True),
+    sa.Column("tries", sa.Integer, nullable=False, default=0),
+    sa.Column("next_try_at", sa.Double, index=True),
+)
+"""What people are told, once to each target; done with once ``next_try_at`` is null."""
+
 replicas = sa.Table(
     "memleash_replicas",
     METADATA,
