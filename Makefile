@@ -5,7 +5,7 @@ TOOLS ?= stable
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean e2e machines dashboards bench-exporter
+.PHONY: help setup demo test lint docs clean e2e machines dashboards bench-exporter
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ lint: ## only the static checks: ruff, mypy, the layering
 	@tools/setup test
 	@tools/check lint
 
+docs: ## the documentation's site, into site/, with every link checked
+	@tools/setup docs
+	@.venv/bin/mkdocs build --strict
+	@echo "open $(CURDIR)/site/index.html"
+
 bench-exporter: ## the exporter's cost beside process-exporter's, with the bars
 	@tools/setup test
 	@command -v prometheus-process-exporter >/dev/null || tools/setup packages prometheus-process-exporter
@@ -49,4 +54,4 @@ bench-%: ## webhook, restart, takeover, growth or rules: what it costs, with the
 	@.venv/bin/python -m bench.$*
 
 clean: ## remove what the targets made here (packages of the machine stay)
-	rm -rf .venv .venv-* .cache .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-* .cache .run site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from demo.narration import Narrator, StepFailed
 from demo.stack.http import CallFailed
+from demo.stack.layout import Layout
 from demo.stack.processes import NotInTime, ProgramFailed
 from demo.stack.stack import Stack, prepared
 from demo.stack.tools import REPOSITORY, ToolMissing, Tools, find
@@ -100,10 +101,33 @@ def _keep(stack: Stack) -> None:
     keys = stack.layout.folder / "ssh"
     print(f"   {'sshd':<14} ssh -p {stack.layout.ports.sshd} -i {keys}/login_key \\")
     print(f"   {'':<14}     -o UserKnownHostsFile={keys}/known_hosts 127.0.0.1")
+    print("\nTry, in another terminal:")
+    for what, command in things_to_try(stack.layout).items():
+        print(f"   # {what}\n   {command}")
     sys.stdout.flush()
     with suppress(KeyboardInterrupt):
         while True:
             signal.pause()
+
+
+def things_to_try(layout: Layout) -> dict[str, str]:
+    """Return shell commands that make the parts do something, by what they do."""
+    ctl = f"{Path(sys.executable).with_name('memleashctl')} --url {layout.url('responder')}"
+    tasks = layout.url("controller", f"/hosts/{layout.host}/tasks")
+    agent = f"{layout.host} {layout.agent}"
+    return {
+        "let the agent leak 5 MiB a second (0: no more)": (
+            f"curl -d '{{\"mib_per_second\": 5}}' {layout.url('agent', '/grow')}"
+        ),
+        "make it busy, and silent, for 30 seconds": (
+            f"curl -d '{{\"seconds\": 30}}' {layout.url('agent', '/dump')}"
+        ),
+        "give its host a task": f'curl -d \'{{"id": "t1", "name": "my task"}}\' {tasks}',
+        "end that task": f"curl -X DELETE {tasks}/t1",
+        "see why the agent would or would not be restarted now": f"{ctl} explain {agent}",
+        "see what was done": f"{ctl} restarts",
+        "find out what leaks": f"{ctl} diagnose {agent}",
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A copy that was made as docs/operations.md says is whole: a restart goes on from it."""
+"""A copy that was made as docs/upgrade.md says is whole: a restart goes on from it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def as_documented(program: str, *places: tuple[str, str]) -> None:
     """Run the command of ``program`` on the page, with other files and addresses than there."""
-    page = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "upgrade.md").read_text(encoding="utf-8")
     (command,) = re.findall(rf"^    ({program} .*)$", page, re.MULTILINE)
     for there, here in places:
         assert there in command
