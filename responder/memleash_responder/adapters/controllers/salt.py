@@ -34,7 +34,7 @@ from memleash_responder.http_settings import HttpConfig
 _POLL_SECONDS = 1.0
 _CLOCK_SECONDS = 2.0
 """By how much two start times of processes on one host may differ and be the same."""
-_HOSTS_DOUBTED = 50
+_HOSTS_DOUBTED = 20
 """Of how many hosts it is asked whether Salt knows them."""
 _BLACKOUT, _WHITELIST = "minion_blackout", "minion_blackout_whitelist"
 _IN_BLACKOUT = "Minion in blackout mode"
@@ -46,6 +46,10 @@ _READS = frozenset(
 the middle of one breaks nothing, whoever asked."""
 ALLOWED = (*sorted(_READS), "grains.setvals")
 """What a minion may run in a blackout of ours."""
+
+
+class _NotKnown(CallFailed):
+    """Salt knows no such minion."""
 
 
 class _Silent(CallFailed):
@@ -118,13 +122,13 @@ def _name(job: dict[str, Any]) -> str:
 
 
 def returned(answers: dict[str, Any], minion: str, function: str) -> Any:
-    """Return what ``function`` gave on ``minion``, of the answers of all minions.
+    """Return what ``function`` gave on ``minion``, of the answers by minion.
 
-    Raises CallFailed unless it ended well: _Silent and _InBlackout where it was not run.
+    Raises CallFailed unless it ended well; what it is tells why it was not run.
     """
     answer = answers.get(minion)
     if answer is None:
-        raise CallFailed(f"Salt knows no minion {line(minion)}")
+        raise _NotKnown(f"Salt knows no minion {line(minion)}")
     if not isinstance(answer, dict) or "ret" not in answer or number(answer.get("retcode")) is None:
         raise CallFailed(f"{function}: half an answer")
     if answer.get("out") == _NO_RETURN:
@@ -205,16 +209,28 @@ class SaltController:
                 raise CallFailed(f"{late}: {found}") from late
 
     def doubt(self, agent: str, wait: Wait) -> str | None:
-        """Return which hosts of the inventory Salt does not know; ask for the jobs of one."""
-        hosts = list(self._hosts())[:_HOSTS_DOUBTED]
-        asked = {name_there(self.settings, one): one for one in hosts}
-        if not asked:
-            return "the inventory has no host of its own"
-        answers = self._answers(list(asked), wait, "test.ping")
-        missing = sorted(asked.keys() - answers.keys())
-        if missing:
-            return f"it does not know {', '.join(map(line, missing[:NAMES_LISTED]))}"
-        self.tasks(Target(next(iter(asked.values())), agent, ""), wait)
+        """Return which hosts of the inventory Salt does not know; ask for the jobs of one.
+
+        Each is asked about by itself, as long as there is time: among others, one that is not
+        known looks like one that is down.
+        """
+        unknown, answering = [], None
+        for host in list(self._hosts())[:_HOSTS_DOUBTED]:
+            if wait.remaining_seconds() < self.settings.timeout / 2:
+                break
+            minion = name_there(self.settings, host)
+            try:
+                self._run(minion, wait, "test.ping", patience_seconds=1)
+                answering = answering or host
+            except _NotKnown:
+                unknown.append(line(minion))
+            except (_Silent, _InBlackout):
+                continue
+        if unknown:
+            return f"it does not know {', '.join(unknown[:NAMES_LISTED])}"
+        if answering is None:
+            return "no minion of its own answered"
+        self.tasks(Target(answering, agent, ""), wait)
         return None
 
     def _short(self, wait: Wait) -> Wait:
@@ -244,21 +260,23 @@ class SaltController:
         return started
 
     def _run(
-        self, minion: str, wait: Wait, function: str, *arguments: object, **named: object
+        self,
+        minion: str,
+        wait: Wait,
+        function: str,
+        *arguments: object,
+        patience_seconds: int | None = None,
+        **named: object,
     ) -> Any:
-        """Return what a function gave on a minion. Raises CallFailed unless it ended well."""
-        answers = self._answers([minion], wait, function, *arguments, **named)
-        return returned(answers, minion, function)
+        """Return what a function gave on a minion. Raises CallFailed unless it ended well.
 
-    def _answers(
-        self, minions: list[str], wait: Wait, function: str, *arguments: object, **named: object
-    ) -> dict[str, Any]:
-        """Return what each minion answered; those that Salt does not know are missing."""
-        # Salt waits for answers, asks whether the job still runs, and waits again.
-        seconds = max(1, int(wait.remaining_seconds() / 3))
+        Salt waits ``patience_seconds`` for the answer, asks whether the job still runs, and waits
+        as long for that; None: two thirds of what is left.
+        """
+        seconds = patience_seconds or max(1, int(wait.remaining_seconds() / 3))
         job = {
             "client": "local",
-            "tgt": minions,
+            "tgt": [minion],
             "tgt_type": "list",
             "fun": function,
             "arg": arguments,
@@ -270,7 +288,7 @@ class SaltController:
         answer = self._ask("/", [job], wait).json_object()
         match answer.get("return"):
             case [dict() as answers]:
-                return answers
+                return returned(answers, minion, function)
         raise CallFailed(f"{function}: half an answer")
 
     def _ask(self, path: str, body: object, wait: Wait) -> http.Answer:
