@@ -32,7 +32,8 @@ def images(debian: str, sources: Path, tmp_path_factory: pytest.TempPathFactory)
         check=True,
     )
     _as_a_repository(sources, context / "memleash.git")
-    images = {target: f"memleash-e2e/{target}" for target in ("host", "control", "newcomer")}
+    targets = ("host", "control", "controlled", "newcomer")
+    images = {target: f"memleash-e2e/{target}" for target in targets}
     for target, tag in images.items():
         build(context, _DOCKERFILE, target, tag)
     return images

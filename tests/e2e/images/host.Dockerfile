@@ -36,6 +36,11 @@ RUN apt-get install -y --no-install-recommends prometheus prometheus-alertmanage
 RUN /opt/memleash/bin/pip install --no-cache-dir --no-index --find-links /wheels 'memleash[responder,postgres]'
 COPY packaging/systemd/memleash-responder.service /etc/systemd/system/
 
+# An agent of each of two controllers that run for real; salt-minion itself is mounted.
+FROM host AS controlled
+RUN apt-get install -y --no-install-recommends slurmctld slurmd slurm-client \
+    && systemctl disable slurmctld.service slurmd.service munge.service
+
 FROM machine AS newcomer
 RUN apt-get install -y --no-install-recommends prometheus prometheus-alertmanager \
         prometheus-blackbox-exporter openssl openssh-client \
