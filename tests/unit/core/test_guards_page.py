@@ -1,4 +1,4 @@
-"""The operators' page names every guard, word and step there is, as the code has them."""
+"""The operators' page names every guard, outcome and step there is, as the code has them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_guard_stands_there_with_its_steps_and_what_force_does(guard: Guard) -
     refuses, looks, force = cells[2:5]
     assert looks == ", ".join(step for step in Step if step in guard.steps)
     assert force == ("yes" if guard.forceable else "no")
-    word = re.search(r"\(word: `(\w+)`\)", refuses)
+    word = re.search(r"\(outcome: `(\w+)`\)", refuses)
     assert (word[1] if word else guard.name) in set(RESTART_OUTCOMES)
 
 
@@ -31,9 +31,9 @@ def test_the_guards_stand_there_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("outcome", RESTART_OUTCOMES)
-def test_a_word_stands_there(outcome: Outcome) -> None:
-    words = PAGE[PAGE.index("## Words") :]
-    assert f"`{outcome}`" in words
+def test_an_outcome_stands_there(outcome: Outcome) -> None:
+    described = PAGE[PAGE.index("## Outcomes") :]
+    assert f"`{outcome}`" in described
 
 
 @pytest.mark.parametrize("step", Step)
