@@ -117,7 +117,7 @@ class Responder:
 
     def request(self, host: str) -> Json:
         """Return the host's newest request, or None."""
-        found = self.get(f"/api/v1/restarts?host={host}")["restarts"]
+        found = self.get(f"/api/v1/restarts?host={host}&limit=1")["restarts"]
         return found[0] if found else None
 
     def at(self, host: str, name: str) -> Json:

@@ -13,7 +13,7 @@ from memleash_responder.core.pauses import Pause, why_paused
 from memleash_responder.core.policy import Mode, RestartPolicy
 from memleash_responder.core.restart_windows import is_open, opens_at
 from memleash_responder.core.restarts import Restart
-from memleash_responder.core.situation import Life, Memory, Tasks
+from memleash_responder.core.situation import Denied, Life, Memory, Tasks
 from memleash_responder.core.untrusted import listed
 from memleash_toolkit.units import format_duration, format_size
 
@@ -30,9 +30,13 @@ def resolved(restart: Restart, _policy: RestartPolicy, _now: float) -> Refusal |
     return None
 
 
-def denied(restart: Restart, _policy: RestartPolicy, _now: float) -> Refusal | None:
-    """Refuse what a person said no to."""
-    return Refusal(Outcome.DENIED, "a person denied this restart") if restart.denied else None
+def denied(seen: Denied, _policy: RestartPolicy, now: float) -> Refusal | None:
+    """Refuse what a person said no to; ``now`` in unix time."""
+    if seen.restart.denied:
+        return Refusal(Outcome.DENIED, "a person denied this restart")
+    if seen.denial is not None and seen.denial.holds(now, seen.start_time):
+        return Refusal(Outcome.DENIED, f"restarts are {seen.denial}; a person can allow them again")
+    return None
 
 
 def paused(pauses: tuple[Pause, ...], _policy: RestartPolicy, _now: float) -> Refusal | None:
@@ -76,8 +80,11 @@ def storm(why: str | None, _policy: RestartPolicy, _now: float) -> Refusal | Non
     return Refusal(Outcome.STORM, why) if why else None
 
 
-def outside_window(_restart: Restart, policy: RestartPolicy, now: float) -> Refusal | None:
-    """Refuse while none of the windows is open; ``now`` in unix time."""
+def outside_window(restart: Restart, policy: RestartPolicy, now: float) -> Refusal | None:
+    """Refuse before the planned time, and while no window is open; ``now`` in unix time."""
+    if restart.not_before is not None and now < restart.not_before:
+        planned = rfc3339(restart.not_before)
+        return Refusal(Outcome.OUTSIDE_WINDOW, f"it is planned for {planned}")
     if is_open(policy.windows, now):
         return None
     opens = opens_at(policy.windows, now)

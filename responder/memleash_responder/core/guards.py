@@ -7,6 +7,7 @@ local first. A guard whose facts are unknown refuses, whatever it checks: unknow
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -22,6 +23,15 @@ from memleash_responder.core.steps import Step
 F = TypeVar("F")
 
 
+class Wish(enum.Enum):
+    """What a person may say of a restart."""
+
+    FORCE = "force"
+    """It goes past what is in flight: busy, tasks, and controllers that do not say."""
+    PURPOSE = "purpose"
+    """It is wanted for a reason of its own, whatever the agent holds."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Guard:
     """One row of the table."""
@@ -31,8 +41,8 @@ class Guard:
     reads: Callable[[Situation], object]
     """What it looks at, such as ``situation.tasks``."""
     check: Callable[[Situation, RestartPolicy, float], Refusal | None]
-    forceable: bool
-    """Whether ``force`` skips it."""
+    gone_past_by: Wish | None
+    """What a person may say to go past it."""
 
     def looks_at(self, step: Step | None) -> bool:
         """Whether it looks at ``step``; at None, every guard does."""
@@ -40,7 +50,9 @@ class Guard:
 
     def skipped_by(self, restart: Restart) -> bool:
         """Whether ``restart`` goes past it."""
-        return self.forceable and restart.forced
+        if self.gone_past_by is Wish.FORCE:
+            return restart.forced
+        return self.gone_past_by is Wish.PURPOSE and bool(restart.purpose)
 
 
 def is_read(reads: Callable[[Situation], object], step: Step | None) -> bool:
@@ -77,7 +89,7 @@ def refusal_at(
 def gone_past(
     step: Step, situation: Situation, policy: RestartPolicy, now: float
 ) -> Sequence[Refusal]:
-    """Return what would have been refused at ``step``, had the restart not been forced."""
+    """Return what would have been refused at ``step``, had no person wanted to go past it."""
     checked = (
         guard.check(situation, policy, now)
         for guard in GUARDS
@@ -98,7 +110,7 @@ def _guard(
     reads: Callable[[Situation], F | Unknown],
     check: Callable[[F, RestartPolicy, float], Refusal | None],
     *,
-    forceable: bool = False,
+    gone_past_by: Wish | None = None,
     blind: Outcome = Outcome.FACTS_UNAVAILABLE,
 ) -> Guard:
     """Return a row: what the guard ``reads`` and what it makes of it.
@@ -110,7 +122,7 @@ def _guard(
         seen = reads(situation)
         return Refusal(blind, seen.why) if isinstance(seen, Unknown) else check(seen, policy, now)
 
-    return Guard(name, steps, reads, refuse, forceable)
+    return Guard(name, steps, reads, refuse, gone_past_by)
 
 
 _BLIND_TO_CONTROLLERS = Outcome.CONTROLLER_UNREACHABLE
@@ -121,7 +133,7 @@ _ALWAYS = frozenset({Step.ADMIT, Step.VERIFY, Step.RESTART})
 
 GUARDS: tuple[Guard, ...] = (
     _guard("resolved", _ALWAYS, lambda known: known.restart, checks.resolved),
-    _guard("denied", _ALWAYS, lambda known: known.restart, checks.denied),
+    _guard("denied", _ALWAYS, facts.denied, checks.denied),
     _guard("paused", _ALWAYS, lambda known: known.pauses, checks.paused),
     _guard("observe_mode", _ALWAYS, lambda known: known.restart, checks.observe_mode),
     _guard("quarantined", _ADMIT, lambda known: known.quarantined, checks.quarantined),
@@ -132,7 +144,7 @@ GUARDS: tuple[Guard, ...] = (
         _ALWAYS,
         facts.controller_states,
         checks.passes,
-        forceable=True,
+        gone_past_by=Wish.FORCE,
         blind=_BLIND_TO_CONTROLLERS,
     ),
     _guard("pings_unknown", _ADMIT, facts.pings, checks.passes),
@@ -146,19 +158,25 @@ GUARDS: tuple[Guard, ...] = (
     ),
     _guard("facts_unavailable", _ALWAYS, facts.memory, checks.passes),
     _guard("already_restarted", _ALWAYS, facts.life, checks.already_restarted),
-    _guard("below_hard_limit", _ALWAYS, facts.memory, checks.below_hard_limit),
+    _guard(
+        "below_hard_limit",
+        _ALWAYS,
+        facts.memory,
+        checks.below_hard_limit,
+        gone_past_by=Wish.PURPOSE,
+    ),
     _guard("startup_grace", _ADMIT, facts.life, checks.startup_grace),
     _guard("readiness_unknown", _ADMIT, facts.ready, checks.passes),
     _guard("outside_window", _ALWAYS, lambda known: known.restart, checks.outside_window),
     _guard("alerts_firing", _ALWAYS, lambda known: known.alerts_firing, checks.alerts_firing),
-    _guard("busy", _ALWAYS, facts.busy, checks.busy, forceable=True),
+    _guard("busy", _ALWAYS, facts.busy, checks.busy, gone_past_by=Wish.FORCE),
     _guard("awaiting_approval", _ADMIT, lambda known: known.restart, checks.awaiting_approval),
     _guard(
         "controller_unreachable",
         _VERIFY,
         facts.tasks,
         checks.passes,
-        forceable=True,
+        gone_past_by=Wish.FORCE,
         blind=_BLIND_TO_CONTROLLERS,
     ),
     _guard(
@@ -166,7 +184,7 @@ GUARDS: tuple[Guard, ...] = (
         _VERIFY,
         facts.tasks,
         checks.tasks_running,
-        forceable=True,
+        gone_past_by=Wish.FORCE,
         blind=_BLIND_TO_CONTROLLERS,
     ),
 )

@@ -35,6 +35,10 @@ class Restart:
     requested_by: str = ALERT
     """Who asked, or ALERT."""
     forced: bool = False
+    purpose: str = ""
+    """Why a person wants it whatever the agent holds; empty: only above the hard limit."""
+    not_before: float | None = None
+    """When a person wants it to begin; None: now."""
     step: str = REQUESTED
     fingerprint: str | None = None
     """Of the alert that asked."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from memleash_responder.core import host_states
+from memleash_responder.core.denials import Denial
 from memleash_responder.core.facts import (
     AgentFacts,
     ControllerTasks,
@@ -33,6 +34,8 @@ class Situation:
     """The effective limit; 0 is off."""
     pauses: tuple[Pause, ...]
     """Those that hold."""
+    denial: Denial | None
+    """What a person said of this agent on this host, whether it still holds or not."""
     quarantined: bool
     host: HostFacts
     agent_restart_ages: tuple[float, ...]
@@ -65,6 +68,23 @@ class Memory:
     process: Process
     hard_limit_bytes: int
     """0 is off."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Denied:
+    """A person's no to this request, or to all restarts of the agent for a while."""
+
+    restart: Restart
+    denial: Denial | None
+    start_time: float | Unknown
+    """Of the process that runs now."""
+
+
+def denied(situation: Situation) -> Denied:
+    """Return what people said no to; that of an unknown process stays denied."""
+    agent = situation.agent
+    start_time = agent if isinstance(agent, Unknown) else agent.start_time
+    return Denied(situation.restart, situation.denial, start_time)
 
 
 def standing(situation: Situation) -> Standing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from memleash_toolkit.units import format_duration
 
@@ -33,20 +33,24 @@ class TimeBought:
 
 
 def times_bought(
-    restarts: Iterable[tuple[str, str, float]], ends: Mapping[tuple[str, str], Sequence[float]]
+    restarts: Iterable[tuple[str, str, float]],
+    ends: Mapping[tuple[str, str], Sequence[float]],
+    planned: Mapping[tuple[str, str], Collection[float]] | None = None,
 ) -> list[TimeBought]:
     """Return what each of the ``restarts`` (host, agent, unix time) bought, oldest first.
 
     ``ends`` are, by host and agent, the moments at which the limit was known to be passed, those of
-    the restarts included. A restart after which there is none is left out.
+    the restarts included. A restart after which there is none is left out. So is one that was
+    followed by a restart of the ``planned``, which say nothing of the limit.
     """
     in_order = {key: sorted(moments) for key, moments in ends.items()}
     found = []
     for host, agent, at in sorted(restarts, key=lambda one: one[2]):
         later = in_order.get((host, agent), [])
         number = bisect.bisect_right(later, at)
-        if number < len(later):
-            found.append(TimeBought(host, agent, at, later[number] - at))
+        if number == len(later) or later[number] in (planned or {}).get((host, agent), ()):
+            continue
+        found.append(TimeBought(host, agent, at, later[number] - at))
     return found
 
 

@@ -168,6 +168,8 @@ class Restart:
     requested_at: datetime
     requested_by: str
     forced: bool
+    purpose: str
+    not_before: datetime | None
     step: str
     approval: str | None
     approval_by: str | None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from datetime import datetime, timedelta
 
 import click
 
@@ -10,12 +12,13 @@ from memleash_responder.ctl.answers import Answered, Bought, Restart, Summary
 from memleash_responder.ctl.context import (
     Ctl,
     agent_argument,
+    end_options,
     host_argument,
     output_option,
     pass_ctl,
 )
 from memleash_responder.ctl.errors import CtlError, Exit
-from memleash_responder.ctl.output import ago, moment, plain, print_table, say
+from memleash_responder.ctl.output import ago, moment, plain, print_json, print_table, say
 from memleash_toolkit.units import format_duration, parse_duration
 
 _LOOK_EVERY_SECONDS = 0.5
@@ -27,17 +30,37 @@ _SHOWN = ("running", "done", "refused", "failed")
 @host_argument
 @agent_argument
 @click.option("--force", is_flag=True, help="Though it is busy or has tasks; skips nothing else.")
+@click.option("--reason", help="Why, though it is not over its hard limit: an upgrade, say.")
+@click.option("--at", help="Begin at this time, not now: 02:00 (local), or RFC 3339.")
 @click.option("--wait", is_flag=True, help="Show the steps until it ends; 1 unless restarted.")
 @click.option("--timeout", default="1h", show_default=True, help="How long to wait at most.")
 @output_option
 @pass_ctl
-def restart(ctl: Ctl, host: str, agent: str, *, force: bool, wait: bool, timeout: str) -> None:
-    """Ask for a restart of AGENT on HOST; every guard still has its say."""
+def restart(  # noqa: PLR0913 - one for each option
+    ctl: Ctl,
+    host: str,
+    agent: str,
+    *,
+    force: bool,
+    reason: str | None,
+    at: str | None,
+    wait: bool,
+    timeout: str,
+) -> None:
+    """Ask for a restart of AGENT on HOST. Every guard still has to pass.
+
+    With --reason the agent need not be over its hard limit. With --at the request waits for that
+    time, and for the agent's windows.
+    """
     try:
         patience_seconds = parse_duration(timeout)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timeout") from error
-    body = {"host": host, "agent": agent, "force": force}
+    try:
+        begins = None if at is None else next_moment(at, datetime.now().astimezone())
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--at") from error
+    body = {"host": host, "agent": agent, "force": force, "reason": reason, "at": begins}
     answer = ctl.client.post(Restart, "restarts", body=body)
     if wait:
         answer = _follow(ctl, answer, time.monotonic() + patience_seconds)
@@ -149,6 +172,8 @@ def _details(restart: Restart) -> None:
         "agent": restart.agent,
         "asked": f"{moment(restart.requested_at)} by {restart.requested_by}",
         "forced": "yes" if restart.forced else None,
+        "purpose": restart.purpose or None,
+        "planned for": restart.not_before and moment(restart.not_before),
         restart.approval or "approval": restart.approval_by and f"by {restart.approval_by}",
         "command sent": restart.command_sent_at and moment(restart.command_sent_at),
         "word": restart.outcome or f"open, at {restart.step}",
@@ -173,19 +198,66 @@ def _details(restart: Restart) -> None:
                 say(f"{name}: {plain(line)}")
 
 
-def _add_decision(word: str, done: str, about_what: str) -> None:
-    @restarts.command(word, help=f"{word.capitalize()} a request that {about_what}.")
-    @click.argument("restart_id", metavar="ID")
-    @output_option
-    @pass_ctl
-    def decide(ctl: Ctl, restart_id: str) -> None:
-        answer = ctl.client.post(Restart, "restarts", restart_id, word)
-        about = f"{answer.shape.agent} on {answer.shape.host}"
-        ctl.show(answer.json, lambda: say(plain(f"{done}: {about}")))
+def next_moment(at: str, now: datetime) -> str:
+    """Return the RFC 3339 time that ``at`` means: an RFC 3339 time, or the next such time of day.
+
+    ``now`` has a zone, which a time of day is in. Raises ValueError.
+    """
+    try:
+        if re.fullmatch(r"\d\d:\d\d", at):
+            of_day = time.strptime(at, "%H:%M")
+            today = now.replace(hour=of_day.tm_hour, minute=of_day.tm_min, second=0, microsecond=0)
+            return (today if today > now else today + timedelta(days=1)).isoformat()
+        moment_of = datetime.fromisoformat(at)
+    except ValueError as error:
+        raise ValueError("must be a time such as 02:00 or 2026-01-31T02:00:00Z") from error
+    if moment_of.tzinfo is None:
+        raise ValueError("must have a zone, such as 2026-01-31T02:00:00Z")
+    return moment_of.isoformat()
 
 
-_add_decision("approve", "approved", "waits for a person")
-_add_decision("deny", "denied", "has not begun")
+@restarts.command()
+@click.argument("restart_id", metavar="ID")
+@output_option
+@pass_ctl
+def approve(ctl: Ctl, restart_id: str) -> None:
+    """Approve a request that waits for a person."""
+    answer = ctl.client.post(Restart, "restarts", restart_id, "approve")
+    ctl.show(answer.json, lambda: _decided("approved", answer.shape))
+
+
+@restarts.command()
+@click.argument("restart_id", metavar="ID")
+@end_options
+@output_option
+@pass_ctl
+def deny(ctl: Ctl, restart_id: str, lasts: str | None, until: str | None) -> None:
+    """Deny a request that has not begun, and further ones.
+
+    The denial holds for as long as the agent's process lives, or as --for or --until says.
+    "memleashctl restarts allow" takes it back.
+    """
+    body = {"for": lasts, "until": until}
+    answer = ctl.client.post(Restart, "restarts", restart_id, "deny", body=body)
+    ctl.show(answer.json, lambda: _decided("denied", answer.shape))
+
+
+def _decided(done: str, one: Restart) -> None:
+    say(plain(f"{done}: {one.agent} on {one.host}"))
+
+
+@restarts.command()
+@host_argument
+@agent_argument
+@output_option
+@pass_ctl
+def allow(ctl: Ctl, host: str, agent: str) -> None:
+    """Take a denial back: AGENT on HOST may be restarted again."""
+    ctl.client.delete("denials", host, agent)
+    if ctl.output == "json":
+        print_json({"host": host, "agent": agent, "denied": False})
+    else:
+        say(plain(f"{agent} on {host} may be restarted"))
 
 
 @click.command()

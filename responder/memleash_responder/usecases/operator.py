@@ -74,10 +74,25 @@ class Operator:
             flags.set(STORM, IGNORED, by, now)
         log.warning("resumed", extra={"by": by, "pause": name})
 
-    def restart(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
-        """Ask for a restart, or join the one that is under way."""
+    def restart(
+        self,
+        host: str,
+        agent: str,
+        by: str,
+        *,
+        forced: bool = False,
+        purpose: str = "",
+        not_before: float | None = None,
+    ) -> Restart:
+        """Ask for a restart, or join the one that is under way.
+
+        With a ``purpose`` the agent need not be above its hard limit. It begins at ``not_before``
+        (unix time), or now.
+        """
         known_agent(self._services, host, agent)
-        opened = self._requests.ask_for_person(host, agent, by, forced=forced)
+        opened = self._requests.ask_for_person(
+            host, agent, by, forced=forced, purpose=purpose, not_before=not_before
+        )
         self._requests.consider(opened.id)
         return known_restart(self._services, opened.id)
 
@@ -90,12 +105,17 @@ class Operator:
         log.info("diagnosis asked for", extra={"host": host, "agent": agent, "by": by})
         return known_diagnosis(self._services, opened.id)
 
-    def decide(self, restart_id: str, by: str, *, approve: bool) -> Restart:
-        """Approve a request that waits for a person, or deny one that has not begun."""
+    def decide(
+        self, restart_id: str, by: str, *, approve: bool, until: float | None = None
+    ) -> Restart:
+        """Approve a request that waits for a person, or deny one that has not begun.
+
+        A denial holds for the agent ``until`` then (unix time), or while its process lives.
+        """
         known_restart(self._services, restart_id)
         if approve and not self._requests.approve(restart_id, by):
             raise Conflict("Not waiting", "the request does not wait for an approval")
-        if not approve and not self._requests.deny(restart_id, by):
+        if not approve and not self._requests.deny(restart_id, by, until):
             raise Conflict("Too late", "the restart has begun, or is over")
         return known_restart(self._services, restart_id)
 
@@ -172,6 +192,12 @@ class Operator:
         self._services.tables.maintenance.end(host)
         log.info("maintenance ends", extra={"host": host, "by": by})
         self._services.mutes_changed.set()
+
+    def allow(self, host: str, agent: str, by: str) -> None:
+        """Take a denial back."""
+        if not self._services.tables.denials.clear(host, agent):
+            raise NotFound("Not denied", f"nobody denied restarts of {agent} on {host}")
+        log.info("denial taken back", extra={"host": host, "agent": agent, "by": by})
 
     def clear_quarantine(self, host: str, agent: str, by: str) -> None:
         """Allow an agent to be restarted again."""

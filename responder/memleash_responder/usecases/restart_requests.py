@@ -13,6 +13,8 @@ from concurrent.futures import Executor
 from memleash_responder.adapters.database.restarts import new_id
 from memleash_responder.adapters.own_metrics import Part
 from memleash_responder.core.alerts import Alert
+from memleash_responder.core.denials import Denial
+from memleash_responder.core.facts import Unknown
 from memleash_responder.core.guards import deciding, refusals
 from memleash_responder.core.host_states import HostState
 from memleash_responder.core.moments import Stamp
@@ -36,6 +38,7 @@ from memleash_responder.core.waiting import (
 )
 from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.settings import restart_policy
+from memleash_responder.usecases.agent_facts import read_agent
 from memleash_responder.usecases.restart_end import finish, tell
 from memleash_responder.usecases.restart_situation import read_situation, seen
 from memleash_responder.usecases.restart_wait import ends_with, wait
@@ -98,10 +101,20 @@ class RestartRequests:
         # A clock that was set back makes the refusal look as if it were still to come.
         return finished_at is not None and not 0 <= now - finished_at < retry_after
 
-    def ask_for_person(self, host: str, agent: str, by: str, *, forced: bool) -> Restart:
+    def ask_for_person(
+        self,
+        host: str,
+        agent: str,
+        by: str,
+        *,
+        forced: bool = False,
+        purpose: str = "",
+        not_before: float | None = None,
+    ) -> Restart:
         """Open a request of a person, whose asking is the approval, or join the one that is open.
 
-        What is joined, and has not sent its command, is then approved, and forced if so said.
+        With a ``purpose`` the agent need not be above its limit. ``not_before`` is unix time. What
+        is joined, and has not sent its command, is then as this person wants it.
         """
         new = Restart(
             id=new_id(),
@@ -110,13 +123,15 @@ class RestartRequests:
             requested_at=self._services.clock.now(),
             requested_by=by,
             forced=forced,
+            purpose=purpose,
+            not_before=not_before,
             approval=APPROVED,
             approval_by=by,
         )
         restart, created = self._services.tables.restarts.open(new)
         self._log_request(dataclasses.replace(new, id=restart.id), created=created)
         if not created:
-            self._services.tables.restarts.endorse(restart.id, by, forced=forced)
+            self._services.tables.restarts.endorse(new, restart.id)
             self._take_up_if_decided(restart.id)
         return restart
 
@@ -266,14 +281,27 @@ class RestartRequests:
         self._take_up(restart_id)
         return True
 
-    def deny(self, restart_id: str, by: str) -> bool:
-        """Deny a request that has not begun; False: it has, or is over."""
+    def deny(self, restart_id: str, by: str, until: float | None = None) -> bool:
+        """Deny a request that has not begun; False: it has, or is over.
+
+        The agent is not restarted before ``until`` (unix time); None: while its process lives.
+        """
         requests = self._services.tables.restarts
         restart = requests.get(restart_id)
         if restart is None or not requests.decide(restart_id, DENIED, by):
             return False
-        finish(self._services, restart, Outcome.DENIED, f"denied by {by}", at=NOT_BEGUN)
+        life = self._life_of(restart) if until is None else None
+        denial = Denial(by, self._services.clock.now(), until, life)
+        self._services.tables.denials.put(restart.host, restart.agent, denial)
+        finish(self._services, restart, Outcome.DENIED, str(denial), at=NOT_BEGUN)
         return True
+
+    def _life_of(self, restart: Restart) -> float | None:
+        """Return when the agent's process started, None where that cannot be told."""
+        host = self._services.outside.inventory.get(restart.host)
+        agent = None if host is None else read_agent(self._services, host, restart.agent)
+        known = None if agent is None or isinstance(agent, Unknown) else agent.start_time
+        return None if isinstance(known, Unknown) else known
 
     def _take_up_if_decided(self, restart_id: str) -> None:
         """Look again at a request that waits for a word that it has by now."""

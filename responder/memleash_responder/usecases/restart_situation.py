@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memleash_responder.core import situation as reads
+from memleash_responder.core.denials import Denial
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Unknown, shown
 from memleash_responder.core.guards import is_read
 from memleash_responder.core.host_states import HostFacts
@@ -39,6 +40,8 @@ class StoredFacts:
     pauses: tuple[Pause, ...]
     """Those that hold."""
     storm: str | None
+    denials: Mapping[tuple[str, str], Denial]
+    """By host and agent."""
     quarantined: Mapping[tuple[str, str], tuple[float, str]]
     """By host and agent: since when, and why."""
     hosts: KnownHosts
@@ -64,6 +67,7 @@ class StoredFacts:
             agent=answers.agent,
             hard_limit_bytes=answers.hard_limit_bytes,
             pauses=self.pauses,
+            denial=self.denials.get(key),
             quarantined=key in self.quarantined,
             host=host or self.hosts.facts(restart.host),
             agent_restart_ages=self.agent_restart_ages.get(key, ()),
@@ -84,6 +88,7 @@ def stored_facts(services: Services, *, but: str | None = None) -> StoredFacts:
     return StoredFacts(
         pauses=holding(tables.pauses.all(), now.at),
         storm=standing_storm(tables.flags.all()),
+        denials=tables.denials.all(),
         quarantined=tables.quarantine.all(),
         hosts=known_hosts(services),
         agent_restart_ages=of_agents,

@@ -216,7 +216,7 @@ def release(services: Services, restart: Restart, progress: Progress) -> Progres
     guards, now = agent_of(services, restart).guards, services.clock.now()
     _quarantine_if_it_helps_less(services, restart, guards.shrinking_ratio)
     held_bytes = shown(facts.limited_bytes) or 0
-    if held_bytes > guards.futile_ratio * progress.hard_limit_bytes:
+    if progress.hard_limit_bytes and held_bytes > guards.futile_ratio * progress.hard_limit_bytes:
         services.tables.quarantine.add(
             restart.host,
             restart.agent,

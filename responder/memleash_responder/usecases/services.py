@@ -9,6 +9,7 @@ from memleash_responder.adapters.alertmanager import AlertmanagerClient
 from memleash_responder.adapters.clock import Clock
 from memleash_responder.adapters.controllers.clients import ControllerClients
 from memleash_responder.adapters.database.cluster import Flags, Replicas
+from memleash_responder.adapters.database.denials import Denials
 from memleash_responder.adapters.database.diagnoses import Diagnoses
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.host_conditions import (
@@ -89,6 +90,7 @@ class Tables:
     failing_pings: FailingPings
     mutes: Mutes
     quarantine: Quarantine
+    denials: Denials
     diagnoses: Diagnoses
     pauses: Pauses
     notices: Notices
@@ -111,6 +113,7 @@ class Tables:
             FailingPings(database),
             Mutes(database),
             Quarantine(database),
+            Denials(database),
             Diagnoses(database),
             Pauses(database),
             Notices(database),

@@ -107,11 +107,16 @@ def test_what_restarts_bought_is_read_from_the_history(
 
 def test_a_persons_word_is_added_once_and_not_after_the_command(requests: Restarts) -> None:
     requests.open_all([opened("open", 1.0)])
-    requests.endorse("open", "bob", forced=False)
-    requests.endorse("open", "ann", forced=True)
+    wish = opened("joins", 2.0)
+    bob = dataclasses.replace(wish, approval_by="bob", not_before=99.0)
+    requests.endorse(bob, "open")
+    requests.endorse(
+        dataclasses.replace(wish, approval_by="ann", forced=True, purpose="an upgrade"), "open"
+    )
     found = requests.get("open")
     assert found is not None
     assert (found.approval, found.approval_by, found.forced) == ("approved", "bob", True)
+    assert (found.purpose, found.not_before) == ("an upgrade", None), "who spoke last says when"
 
 
 def test_every_command_of_the_window_is_counted_and_none_from_before_it(

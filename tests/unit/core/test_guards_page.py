@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memleash_responder.core.guards import GUARDS, Guard
+from memleash_responder.core.guards import GUARDS, Guard, Wish
 from memleash_responder.core.outcomes import RESTART_OUTCOMES, Outcome
 from memleash_responder.core.steps import Step
 
@@ -21,7 +21,7 @@ def test_a_guard_stands_there_with_its_steps_and_what_force_does(guard: Guard) -
     cells = [cell.strip() for cell in ROWS[f"`{guard.name}`"].split("|")]
     refuses, looks, force = cells[2:5]
     assert looks == ", ".join(step for step in Step if step in guard.steps)
-    assert force == ("yes" if guard.forceable else "no")
+    assert force == ("yes" if guard.gone_past_by is Wish.FORCE else "no")
     word = re.search(r"\(outcome: `(\w+)`\)", refuses)
     assert (word[1] if word else guard.name) in set(RESTART_OUTCOMES)
 

@@ -7,11 +7,20 @@ from typing import Any
 
 import pytest
 
+from memleash_responder.core.denials import Denial
 from memleash_responder.core.facts import AgentFacts, ControllerTasks, Task, Unknown
-from memleash_responder.core.guards import GUARDS, Guard, gone_past, is_read, refusal_at, refusals
+from memleash_responder.core.guards import (
+    GUARDS,
+    Guard,
+    Wish,
+    gone_past,
+    is_read,
+    refusal_at,
+    refusals,
+)
 from memleash_responder.core.host_states import ControllerState, HostFacts, HostState
 from memleash_responder.core.maintenance import Maintenance
-from memleash_responder.core.outcomes import Outcome, Refusal
+from memleash_responder.core.outcomes import WAITED_FOR, Outcome, Refusal
 from memleash_responder.core.pauses import Pause
 from memleash_responder.core.policy import GIB, Fleet, Guards, Mode, RestartPolicy
 from memleash_responder.core.restart_windows import parse_window
@@ -36,12 +45,14 @@ AGENT = AgentFacts(
 )
 RESTART = Restart("r-1", "node-1", "kvmagent", ALERTED, alert_started_at=ALERTED)
 FREE = (ControllerTasks("mn-1", ()), ControllerTasks("mn-2", ()))
+DENIAL = Denial("ann", NOW - 60, NOW + 1, None)
 PAUSE = Pause("rack-7", "ann", "the rack moves", NOW - 60, None)
 GOOD = Situation(
     restart=RESTART,
     agent=AGENT,
     hard_limit_bytes=LIMIT,
     pauses=(),
+    denial=None,
     quarantined=False,
     host=HostFacts(
         HostState.CONNECTED,
@@ -108,6 +119,14 @@ REFUSES: list[tuple[str, Situation, RestartPolicy, Outcome, tuple[Step, ...]]] =
     # what is wrong, the situation, the policy, its word, the steps that look at it
     ("resolved", situation(restart={"resolved": True}), POLICY, Outcome.RESOLVED, LOOKS),
     ("denied", situation(restart={"approval": DENIED}), POLICY, Outcome.DENIED, LOOKS),
+    ("denied for a while", situation(denial=DENIAL), POLICY, Outcome.DENIED, LOOKS),
+    (
+        "planned for later",
+        situation(restart={"not_before": NOW + 1}),
+        POLICY,
+        Outcome.OUTSIDE_WINDOW,
+        LOOKS,
+    ),
     ("paused", situation(pauses=(PAUSE,)), POLICY, Outcome.PAUSED, LOOKS),
     ("mode observe", GOOD, policy(Mode.OBSERVE), Outcome.OBSERVE_MODE, LOOKS),
     ("mode approve", GOOD, policy(Mode.APPROVE), Outcome.AWAITING_APPROVAL, ADMIT),
@@ -353,9 +372,24 @@ def test_force_goes_past_just_the_guards_that_the_table_says_and_names_them(
 ) -> None:
     refusing = next(guard for guard, no in refusals(None, seen, by, NOW) if no)
     forced = dataclasses.replace(seen, restart=dataclasses.replace(seen.restart, forced=True))
-    assert verdict(None, forced, by) is (None if refusing.forceable else word)
+    is_passed = refusing.gone_past_by is Wish.FORCE
+    assert verdict(None, forced, by) is (None if is_passed else word)
     past = {no.outcome for step in refusing.steps for no in gone_past(step, forced, by, NOW)}
-    assert word in past or not refusing.forceable
+    assert word in past or not is_passed
+
+
+@pytest.mark.parametrize(
+    ("seen", "by", "word"), [pytest.param(*row[1:4], id=row[0]) for row in REFUSES]
+)
+def test_a_purpose_goes_past_the_limit_alone_and_that_is_recorded(
+    seen: Situation, by: RestartPolicy, word: Outcome
+) -> None:
+    wanted = dataclasses.replace(seen, restart=dataclasses.replace(seen.restart, purpose="upgrade"))
+    is_passed = word is Outcome.BELOW_HARD_LIMIT
+    assert verdict(None, wanted, by) is (None if is_passed else word)
+    past = {no.outcome for no in gone_past(Step.VERIFY, wanted, by, NOW)}
+    assert past <= {word, Outcome.FACTS_UNAVAILABLE}, "what cannot be seen refuses all the same"
+    assert word in past or not is_passed
 
 
 def test_a_person_named_in_a_refusal_sees_every_task_and_whose_it_is() -> None:
@@ -467,3 +501,41 @@ def test_wherever_a_hosts_state_counts_nobody_who_may_object_is_silent() -> None
     steps = {guard.name: guard.steps for guard in GUARDS}
     assert steps["state_unknown"] >= steps["maintenance"] | steps["host_not_connected"]
     assert steps["pings_unknown"] >= steps["host_not_connected"]
+
+
+@pytest.mark.parametrize(
+    ("denial", "agent", "holds"),
+    [
+        (Denial("ann", NOW - 60, NOW + 1, None), {}, True),
+        (Denial("ann", NOW - 60, NOW, None), {}, False),
+        (Denial("ann", NOW - 60, NOW, LIFE), {}, False),
+        (Denial("ann", NOW - 60, None, LIFE), {}, True),
+        (Denial("ann", NOW - 60, None, LIFE), {"start_time": LIFE - 7}, False),
+        (Denial("ann", NOW - 60, None, LIFE), {"start_time": SILENT}, True),
+        (Denial("ann", NOW - 60, None, None), {}, True),
+    ],
+    ids=[
+        "until later",
+        "until now",
+        "until now, of this life",
+        "this life",
+        "another life",
+        "life unknown now",
+        "life unknown then",
+    ],
+)
+def test_a_denial_holds_until_its_time_or_while_the_process_lives(
+    denial: Denial, agent: dict[str, Any], holds: bool
+) -> None:
+    refused = [
+        no.outcome for _, no in refusals(None, situation(agent, denial=denial), POLICY, NOW) if no
+    ]
+    assert (Outcome.DENIED in refused) is holds
+
+
+def test_a_plan_waits_for_its_time_and_no_longer() -> None:
+    assert verdict(None, situation(restart={"not_before": NOW})) is None
+    planned = situation(restart={"not_before": NOW + 3600})
+    (refusal,) = [no for _, no in refusals(Step.ADMIT, planned, POLICY, NOW) if no]
+    assert refusal.reason.startswith("it is planned for ")
+    assert refusal.outcome in WAITED_FOR

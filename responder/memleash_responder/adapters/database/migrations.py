@@ -46,6 +46,10 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
         "UPDATE memleash_diagnoses SET verdict = 'diagnoser_failed'"
         " WHERE verdict = 'collector_failed'",
     ),
+    4: (
+        "ALTER TABLE memleash_restarts ADD COLUMN purpose TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE memleash_restarts ADD COLUMN not_before DOUBLE PRECISION",
+    ),
 }
 """By the version that they lead to, statements that SQLite and PostgreSQL understand."""
 

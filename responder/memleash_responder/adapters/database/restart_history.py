@@ -128,6 +128,7 @@ class RestartHistory:
             restarts.c.command_sent_at,
             restarts.c.alert_started_at,
             restarts.c.outcome,
+            restarts.c.purpose,
         )
         query = sa.select(*columns)
         if since:  # what ends the time of a restart was sent or asked for after it
@@ -139,14 +140,17 @@ class RestartHistory:
             query = query.where(restarts.c.agent == agent)
         began: list[tuple[str, str, float]] = []
         ends: dict[tuple[str, str], list[float]] = {}
+        planned: dict[tuple[str, str], list[float]] = {}
         with self._database.read() as connection:
             for row in connection.execute(query):
                 passed_at = None if row.outcome in _NOT_PASSED else row.alert_started_at
                 known = [at for at in (row.command_sent_at, passed_at) if at is not None]
                 ends.setdefault((row.host, row.agent), []).extend(known)
+                if row.purpose and row.command_sent_at is not None:
+                    planned.setdefault((row.host, row.agent), []).append(row.command_sent_at)
                 if row.outcome == Outcome.RESTARTED and row.command_sent_at is not None:
                     began.append((row.host, row.agent, row.command_sent_at))
-        return [one for one in times_bought(began, ends) if one.restarted_at >= since]
+        return [one for one in times_bought(began, ends, planned) if one.restarted_at >= since]
 
     def prune(self, *, before: float, keep: int, counted_since: float) -> int:
         """Delete what ended before a unix time, and all but ``keep``: repeats, then the oldest.

@@ -173,10 +173,11 @@ class Restarts:
             )
             return result.rowcount
 
-    def endorse(self, restart_id: str, by: str, *, forced: bool) -> None:
+    def endorse(self, wanted: Restart, restart_id: str) -> None:
         """Record that a person wants what is asked for already, while its command is not sent.
 
-        It is approved by that person, unless somebody decided before, and forced if so said.
+        It is approved by that person, unless somebody decided before. It is forced, and has a
+        purpose, if so said, and is to begin when the person said last.
         """
         mine = (
             restarts.c.id == restart_id,
@@ -184,11 +185,13 @@ class Restarts:
             restarts.c.command_sent_at.is_(None),
         )
         approve = restarts.update().where(*mine, restarts.c.approval.is_(None))
-        force = restarts.update().where(*mine, restarts.c.approval == APPROVED)
+        approved = restarts.update().where(*mine, restarts.c.approval == APPROVED)
         with self._database.write() as connection:
-            connection.execute(approve.values(approval=APPROVED, approval_by=by))
-            if forced:
-                connection.execute(force.values(forced=True))
+            connection.execute(approve.values(approval=APPROVED, approval_by=wanted.approval_by))
+            said: dict[str, object] = {"not_before": wanted.not_before}
+            said |= {"forced": True} if wanted.forced else {}
+            said |= {"purpose": wanted.purpose} if wanted.purpose else {}
+            connection.execute(approved.values(said))
 
     def decide(self, restart_id: str, approval: str, by: str) -> bool:
         """Record a person's word; False when it comes too late.

@@ -54,6 +54,8 @@ restarts = sa.Table(
     sa.Column("fingerprint", sa.String(128)),
     sa.Column("alert_started_at", sa.Double),
     sa.Column("forced", sa.Boolean, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False, default="", server_default=""),
+    sa.Column("not_before", sa.Double),
     sa.Column("approval", sa.String(16)),
     sa.Column("approval_by", sa.String(256)),
     sa.Column("resolved", sa.Boolean, nullable=False, default=False),
@@ -201,6 +203,18 @@ quarantine = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
 )
 """Agents that a restart did not help."""
+
+denials = sa.Table(
+    "memleash_denials",
+    METADATA,
+    sa.Column("host", sa.String(256), primary_key=True),
+    sa.Column("agent", sa.String(256), primary_key=True),
+    sa.Column("by", sa.String(256), nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("until", sa.Double),
+    sa.Column("life", sa.Double),
+)
+"""Agents that a person does not want restarted for a while."""
 
 pauses = sa.Table(
     "memleash_pauses",

@@ -37,6 +37,12 @@ T = TypeVar("T")
 
 Size = Annotated[int, Keyword("minimum", 0)]
 Force = Annotated[bool, Keyword("description", "Skip the busy and task checks, nothing else.")]
+Purpose = Annotated[
+    str,
+    Keyword("pattern", TEXT),
+    Keyword("maxLength", LINE_CHARACTERS),
+    Keyword("description", "Why, whatever the agent holds; without it only above the hard limit."),
+]
 PauseName = Annotated[str, Keyword("pattern", f"^{NAME.pattern}$")]
 PauseReason = Annotated[str, Keyword("pattern", TEXT), Keyword("maxLength", LINE_CHARACTERS)]
 RestartOutcome = Annotated[Outcome, Keyword("enum", RESTART_OUTCOMES)]
@@ -170,6 +176,8 @@ class Restart:
     requested_at: Moment
     requested_by: str
     forced: bool
+    purpose: str
+    not_before: Moment | None
     step: str
     fingerprint: str | None
     alert_started_at: Moment | None
@@ -382,6 +390,16 @@ class RestartRequest:
     host: str
     agent: str
     force: Force = False
+    reason: Purpose = ""
+    at: Annotated[str, Keyword("format", "date-time")] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Denying:
+    """For how long an agent is not restarted: until a time, for a duration, or while it lives."""
+
+    until: Annotated[str, Keyword("format", "date-time")] | None = None
+    for_: Annotated[str, Keyword("pattern", DURATION)] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -67,6 +67,14 @@ def parse_reason(value: str) -> str:
     return value
 
 
+def parse_at(at: str | None) -> float | None:
+    """Return an RFC 3339 time as unix time; None where none is given. Raises ValueError."""
+    try:
+        return None if at is None else moments.parse(at)
+    except ValueError as error:
+        raise ValueError("at must be an RFC 3339 time such as 2026-01-31T02:00:00Z") from error
+
+
 def parse_end(until: str | None, lasts: str | None, now: float) -> float | None:
     """Return the unix time at which what begins ``now`` ends by itself; None: it does not.
 

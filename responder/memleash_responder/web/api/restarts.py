@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from memleash_responder.core.access import Role
 from memleash_responder.core.outcomes import RESTART_OUTCOMES
@@ -10,9 +10,20 @@ from memleash_responder.usecases import overview
 from memleash_responder.usecases.operator import Operator, known_restart
 from memleash_responder.usecases.services import Services
 from memleash_responder.web.api import models
-from memleash_responder.web.api.parameters import SINCE, label, moment, paging, word
+from memleash_responder.web.api.json_schema import Keyword
+from memleash_responder.web.api.parameters import (
+    SINCE,
+    label,
+    moment,
+    paging,
+    parse_at,
+    parse_end,
+    parse_reason,
+    word,
+)
 from memleash_responder.web.api.table import Answer, Operation, Query, Routes
 from memleash_responder.web.request_checks import caller
+from memleash_responder.web.responses import Problem
 
 TAG = "restarts"
 OPEN = "open"
@@ -26,8 +37,8 @@ def add_restarts(routes: Routes, services: Services, operator: Operator) -> None
     _add_history(routes, services, since)
     _add_summary(routes, services, since)
     _add_asking(routes, operator)
-    _add_decision(routes, operator, "approve", "Approve a request that waits for a person.")
-    _add_decision(routes, operator, "deny", "Deny a request that has not begun.")
+    _add_approving(routes, operator)
+    _add_denying(routes, services, operator)
 
 
 def _add_history(routes: Routes, services: Services, since: Query) -> None:
@@ -87,25 +98,66 @@ def _add_asking(routes: Routes, operator: Operator) -> None:
     )
     def ask(asked: models.RestartRequest) -> tuple[models.Restart, int, dict[str, str]]:
         who = caller().name
-        opened = operator.restart(asked.host, asked.agent, who, forced=asked.force)
+        try:
+            purpose, at = parse_reason(asked.reason), parse_at(asked.at)
+        except ValueError as error:
+            raise Problem(400, "Bad request", str(error)) from error
+        opened = operator.restart(
+            asked.host, asked.agent, who, forced=asked.force, purpose=purpose, not_before=at
+        )
         return models.Restart.of(opened), 202, {"Location": f"/api/v1/restarts/{opened.id}"}
 
 
-def _add_decision(routes: Routes, operator: Operator, word: str, summary: str) -> None:
+def _add_approving(routes: Routes, operator: Operator) -> None:
     @routes.add(
         Operation(
             "POST",
-            f"/api/v1/restarts/{{id}}/{word}",
-            summary,
+            "/api/v1/restarts/{id}/approve",
+            "Approve a request that waits for a person.",
             TAG,
             Role.OPERATE,
             {200: Answer("The request.", models.Restart)},
             problems=(404, 409),
         )
     )
-    def decide(id: str) -> models.Restart:  # noqa: A002 - as above
-        decided = operator.decide(id, caller().name, approve=word == "approve")
-        return models.Restart.of(decided)
+    def approve(id: str) -> models.Restart:  # noqa: A002 - as above
+        return models.Restart.of(operator.decide(id, caller().name, approve=True))
+
+
+def _add_denying(routes: Routes, services: Services, operator: Operator) -> None:
+    @routes.add(
+        Operation(
+            "POST",
+            "/api/v1/restarts/{id}/deny",
+            "Deny a request that has not begun, and further ones for a while.",
+            TAG,
+            Role.OPERATE,
+            {200: Answer("The request.", models.Restart)},
+            body=Annotated[models.Denying, Keyword("not", {"required": ["until", "for"]})],
+            problems=(404, 409),
+        )
+    )
+    def deny(id: str, asked: models.Denying) -> models.Restart:  # noqa: A002 - as above
+        try:
+            until = parse_end(asked.until, asked.for_, services.clock.now())
+        except ValueError as error:
+            raise Problem(400, "Bad request", str(error)) from error
+        return models.Restart.of(operator.decide(id, caller().name, approve=False, until=until))
+
+    @routes.add(
+        Operation(
+            "DELETE",
+            "/api/v1/denials/{host}/{agent}",
+            "Take a denial back: the agent may be restarted again.",
+            TAG,
+            Role.OPERATE,
+            {204: Answer("It is taken back.")},
+            problems=(404,),
+        )
+    )
+    def allow(host: str, agent: str) -> tuple[str, int]:
+        operator.allow(host, agent, caller().name)
+        return "", 204
 
 
 def _add_summary(routes: Routes, services: Services, since: Query) -> None:

@@ -47,7 +47,7 @@ _PASSES = {
     "restart_budget": "within the restart budget",
     "facts_unavailable": "all facts are at hand",
     "already_restarted": "still the same process",
-    "below_hard_limit": "over the hard limit",
+    "below_hard_limit": "over the hard limit, or wanted anyway",
     "startup_grace": "startup grace is over",
     "readiness_unknown": "readiness can be proven",
     "alerts_firing": "no alert is in the way",
