@@ -41,7 +41,7 @@ class PrometheusClient:
         self._settings = settings
         self._max_sample_age_seconds = max_sample_age_seconds
         self._session = http.session(settings)
-        self._url = settings.url.rstrip("/") + "/api/v1/query"
+        self._url = settings.url.rstrip("/") + "/api/v1/"
 
     def hard_limit_bytes(self, host: str, agent: str, now: float) -> int:
         """Return the hard limit in force at unix time ``now``, 0 = off. Raises FactsUnavailable.
@@ -178,27 +178,52 @@ class PrometheusClient:
                 of_agent[labels.get(_PART, "")] = value
         return found
 
+    def over_time(
+        self, expressions: Mapping[str, str], start: float, end: float, step: float
+    ) -> dict[str, list[tuple[float, float]]]:
+        """Return (unix time, value) of several expressions from ``start`` to ``end``, by name.
+
+        Each is a value every ``step`` seconds, oldest first; what is no number is left out. Of an
+        expression that gives several series the largest value counts. Raises FactsUnavailable.
+        """
+        query = " or ".join(
+            f'label_replace(max({expression}), "{_PART}", "{name}", "", "")'
+            for name, expression in expressions.items()
+        )
+        asked = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in expressions}
+        try:
+            for item in self._ask("query_range", asked, http.MAX_BODY_BYTES):
+                samples = [_pair(one) for one in item["values"]]
+                numbers = [(unix_seconds(at), decimal(raw)) for at, raw in samples]
+                found[_labels(item["metric"]).get(_PART, "")] = [
+                    (at, value) for at, value in numbers if at is not None and value is not None
+                ]
+        except (LookupError, TypeError) as error:
+            raise self._unavailable("the answer is not a range vector") from error
+        return {name: found[name] for name in expressions}
+
     def _query(
         self, expression: str, *, max_bytes: int = http.MAX_BODY_BYTES
     ) -> list[tuple[dict[str, str], object, object]]:
         """Return labels, time of evaluation and value of each series. Raises FactsUnavailable."""
-        result = self._ask(expression, max_bytes)
+        result = self._ask("query", {"query": expression}, max_bytes)
         try:
             return [(_labels(item["metric"]), *_pair(item["value"])) for item in result]
         except (LookupError, TypeError) as error:
             raise self._unavailable("the answer is not an instant vector") from error
 
-    def _ask(self, expression: str, max_bytes: int) -> Any:
+    def _ask(self, path: str, asked: Mapping[str, str], max_bytes: int) -> Any:
         """Return ``data.result``. Raises FactsUnavailable for anything but a whole success."""
-        is_long = len(expression) > MAX_URL_QUERY_CHARACTERS
+        is_long = len(asked["query"]) > MAX_URL_QUERY_CHARACTERS
         try:
             answer = http.request(
                 self._session,
                 "POST" if is_long else "GET",
-                self._url,
+                self._url + path,
                 timeout_seconds=self._settings.timeout,
                 max_bytes=max_bytes,
-                **{"data" if is_long else "params": {"query": expression}},
+                **{"data" if is_long else "params": asked},
             )
             if answer.status != 200:
                 raise self._unavailable(answer.describe())

@@ -35,10 +35,6 @@ class Restart:
     requested_by: str = ALERT
     """Who asked, or ALERT."""
     forced: bool = False
-    purpose: str = ""
-    """Why a person wants it whatever the agent holds; empty: only above the hard limit."""
-    not_before: float | None = None
-    """When a person wants it to begin; None: now."""
     step: str = REQUESTED
     fingerprint: str | None = None
     """Of the alert that asked."""
@@ -47,6 +43,10 @@ class Restart:
     approval: str | None = None
     """APPROVED, DENIED, or None: nobody has decided."""
     approval_by: str | None = None
+    purpose: str = ""
+    """Why a person wants it whatever the agent holds; empty: only above the hard limit."""
+    not_before: float | None = None
+    """When a person wants it to begin; None: now."""
     waits_for: Outcome | None = None
     """What a request at WAITING waits for, by the word that it would end with."""
     waiting_since: Stamp | None = None

@@ -271,3 +271,40 @@ def test_any_other_answer_about_alerts_is_not_believed(
     peer.answer = lambda _: answer
     with pytest.raises(FactsUnavailable, match=why):
         client(peer).hosts_with_alerts(PINGS, NOW, host="h")
+
+
+# -- over time -----------------------------------------------------------------------------------
+
+
+def matrix(*series: object) -> Reply:
+    return as_json({"status": "success", "data": {"resultType": "matrix", "result": list(series)}})
+
+
+def of(part: str, *values: object) -> dict[str, object]:
+    return {"metric": {"memleash_part": part}, "values": list(values)}
+
+
+def test_values_over_time_come_by_name_and_what_is_no_number_is_left_out(peer: Peer) -> None:
+    answer = matrix(of("held", [10, "1"], [25.5, "NaN"], [40, "3"], [55, "x"]))
+    peer.answer = lambda _: answer
+    found = client(peer).over_time({"held": "a{}", "limit": "b{}"}, 10.0, 60.0, 15.0)
+    assert found == {"held": [(10.0, 1.0), (40.0, 3.0)], "limit": []}
+    asked = urllib.parse.parse_qs(urllib.parse.urlsplit(peer.asked[-1].path).query)
+    assert (asked["start"], asked["end"], asked["step"]) == (["10.000"], ["60.000"], ["15"])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(503, b"starting"),
+        Reply(200, b"<html>"),
+        matrix({"metric": {"memleash_part": "held"}, "value": [1, "2"]}),
+        matrix(of("held", 7)),
+        matrix("nonsense"),
+        as_json({"status": "success", "data": {"result": {}}}),
+    ],
+)
+def test_an_odd_answer_over_time_is_unavailable(peer: Peer, answer: Reply) -> None:
+    peer.answer = lambda _: answer
+    with pytest.raises(FactsUnavailable):
+        client(peer).over_time({"held": "a{}"}, 0.0, 60.0, 15.0)

@@ -113,3 +113,25 @@ def test_of_a_silent_exporter_nothing_is_shown_that_a_rule_remembers(served: Fac
     (host,) = served.ask("GET", f"/api/v1/hosts?search={SILENT}").json["hosts"]
     assert host["agents"][AGENT]["limited_bytes"] is None
     assert host["agents"][AGENT]["verdict"] == "facts_unavailable"
+
+
+@pytest.mark.parametrize("span", ["", "?range=24h", "?range=7d"])
+def test_a_hosts_page_draws_what_its_agent_held(served: Face, span: str) -> None:
+    def drawn() -> str | None:
+        page = served.ask("GET", f"/hosts/nx1{span}")
+        assert page.status == 200
+        found = re.search(r'<path class="held" d="M([^"]+)"', page.text)
+        return page.text if found else None
+
+    text = wait_until("a line", drawn)
+    assert "at most 12 GiB; the hard limit is 10 GiB; 0 new processes." in text
+    assert 'class="limit"' in text
+    assert 'class="busy"' in text, "it was busy all the time"
+    assert "<td>12 GiB</td>" in text, "the same as a table"
+
+
+def test_what_prometheus_does_not_have_is_said_and_not_drawn(served: Face) -> None:
+    text = served.ask("GET", f"/hosts/{NOWHERE}").text
+    assert "Prometheus has no value of its memory in this time." in text
+    assert 'class="held" d=' not in text
+    assert served.ask("GET", "/hosts/nx1?range=1y").status == 400

@@ -11,14 +11,16 @@ from flask import Blueprint, Response, g, render_template, send_from_directory
 from memleash_responder.adapters.database.diagnoses import Diagnosis
 from memleash_responder.adapters.database.hosts import HostRecord
 from memleash_responder.core.access import Role
+from memleash_responder.core.facts import Unknown
 from memleash_responder.core.host_states import HostState
 from memleash_responder.core.mutes import mute_in_force
 from memleash_responder.core.outcomes import RESTART_OUTCOMES, Outcome
 from memleash_responder.core.pauses import DEFAULT
-from memleash_responder.core.restarts import AWAITING_APPROVAL, NOT_BEGUN
+from memleash_responder.core.restarts import AWAITING_APPROVAL, NOT_BEGUN, Restart
 from memleash_responder.usecases import fleet, overview
 from memleash_responder.usecases.explain import explain_host
 from memleash_responder.usecases.host_states import state_in
+from memleash_responder.usecases.memory_history import memory_history
 from memleash_responder.usecases.operator import known_host, known_restart
 from memleash_responder.usecases.readings import FleetReader, Key, Snapshot, as_reading
 from memleash_responder.usecases.services import Services
@@ -29,6 +31,7 @@ from memleash_responder.web.api.restarts import OPEN
 from memleash_responder.web.api.table import parse_query, restricted
 from memleash_responder.web.pages import filters as wording
 from memleash_responder.web.pages.buttons import Forms, seen_of
+from memleash_responder.web.pages.plot import Plot, plot
 
 ROWS = 50
 RECENT = 8
@@ -38,6 +41,12 @@ HOST_SECONDS = 10
 """A host's page asks its exporter and every controller each time."""
 
 _SHOW = ("over", "busy", "muted", "unknown", *HostState)
+SPANS = {"6h": 6 * 3600.0, "24h": 86400.0, "7d": 7 * 86400.0}
+"""How far back a plot of memory may go, in seconds."""
+AFTER_SECONDS = 900.0
+"""How much of what came after a restart its page shows."""
+
+_HOST_QUERY = (word("range", "How far back the plots go.", SPANS),)
 _PAGING = paging(ROWS)
 _FLEET_QUERY = (label("search", "Part of a name or label."), word("show", "", _SHOW), *_PAGING)
 _HISTORY_QUERY = (
@@ -124,7 +133,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/hosts/<host>")
     @restricted(Role.READ)
     def host(host: str) -> str:
-        known_one = known_host(services, host)
+        known_one, span = known_host(services, host), parse_query(_HOST_QUERY)["range"] or "6h"
         explained, known = explain_host(services, known_one), fleet.remembered(services)
         situations = {agent: one.situation for agent, one in explained.items()}
         readings = {
@@ -135,6 +144,12 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
         return render_template(
             "host.html",
             host=known_one,
+            span=span,
+            spans=SPANS,
+            plots={
+                agent: _plot(services, host, agent, known.now - SPANS[span], known.now)
+                for agent in explained
+            },
             record=known.hosts.record(host),
             standing=known.hosts.standing(host),
             maintenance=known.hosts.maintenance.get(host),
@@ -161,6 +176,7 @@ def _add_details(blueprint: Blueprint, services: Services) -> None:
         return render_template(
             "restart.html",
             one=found,
+            memory=_plot_about(services, found),
             not_begun=NOT_BEGUN,
             refresh=None if found.outcome else LIVE_SECONDS,
         )
@@ -193,6 +209,17 @@ def _add_history(blueprint: Blueprint, services: Services) -> None:
             more=len(found) > asked["limit"],
             refusals=[Outcome.UNKNOWN_HOST, Outcome.UNKNOWN_AGENT],
         )
+
+
+def _plot(services: Services, host: str, agent: str, start: float, end: float) -> Plot | Unknown:
+    history = memory_history(services, host, agent, start, end)
+    return history if isinstance(history, Unknown) else plot(history)
+
+
+def _plot_about(services: Services, one: Restart) -> Plot | Unknown:
+    """Return the plot of the hours before a restart, and of a while after it."""
+    end = min(services.clock.now(), (one.finished_at or services.clock.now()) + AFTER_SECONDS)
+    return _plot(services, one.host, one.agent, end - SPANS["6h"], end)
 
 
 def _diagnosable(services: Services, diagnoses: Sequence[Diagnosis]) -> set[str]:
