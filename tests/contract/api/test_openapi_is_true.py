@@ -38,6 +38,7 @@ ROUTES = {
     "POST /api/v1/resume",
     "GET /api/v1/quarantine",
     "DELETE /api/v1/quarantine/{host}/{agent}",
+    "DELETE /api/v1/denials/{host}/{agent}",
     "GET /api/v1/diagnoses",
     "GET /api/v1/diagnoses/{id}",
     "POST /api/v1/diagnoses",

@@ -25,6 +25,7 @@ WRITES = {
     "DELETE /api/v1/hosts/{host}/maintenance",
     "DELETE /api/v1/mutes/{host}",
     "DELETE /api/v1/quarantine/{host}/{agent}",
+    "DELETE /api/v1/denials/{host}/{agent}",
     "POST /api/v1/pause",
     "POST /api/v1/resume",
     "POST /-/reload",

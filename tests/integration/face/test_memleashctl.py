@@ -30,6 +30,13 @@ def test_a_forced_restart_is_followed_step_by_step_to_its_end(stack: Stack, ctl:
     (waiting,) = ctl("-o", "json", "restarts", "list", "--outcome", "open").json
     assert ctl("restarts", "deny", waiting["id"]).out == f"denied: {site.agent} on {site.host}\n"
 
+    denied = ctl("restart", site.host, site.agent, "--wait")
+    assert denied.code == 1
+    assert "for as long as this process lives; a person can allow them again" in denied.out
+    allowed = ctl("restarts", "allow", site.host, site.agent)
+    assert allowed.out == f"{site.agent} on {site.host} may be restarted\n"
+    assert ctl("restarts", "allow", site.host, site.agent).code != 0, "it is allowed already"
+
     refused = ctl("restart", site.host, site.agent, "--wait")
     assert refused.code == 1
     assert "tasks_running" in refused.err

@@ -72,7 +72,10 @@ def test_what_has_not_begun_may_be_denied(make_world: MakeWorld, step: str) -> N
     world.node.busy = False
     world.run()
     (denied,) = world.history()
-    assert (denied.outcome, denied.reason) == ("denied", "denied by ann")
+    assert (denied.outcome, denied.reason) == (
+        "denied",
+        "denied by ann for as long as this process lives",
+    )
     assert (denied.waits_for, denied.waiting_since) == (None, None)
     assert not world.node.commands
 
