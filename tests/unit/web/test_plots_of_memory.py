@@ -94,3 +94,8 @@ def test_a_table_has_the_first_and_the_last_value_and_stays_short() -> None:
     rows = plot(dataclasses.replace(STEADY, limited_bytes=many)).rows
     assert (rows[0], rows[-1]) == (many[0], many[-1])
     assert len(rows) == 12
+
+
+def test_a_value_that_stands_alone_is_a_dot() -> None:
+    alone = dataclasses.replace(STEADY, limited_bytes=[(HOUR, GIB)])
+    assert re.fullmatch(r"M[\d.]+ [\d.]+h0", plot(alone).memory)

@@ -72,10 +72,14 @@ class _Axes:
         return round(HEIGHT - BOTTOM - size / self._top * (HEIGHT - TOP - BOTTOM), 1)
 
     def path(self, samples: Samples) -> str:
-        """Return a line through ``samples``, with a gap wherever some are missing."""
+        """Return a line through ``samples``, with a gap wherever some are missing.
+
+        A line of no length begins each part, so that a value that stands alone is a dot.
+        """
         parts, last = [], float("-inf")
         for at, value in samples:
-            parts.append(f"{'M' if at - last > self._gap else 'L'}{self.x(at)} {self.y(value)}")
+            point = f"{self.x(at)} {self.y(value)}"
+            parts.append(f"M{point}h0" if at - last > self._gap else f"L{point}")
             last = at
         return "".join(parts)
 

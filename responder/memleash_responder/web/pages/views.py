@@ -41,7 +41,7 @@ HOST_SECONDS = 10
 """A host's page asks its exporter and every controller each time."""
 
 _SHOW = ("over", "busy", "muted", "unknown", *HostState)
-SPANS = {"6h": 6 * 3600.0, "24h": 86400.0, "7d": 7 * 86400.0}
+SPANS = {"1h": 3600.0, "6h": 6 * 3600.0, "24h": 86400.0, "7d": 7 * 86400.0}
 """How far back a plot of memory may go, in seconds."""
 AFTER_SECONDS = 900.0
 """How much of what came after a restart its page shows."""
