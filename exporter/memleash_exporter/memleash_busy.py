@@ -24,6 +24,7 @@ from pathlib import Path
 from memleash_exporter.adapters.processes import Processes
 from memleash_exporter.decisions.markers import MAX_AGE_SECONDS
 from memleash_exporter.settings import BUSY_MARKERS_DIRECTORY, CONFIG_FILE, Settings
+from memleash_toolkit import VERSION
 from memleash_toolkit.settings import ConfigError, load
 from memleash_toolkit.units import parse_duration
 from memleash_toolkit.values import NAME
@@ -157,6 +158,7 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
         "(nohup, a background job of a shell) stays ignored, by the command too.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"memleash-busy {VERSION}")
     parser.add_argument("agent", metavar="AGENT", type=_agent, help="the agent's name")
     parser.add_argument("--reason", default="", help="why, for people")
     parser.add_argument(

@@ -15,7 +15,7 @@ from memleash_responder.errors import DatabaseUnavailable
 from memleash_responder.process import Responder
 from memleash_responder.usecases.services import Outside
 from memleash_responder.web.listening import Listening
-from memleash_toolkit import logs
+from memleash_toolkit import VERSION, logs
 from memleash_toolkit.flags import listen_address
 from memleash_toolkit.settings import ConfigError
 
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _flags() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="memleash-responder", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"memleash-responder {VERSION}")
     parser.add_argument(
         "--config.file",
         dest="config_file",

@@ -50,6 +50,7 @@ from memleash_responder.usecases.slow_work import SlowWork
 from memleash_responder.usecases.storm_breaker import watch_for_storm
 from memleash_responder.web.app import create_app
 from memleash_responder.web.listening import Listening
+from memleash_toolkit import VERSION
 from memleash_toolkit.http_exchange import Sizes
 from memleash_toolkit.http_server import HttpServer, Limits
 from memleash_toolkit.settings import ConfigError
@@ -271,7 +272,7 @@ class Responder:
             _tell(error)
             logging.shutdown()
             os._exit(1)
-        log.info("listening", extra={"address": self._server.address})
+        log.info("listening", extra={"address": self._server.address, **self._about()})
         while not stop.is_set():
             signalled.recv(64)
         log.info("stopping")
@@ -282,6 +283,19 @@ class Responder:
                 self._liveness.retire()
         logging.shutdown()
         os._exit(0)  # threads that wait for a host must not hold up the end
+
+    def _about(self) -> dict[str, object]:
+        """Return what whoever reads the log wants to know of a process that starts."""
+        outside = self._services.outside
+        return {
+            "version": VERSION,
+            "config": str(self._config_file),
+            "hosts": len(outside.inventory.hosts()),
+            "agents": ", ".join(
+                f"{name} ({one.mode})" for name, one in outside.settings.agents.items()
+            ),
+            "controllers": ", ".join(one.name for one in outside.settings.controllers) or "none",
+        }
 
     def _begin(self) -> None:
         """Start every part. Raises what any of them raises, with threads of others running."""

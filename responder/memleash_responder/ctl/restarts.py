@@ -23,6 +23,10 @@ from memleash_toolkit.units import format_duration, parse_duration
 
 _LOOK_EVERY_SECONDS = 0.5
 WAITING = "waiting"
+BEGIN_OF_ID = re.compile(r"[0-9a-f-]{4,35}")
+"""What is understood as the begin of a request's id, which has 36 characters."""
+MOST_LOOKED_AT = 1000
+"""Among how many requests, the newest, it is looked for."""
 _SHOWN = ("running", "done", "refused", "failed")
 
 
@@ -155,13 +159,26 @@ def restarts_list(
     )
 
 
+def whole_id(ctl: Ctl, given: str) -> str:
+    """Return the id that begins as ``given`` does, of the requests that are kept."""
+    if not BEGIN_OF_ID.fullmatch(given):
+        return given
+    found = ctl.client.every(Restart, "restarts", "restarts", limit=MOST_LOOKED_AT).shape
+    ids = [one.id for one in found if one.id.startswith(given)]
+    if len(ids) == 1:
+        return ids[0]
+    newest = f"of the newest {MOST_LOOKED_AT} requests"
+    why = f"{len(ids)} {newest} begin so" if ids else f"none {newest} begins so"
+    raise CtlError(f"{given}: {why}", Exit.NO)
+
+
 @restarts.command("show")
 @click.argument("restart_id", metavar="ID")
 @output_option
 @pass_ctl
 def restarts_show(ctl: Ctl, restart_id: str) -> None:
     """Show one request: its steps, and what came back over SSH."""
-    answer = ctl.client.get(Restart, "restarts", restart_id)
+    answer = ctl.client.get(Restart, "restarts", whole_id(ctl, restart_id))
     ctl.show(answer.json, lambda: _details(answer.shape))
 
 
@@ -222,7 +239,7 @@ def next_moment(at: str, now: datetime) -> str:
 @pass_ctl
 def approve(ctl: Ctl, restart_id: str) -> None:
     """Approve a request that waits for a person."""
-    answer = ctl.client.post(Restart, "restarts", restart_id, "approve")
+    answer = ctl.client.post(Restart, "restarts", whole_id(ctl, restart_id), "approve")
     ctl.show(answer.json, lambda: _decided("approved", answer.shape))
 
 
@@ -238,7 +255,7 @@ def deny(ctl: Ctl, restart_id: str, lasts: str | None, until: str | None) -> Non
     "memleashctl restarts allow" takes it back.
     """
     body = {"for": lasts, "until": until}
-    answer = ctl.client.post(Restart, "restarts", restart_id, "deny", body=body)
+    answer = ctl.client.post(Restart, "restarts", whole_id(ctl, restart_id), "deny", body=body)
     ctl.show(answer.json, lambda: _decided("denied", answer.shape))
 
 

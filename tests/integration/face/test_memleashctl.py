@@ -28,7 +28,10 @@ def test_a_forced_restart_is_followed_step_by_step_to_its_end(stack: Stack, ctl:
         lambda: ctl("-o", "json", "status").json["awaiting_approval"],
     )
     (waiting,) = ctl("-o", "json", "restarts", "list", "--outcome", "open").json
-    assert ctl("restarts", "deny", waiting["id"]).out == f"denied: {site.agent} on {site.host}\n"
+    begin = waiting["id"][:8]
+    assert ctl("restarts", "show", begin).out.startswith(f"id:           {waiting['id']}")
+    assert "none of the newest" in ctl("restarts", "show", "0000-0000").err
+    assert ctl("restarts", "deny", begin).out == f"denied: {site.agent} on {site.host}\n"
 
     denied = ctl("restart", site.host, site.agent, "--wait")
     assert denied.code == 1
