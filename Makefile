@@ -21,7 +21,7 @@ test: ## all that CI runs but e2e: lint, rules, and every test
 	@tools/setup test
 	@tools/check
 
-e2e: ## the compose demo, real hosts with systemd, Salt, Slurm; needs root, brings its own Docker engines
+e2e: ## the compose demo, real hosts with systemd, Salt, Slurm, OpenStack; needs root, brings its own Docker engines
 	@tools/setup test
 	@tools/setup-e2e
 	@tools/engine .venv/bin/python -m pytest -v tests/e2e

@@ -163,7 +163,7 @@ class NovaWork(enum.StrEnum):
     """Work on a host in nova that refuses a restart."""
 
     SERVERS = "servers"
-    """A server of the host has a task_state: something is done with it, or about to be."""
+    """A server of the host has a task_state, or is being built."""
     MIGRATIONS = "migrations"
     """A migration from or to the host has not ended."""
 

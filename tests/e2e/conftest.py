@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,48 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in folder.rglob("*"):
         path.chmod(path.stat().st_mode & 0o700)
     return folder
+
+
+@pytest.fixture(scope="session")
+def machines(debian: str, sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the machines' images are built from, with memleash as the wheel that a release has."""
+    context = tmp_path_factory.mktemp("machines")
+    shutil.copytree(sources / "docker/wheels", context / "wheels")
+    for folder in ("demo", "packaging", "tests/e2e/images/nova"):
+        shutil.copytree(sources / folder, context / Path(folder).name)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"),
+            *("--find-links", context / "wheels", "--wheel-dir", context / "wheels", sources),
+        ],
+        check=True,
+    )
+    _as_a_repository(sources, context / "memleash.git")
+    return context
+
+
+@pytest.fixture(scope="session")
+def images(machines: Path) -> dict[str, str]:
+    """The images of hosts and of those who watch them, by target."""
+    targets = ("host", "control", "controlled", "newcomer")
+    return {target: built_machine(machines, target) for target in targets}
+
+
+def built_machine(context: Path, target: str) -> str:
+    """Build one kind of machine; return its image."""
+    tag = f"memleash-e2e/{target}"
+    build(context, IMAGES / "host.Dockerfile", target, tag)
+    return tag
+
+
+def _as_a_repository(files: Path, bare: Path) -> None:
+    """Make of ``files`` what a person clones."""
+    git = ("git", "-c", "user.name=memleash", "-c", "user.email=memleash@example.org")
+    for arguments in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("add", "--all", "--", ".", ":!docker/wheels"),
+        ("commit", "--quiet", "--message=the files"),
+        ("clone", "--quiet", "--bare", ".", str(bare)),
+    ):
+        subprocess.run([*git, *arguments], cwd=files, check=True)
+    shutil.rmtree(files / ".git")

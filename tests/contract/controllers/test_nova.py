@@ -334,6 +334,12 @@ def test_a_key_that_is_missing_is_unknown(fixed: NovaDriver, key: str) -> None:
     assert isinstance(tasks(clients_of(fixed), fixed), Unknown)
 
 
+def test_a_server_that_is_built_counts_between_two_steps(fixed: NovaDriver) -> None:
+    fixed.nova.add_server("vm-1", "node-1")
+    fixed.nova.servers[0]["status"] = "BUILD"
+    assert names(tasks(clients_of(fixed), fixed)) == ["BUILD vm-1"]
+
+
 def test_servers_of_other_hosts_are_unknown(fixed: NovaDriver) -> None:
     """Nova drops a filter that the account may not use, without an error."""
     fixed.nova.add_server("vm-1", "node-1")

@@ -56,3 +56,20 @@ def authorized_key(public_key: str, *, forced: bool) -> str:
     if forced:
         (options,) = re.findall(r"^ +(restrict,command=\S+) ssh-ed25519", _PAGE, re.MULTILINE)
     return f"{options} {public_key}\n"
+
+
+def recipe(heading: str) -> dict[str, str]:
+    """Return the files of /etc/memleash that a recipe of docs/controllers.md shows, by name."""
+    text = (REPOSITORY / "docs/controllers.md").read_text(encoding="utf-8")
+    section = text.partition(f"### {heading}\n")[2].partition("\n## ")[0]
+    files = re.findall(r"^```yaml\n# /etc/memleash/(\S+)\n(.*?)^```$", section, re.M | re.S)
+    assert files, f"{heading}: no files"
+    return dict(files)
+
+
+def recipe_sudoers(heading: str) -> str:
+    """Return the line of sudoers that a recipe of docs/controllers.md shows."""
+    text = (REPOSITORY / "docs/controllers.md").read_text(encoding="utf-8")
+    section = text.partition(f"### {heading}\n")[2].partition("\n## ")[0]
+    (line,) = re.findall(r"^ +(memleash ALL=.+)$", section, re.MULTILINE)
+    return f"{line}\n"

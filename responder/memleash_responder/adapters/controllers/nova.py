@@ -36,6 +36,8 @@ _BINARY = "nova-compute"
 _BY_NOVA_ITSELF = "AUTO:"
 """How the reason begins where nova-compute disabled itself, as it does while libvirtd is away."""
 _HOST, _TASK = "OS-EXT-SRV-ATTR:host", "OS-EXT-STS:task_state"
+_BUILT = "BUILD"
+"""The status of a server that is being made. Between two steps of that it has no task_state."""
 _ENDED = {"cancelled", "completed", "confirmed", "done", "error", "failed", "finished", "reverted"}
 """Statuses of a migration that nova-compute has nothing to do for any more. One that is not known
 counts. ``finished`` is a resize that waits for its user to confirm it."""
@@ -227,20 +229,20 @@ class NovaController:
             raise CallFailed(problem)
 
     def _servers(self, name: str, wait: Wait) -> list[Task]:
-        """Return the servers of a host that have a task_state."""
+        """Return the servers of a host that something is done with."""
         asked = {"all_tenants": "1", "host": name}
         servers = self._api.all_pages("/servers/detail", wait, asked)
         for one in servers:
-            if _TASK not in one or _HOST not in one:
+            if _TASK not in one or _HOST not in one or "status" not in one:
                 raise CallFailed(f"servers have no {_HOST}: the account must be an administrator's")
             if one[_HOST] != name:
                 raise CallFailed(
                     "servers of other hosts are listed: the account must be an administrator's"
                 )
         return [
-            task(one.get("id"), f"{one[_TASK]} {one.get('name')}")
+            task(one.get("id"), f"{one[_TASK] or one['status']} {one.get('name')}")
             for one in servers
-            if one[_TASK] is not None
+            if one[_TASK] is not None or one["status"] == _BUILT
         ]
 
     def _migrations(self, name: str, wait: Wait) -> list[Task]:
