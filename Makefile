@@ -42,7 +42,7 @@ lint: ## only the static checks: ruff, mypy, the layering
 docs: ## the documentation's site, into site/, with every link checked
 	@tools/setup docs
 	@.venv/bin/mkdocs build --strict
-	@echo "open $(CURDIR)/site/index.html"
+	@echo "open site/index.html; with its search: .venv/bin/python -m http.server -d site -b 127.0.0.1"
 
 bench-exporter: ## the exporter's cost beside process-exporter's, with the bars
 	@tools/setup test
