@@ -142,7 +142,7 @@ def restarts_list(
     ctl.show(
         found.json,
         lambda: print_table(
-            ["ID", "ASKED", "BY", "HOST", "AGENT", "WORD", "REASON"],
+            ["ID", "ASKED", "BY", "HOST", "AGENT", "OUTCOME", "REASON"],
             [
                 [
                     one.id,
@@ -289,13 +289,13 @@ def summary(ctl: Ctl, since: str) -> None:
         now = answer.shape
         say(plain(f"{now.total} requests since {moment(now.since)}\n".rstrip()))
         print_table(
-            ["AGENT", "WORD", "REQUESTS", "HOSTS"],
+            ["AGENT", "OUTCOME", "REQUESTS", "HOSTS"],
             [[one.agent, one.outcome or "(open)", one.requests, one.hosts] for one in now.restarts],
         )
         if now.observed:
             say("\nIn observe mode, which does nothing, these would have been:")
             print_table(
-                ["AGENT", "WORD", "REQUESTS", "HOSTS"],
+                ["AGENT", "OUTCOME", "REQUESTS", "HOSTS"],
                 [[one.agent, one.would_be, one.requests, one.hosts] for one in now.observed],
             )
         if now.bought:

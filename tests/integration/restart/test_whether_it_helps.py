@@ -156,13 +156,13 @@ def test_memleashctl_prints_the_summary_as_tables(told: Told) -> None:
     assert first.startswith(f"{len(told.requests) + 1} requests since 2")
     restarts, times = len(told.bought), map(round, shortest_median_longest(told))
     assert [" ".join(line.split()) for line in rest] == [
-        "AGENT WORD REQUESTS HOSTS",
+        "AGENT OUTCOME REQUESTS HOSTS",
         f"{LEAKS} quarantined 1 1",
         f"{LEAKS} restarted {restarts} 1",
         f"{WATCHED} observe_mode 1 1",
         "",
         "In observe mode, which does nothing, these would have been:",
-        "AGENT WORD REQUESTS HOSTS",
+        "AGENT OUTCOME REQUESTS HOSTS",
         f"{WATCHED} restarted 1 1",
         "",
         "Restarts kept agents below their limits for:",
