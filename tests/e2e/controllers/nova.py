@@ -6,7 +6,6 @@ import dataclasses
 import threading
 from pathlib import Path
 
-from demo.stack.processes import wait_until
 from memleash_responder.controller_settings import NovaSettings
 from memleash_responder.core.facts import Host
 from memleash_toolkit.values import Duration
@@ -104,4 +103,4 @@ class NovaDriver:
     def until_over(self, server: str) -> None:
         """Let everything go, and wait until the server is on its new host."""
         self.openstack.let_go()
-        wait_until("the end", lambda: self.openstack.server(server)["status"] == "ACTIVE")
+        self.openstack.until("the end", lambda: self.openstack.server(server)["status"] == "ACTIVE")

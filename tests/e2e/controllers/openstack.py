@@ -30,7 +30,7 @@ _THEN = ("placement-api", "nova-api", "nova-conductor", "nova-scheduler")
 _COMPUTES = ("nova-compute", "nova-compute-2")
 _DEFAULT = {"name": "Default"}
 _ADMIN = {"name": "admin", "domain": _DEFAULT}
-_PATIENCE_SECONDS = 300
+_PATIENCE_SECONDS = 600
 _FERNET = "/etc/keystone/fernet-keys"
 _NEW_KEYS = f"""\
 for key in 0 1; do
@@ -157,7 +157,7 @@ class OpenStack:
     def boot(self, name: str, host: str = HOST) -> str:
         """Return the id of a server that runs on a host."""
         server = self.create(name, host)
-        wait_until("the server to run", lambda: self.server(server)["status"] == "ACTIVE")
+        self.until("the server to run", lambda: self.server(server)["status"] == "ACTIVE")
         assert self.server(server)["OS-EXT-SRV-ATTR:host"] == host
         return server
 
@@ -168,7 +168,7 @@ class OpenStack:
         """Begin a live migration, and return once the driver is in it."""
         body = {"os-migrateLive": {"host": dest, "block_migration": False}}
         self.ask("POST", f"{self.nova}/servers/{server}/action", body)
-        wait_until("the migration to run", lambda: "running" in self.migrations(server))
+        self.until("the migration to run", lambda: "running" in self.migrations(server))
 
     def migrations(self, server: str) -> list[str]:
         """Return the statuses of a server's migrations."""

@@ -68,7 +68,8 @@ RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin
         placement-api.service nova-api.service nova-conductor.service nova-scheduler.service nova-compute.service
 COPY nova /srv/nova
 RUN cp -r --no-preserve=mode,ownership /srv/nova/. / && chmod 755 /usr/local/sbin/* \
-    && sed -i 's/^processes = .*/processes = 3/' /etc/*/*-uwsgi.ini && /usr/local/sbin/make-databases
+    && sed -i 's/^processes = .*/processes = 3/' /etc/*/*-uwsgi.ini && /usr/local/sbin/make-databases \
+    && systemctl disable nova-api-metadata.service
 
 FROM openstack AS openstack-host
 COPY --from=host /opt/memleash /opt/memleash
