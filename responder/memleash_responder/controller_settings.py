@@ -16,7 +16,13 @@ from memleash_responder.core.facts import Host
 from memleash_responder.core.libvirtd_choice import LibvirtdRule
 from memleash_responder.core.matchers import parse_matcher
 from memleash_responder.core.values import HostUrlTemplate, MatcherText, TimeZone, UrlTemplate
-from memleash_responder.http_settings import Authorization, BasicAuth, HttpConfig, TlsConfig
+from memleash_responder.http_settings import (
+    Authorization,
+    BasicAuth,
+    HttpConfig,
+    HttpHeader,
+    TlsConfig,
+)
 from memleash_toolkit.values import BaseUrl, ByKind, Duration, Line, Name, OneOrMore, Word
 
 
@@ -64,6 +70,7 @@ class HttpControllerSettings(ControllerSettings):
     authorization: Authorization | None = None
     basic_auth: BasicAuth | None = None
     tls_config: TlsConfig = dataclasses.field(default_factory=TlsConfig)
+    http_headers: dict[Name, HttpHeader] = dataclasses.field(default_factory=dict)
     restart_libvirtd: LibvirtdRule | None = None
     """Whether it is told to when it takes a host back; see LibvirtdRule."""
 
@@ -81,7 +88,7 @@ class HttpControllerSettings(ControllerSettings):
         bearer = self.authorization
         if self.bearer_token_file is not None:
             bearer = Authorization(credentials_file=self.bearer_token_file)
-        return HttpConfig(bearer, self.basic_auth, self.tls_config)
+        return HttpConfig(bearer, self.basic_auth, self.tls_config, self.http_headers)
 
 
 class ZstackWork(enum.StrEnum):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from memleash_toolkit.values import Line, Secret, Word
+from memleash_toolkit.values import Line, Name, Secret, Word
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,13 +53,43 @@ class TlsConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class HttpHeader:
+    """The values of one of Prometheus's http_config ``http_headers``, all of them sent."""
+
+    values: tuple[Line, ...] = ()
+    secrets: tuple[Secret, ...] = dataclasses.field(default=(), repr=False)
+    files: tuple[Path, ...] = ()
+    """Each with one value, read at each use."""
+
+    def __post_init__(self) -> None:
+        if not (self.values or self.secrets or self.files):
+            raise ValueError("give values, secrets or files")
+        if not all(value.isascii() for value in self.values):
+            raise ValueError("values must be plain ASCII text")
+
+
+_OF_HTTP_ITSELF = frozenset(
+    {
+        *("authorization", "host", "cookie", "user-agent", "te", "trailer", "upgrade"),
+        *("content-encoding", "content-length", "content-type", "transfer-encoding"),
+        *("accept-encoding", "connection", "keep-alive", "proxy-authorization"),
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class HttpConfig:
     """How to speak HTTP with one kind of peer."""
 
     authorization: Authorization | None = None
     basic_auth: BasicAuth | None = None
     tls_config: TlsConfig = dataclasses.field(default_factory=TlsConfig)
+    http_headers: dict[Name, HttpHeader] = dataclasses.field(default_factory=dict)
+    """Such as Mimir's X-Scope-OrgID."""
 
     def __post_init__(self) -> None:
         if self.authorization is not None and self.basic_auth is not None:
             raise ValueError("give one of authorization and basic_auth")
+        for name in self.http_headers:
+            if name.lower() in _OF_HTTP_ITSELF:
+                raise ValueError(f"http_headers: {name} cannot be set")

@@ -38,6 +38,7 @@ class CtlConfig(HttpConfig):
         return HttpConfig(
             authorization=Authorization(credentials_file=self.token_file.expanduser()),
             tls_config=self.tls_config,
+            http_headers=self.http_headers,
         )
 
 

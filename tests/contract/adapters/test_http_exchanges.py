@@ -14,7 +14,13 @@ import trustme
 
 from demo.http_server import as_json, serving
 from memleash_responder.adapters.http import client as http
-from memleash_responder.http_settings import Authorization, BasicAuth, HttpConfig, TlsConfig
+from memleash_responder.http_settings import (
+    Authorization,
+    BasicAuth,
+    HttpConfig,
+    HttpHeader,
+    TlsConfig,
+)
 from tests.contract.adapters.peer import Peer, Raw, Reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
@@ -136,6 +142,25 @@ def test_a_rotated_token_is_used_from_the_next_request_on(peer: Peer, tmp_path: 
             token.write_text(secret + "\n")
             http.request(session, "GET", peer.url, timeout_seconds=5)
     assert [one.headers["Authorization"] for one in peer.asked] == ["Bearer first", "Bearer second"]
+
+
+def test_headers_are_sent_as_configured_beside_credentials(peer: Peer, tmp_path: Path) -> None:
+    file = tmp_path / "tenant"
+    file.write_text("c\n")
+    header = HttpHeader(values=("a",), secrets=("b",), files=(file,))
+    config = HttpConfig(Authorization(credentials="t"), http_headers={"X-Scope-OrgID": header})
+    get(peer.url, config)
+    headers = peer.asked[0].headers
+    assert (headers["X-Scope-OrgID"], headers["Authorization"]) == ("a, b, c", "Bearer t")
+    file.unlink()
+    with pytest.raises(http.NotSent, match="tenant: the credentials cannot be read"):
+        get(peer.url, config)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "host", "Content-Length", "connection"])
+def test_headers_of_http_itself_cannot_be_set(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} cannot be set"):
+        HttpConfig(http_headers={name: HttpHeader(values=("x",))})
 
 
 def test_basic_auth_takes_any_text(peer: Peer, tmp_path: Path) -> None:

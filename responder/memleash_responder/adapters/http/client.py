@@ -193,7 +193,7 @@ def _without_userinfo(url: str) -> str:
 
 
 class _Credentials(AuthBase):
-    """Puts the Authorization header on, reading files at each use."""
+    """Puts the Authorization and the configured headers on, reading files at each use."""
 
     def __init__(self, config: HttpConfig) -> None:
         self._config = config
@@ -209,6 +209,9 @@ class _Credentials(AuthBase):
             if bearer.credentials_file is not None:
                 secret = read_secret(bearer.credentials_file)
             request.headers["Authorization"] = f"{bearer.type} {secret}"
+        for name, header in self._config.http_headers.items():
+            read = [read_secret(file) for file in header.files]
+            request.headers[name] = ", ".join([*header.values, *header.secrets, *read])
         return request
 
 
