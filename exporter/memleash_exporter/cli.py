@@ -155,8 +155,8 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--log.level", dest="log_level", choices=logs.LEVELS, default="info")
     add("--log.format", dest="log_format", choices=logs.FORMATS, default="logfmt")
-    add("--check-config", action="store_true", help="check the configuration and leave")
-    add("--once", action="store_true", help="print one scrape and leave")
+    add("--check-config", action="store_true", help="check the configuration and exit")
+    add("--once", action="store_true", help="print one scrape and exit")
     add("--version", action="version", version=f"memleash-exporter {VERSION}")
     return parser.parse_args(arguments)
 

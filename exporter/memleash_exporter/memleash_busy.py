@@ -166,7 +166,7 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
         dest="seconds",
         type=_duration,
         metavar="DURATION",
-        help="let go after this long even while the command runs (default: hold to its end)",
+        help="end the marker after this long, even if the command still runs (default: at its end)",
     )
     parser.add_argument(
         "--directory",

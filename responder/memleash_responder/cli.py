@@ -81,12 +81,15 @@ def _flags() -> argparse.ArgumentParser:
         help="(%(default)s)",
     )
     parser.add_argument(
-        "--check-config", dest="check_config", action="store_true", help="check and leave"
+        "--check-config",
+        dest="check_config",
+        action="store_true",
+        help="check the configuration and exit",
     )
     parser.add_argument(
         "--check-database",
         dest="check_database",
         action="store_true",
-        help="say what a start would do with the database, change nothing, and leave",
+        help="say what a start would do with the database, change nothing, and exit",
     )
     return parser

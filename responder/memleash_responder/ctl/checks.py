@@ -29,7 +29,10 @@ def check() -> None:
 @check.command("config")
 @_files
 @click.option(
-    "--web.config.file", "web_config_file", type=click.Path(path_type=Path), help="Check it too."
+    "--web.config.file",
+    "web_config_file",
+    type=click.Path(path_type=Path),
+    help="Check this web configuration, too.",
 )
 @output_option
 @pass_ctl
@@ -63,7 +66,7 @@ def check_config(ctl: Ctl, files: tuple[Path, ...], web_config_file: Path | None
 @output_option
 @pass_ctl
 def check_inventory(ctl: Ctl, files: tuple[Path, ...]) -> None:
-    """Check inventory files, as they are read together."""
+    """Check inventory files, read together."""
     from memleash_responder.adapters import inventory  # noqa: PLC0415 - see above
 
     try:

@@ -61,7 +61,7 @@ output_option = click.option(
     type=click.Choice(["table", "json"]),
     callback=_set_output,
     expose_value=False,
-    help="How to print.",
+    help="The format of the output.",
 )
 
 

@@ -26,12 +26,12 @@ _WITH_REPORT = ("diagnosed", "incomplete")
 @click.command()
 @host_argument
 @agent_argument
-@click.option("--no-wait", is_flag=True, help="Ask, and do not wait for the end.")
-@click.option("--timeout", default="1h", show_default=True, help="How long to wait at most.")
+@click.option("--no-wait", is_flag=True, help="Request it and exit.")
+@click.option("--timeout", default="1h", show_default=True, help="The longest time to wait.")
 @output_option
 @pass_ctl
 def diagnose(ctl: Ctl, host: str, agent: str, *, no_wait: bool, timeout: str) -> None:
-    """Ask for a diagnosis of AGENT on HOST, wait for it, and say where its report is.
+    """Request a diagnosis of AGENT on HOST, wait for it, and say where its report is.
 
     It may be asked for again for the same process, and in the mode observe.
     """
@@ -72,14 +72,14 @@ def _say(asked: Diagnosis) -> None:
 @output_option
 @click.pass_context
 def reports(context: click.Context) -> None:
-    """Show the reports that were taken of agents, or fetch one."""
+    """List the reports of diagnoses, or save one."""
     if context.invoked_subcommand is None:
         context.invoke(reports_list)
 
 
 @reports.command("list")
-@click.option("--host", help="Only of this host.")
-@click.option("--agent", help="Only of this agent.")
+@click.option("--host", help="Only this host.")
+@click.option("--agent", help="Only this agent.")
 @output_option
 @pass_ctl
 def reports_list(ctl: Ctl, host: str | None = None, agent: str | None = None) -> None:
@@ -97,12 +97,15 @@ def reports_list(ctl: Ctl, host: str | None = None, agent: str | None = None) ->
 @agent_argument
 @click.argument("time")
 @click.option(
-    "--to", "target", type=click.Path(path_type=Path), help="The file (report-TIME.tar.gz)."
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    help="Where to save it (default: report-TIME.tar.gz).",
 )
 @output_option
 @pass_ctl
 def reports_get(ctl: Ctl, host: str, agent: str, time: str, target: Path | None) -> None:
-    """Fetch the report of AGENT on HOST taken at TIME (see list), as a tar.gz."""
+    """Save the report of AGENT on HOST taken at TIME (see list), as a tar.gz."""
     if not time.isalnum():
         raise CtlError(f"{time!r} is not a report's time; see: reports list", Exit.USAGE)
     content = ctl.client.download("reports", host, agent, time)

@@ -139,7 +139,7 @@ def reconnect(ctl: Ctl, host: str) -> None:
 
 @click.group()
 def controller() -> None:
-    """Look at the controllers, which give agents tasks."""
+    """Check the controllers, which give agents tasks."""
 
 
 @controller.command("check")
@@ -148,7 +148,7 @@ def controller() -> None:
 @output_option
 @pass_ctl
 def controller_check(ctl: Ctl, name: str, host: str) -> int:
-    """Ask the controller NAME all that a restart asks it, and change nothing.
+    """Ask the controller NAME everything that a restart asks it, and change nothing.
 
     It leaves with 1 when an answer cannot be used: a restart would be refused.
     """
@@ -217,7 +217,7 @@ def maintenance_off(ctl: Ctl, host: str) -> None:
 @output_option
 @click.pass_context
 def quarantine(context: click.Context) -> None:
-    """Show what is in quarantine, or clear it."""
+    """List the agents in quarantine, or clear one."""
     if context.invoked_subcommand is None:
         context.invoke(quarantine_list)
 

@@ -42,7 +42,7 @@ PROGRAM, COMPLETE = "memleashctl", "_MEMLEASHCTL_COMPLETE"
     "--config.file",
     "config_file",
     type=click.Path(path_type=Path),
-    help="The configuration (~/.config/memleash/ctl.yml, else /etc/memleash/ctl.yml).",
+    help="The configuration (default: ~/.config/memleash/ctl.yml, else /etc/memleash/ctl.yml).",
 )
 @click.option("--url", envvar="MEMLEASH_URL", help="The responder's address.")
 @click.option(
@@ -51,7 +51,9 @@ PROGRAM, COMPLETE = "memleashctl", "_MEMLEASHCTL_COMPLETE"
     envvar="MEMLEASH_TOKEN_FILE",
     help="A file with the bearer token.",
 )
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), help="How to print.")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), help="The format of the output."
+)
 @click.version_option(package_name="memleash", prog_name=PROGRAM)
 @click.pass_context
 def cli(
@@ -88,7 +90,7 @@ def cli(
 @cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script, to be sourced: source <(memleashctl completion bash)."""
+    """Print the completion script, for: source <(memleashctl completion bash)."""
     kind = get_completion_class(shell)
     if kind is None:
         raise CtlError(f"no completion for {shell}", Exit.NO)

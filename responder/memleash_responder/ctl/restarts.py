@@ -33,11 +33,13 @@ _SHOWN = ("running", "done", "refused", "failed")
 @click.command()
 @host_argument
 @agent_argument
-@click.option("--force", is_flag=True, help="Though it is busy or has tasks; skips nothing else.")
-@click.option("--reason", help="Why, though it is not over its hard limit: an upgrade, say.")
-@click.option("--at", help="Begin at this time, not now: 02:00 (local), or RFC 3339.")
-@click.option("--wait", is_flag=True, help="Show the steps until it ends; 1 unless restarted.")
-@click.option("--timeout", default="1h", show_default=True, help="How long to wait at most.")
+@click.option("--force", is_flag=True, help="Skip the busy and task checks, nothing else.")
+@click.option("--reason", help="Restart it below its hard limit, too; say why.")
+@click.option("--at", help="Begin at this time: 02:00 (local), or RFC 3339.")
+@click.option(
+    "--wait", is_flag=True, help="Wait and print each step. Exit 1 if the agent was not restarted."
+)
+@click.option("--timeout", default="1h", show_default=True, help="The longest time to wait.")
 @output_option
 @pass_ctl
 def restart(  # noqa: PLR0913 - one for each option
@@ -113,10 +115,10 @@ def restarts(context: click.Context) -> None:
 
 
 @restarts.command("list")
-@click.option("--host", help="Only of this host.")
-@click.option("--agent", help="Only of this agent.")
-@click.option("--outcome", help="Only with this word; open for those that go on.")
-@click.option("--since", help="Such as 7d, or an RFC 3339 time.")
+@click.option("--host", help="Only this host.")
+@click.option("--agent", help="Only this agent.")
+@click.option("--outcome", help="Only this outcome; open lists those under way.")
+@click.option("--since", help="A duration such as 7d, or an RFC 3339 time.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @output_option
 @pass_ctl
@@ -278,7 +280,9 @@ def allow(ctl: Ctl, host: str, agent: str) -> None:
 
 
 @click.command()
-@click.option("--since", default="7d", show_default=True, help="A duration, or RFC 3339 time.")
+@click.option(
+    "--since", default="7d", show_default=True, help="A duration such as 7d, or an RFC 3339 time."
+)
 @output_option
 @pass_ctl
 def summary(ctl: Ctl, since: str) -> None:

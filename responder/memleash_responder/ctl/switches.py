@@ -11,14 +11,14 @@ from memleash_responder.ctl.output import ago, left, moment, plain, print_json, 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--reason", help="Why; shown to whoever asks.")
+@click.option("--reason", help="Why, for people who look at the pause.")
 @end_options
 @output_option
 @pass_ctl
 def pause(
     ctl: Ctl, name: str | None, reason: str | None, lasts: str | None, until: str | None
 ) -> None:
-    """Stop restarting, within a second; what is past its command goes on to its end.
+    """Stop restarts within a second. A restart that sent its command still finishes.
 
     Several pauses hold side by side, each with its NAME; the same name again replaces it.
     """
@@ -33,7 +33,7 @@ def pause(
 @output_option
 @pass_ctl
 def resume(ctl: Ctl, name: str | None) -> None:
-    """End the pause called NAME; without one, the pause without a name, and a storm."""
+    """End the pause NAME. Without NAME, end the pause without a name, and go through a storm."""
     answer = ctl.client.post(Switched, "resume", body={"name": name})
     still = who_paused(answer.shape.pauses)
     ctl.show(answer.json, lambda: say(plain(f"resumed; still {still}" if still else "resumed")))
@@ -53,7 +53,7 @@ def who_paused(pauses: list[Pause]) -> str:
 @output_option
 @click.pass_context
 def mutes(context: click.Context) -> None:
-    """Show whose pings are muted, or end a mute."""
+    """List the hosts whose pings are muted, or end a mute."""
     if context.invoked_subcommand is None:
         context.invoke(mutes_list)
 
@@ -73,7 +73,7 @@ def mutes_list(ctl: Ctl) -> None:
 @output_option
 @pass_ctl
 def mutes_expire(ctl: Ctl, host: str) -> None:
-    """End HOST's mute; it stays ended until the agent was idle once."""
+    """End HOST's mute. It does not come back until the agent was idle once."""
     ctl.client.delete("mutes", host)
     if ctl.output == "json":
         print_json({"host": host, "muted": False})
