@@ -1,4 +1,4 @@
-"""Links between the pages lead somewhere, and the benches that they name exist."""
+"""Links between the pages lead somewhere, the site has every page, and named benches exist."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from demo.stack.tools import REPOSITORY
 
 PAGES = [*(REPOSITORY / "docs").glob("*.md"), *REPOSITORY.glob("*.md")]
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(#[^)\s]*)?\)")
+_IMAGE = re.compile(r'(?:src|srcset)="(?!https?:)([^"]+)"')
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -27,6 +28,18 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
         assert linked.exists(), f"{page.name} links to {target}"
         if anchor and linked.suffix == ".md":
             assert anchor[1:] in anchors(linked), f"{page.name} links to {target}{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_image_is_there(page: Path) -> None:
+    for image in _IMAGE.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / image).exists(), f"{page.name} shows {image}"
+
+
+def test_the_site_has_every_page_once() -> None:
+    _, navigation = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")
+    listed = re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in (REPOSITORY / "docs").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
