@@ -187,7 +187,7 @@ def test_a_notification_of_ten_thousand_alerts_is_a_storm_and_restarts_nothing(
     wait_until(
         "all to be handled",
         lambda: large_fleet.metric(QUEUE) == 0,
-        timeout_seconds=600,
+        timeout_seconds=500,
         every_seconds=1,  # a scrape of a large fleet costs the responder what it has to do
     )
     assert large_fleet.metric("memleash_responder_storm") == 1
@@ -210,7 +210,7 @@ def test_a_burst_of_notifications_is_taken_or_told_to_come_again(
     wait_until(
         "all to be handled",
         lambda: large_fleet.metric(QUEUE) == 0,
-        timeout_seconds=600,
+        timeout_seconds=500,
         every_seconds=1,  # a scrape of a large fleet costs the responder what it has to do
     )
     with closing(sqlite3.connect(tmp_path / "responder.db")) as connection:
