@@ -331,6 +331,27 @@ def test_a_command_that_does_not_end_is_lost_at_its_deadline(
         ended(pidfile)
 
 
+def test_a_connection_closed_in_the_middle_of_a_read_is_a_lost_command(
+    sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: a reader that asked for more just then ended the whole run by an error of its own."""
+    receive = paramiko.Channel.recv
+    reads = 0
+
+    def closed_meanwhile(channel: paramiko.Channel, size: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        if reads > 2:
+            channel.get_transport().close()
+            raise EOFError
+        return bytes(receive(channel, size))
+
+    monkeypatch.setattr(paramiko.Channel, "recv", closed_meanwhile)
+    with pytest.raises(CommandLost, match="its end not seen"):
+        SshClient(sshd.settings()).run(sshd.host, "exec yes", timeout_seconds=20)
+    assert reads > 2
+
+
 def test_a_connection_cut_after_the_command_took_effect_is_lost(sshd: Sshd, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     with pytest.raises(CommandLost, match="without an exit status"):

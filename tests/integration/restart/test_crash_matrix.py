@@ -13,7 +13,7 @@ import pytest
 
 from demo.stack.fake_peers import Reply
 from demo.stack.http import CallFailed, post
-from demo.stack.loopback_hosts import Fleet, Member, running
+from demo.stack.loopback_hosts import Fleet, Member, Patience, running
 from demo.stack.processes import wait_until
 from memleash_responder.core.steps import Step
 from tests.support.windows import closed, write_windows
@@ -76,7 +76,9 @@ MEMBERS = [
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with running(tmp_path_factory.mktemp("crash") / "fleet", MEMBERS) as fleet:
+    # A command that takes 3 s has its effect in time on a slow machine, too.
+    patience = Patience(ssh=12)
+    with running(tmp_path_factory.mktemp("crash") / "fleet", MEMBERS, patience=patience) as fleet:
         yield fleet
 
 

@@ -28,6 +28,8 @@ MAX_OUTPUT_BYTES = 64 * 1024
 """Kept of each of stdout and stderr; the rest is read and thrown away."""
 _OUTPUT_GRACE_SECONDS = 0.5
 _CHUNK_BYTES = 64 * 1024
+_LINE_ENDS = (OSError, EOFError, paramiko.SSHException)
+"""What paramiko raises where a connection is closed while something is read or written."""
 
 
 def run(
@@ -53,7 +55,7 @@ def run(
                 in_stream=io.BytesIO(stdin or b""),
             )
             _check_exit_status(result)
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except _LINE_ENDS as error:
             why = str(error) or type(error).__name__
             if sent.at is None:
                 raise SshUnreachable(_no_channel(settings, host, why)) from error
@@ -128,7 +130,7 @@ class _Runner(fabric.runners.Remote):  # type: ignore[misc] # Fabric ships no ty
 
     def handle_stdin(self, input_: io.BytesIO, output: object, echo: bool = False) -> None:  # noqa: ARG002
         """Send all of ``input_``, and its end."""
-        with contextlib.suppress(OSError):  # it may end without reading; its exit status tells
+        with contextlib.suppress(*_LINE_ENDS):  # it may end without reading; its exit status tells
             self.channel.sendall(input_.read())
             self.close_proc_stdin()
 
@@ -138,10 +140,13 @@ class _Runner(fabric.runners.Remote):  # type: ignore[misc] # Fabric ships no ty
 
     def _beginning(self, reader: Callable[[int], bytes]) -> Iterator[bytes]:
         room = MAX_OUTPUT_BYTES
-        while data := reader(_CHUNK_BYTES):
-            self._sent.truncated |= len(data) > room
-            yield data[:room]
-            room -= len(data[:room])
+        # Whoever reads just when the connection is closed gets an error, and no end. An error in a
+        # reader's thread would say nothing of the command; that it has no exit status does.
+        with contextlib.suppress(*_LINE_ENDS):
+            while data := reader(_CHUNK_BYTES):
+                self._sent.truncated |= len(data) > room
+                yield data[:room]
+                room -= len(data[:room])
 
     def _thread_join_timeout(self, target: object) -> float:  # noqa: ARG002 - Invoke's signature
         return _OUTPUT_GRACE_SECONDS
