@@ -79,6 +79,30 @@ _OF_COMMANDS = {
 
 
 @dataclasses.dataclass(slots=True)
+class _Awaited:
+    """A look for the outcome of a newer request than ``before``; asks for one if there is none.
+
+    An alert is told again only after a while: on a busy machine the responder would have more of
+    them than it can look at, and answer each with what was true minutes ago.
+    """
+
+    responder: Responder
+    host: str
+    before: str | None
+    told_at: float = float("-inf")
+
+    def __call__(self) -> str | None:
+        newest = self.responder.request(self.host)
+        if newest is not None and newest["id"] != self.before:
+            outcome: str | None = newest["outcome"]
+            return outcome
+        if time.monotonic() - self.told_at > TELL_AGAIN_SECONDS:
+            self.told_at = time.monotonic()
+            self.responder.alert(self.host)
+        return None
+
+
+@dataclasses.dataclass(slots=True)
 class Soak:
     """A fleet and its responder under way."""
 
@@ -109,29 +133,13 @@ class Soak:
             self._plan(host)
             grow = functools.partial(self.fleet.agent_does, host, "grow", to_mib=OVER_MIB)
             self._awaited(f"the agent of {host} to grow", grow)
-            before, told_at = self._newest(host), [0.0]
             ended = self._awaited(
-                f"a restart of {host} to end", functools.partial(self._ended, host, before, told_at)
+                f"a restart of {host} to end", _Awaited(self.responder, host, self._newest(host))
             )
             with self._all:
                 self.outcomes[ended] += 1
                 self._left -= ended == "restarted"
             self._mend(host, ended)
-
-    def _ended(self, host: str, before: str | None, told_at: list[float]) -> str | None:
-        """Return the outcome of a newer request than ``before``; ask for one if there is none.
-
-        An alert is told again only after a while: on a busy machine the responder would have more
-        of them than it can look at, and answer each with what was true minutes ago.
-        """
-        newest = self.responder.request(host)
-        if newest is not None and newest["id"] != before:
-            outcome: str | None = newest["outcome"]
-            return outcome
-        if time.monotonic() - told_at[0] > TELL_AGAIN_SECONDS:
-            told_at[0] = time.monotonic()
-            self.responder.alert(host)
-        return None
 
     def _newest(self, host: str) -> str | None:
         def look() -> tuple[str | None]:

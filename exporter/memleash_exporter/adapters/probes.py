@@ -71,10 +71,10 @@ def unix_ready(path: Path, timeout: float) -> bool:
     return True
 
 
-def systemd_ready(systemctl: Systemctl, unit: str) -> bool:
+def systemd_ready(systemctl: Systemctl, unit: str, timeout: float) -> bool:
     """Return whether systemd calls ``unit`` active."""
     try:
-        state = systemctl.unit_state(unit)
+        state = systemctl.unit_state(unit, timeout)
     except CannotTell as error:
         raise ProbeFailed(str(error)) from error
     if state is None:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from memleash_exporter.errors import CannotTell
 
-_TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
+"""How long a search waits for systemd."""
+
 _PAUSE_AFTER_FAILURE_SECONDS = 30.0
 
 
@@ -32,7 +34,7 @@ class Systemctl:
         self._program = program
         self._silent_until = 0.0
 
-    def unit_state(self, unit: str) -> UnitState | None:
+    def unit_state(self, unit: str, timeout: float = TIMEOUT_SECONDS) -> UnitState | None:
         """Return the state of ``unit``, None where there is no systemctl to ask.
 
         Raises CannotTell when it does not answer.
@@ -42,7 +44,7 @@ class Systemctl:
         argv = [self._program, "show", "--property=MainPID,ActiveState", "--", unit]
         try:
             answer = subprocess.run(  # noqa: S603 - a fixed command, the unit's name is checked
-                argv, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True
+                argv, capture_output=True, text=True, timeout=timeout, check=True
             )
         except FileNotFoundError:
             return None

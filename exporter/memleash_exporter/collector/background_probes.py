@@ -91,6 +91,6 @@ def _question(key: ProbeKey, systemctl: Systemctl) -> Callable[[], bool]:
             return lambda: probes.unix_ready(path, timeout)
         case SystemdReady():
             unit = key.unit or ""
-            return lambda: probes.systemd_ready(systemctl, unit)
+            return lambda: probes.systemd_ready(systemctl, unit, timeout)
         case forgotten:
             assert_never(forgotten)

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from memleash_responder.adapters.database.notices import Unsent
 from memleash_responder.core import notices
 from memleash_responder.core.moments import rfc3339
-from memleash_responder.core.notices import Notice
+from memleash_responder.core.notices import GIVEN_UP_SECONDS, Event, Notice
 from memleash_responder.errors import NoticeNotSent
 from memleash_responder.notify_settings import Notify, rendered
 from memleash_responder.usecases.services import Services
@@ -22,7 +23,9 @@ LOOK_SECONDS = 2.0
 UNTIL_A_RELOAD_SECONDS = 30.0
 """How often it is looked whether anybody is to be told at all."""
 LOOKED_BACK_SECONDS = 3600.0
-"""What ended longer ago, say while no responder ran, is not told any more."""
+"""What happened longer ago, say while no responder ran, is not told any more."""
+KEPT_SECONDS = 2 * GIVEN_UP_SECONDS
+"""Until then a notice may still be found, or sent, so it must be known which were."""
 MOST_AT_ONCE = 20
 
 log = logging.getLogger(__name__)
@@ -39,26 +42,26 @@ class Notices:
 
     def look(self) -> None:
         """Note what is new for each target, then send what is due."""
-        targets = {target.name: target for target in self._services.settings.notify}
+        targets = self._services.settings.notify
         if not targets:
             return
         found = self._found()
-        for target in targets.values():
+        for target in targets:
             self._note(target, [notice for notice in found if notice.event in target.on])
-        self._send_due(targets)
+        for target in targets:
+            self._send_due(target)
 
     def _found(self) -> list[Notice]:
         tables, now = self._services.tables, self._services.clock.now()
         flags = tables.flags.all()
-        storm = standing_storm(flags)
-        restarts = tables.restart_history.ended_since(now - LOOKED_BACK_SECONDS)
-        return list(
-            notices.notices(
-                [*restarts, *tables.restarts.all_open()],
-                tables.quarantine.all(),
-                None if storm is None else (storm, flags[STORM][1]),
-            )
+        storm, since = standing_storm(flags), now - LOOKED_BACK_SECONDS
+        found = notices.notices(
+            [*tables.restart_history.ended_since(since), *tables.restarts.all_open()],
+            tables.quarantine.all(),
+            None if storm is None else (storm, flags[STORM][1]),
         )
+        # What waits for a person is news for as long as it waits, whenever it was asked for.
+        return [one for one in found if one.event is Event.APPROVAL or one.at > since]
 
     def _note(self, target: Notify, wanted: list[Notice]) -> None:
         table, now = self._services.tables.notices, self._services.clock.now()
@@ -89,31 +92,35 @@ class Notices:
             "at": rfc3339(notice.at),
         }
 
-    def _send_due(self, targets: dict[str, Notify]) -> None:
+    def _send_due(self, target: Notify) -> None:
+        """Send what is due, until one fails: what is left then waits as long as that one."""
         table, clock = self._services.tables.notices, self._services.clock
-        failing: set[str] = set()
-        for one in table.due(clock.now(), MOST_AT_ONCE):
-            target = targets.get(one.target)
-            if target is None:  # it was taken out of the configuration
+        for one in table.due(target.name, clock.now(), MOST_AT_ONCE):
+            problem = self._try(target, one)
+            if problem is None:
                 table.tried(one, None)
+                self._count(target.name, "sent")
+                log.info("notice sent", extra={"target": target.name, "title": one.title})
                 continue
-            if one.target in failing:
-                continue
-            try:
-                self._send(target.url_file, one.title, one.body, target.timeout)
-            except NoticeNotSent as error:
-                failing.add(one.target)
-                again = notices.retry_at(one.created_at, one.tries + 1, clock.now())
-                table.tried(one, again)
-                self._count(one.target, "failed" if again else "given_up")
-                log.warning(
-                    "notice not sent",
-                    extra={"target": one.target, "title": one.title, "reason": str(error)},
-                )
-            else:
-                table.tried(one, None)
-                self._count(one.target, "sent")
-                log.info("notice sent", extra={"target": one.target, "title": one.title})
+            again = notices.retry_at(one.created_at, one.tries + 1, clock.now())
+            table.tried(one, again)
+            self._count(target.name, "failed" if again else "given_up")
+            about = {"target": target.name, "title": one.title, "reason": problem}
+            log.warning("notice not sent", extra=about)
+            if again is not None:
+                table.postpone(target.name, again)
+                return
+
+    def _try(self, target: Notify, one: Unsent) -> str | None:
+        """Send a notice; return why it was not, None where it was."""
+        try:
+            self._send(target.url_file, one.title, one.body, target.timeout)
+        except NoticeNotSent as error:
+            return str(error)
+        except Exception:  # a target's boundary: one that breaks must not hold up the others
+            log.exception("notice broke", extra={"target": target.name})
+            return "internal error"
+        return None
 
     def _count(self, target: str, result: str) -> None:
         self._services.telemetry.notices.labels(target, result).inc()

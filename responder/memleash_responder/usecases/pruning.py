@@ -7,6 +7,7 @@ from collections.abc import Callable
 from memleash_responder import settings
 from memleash_responder.adapters.dbos_engine import Durable
 from memleash_responder.core.moments import as_datetime
+from memleash_responder.usecases.notices import KEPT_SECONDS
 from memleash_responder.usecases.services import Services
 
 WORKFLOW_RECORD_SECONDS = 7 * 86400
@@ -35,10 +36,13 @@ def prunes(services: Services, durable: Durable) -> list[Callable[[], None]]:
         before = services.clock.now() - WORKFLOW_RECORD_SECONDS
         durable.prune(before=as_datetime(before))
 
+    def prune_notices() -> None:
+        tables.notices.prune(before=min(kept_since(), services.clock.now() - KEPT_SECONDS))
+
     return [
         prune_restarts,
         prune_alerts,
         lambda: tables.diagnoses.prune(before=kept_since()),
         prune_workflows,
-        lambda: tables.notices.prune(before=kept_since()),
+        prune_notices,
     ]

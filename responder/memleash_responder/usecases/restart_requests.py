@@ -21,6 +21,7 @@ from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome, Refusal
 from memleash_responder.core.policy import Guards, Mode
 from memleash_responder.core.restarts import (
+    ALERT,
     APPROVED,
     AWAITING_APPROVAL,
     DENIED,
@@ -284,16 +285,21 @@ class RestartRequests:
     def deny(self, restart_id: str, by: str, until: float | None = None) -> bool:
         """Deny a request that has not begun; False: it has, or is over.
 
-        The agent is not restarted before ``until`` (unix time); None: while its process lives.
+        What an alert asked for it would ask for again: so the agent is not restarted before
+        ``until`` (unix time); None: while its process lives. What a person asked for is cancelled,
+        and further requests denied only where ``until`` says so.
         """
         requests = self._services.tables.restarts
         restart = requests.get(restart_id)
         if restart is None or not requests.decide(restart_id, DENIED, by):
             return False
-        life = self._life_of(restart) if until is None else None
-        denial = Denial(by, self._services.clock.now(), until, life)
-        self._services.tables.denials.put(restart.host, restart.agent, denial)
-        finish(self._services, restart, Outcome.DENIED, str(denial), at=NOT_BEGUN)
+        why = f"denied by {by}"
+        if restart.requested_by == ALERT or until is not None:
+            life = self._life_of(restart) if until is None else None
+            denial = Denial(by, self._services.clock.now(), until, life)
+            self._services.tables.denials.put(restart.host, restart.agent, denial)
+            why = str(denial)
+        finish(self._services, restart, Outcome.DENIED, why, at=NOT_BEGUN)
         return True
 
     def _life_of(self, restart: Restart) -> float | None:

@@ -12,10 +12,12 @@ import pytest
 from demo.stack.processes import wait_until
 from demo.stack.responder_with_peers import AGENT, Face, World, face, peers
 from memleash_responder.adapters.database.cluster import Flags
+from memleash_responder.adapters.database.denials import Denials
 from memleash_responder.adapters.database.diagnoses import Diagnoses, Diagnosis
 from memleash_responder.adapters.database.engine import Database
 from memleash_responder.adapters.database.hosts import Hosts, Quarantine
 from memleash_responder.adapters.database.restarts import Restarts
+from memleash_responder.core.denials import Denial
 from memleash_responder.core.moments import Stamp
 from memleash_responder.core.outcomes import Outcome
 from memleash_responder.core.restarts import Restart
@@ -115,6 +117,20 @@ def test_a_quarantine_is_shown_cleared_and_gone(troubled: Face, database: Databa
     assert troubled.ask("GET", "/api/v1/quarantine").json["quarantine"] == []
     gone = troubled.ask("DELETE", f"/api/v1/quarantine/{STILL_WELL}/{AGENT}")
     assert gone.status == 404
+
+
+def test_a_denial_is_on_the_hosts_page_and_taken_back_there(
+    troubled: Face, database: Database
+) -> None:
+    now = time.time()
+    Denials(database).put(STILL_WELL, AGENT, Denial("<ann>", now, now + 8 * 3600, None))
+    page = troubled.ask("GET", f"/hosts/{STILL_WELL}").text
+    action = f"/hosts/{STILL_WELL}/agents/{AGENT}/allow"
+    assert "Restarts are denied</strong>: denied by &lt;ann&gt; until " in page
+    assert troubled.form(action, f"proof={proof_on(page, action)}").status == 303
+    assert "Restarts are denied" not in troubled.ask("GET", f"/hosts/{STILL_WELL}").text
+    assert troubled.form(action, f"proof={proof_on(page, action)}").status == 403, "it was sent"
+    assert troubled.ask("DELETE", f"/api/v1/denials/{STILL_WELL}/{AGENT}").status == 404
 
 
 def test_what_restarts_bought_is_on_the_hosts_page_and_in_the_api(

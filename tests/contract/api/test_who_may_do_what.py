@@ -40,6 +40,7 @@ BUTTONS = (
     f"/hosts/node-1/agents/{AGENT}/restart",
     f"/hosts/node-1/agents/{AGENT}/diagnose",
     f"/hosts/node-1/agents/{AGENT}/clear",
+    f"/hosts/node-1/agents/{AGENT}/allow",
     "/hosts/node-1/unmute",
     "/hosts/node-1/reconnect",
     "/hosts/node-1/maintain",

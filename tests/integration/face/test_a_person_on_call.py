@@ -34,6 +34,7 @@ def calm(stack: Stack, ctl: Callable[..., Ran]) -> Iterator[None]:
     ctl("resume")
     for one in ctl("-o", "json", "restarts", "list", "--outcome", "open").json:
         ctl("restarts", "deny", one["id"])
+        ctl("restarts", "allow", one["host"], one["agent"])
     wait_until(
         "no restart to be open",
         lambda: not ctl("-o", "json", "restarts", "list", "--outcome", "open").json,

@@ -11,7 +11,7 @@ import pytest
 
 from memleash_exporter.adapters import discovery, unit_pids
 from memleash_exporter.adapters.discovery import Walk
-from memleash_exporter.adapters.systemd import Systemctl, UnitState
+from memleash_exporter.adapters.systemd import TIMEOUT_SECONDS, Systemctl, UnitState
 from memleash_exporter.errors import CannotTell, SeveralAgents
 
 
@@ -136,7 +136,7 @@ class Answers(Systemctl):
         self._state = state
         self.asked = 0
 
-    def unit_state(self, unit: str) -> UnitState | None:
+    def unit_state(self, unit: str, timeout: float = TIMEOUT_SECONDS) -> UnitState | None:
         self.asked += 1
         return self._state
 

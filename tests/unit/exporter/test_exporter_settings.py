@@ -100,7 +100,10 @@ agents:
     ("ready", "given"),
     [
         ("{unix: run/agent.sock}", UnixReady(Path("run/agent.sock"))),
-        ("{unix: {path: run/agent.sock, interval: 1s}}", None),
+        (
+            "{unix: {path: run/agent.sock, interval: 1s}}",
+            UnixReady(Path("run/agent.sock"), interval=Duration(1)),
+        ),
         ("{command: {argv: [/bin/true]}}", CommandReady(("/bin/true",))),
         ("{systemd: active}", SystemdReady(ActiveState.ACTIVE)),
         ("{alive_for: 30s}", 30.0),
@@ -117,8 +120,6 @@ def test_an_agent_that_listens_on_nothing_has_a_readiness_too(
     (agent,) = load(Settings, file).agents
     assert agent.busy[0].given == FilesBusy(Path("/x/*"), Duration(7200))
     assert agent.ready is not None
-    if given is None:
-        given = UnixReady(Path("run/agent.sock"), interval=Duration(1))
     if isinstance(given, UnixReady):
         given = dataclasses.replace(given, path=tmp_path / given.path)
     assert agent.ready.given == given

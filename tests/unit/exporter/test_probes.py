@@ -249,14 +249,17 @@ def test_ready_is_a_unit_that_systemd_calls_active(
     tmp_path: Path, answer: str, ready: bool
 ) -> None:
     program = script(tmp_path, f"[ \"$4\" = a.service ] && printf '{answer}\n'")[0]
-    assert probes.systemd_ready(Systemctl(program), "a.service") is ready
+    assert probes.systemd_ready(Systemctl(program), "a.service", SLACK) is ready
 
 
 def test_a_systemd_that_does_not_answer_says_nothing(tmp_path: Path) -> None:
     with pytest.raises(ProbeFailed, match="systemctl did not answer"):
-        probes.systemd_ready(Systemctl(script(tmp_path, "exit 1")[0]), "a.service")
+        probes.systemd_ready(Systemctl(script(tmp_path, "exit 1")[0]), "a.service", SLACK)
+    hanging = script(tmp_path, "exec sleep 600")[0]
+    with pytest.raises(ProbeFailed, match=r"timed out after 0\.3 seconds"):
+        probes.systemd_ready(Systemctl(hanging), "a.service", TIMEOUT)
     with pytest.raises(ProbeFailed, match="no systemctl"):
-        probes.systemd_ready(Systemctl(str(tmp_path / "none")), "a.service")
+        probes.systemd_ready(Systemctl(str(tmp_path / "none")), "a.service", SLACK)
 
 
 def script(tmp_path: Path, text: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 
 from memleash_responder.core.access import Links
 from memleash_responder.core.notices import Event
-from memleash_responder.core.policy import Mode
+from memleash_responder.core.policy import Guards, Mode
 from memleash_responder.errors import NoticeNotSent
 from memleash_responder.notify_settings import Notify
-from memleash_responder.usecases.notices import Notices
+from memleash_responder.usecases.notices import KEPT_SECONDS, Notices
 from memleash_responder.usecases.storm_breaker import STORM
+from memleash_toolkit.values import Duration
 from tests.unit.usecases.conftest import MakeWorld
 from tests.unit.usecases.outside import LARGE
 from tests.unit.usecases.world import World
@@ -27,10 +29,15 @@ class Outbox:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, str]] = []
         self.down: set[str] = set()
+        self.broken: set[str] = set()
+        self.tries: collections.Counter[str] = collections.Counter()
         self.dies_after_sending = False
 
     def send(self, url_file: Path, title: str, body: str, timeout: float) -> None:
         assert timeout > 0
+        self.tries[url_file.name] += 1
+        if url_file.name in self.broken:
+            raise KeyError("a bug")
         if url_file.name in self.down:
             raise NoticeNotSent("connection refused")
         self.sent.append((url_file.name, title, body))
@@ -178,7 +185,7 @@ def test_killed_between_sending_and_noting_it_is_sent_again_and_never_lost(
     assert len(outbox.sent) == 2
 
 
-def test_what_is_due_for_a_target_that_left_the_configuration_is_dropped(
+def test_what_is_due_for_a_target_that_left_the_configuration_is_not_sent_and_pruned(
     world: World, outbox: Outbox
 ) -> None:
     telling(world, target("chat"), target("mail"))
@@ -192,7 +199,85 @@ def test_what_is_due_for_a_target_that_left_the_configuration_is_dropped(
     world.clock.advance(31)
     look(world, outbox)
     assert [name for name, _, _ in outbox.sent] == ["mail"]
-    assert world.services.tables.notices.due(world.clock.now(), 10) == []
+    table = world.services.tables.notices
+    assert len(table.due("chat", world.clock.now(), 10)) == 1
+    world.clock.advance(KEPT_SECONDS)
+    table.prune(before=world.clock.now())
+    assert table.due("chat", world.clock.now(), 10) == []
+    look(world, outbox)
+    assert [name for name, _, _ in outbox.sent] == ["mail"], "it is not a new target after that"
+
+
+def test_what_stands_for_long_is_told_once_also_after_its_notice_was_pruned(
+    world: World, outbox: Outbox
+) -> None:
+    """Found: a quarantine of ninety days was told again, as if it had just begun."""
+    telling(world, target())
+    look(world, outbox)
+    world.services.tables.quarantine.add("node-1", "kvmagent", "in vain", world.clock.now())
+    look(world, outbox)
+    world.clock.advance(KEPT_SECONDS)
+    world.services.tables.notices.prune(before=world.clock.now())
+    look(world, outbox)
+    assert outbox.titles == ["memleash: quarantined: kvmagent on node-1"]
+
+
+def test_an_approval_that_is_asked_for_long_after_the_alert_is_told(
+    make_world: MakeWorld, outbox: Outbox
+) -> None:
+    guards = Guards(wait_for_idle=Duration(4 * 3600))
+    world = make_world(agent={"mode": Mode.APPROVE, "guards": guards})
+    telling(world, target())
+    look(world, outbox)
+    world.node.busy = True
+    leak(world)
+    (notification,) = world.services.tables.inbox.waiting(before=float("inf"))
+    world.intake.handle(notification)
+    world.clock.advance(2 * 3600)
+    world.node.busy = False
+    world.run()
+    look(world, outbox)
+    look(world, outbox)
+    assert outbox.titles == ["memleash: approval: kvmagent on node-1"]
+
+
+def test_many_notices_for_a_target_that_is_down_cost_one_try_and_hold_nobody_up(
+    world: World, outbox: Outbox
+) -> None:
+    """Found: each look tried the next of them, and those of others came behind twenty of these."""
+    telling(world, target("chat"), target("mail"))
+    look(world, outbox)
+    table = world.services.tables.notices
+    for number in range(30):
+        table.add("chat", f"k{number:02}", f"t{number}", "b", world.clock.now())
+    table.add("mail", "k", "the one", "b", world.clock.now() + 1)
+    outbox.down.add("chat")
+    world.clock.advance(2)
+    for _ in range(3):
+        look(world, outbox)
+    assert outbox.titles == ["the one"]
+    assert outbox.tries == {"chat": 1, "mail": 1}
+    outbox.down.clear()
+    world.clock.advance(31)
+    for _ in range(2):
+        look(world, outbox)
+    assert outbox.titles == ["the one", *(f"t{number}" for number in range(30))]
+
+
+def test_a_target_that_breaks_is_tried_again_and_holds_nobody_up(
+    world: World, outbox: Outbox
+) -> None:
+    telling(world, target("chat"), target("mail"))
+    look(world, outbox)
+    outbox.broken.add("chat")
+    leak(world)
+    world.run()
+    look(world, outbox)
+    assert [name for name, _, _ in outbox.sent] == ["mail"]
+    outbox.broken.clear()
+    world.clock.advance(31)
+    look(world, outbox)
+    assert [name for name, _, _ in outbox.sent] == ["mail", "chat"]
 
 
 @pytest.mark.parametrize(

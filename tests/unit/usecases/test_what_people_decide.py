@@ -108,6 +108,27 @@ def test_a_denial_holds_while_the_process_lives(make_world: MakeWorld) -> None:
     assert world.history()[-1].step == "awaiting_approval", "a new process is asked about anew"
 
 
+def test_what_a_person_planned_is_cancelled_and_denies_nothing_else(world: World) -> None:
+    """Found: whoever cancelled an upgrade kept a leaking agent from being restarted, too."""
+    later = world.clock.now() + HOUR
+    asked = world.requests.ask_for_person("node-1", AGENT, "ann", purpose="x", not_before=later)
+    world.requests.consider(asked.id)
+    assert world.requests.deny(asked.id, "ann")
+    leak_and_fire(world)
+    world.run()
+    assert world.outcomes() == ["denied", "restarted"]
+
+
+def test_with_an_end_a_denial_of_what_a_person_asked_for_holds(world: World) -> None:
+    later = world.clock.now() + HOUR
+    asked = world.requests.ask_for_person("node-1", AGENT, "ann", purpose="x", not_before=later)
+    world.requests.consider(asked.id)
+    assert world.requests.deny(asked.id, "bob", later)
+    leak_and_fire(world)
+    world.run()
+    assert world.outcomes() == ["denied", "denied"]
+
+
 def test_a_denial_for_a_time_ends_then_and_not_with_the_process(make_world: MakeWorld) -> None:
     world = denied(make_world, until=8 * HOUR)
     assert asked_again(world, 7 * HOUR) == "denied"

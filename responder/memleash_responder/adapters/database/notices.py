@@ -62,12 +62,15 @@ class Notices:
             row = {**text, "created_at": now, "tries": 0, "next_try_at": now}
             self._insert(connection, row)
 
-    def due(self, now: float, most: int) -> list[Unsent]:
-        """Return what is to be sent by now, the oldest first."""
+    def due(self, target: str, now: float, most: int) -> list[Unsent]:
+        """Return what is to be sent to ``target`` by now, the oldest first."""
         columns = [notices.c[field.name] for field in dataclasses.fields(Unsent)]
-        query = sa.select(*columns).where(notices.c.next_try_at <= now)
+        of_target = (notices.c.target == target, notices.c.next_try_at <= now)
+        query = sa.select(*columns).where(*of_target)
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(notices.c.created_at).limit(most))
+            rows = connection.execute(
+                query.order_by(notices.c.created_at, notices.c.key).limit(most)
+            )
             return [Unsent(**row) for row in rows.mappings()]
 
     def tried(self, one: Unsent, next_try_at: float | None) -> None:
@@ -77,11 +80,17 @@ class Notices:
         with self._database.write() as connection:
             connection.execute(notices.update().where(*of).values(values))
 
-    def prune(self, *, before: float) -> None:
-        """Forget what was done with and written before a unix time."""
-        done = (notices.c.next_try_at.is_(None), notices.c.key != _BEGINNING)
+    def postpone(self, target: str, until: float) -> None:
+        """Send nothing of what is due to ``target`` before a unix time."""
+        due = (notices.c.target == target, notices.c.next_try_at < until)
         with self._database.write() as connection:
-            connection.execute(notices.delete().where(notices.c.created_at < before, *done))
+            connection.execute(notices.update().where(*due).values(next_try_at=until))
+
+    def prune(self, *, before: float) -> None:
+        """Forget what was written before a unix time, also what is of no target any more."""
+        old = (notices.c.created_at < before, notices.c.key != _BEGINNING)
+        with self._database.write() as connection:
+            connection.execute(notices.delete().where(*old))
 
     def _insert(self, connection: sa.Connection, row: Mapping[str, object]) -> None:
         insert = self._database.insert(notices).values(row)

@@ -29,7 +29,7 @@ from memleash_responder.web.responses import Problem
 
 PAUSE, RESUME, APPROVE, DENY = "pause", "resume", "approve", "deny"
 RESTART, UNMUTE, RECONNECT, CLEAR = "restart", "unmute", "reconnect", "clear"
-DIAGNOSE, MAINTAIN, RETURN = "diagnose", "maintain", "return"
+DIAGNOSE, MAINTAIN, RETURN, ALLOW = "diagnose", "maintain", "return", "allow"
 
 FORM_KEY = "form_key"
 """The switch that holds the key. Flags are never shown as a whole."""
@@ -66,6 +66,9 @@ def seen_of(services: Services, act: str, *about: str) -> str:
     if act in (MAINTAIN, RETURN):
         (host,) = about
         return f"{host}/{tables.maintenance.holding(services.clock.now()).get(host)!r}"
+    if act == ALLOW:
+        host, agent = about
+        return f"{host}/{agent}/{tables.denials.all().get((host, agent))!r}"
     host, agent = about
     return f"{host}/{agent}/{tables.quarantine.all().get((host, agent))!r}"
 
@@ -110,6 +113,12 @@ def buttons(services: Services, operator: Operator, forms: Forms) -> Blueprint:
     def decide(restart_id: str, act: str) -> Response:
         operator.decide(restart_id, checked(act, restart_id), approve=act == APPROVE)
         return _shown(url_for("pages.restart", restart_id=restart_id))
+
+    @blueprint.post("/hosts/<host>/agents/<agent>/allow")
+    @restricted(Role.OPERATE)
+    def allow(host: str, agent: str) -> Response:
+        operator.allow(host, agent, checked(ALLOW, host, agent))
+        return _shown(url_for("pages.host", host=host))
 
     @blueprint.post("/hosts/<host>/agents/<agent>/restart")
     @restricted(Role.OPERATE)
